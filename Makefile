@@ -1,0 +1,40 @@
+# make run: the flagship, end to end. make test: everything that must be true. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test fast slow lint setup clean
+
+run: $(VENV)/.run
+	$(BIN)/nbkit run params/flights.yaml
+
+test: lint fast slow
+
+setup: $(VENV)/.test
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+fast: $(VENV)/.test
+	$(BIN)/pytest -q -n 2 -m "not slow"
+
+slow: $(VENV)/.test
+	$(BIN)/pytest -q -m slow
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[desk]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[desk,test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs registry notebooks/artifacts

@@ -1,0 +1,1 @@
+"""Notebooks that carry a machine-learning model through its whole life."""
