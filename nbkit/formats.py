@@ -1,0 +1,310 @@
+"""Objects as files: tables as Parquet, models with skops, figures as SVG or PNG, other values as JSON.
+
+A new kind of artifact is one row in `FORMATS`. The same content always gives the same bytes.
+"""
+
+import io
+import json
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape, unescape
+from pathlib import Path
+from typing import Any
+
+from nbkit.errors import UnknownKind, UntrustedType
+from nbkit.project import find_root
+from nbkit.values import decode, encode
+
+FIGURE_LIMIT = 400_000  # bytes of SVG above which a matplotlib figure is kept as PNG
+PNG = b"\x89PNG"
+TRUSTED_FILE = "params/trusted.txt"
+TRUSTED = (  # vetted by reading them on scikit-learn 1.9: they hold data and call nothing that a file could choose
+    "nbkit.",
+    "numpy.dtype",
+    "sklearn._loss.",
+    "sklearn.tree._tree.Tree",
+    "sklearn.ensemble._hist_gradient_boosting.",
+    "sklearn.isotonic.",
+    "sklearn.calibration.",
+    "sklearn.model_selection._classification_threshold.",
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure with the words that stand for it.
+
+    Attributes
+    ----------
+    svg
+        The drawing; what is text-coloured uses ``currentColor``, so it works on light and dark pages.
+    alt
+        What a reader who cannot see the picture is told, numbers included.
+    title
+        The finding, as drawn above the picture.
+    """
+
+    svg: str
+    alt: str
+    title: str = ""
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        return {"image/svg+xml": self.svg, "text/plain": self.alt}, {"image/svg+xml": {"alt": self.alt}}
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of artifact: how it is recognised, written and read."""
+
+    kind: str
+    suffix: str
+    belongs: Callable[[Any], bool]
+    dump: Callable[[Any], bytes]
+    load: Callable[[bytes], Any]
+
+
+def find_format(value: Any) -> Format:
+    """Return the format that keeps a value.
+
+    Raises
+    ------
+    UnknownKind
+        If there is none; the message lists what can be kept.
+    """
+    for row in FORMATS:
+        if row.belongs(value):
+            return row
+    raise UnknownKind(
+        f"nothing keeps a {type(value).__module__}.{type(value).__qualname__}; "
+        f"what can be kept: {', '.join(row.kind for row in FORMATS)}"
+    )
+
+
+def dump(value: Any) -> tuple[str, str, bytes]:
+    """Turn a value into ``(kind, suffix, bytes)``; the same content gives the same bytes.
+
+    Examples
+    --------
+    >>> kind, suffix, content = dump({"auc": 0.75})
+    >>> kind, suffix, load(kind, content)
+    ('value', '.json', {'auc': 0.75})
+    """
+    row = find_format(value)
+    content = row.dump(value)
+    return row.kind, ".png" if content.startswith(PNG) else row.suffix, content
+
+
+def load(kind: str, content: bytes) -> Any:
+    """Undo `dump`.
+
+    Raises
+    ------
+    UnknownKind
+        If `kind` is none of `FORMATS`.
+    UntrustedType
+        If a model holds types that neither nbkit nor this project vouches for.
+    """
+    for row in FORMATS:
+        if row.kind == kind:
+            return row.load(content)
+    raise UnknownKind(f"no format {kind!r}; there are {', '.join(row.kind for row in FORMATS)}")
+
+
+def trusted_names() -> tuple[str, ...]:
+    """Return the names and prefixes of types that may be loaded.
+
+    They are nbkit's vetted list and this project's own: lines of ``params/trusted.txt`` and names in the environment
+    variable ``NBKIT_TRUSTED`` (comma between them). What a file wants to load never counts.
+    """
+    own = os.environ.get("NBKIT_TRUSTED", "").split(",")
+    path = find_root() / TRUSTED_FILE
+    if path.is_file():
+        own += [line.split("#")[0] for line in path.read_text(encoding="utf-8").splitlines()]
+    return (*TRUSTED, *(name.strip() for name in own if name.strip()))
+
+
+# --- tables
+
+
+def _is_pandas(name: str) -> Callable[[Any], bool]:
+    return lambda value: "pandas" in sys.modules and isinstance(value, getattr(sys.modules["pandas"], name))
+
+
+def _dump_table(frame: Any) -> bytes:
+    names = [str(name) for name in frame.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UnknownKind(f"a table needs distinct column names; twice: {', '.join(twice)}")
+    buffer = io.BytesIO()
+    try:
+        frame.to_parquet(buffer, engine="pyarrow", compression="zstd")
+    except Exception as error:
+        raise UnknownKind(f"this table cannot be kept as Parquet: {error}; give each column one type") from error
+    return buffer.getvalue()
+
+
+def _load_table(content: bytes) -> Any:
+    import pandas as pd
+
+    return pd.read_parquet(io.BytesIO(content), engine="pyarrow")
+
+
+def _dump_series(series: Any) -> bytes:
+    return _dump_table(series.to_frame("value" if series.name is None else series.name))
+
+
+def _load_series(content: bytes) -> Any:
+    return _load_table(content).iloc[:, 0]
+
+
+# --- models
+
+
+def _is_model(value: Any) -> bool:
+    return hasattr(value, "get_params") and hasattr(value, "fit")
+
+
+def _dump_model(model: Any) -> bytes:
+    from skops import io as skops_io
+
+    lost = [name for name in skops_io.get_untrusted_types(data=skops_io.dumps(model)) if name.startswith("__main__.")]
+    if lost:
+        raise UntrustedType(
+            f"{', '.join(lost)} is defined in the notebook and could not be loaded anywhere else: move it to a module"
+        )
+    return _settle_archive(skops_io.dumps(model))
+
+
+def _load_model(content: bytes) -> Any:
+    from skops import io as skops_io
+
+    known = trusted_names()
+    wanted = skops_io.get_untrusted_types(data=content)
+    refused = [name for name in wanted if not any(_matches(name, prefix) for prefix in known)]
+    if refused:
+        raise UntrustedType(
+            f"the model holds {', '.join(refused)}; read that code, and if you vouch for it, "
+            f"add a line with the name (or its module and a dot) to {TRUSTED_FILE}"
+        )
+    return skops_io.loads(content, trusted=wanted)
+
+
+def _matches(name: str, prefix: str) -> bool:
+    return name == prefix or (prefix.endswith(".") and name.startswith(prefix))
+
+
+def _settle_archive(content: bytes) -> bytes:
+    """Rewrite a skops archive without memory addresses and times, so that equal models are equal bytes.
+
+    Ids and member files are numbered in the order in which ``schema.json`` meets them.
+    """
+    ids: dict[int, int] = {}
+    files: dict[str, str] = {}
+
+    def settle(node: Any) -> Any:
+        if isinstance(node, list):
+            return [settle(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        settled: dict[str, Any] = {}
+        for key, item in node.items():
+            if key == "__id__":
+                settled[key] = ids.setdefault(item, len(ids) + 1)
+            elif key == "file" and isinstance(item, str):
+                settled[key] = files.setdefault(item, f"{len(files) + 1}{Path(item).suffix}")
+            else:
+                settled[key] = settle(item)
+        return settled
+
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        schema = settle(json.loads(archive.read("schema.json")))
+        members = {new: archive.read(old) for old, new in files.items()}
+    members["schema.json"] = json.dumps(schema).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, member in members.items():
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, member)
+    return buffer.getvalue()
+
+
+# --- figures
+
+
+def _is_figure(value: Any) -> bool:
+    drawn = sys.modules.get("matplotlib.figure")
+    return isinstance(value, Picture) or (drawn is not None and isinstance(value, drawn.Figure))
+
+
+def _dump_figure(figure: Any) -> bytes:
+    if not isinstance(figure, Picture):
+        figure = _draw(figure)
+    if isinstance(figure, bytes):
+        return figure
+    words = f"<title>{escape(figure.title)}</title><desc>{escape(figure.alt)}</desc>"
+    head, body = re.split(r"(?<=>)", figure.svg[figure.svg.index("<svg") :], maxsplit=1)
+    return f"{head}{words}{body}".encode()
+
+
+def _load_figure(content: bytes) -> Picture | bytes:
+    if content.startswith(PNG):
+        return content
+    svg = content.decode()
+    found = re.search(r"<title>(.*?)</title><desc>(.*?)</desc>", svg, flags=re.DOTALL)
+    title, alt = found.groups() if found else ("", "")
+    return Picture(svg.replace(found.group(0), "", 1) if found else svg, unescape(alt), unescape(title))
+
+
+def _draw(figure: Any) -> Picture | bytes:
+    """Draw a matplotlib figure as SVG, or as PNG where the SVG would be large."""
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "nbkit", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    if len(buffer.getvalue()) > FIGURE_LIMIT:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+        return buffer.getvalue()
+    title = figure.get_suptitle() or " · ".join(filter(None, (axes.get_title() for axes in figure.axes)))
+    return Picture(buffer.getvalue().decode(), alt=title, title=title)
+
+
+# --- anything else
+
+
+def _is_array(value: Any) -> bool:
+    return "numpy" in sys.modules and isinstance(value, sys.modules["numpy"].ndarray) and value.dtype.kind != "O"
+
+
+def _dump_array(array: Any) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _load_array(content: bytes) -> Any:
+    import numpy as np
+
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _dump_value(value: Any) -> bytes:
+    return json.dumps(encode(value), ensure_ascii=False, allow_nan=False).encode()
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("table", ".parquet", _is_pandas("DataFrame"), _dump_table, _load_table),
+    Format("series", ".parquet", _is_pandas("Series"), _dump_series, _load_series),
+    Format("figure", ".svg", _is_figure, _dump_figure, _load_figure),
+    Format("model", ".skops", _is_model, _dump_model, _load_model),
+    Format("array", ".npy", _is_array, _dump_array, _load_array),
+    Format("value", ".json", lambda _: True, _dump_value, lambda content: decode(json.loads(content))),
+)

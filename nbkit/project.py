@@ -1,0 +1,56 @@
+"""Where things lie: the project's root, its notebooks, its runs and their manifests."""
+
+import importlib.util
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "run.json"
+
+
+def find_root(start: str | os.PathLike[str] = ".") -> Path:
+    """Find the project that a folder belongs to.
+
+    Parameters
+    ----------
+    start
+        A run folder, the notebooks' folder, or anything below the project.
+
+    Returns
+    -------
+    Path
+        What the run's manifest names, else the nearest folder upwards that holds ``params/``, else `start` itself.
+    """
+    here = Path(start).resolve()
+    named = read_manifest(here).get("root")
+    if named and Path(named).is_dir():
+        return Path(named)
+    return next((folder for folder in (here, *here.parents) if (folder / "params").is_dir()), here)
+
+
+def find_notebooks(root: Path) -> Path:
+    """Return the folder of the stage notebooks: the project's own, else those that travel with nbkit."""
+    own = root / "notebooks"
+    if own.is_dir() and any(own.glob("[0-9][0-9]_*.ipynb")):
+        return own
+    found = importlib.util.find_spec("nbkit")
+    package = Path(str(found.origin)).parent if found else Path(__file__).parent
+    packed = package / "notebooks"
+    return packed if packed.is_dir() else package.parent / "notebooks"
+
+
+def read_manifest(run_dir: Path) -> dict[str, Any]:
+    """Read ``run.json`` of a run folder; an empty dict where there is none."""
+    try:
+        manifest: dict[str, Any] = json.loads((run_dir / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return manifest
+
+
+def iterate_runs(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the project's runs with their manifests, newest first."""
+    found = [(path.parent, read_manifest(path.parent)) for path in (root / "runs").glob(f"*/{MANIFEST}")]
+    yield from sorted(found, key=lambda pair: (pair[1].get("started", ""), pair[0].name), reverse=True)

@@ -1,0 +1,89 @@
+"""Bytes by key: a folder in which content is its own name and is verified on every read."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from nbkit.errors import CorruptArtifact
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old bytes or the new ones and a crash leaves no half.
+
+    Parameters
+    ----------
+    path
+        Where to; the folder is made if need be.
+    content
+        The whole file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+class Store:
+    """Content-addressed files in a folder.
+
+    Parameters
+    ----------
+    folder
+        Made on the first `put`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> store = Store(tempfile.mkdtemp())
+    >>> key = store.put(b"a,b", ".csv")
+    >>> key[:9], store.get(key)
+    ('f9/f9a7da', b'a,b')
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    def put(self, content: bytes, suffix: str = "") -> str:
+        """Keep bytes and return their key, ``<2 hex>/<sha256><suffix>``; the same bytes are kept once."""
+        digest = hashlib.sha256(content).hexdigest()
+        key = f"{digest[:2]}/{digest}{suffix}"
+        path = self.folder / key
+        if not path.is_file() or path.stat().st_size != len(content):
+            write_atomic(path, content)
+        return key
+
+    def path(self, key: str) -> Path:
+        """Return where the bytes of a key lie, refusing keys that point outside of the folder."""
+        folder = self.folder.resolve()
+        path = (folder / key).resolve()
+        if not path.is_relative_to(folder):
+            raise CorruptArtifact(f"the key {key!r} points outside of {self.folder}")
+        return path
+
+    def get(self, key: str) -> bytes:
+        """Return the bytes of a key.
+
+        Raises
+        ------
+        CorruptArtifact
+            If they are gone or are no longer the bytes that were put.
+        """
+        path = self.path(key)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise CorruptArtifact(f"{path} is gone: run the stage that saved it again") from None
+        if hashlib.sha256(content).hexdigest() != path.name.split(".")[0]:
+            raise CorruptArtifact(f"{path} was changed after it was saved: run the stage that saved it again")
+        return content
