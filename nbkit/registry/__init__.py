@@ -1,0 +1,13 @@
+"""Which model is it, what is it made of, may it move on, and who said so."""
+
+from nbkit._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "gates": ["evaluate_gates", "gate", "known_gates"],
+        "golden": ["check_golden", "make_golden"],
+        "registry": ["Registry"],
+        "versions": ["Version"],
+    },
+)

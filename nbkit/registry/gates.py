@@ -1,0 +1,161 @@
+"""Gates: what must hold before a version may move on. A new gate is one decorated function."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nbkit import formats
+from nbkit.data import refuse_leaks
+from nbkit.errors import BadParameter, LeakedFeature
+from nbkit.registry.golden import check_golden
+from nbkit.registry.moves import GATE_COLUMNS
+from nbkit.registry.versions import nearest
+
+Verdict = tuple[bool, str]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate: its name, whether it blocks, and the function that judges."""
+
+    name: str
+    blocking: bool
+    judge: Callable[..., Verdict]
+
+    @property
+    def needs(self) -> list[str]:
+        """Names of the evidence without which it cannot judge."""
+        found = inspect.signature(self.judge).parameters.values()
+        return [parameter.name for parameter in found if parameter.default is inspect.Parameter.empty]
+
+
+GATES: dict[str, Gate] = {}
+
+
+def gate(*, blocking: bool = True) -> Callable[[Callable[..., Verdict]], Callable[..., Verdict]]:
+    """Make a gate of a function whose arguments name its evidence and which returns ``(passed, detail)``.
+
+    Parameters
+    ----------
+    blocking
+        Whether a version that fails may go to production.
+    """
+
+    def add(judge: Callable[..., Verdict]) -> Callable[..., Verdict]:
+        GATES[judge.__name__] = Gate(judge.__name__, blocking, judge)
+        return judge
+
+    return add
+
+
+def known_gates() -> pd.DataFrame:
+    """Return the gates: gate, blocking, evidence (what it needs), words (what it asks)."""
+    rows = [
+        (row.name, row.blocking, ", ".join(row.needs), (inspect.getdoc(row.judge) or "").splitlines()[0])
+        for row in GATES.values()
+    ]
+    return pd.DataFrame(rows, columns=["gate", "blocking", "evidence", "words"])
+
+
+def evaluate_gates(
+    criteria: pd.DataFrame | None = None, *, gates: Sequence[str] | None = None, **evidence: Any
+) -> pd.DataFrame:
+    """Judge the gates on evidence.
+
+    Parameters
+    ----------
+    criteria
+        The verdict per success criterion, from `nbkit.model.judge`.
+    gates
+        Names of the gates to judge; all by default.
+    **evidence
+        What the gates' functions ask for by name, see `known_gates`. A gate whose evidence is missing has not passed.
+
+    Returns
+    -------
+    DataFrame
+        gate, passed, blocking, detail.
+
+    Raises
+    ------
+    BadParameter
+        An unknown gate, or evidence that no gate asks for.
+    """
+    given = {name: value for name, value in {"criteria": criteria, **evidence}.items() if value is not None}
+    asked = {name for row in GATES.values() for name in inspect.signature(row.judge).parameters}
+    for name in sorted(set(evidence) - asked):
+        raise BadParameter(f"no gate asks for {name!r}{nearest(name, asked)}")
+    for name in gates or ():
+        if name not in GATES:
+            raise BadParameter(f"unknown gate {name!r}{nearest(name, GATES)}")
+    rows = [(row.name, *_judge(row, given)) for row in GATES.values() if gates is None or row.name in gates]
+    table = [(name, passed, GATES[name].blocking, detail) for name, passed, detail in rows]
+    return pd.DataFrame(table, columns=GATE_COLUMNS)
+
+
+def _judge(row: Gate, given: Mapping[str, Any]) -> Verdict:
+    lacking = [name for name in row.needs if name not in given]
+    if lacking:
+        return False, f"not judged: no evidence {', '.join(lacking)}"
+    wanted = inspect.signature(row.judge).parameters
+    try:
+        passed, detail = row.judge(**{name: value for name, value in given.items() if name in wanted})
+    except Exception as error:  # evidence of any shape comes from notebooks; a gate that breaks has not passed
+        return False, f"could not be judged: {type(error).__name__}: {error}"
+    return bool(passed), detail
+
+
+@gate()
+def criteria_met(criteria: pd.DataFrame) -> Verdict:
+    """Does the model meet every success criterion, also at the unlucky end of the interval?"""
+    open_ones = criteria[criteria["verdict"] != "pass"]
+    words = [f"{row['name']}: {row['verdict']}" for _, row in open_ones.iterrows()]
+    return not words and len(criteria) > 0, "; ".join(words) or f"all {len(criteria)} criteria met"
+
+
+@gate()
+def beats_rule(scores: pd.DataFrame, rule_scores: pd.DataFrame, metric: str) -> Verdict:
+    """Is the model better than the rule of thumb in use today, beyond chance?"""
+    row, rule = scores.loc[metric], float(rule_scores.loc[metric, "value"])
+    sign = -1.0 if row["better"] == "lower" else 1.0
+    value, worst = float(row["value"]), float(row["low"] if sign > 0 else row["high"])
+    words = f"{metric} {value:.4g} (95 % interval {row['low']:.4g} to {row['high']:.4g}), today's rule {rule:.4g}"
+    return bool(sign * worst > sign * rule), words
+
+
+@gate()
+def data_keeps_contract(violations: pd.DataFrame) -> Verdict:
+    """Do the data hold to their contract?"""
+    blocking = violations[violations["severity"] == "blocking"] if len(violations) else violations
+    words = [str(message) for message in blocking["message"]] if len(blocking) else []
+    return not words, "; ".join(words) or f"no blocking violation, {len(violations)} warnings"
+
+
+@gate()
+def no_leaked_feature(columns: Sequence[str], contract: Any, lead: str = "") -> Verdict:
+    """Was everything the model sees known at prediction time?"""
+    try:
+        refuse_leaks(list(columns), contract, lead=lead)
+    except LeakedFeature as error:
+        return False, str(error)
+    return True, f"{len(columns)} columns, all known at prediction time"
+
+
+@gate()
+def explanation_adds_up(explanation: pd.DataFrame) -> Verdict:
+    """Do the attributions add up to what the model says?"""
+    row = explanation.iloc[0]
+    error = float(row["max_error"])
+    return bool(np.isfinite(error) and error <= 1e-3), f"largest gap {error:.2g} on {row['rows']} rows"
+
+
+@gate()
+def bundle_reproduces_golden(model: Any, golden: pd.DataFrame, task: str, positive: Any = None) -> Verdict:
+    """Does the model, saved and loaded, give the golden answers?"""
+    kind, _, content = formats.dump(model)
+    gap = check_golden(formats.load(kind, content), golden, task=task, positive=positive)
+    return gap <= 1e-9, f"largest difference {gap:.2g} on {len(golden)} rows"

@@ -1,0 +1,61 @@
+"""The questions that the registry asks its database, over and over."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from nbkit.registry.tables import ALIASES, MODELS, VERSIONS
+from nbkit.registry.versions import unknown, unpack_table
+
+
+def fetch_one(connection: sa.Connection, column: Any, *where: Any) -> Any:
+    """Return one value or None."""
+    return connection.execute(sa.select(column).where(*where)).scalar()
+
+
+def select_where(table: sa.Table, where: Mapping[str, Any]) -> sa.Select[Any]:
+    """Select the rows of a table whose columns equal the given values."""
+    return sa.select(table).where(*(table.c[key] == value for key, value in where.items()))
+
+
+def find_number(connection: sa.Connection, name: str, rest: str) -> int:
+    """Return the number that a number, an alias or nothing (the newest) stands for.
+
+    Raises
+    ------
+    UnknownVersion
+        No such model, number or alias; the message lists those that are there.
+    """
+    if fetch_one(connection, MODELS.c.name, MODELS.c.name == name) is None:
+        raise unknown("model", name, connection.execute(sa.select(MODELS.c.name).order_by(MODELS.c.name)).scalars())
+    if not rest:
+        return int(fetch_one(connection, sa.func.max(VERSIONS.c.number), VERSIONS.c.name == name))
+    if rest.isdigit():
+        found = fetch_one(connection, VERSIONS.c.number, VERSIONS.c.name == name, VERSIONS.c.number == int(rest))
+    else:
+        found = fetch_one(connection, ALIASES.c.number, ALIASES.c.name == name, ALIASES.c.alias == rest)
+    if found is None:
+        numbers = connection.execute(sa.select(VERSIONS.c.number).where(VERSIONS.c.name == name)).scalars().all()
+        aliases = connection.execute(sa.select(ALIASES.c.alias).where(ALIASES.c.name == name)).scalars().all()
+        raise unknown(f"version of {name!r}", rest, [*sorted(aliases), *sorted(numbers, reverse=True)])
+    return int(found)
+
+
+def read_state(connection: sa.Connection, name: str, number: int) -> str:
+    """Return the state of a version."""
+    return str(fetch_one(connection, VERSIONS.c.state, VERSIONS.c.name == name, VERSIONS.c.number == number))
+
+
+def set_state(connection: sa.Connection, name: str, number: int, state: str) -> None:
+    """Write the state of a version."""
+    mine = (VERSIONS.c.name == name) & (VERSIONS.c.number == number)
+    connection.execute(VERSIONS.update().where(mine).values(state=state))
+
+
+def score_values(packed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metric to value from a packed score table; empty where it has no such columns."""
+    table = unpack_table(packed)
+    if "value" not in table.columns or not table.index.name:
+        return {}
+    return {str(metric): value for metric, value in table["value"].items()}
