@@ -1,1 +1,23 @@
-"""Notebooks that carry a machine-learning model through its whole life."""
+"""Notebooks that carry a machine-learning model through its whole life.
+
+Names are imported when first used, so ``import nbkit`` costs next to nothing.
+"""
+
+from nbkit._lazy import attach
+
+__version__ = "0.1.0"
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "run": ["Run"],
+        "formats": ["Picture"],
+        "registry": ["Registry"],
+        "data": [],
+        "model": [],
+        "plots": [],
+        "serve": [],
+        "monitor": [],
+        "report": [],
+        "errors": [],
+    },
+)

@@ -1,0 +1,5 @@
+"""nbkit models (to come)."""
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()

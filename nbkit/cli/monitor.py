@@ -1,0 +1,5 @@
+"""nbkit monitor (to come)."""
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()

@@ -1,0 +1,5 @@
+"""nbkit new (to come)."""
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()

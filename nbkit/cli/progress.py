@@ -1,0 +1,115 @@
+"""Live progress of a run: lines that a person likes to watch, plain lines where there is no terminal."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+MARKS = {"passed": ("✓", "green"), "refused": ("■", "yellow"), "failed": ("✗", "red"), "interrupted": ("◼", "yellow")}
+
+
+@contextlib.contextmanager
+def watch_progress(*, quiet_stdout: bool = False) -> Iterator[Callable[[str, dict[str, Any]], None]]:
+    """Yield what `execute_plan` tells; with `quiet_stdout` everything goes to stderr."""
+    from rich.console import Console
+
+    console = Console(stderr=quiet_stdout, highlight=False, markup=False, soft_wrap=True)
+    progress = Progress(console)
+    try:
+        yield progress.tell
+    finally:
+        progress.close()
+
+
+class Progress:
+    """Prints one line a finished stage, and while one runs, a line that moves."""
+
+    def __init__(self, console: Any) -> None:
+        self.console = console
+        self.status: Any = None
+        self.line = ""
+        self.begun = 0.0
+        self.shown = 0.0
+
+    def tell(self, event: str, facts: dict[str, Any]) -> None:
+        """Take note of one event."""
+        handler = getattr(self, f"_on_{event}", None)
+        if handler:
+            handler(**facts)
+
+    def close(self) -> None:
+        """Take the moving line away."""
+        if self.status:
+            self.status.stop()
+            self.status = None
+
+    def _on_run_start(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.console.print(f"{manifest['project']} → {_show(folder)}", style="bold")
+
+    def _on_stage_kept(self, stage: str, entry: dict[str, Any], why: str) -> None:
+        self.console.print(f"· {stage:<12} {why}", style="dim")
+
+    def _on_stage_start(self, stage: str, attempt: int, title: str) -> None:
+        again = f" (attempt {attempt})" if attempt > 1 else ""
+        self.begun = time.monotonic()
+        self.line = f"{stage}{again}"
+        if self.console.is_terminal:
+            self.status = self.console.status(f"{self.line}  starting its kernel", spinner="dots")
+            self.status.start()
+        elif attempt > 1:
+            self.console.print(f"  {self.line}")
+
+    def _on_cell(self, stage: str, number: int, total: int) -> None:
+        self.line = f"{stage}  cell {number} of {total}"
+        self._on_step(stage)
+
+    def _on_step(self, stage: str) -> None:
+        if self.status and time.monotonic() - self.shown > 0.5:
+            self.shown = time.monotonic()
+            self.status.update(f"{self.line}  {time.monotonic() - self.begun:.0f} s")
+
+    def _on_stage_end(self, stage: str, entry: dict[str, Any], folder: Path) -> None:
+        self.close()
+        mark, colour = MARKS.get(entry["status"], ("?", "red"))
+        said = entry.get("headline") or entry.get("message", "")
+        self.console.print(f"{mark} ", style=colour, end="")
+        self.console.print(f"{stage:<12} {entry.get('seconds', 0):6.1f} s  {said}")
+
+    def _on_run_end(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.close()
+        if manifest["status"] == "passed":
+            return
+        entry = next((each for each in manifest["stages"] if each["status"] not in ("passed", "pending")), None)
+        if entry:
+            self._explain(entry, folder)
+
+    def _explain(self, entry: dict[str, Any], folder: Path) -> None:
+        """Show the cell, the error, the last lines of output, and what to do next."""
+        where = f"{entry['stage']}, code cell {entry['cell']}" if entry.get("cell") else entry["stage"]
+        self.console.print(f"\n{entry['status']} at {where}: {entry.get('message', '')}", style="bold")
+        for title, key in (("the cell", "source"), ("its last output", "tail"), ("the error", "traceback")):
+            text = entry.get(key, "")
+            if text and not (key == "traceback" and entry.get("kind") == "refused"):
+                self.console.print(f"--- {title}", style="dim")
+                self.console.print("\n".join(text.splitlines()[-25:]))
+        log = folder / "logs" / f"{entry['stage']}.log"
+        if log.is_file() and log.stat().st_size:
+            self.console.print(f"--- the kernel's log: {_show(log)}", style="dim")
+        notebook = folder / f"{entry['stage']}.ipynb"
+        self.console.print("\nNext:")
+        if notebook.is_file():
+            self.console.print(f"  jupyter lab {_show(notebook)}    # the failed notebook on its real inputs")
+        self.console.print(f"  nbkit resume {folder.name}    # go on from {entry['stage']} once it is mended")
+
+    def _on_report(self, page: Path | None, folder: Path, manifest: dict[str, Any]) -> None:
+        seconds = sum(entry.get("seconds") or 0 for entry in manifest["stages"])
+        report = f", report: {_show(page)}" if page else ""
+        self.console.print(f"{manifest['status']} in {seconds:.0f} s{report}", style="bold")
+
+
+def _show(path: Path) -> str:
+    """Return a path as short as it can be said from here."""
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

@@ -1,0 +1,153 @@
+"""nbkit run, resume, runs, compare."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nbkit.project import find_root
+
+PARAMS = click.argument("params", nargs=-1, required=True, type=click.Path(path_type=Path))
+SET = click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Override one parameter.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON; progress goes to stderr.")
+
+
+@click.command()
+@PARAMS
+@SET
+@click.option("--from", "first", default="", metavar="STAGE", help="Begin here; take the rest from the latest run.")
+@click.option("--until", "last", default="", metavar="STAGE", help="End here.")
+@click.option("--only", multiple=True, metavar="STAGE", help="Only this stage (may be given more than once).")
+@click.option("--name", default="", help="Call the run this instead of <project>-<UTC time>.")
+@click.option("--dry-run", is_flag=True, help="Say what would run and why; run nothing.")
+@JSON
+def run(
+    params: tuple[Path, ...],
+    settings: tuple[str, ...],
+    first: str,
+    last: str,
+    only: tuple[str, ...],
+    name: str,
+    dry_run: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Run the stages 01 to 10 with these PARAMS files; later files and --set override.
+
+    A stage is named as its notebook (06_train), by its number (06) or by its word (train).
+    """
+    from nbkit.pipeline import plan_run
+
+    plan = plan_run(root_of(params), params, settings, first=first, last=last, only=only, name=name)
+    if dry_run:
+        _print_plan(plan, as_json=as_json)
+        return
+    sys.exit(carry_out(plan, as_json=as_json))
+
+
+@click.command()
+@click.argument("name", metavar="[RUN]", default="")
+@JSON
+def resume(name: str, as_json: bool) -> None:  # noqa: FBT001
+    """Go on with a run from where it stopped; the latest if none is named."""
+    from nbkit.pipeline import plan_resume
+
+    sys.exit(carry_out(plan_resume(find_root(), name), as_json=as_json))
+
+
+@click.command()
+@JSON
+def runs(as_json: bool) -> None:  # noqa: FBT001
+    """List the runs, newest first."""
+    from nbkit.pipeline import list_runs
+
+    rows = list_runs(find_root())
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+    elif not rows:
+        click.echo("No runs yet: `nbkit run PARAMS` makes one.")
+    else:
+        print_table(rows, ["run", "status", "stages", "started", "seconds", "headline"])
+
+
+@click.command()
+@click.argument("before", metavar="RUN")
+@click.argument("after", metavar="RUN")
+@JSON
+def compare(before: str, after: str, as_json: bool) -> None:  # noqa: FBT001
+    """Say what two runs differ in: parameters, what they handed over, scores, headlines, versions."""
+    from nbkit.pipeline import compare_runs
+
+    rows = compare_runs(find_root(), before, after)
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False, default=str))
+    elif not rows:
+        click.echo("The two runs handed over the same, byte for byte, with the same parameters.")
+    else:
+        print_table(rows, ["what", "where", "before", "after"])
+
+
+COMMANDS = (run, resume, runs, compare)
+
+
+def root_of(params: tuple[Path, ...]) -> Path:
+    """Return the project that the first params file belongs to: the folder above its ``params/``, else from here."""
+    folder = params[0].resolve().parent
+    return folder.parent if folder.name == "params" else find_root(folder if folder.is_dir() else ".")
+
+
+def carry_out(plan: Any, *, as_json: bool) -> int:
+    """Execute a plan with progress, write its report, and return the exit code."""
+    from nbkit.cli.progress import watch_progress
+    from nbkit.pipeline import execute_plan
+
+    with watch_progress(quiet_stdout=as_json) as tell:
+        folder, manifest = execute_plan(plan, tell)
+        page = write_report(folder)
+        tell("report", {"page": page, "folder": folder, "manifest": manifest})
+    if as_json:
+        click.echo(json.dumps(manifest, indent=1, ensure_ascii=False, default=str))
+    return int(manifest["exit"])
+
+
+def write_report(folder: Path) -> Path | None:
+    """Write a run's report; a report that cannot be made is said, and changes no exit code."""
+    from nbkit import report
+
+    try:
+        page: Path | None = report.write_report(folder)
+        return page
+    except Exception as error:  # the run is what counts
+        click.echo(f"nbkit: the report of {folder.name} could not be written: {error}", err=True)
+        return None
+
+
+def _print_plan(plan: Any, *, as_json: bool) -> None:
+    rows = [
+        {
+            "stage": step.stage.name,
+            "action": step.action,
+            "why": step.why,
+            "parameters": plan.resolved.values[step.stage.name],
+        }
+        for step in plan.steps
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False, default=str))
+    else:
+        print_table(rows, ["stage", "action", "why"])
+
+
+def print_table(rows: list[dict[str, Any]], columns: list[str]) -> None:
+    """Print rows as a table that fits the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column in ("run", "stage", "status"))
+    for row in rows:
+        table.add_row(*(str(row.get(column, "")) for column in columns))
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width, markup=False, highlight=False).print(table)

@@ -1,0 +1,14 @@
+"""Runs notebooks: their parameters, their graph, the engine that tells the truth, and the manifest of a run."""
+
+from nbkit._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "notebooks": ["Parameter", "Stage", "check_graph", "read_stages"],
+        "params": ["Resolved", "resolve_params"],
+        "manifest": ["find_run", "list_runs"],
+        "compare": ["compare_runs"],
+        "runner": ["Plan", "execute_plan", "plan_resume", "plan_run"],
+    },
+)

@@ -1,0 +1,334 @@
+"""Executes one notebook with papermill and says truthfully what happened and where."""
+
+import contextlib
+import json
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbclient.exceptions import DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+
+from nbkit import errors
+from nbkit.pipeline.watch import GIGABYTE, Watch, available_memory
+from nbkit.run import read_scraps
+from nbkit.store import write_atomic
+
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+SAVE_EVERY = 5.0  # seconds between two writes of a notebook that is being executed
+TAIL = 12  # lines of output kept with a failure
+NO_MEMORY = 0.85  # share of the machine's memory from which a kernel that was killed is taken to have had too much
+REFUSALS = {"Refusal", *(each.__name__ for each in errors.Refusal.__subclasses__())}
+SENTENCES = {
+    "error": "{ename}: {evalue}",
+    "exit": "the cell left with {ename}({evalue}) before the notebook's end, so nothing after it ran",
+    "dead_kernel": "the kernel was killed or crashed (peak memory {peak:.2f} GB); its log may say more",
+    "out_of_memory": "the kernel ran out of memory: it held {peak:.2f} GB, {allowed}",
+    "cell_timeout": "the cell took longer than its cell_timeout of {cell_timeout:g} s",
+    "stage_timeout": "the stage took longer than its stage_timeout of {stage_timeout:g} s",
+    "interrupted": "interrupted from the keyboard",
+    "terminated": "the run was told to terminate",
+    "refused": "{evalue}",
+    "kernel_start": "the kernel did not start: {evalue}",
+    "unfinished": "the notebook ended, but not every cell had run",
+    "system": "{ename}: {evalue}",
+}
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was told to end (SIGTERM, SIGHUP)."""
+
+
+@dataclass
+class Outcome:
+    """How a stage ended.
+
+    Attributes
+    ----------
+    status
+        ``"passed"``, ``"failed"``, ``"refused"`` (a gate or the contract said no) or ``"interrupted"``.
+    kind
+        Why it did not pass: a key of ``SENTENCES``; empty if it passed.
+    message
+        The same in a sentence.
+    cell, source, tail, traceback
+        The code cell (counted from 1), its source, its last lines of output and the traceback, where there is one.
+    seconds, peak_gb
+        How long it took, and the most memory that its kernel was seen to hold.
+    headline
+        What it handed over as ``headline``.
+    """
+
+    status: str = "passed"
+    kind: str = ""
+    message: str = ""
+    cell: int = 0
+    source: str = ""
+    tail: str = ""
+    traceback: str = ""
+    seconds: float = 0.0
+    peak_gb: float = 0.0
+    headline: str = ""
+
+
+@dataclass
+class Job:
+    """One execution of one notebook: what the engine is told and what it saw."""
+
+    stage: str
+    limits: dict[str, Any]
+    log: Any
+    on_cell: Callable[[int, int], None]
+    on_step: Callable[[], None]
+    environment: dict[str, str]
+    folder: Path
+    watch: Watch = field(init=False)
+    trouble: BaseException | None = None
+    began: bool = False
+
+    def __post_init__(self) -> None:
+        limits = {name: self.limits[name] for name in ("cell_timeout", "stage_timeout", "memory_gb")}
+        self.watch = Watch(**limits, on_step=self.on_step)
+
+
+class TruthfulEngine(NBClientEngine):  # type: ignore[misc]
+    """papermill's own engine, except that the cell in which it ends badly is always marked as failed."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
+        """Execute, and never raise: what went wrong is kept in the job."""
+        job: Job = options["job"]
+        codes = [index for index, cell in enumerate(nb_man.nb.cells) if _must_run(cell)]
+
+        def begin(cell: Any, cell_index: int) -> None:
+            job.began = True
+            job.watch.begin_cell(client.km.provisioner.pid)
+            if cell_index in codes:
+                job.on_cell(codes.index(cell_index) + 1, len(codes))
+
+        client = PapermillNotebookClient(
+            nb_man,
+            kernel_name=kernel_name,
+            startup_timeout=120,
+            iopub_timeout=300,
+            timeout=None,
+            coalesce_streams=True,
+            store_widget_state=False,
+            resources={"metadata": {"path": str(job.folder)}},
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            on_cell_execute=begin,
+            log=logging.getLogger("nbkit.engine"),
+        )
+        save = nb_man.save
+        nb_man.save = _save_seldom(save)
+        job.watch.start()
+        try:
+            client.execute(env=job.environment, stderr=job.log)
+        except (Exception, KeyboardInterrupt) as trouble:
+            job.trouble = trouble
+        finally:
+            job.watch.stop()
+            nb_man.save = save
+            _mark_failure(nb_man, job, codes)
+
+
+def execute_stage(
+    source: Path,
+    target: Path,
+    parameters: dict[str, Any],
+    limits: dict[str, Any],
+    *,
+    log: Path,
+    on_cell: Callable[[int, int], None] = lambda number, total: None,
+    on_step: Callable[[], None] = lambda: None,
+    secrets: tuple[str, ...] = (),
+) -> Outcome:
+    """Execute a stage notebook in a fresh kernel.
+
+    Parameters
+    ----------
+    source
+        The stage notebook; never written to.
+    target
+        Where the executed notebook goes, whole and at once, when the kernel has ended, however it ended.
+    parameters
+        Given to papermill.
+    limits
+        ``cell_timeout``, ``stage_timeout`` (seconds) and ``memory_gb``; 0 is no limit.
+    log
+        Where the kernel's own stderr goes.
+    on_cell
+        Called with the number of the code cell that starts and how many there are.
+    on_step
+        Called a few times a second, from another thread.
+    secrets
+        Texts that are replaced by ``***`` in everything that is kept.
+
+    Returns
+    -------
+    Outcome
+        Also after a failure: nothing is raised but what prevents the notebook from being written.
+    """
+    papermill_engines.register("nbkit", TruthfulEngine)
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    running = target.with_name(f".{target.stem}.running.ipynb")
+    environment = {**os.environ, "NBKIT_STAGE": target.stem, "PYTHONHASHSEED": "0"}
+    started = time.monotonic()
+    executed: Any = None
+    with log.open("ab") as stderr:
+        job = Job(target.stem, limits, stderr, on_cell, on_step, environment, source.parent)
+        try:
+            executed = papermill.execute_notebook(
+                str(source).replace("{", "{{").replace("}", "}}"),
+                str(running).replace("{", "{{").replace("}", "}}"),
+                parameters,
+                engine_name="nbkit",
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                job=job,
+            )
+        except papermill.PapermillExecutionError:
+            executed = nbformat.read(running, as_version=4)
+        except KeyboardInterrupt as trouble:
+            job.trouble = trouble
+        except OSError as trouble:
+            job.trouble = trouble
+    outcome = _judge(executed, job)
+    outcome.seconds = round(time.monotonic() - started, 2)
+    outcome.peak_gb = round(job.watch.peak / GIGABYTE, 3)
+    _scrub_outcome(outcome, secrets)
+    if executed is not None:
+        _keep(executed, target, outcome, secrets)
+        outcome.headline = str(read_scraps(target).get("headline", "")) if outcome.status == "passed" else ""
+    with contextlib.suppress(OSError):
+        running.unlink(missing_ok=True)
+    return outcome
+
+
+def _must_run(cell: Any) -> bool:
+    skipped = "skip-execution" in cell.metadata.get("tags", [])
+    return cell.cell_type == "code" and bool(cell.source.strip()) and not skipped
+
+
+def _save_seldom(save: Callable[..., None]) -> Callable[..., None]:
+    last = 0.0
+
+    def save_seldom(**options: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last > SAVE_EVERY:
+            save(**options)
+            last = time.monotonic()
+
+    return save_seldom
+
+
+def _mark_failure(manager: Any, job: Job, codes: list[int]) -> None:
+    """Mark the cell in which the notebook ended badly; papermill would call it, and all after it, completed."""
+    cells = manager.nb.cells
+    if job.trouble is None or any(cell.metadata.papermill["status"] == manager.FAILED for cell in cells):
+        return
+    reached = [index for index in codes if cells[index].metadata.papermill["start_time"]]
+    index = reached[-1] if reached else codes[0] if codes else 0
+    kind = _name_trouble(job)
+    text = SENTENCES[kind].format(**_facts(job, type(job.trouble).__name__, str(job.trouble)))
+    if cells[index].cell_type == "code":
+        cells[index].outputs.append(nbformat.v4.new_output("error", ename=kind, evalue=text, traceback=[text]))
+    manager.cell_exception(cells[index], cell_index=index, exception=job.trouble)
+    for later in cells[index + 1 :]:
+        later.metadata.papermill["status"] = manager.PENDING
+
+
+def _name_trouble(job: Job) -> str:
+    trouble = job.trouble
+    if job.watch.verdict:
+        return job.watch.verdict
+    if isinstance(trouble, Terminated):
+        return "terminated"
+    if isinstance(trouble, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(trouble, DeadKernelError):
+        return "out_of_memory" if job.watch.peak > NO_MEMORY * available_memory() else "dead_kernel"
+    if isinstance(trouble, RuntimeError) and not job.began:
+        return "kernel_start"
+    return "system"
+
+
+def _facts(job: Job, ename: str, evalue: str) -> dict[str, Any]:
+    limit = job.limits["memory_gb"]
+    allowed = f"more than its memory_gb of {limit:g}" if limit else f"of {available_memory() / GIGABYTE:.1f} GB"
+    return {"ename": ename, "evalue": evalue, "peak": job.watch.peak / GIGABYTE, "allowed": allowed, **job.limits}
+
+
+def _judge(executed: Any, job: Job) -> Outcome:
+    """Say how the stage ended, from what the cells show rather than from papermill's metadata."""
+    if executed is None:
+        kind = _name_trouble(job)
+        text = SENTENCES[kind].format(**_facts(job, type(job.trouble).__name__, str(job.trouble)))
+        return Outcome("interrupted" if kind in ("interrupted", "terminated") else "failed", kind, text)
+    cells = [cell for cell in executed.cells if _must_run(cell)]
+    for number, cell in enumerate(cells, start=1):
+        for output in cell.outputs:
+            if output.output_type == "error":
+                return _describe_error(cell, output, number, job)
+    missed = [number for number, cell in enumerate(cells, start=1) if cell.execution_count is None]
+    if missed:
+        return Outcome("failed", "unfinished", SENTENCES["unfinished"], missed[0], cells[missed[0] - 1].source)
+    return Outcome()
+
+
+def _describe_error(cell: Any, output: Any, number: int, job: Job) -> Outcome:
+    ename, evalue = output.ename, ANSI.sub("", output.evalue)
+    if ename in SENTENCES:  # marked by us
+        kind, message = ename, evalue
+    else:
+        kind = "error"
+        if job.watch.verdict:
+            kind = job.watch.verdict
+        elif ename in REFUSALS:
+            kind = "refused"
+        elif ename in ("SystemExit", "KeyboardInterrupt"):
+            kind = {"SystemExit": "exit", "KeyboardInterrupt": "interrupted"}[ename]
+        elif ename == "MemoryError":
+            kind = "out_of_memory"
+        message = SENTENCES[kind].format(**_facts(job, ename, evalue))
+    status = {"refused": "refused", "interrupted": "interrupted", "terminated": "interrupted"}.get(kind, "failed")
+    streams = "".join("".join(each.text) for each in cell.outputs if each.output_type == "stream")
+    tail = "\n".join(ANSI.sub("", streams).splitlines()[-TAIL:])
+    traceback = ANSI.sub("", "\n".join(output.traceback))
+    return Outcome(status, kind, message, number, cell.source, tail, traceback[-8000:])
+
+
+def _scrub(text: str, secrets: tuple[str, ...]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
+    return text
+
+
+def _scrub_outcome(outcome: Outcome, secrets: tuple[str, ...]) -> None:
+    for name in ("message", "source", "tail", "traceback"):
+        setattr(outcome, name, _scrub(getattr(outcome, name), secrets))
+
+
+def _keep(executed: Any, target: Path, outcome: Outcome, secrets: tuple[str, ...]) -> None:
+    """Write the executed notebook, whole and at once, with the truth in its metadata."""
+    executed.metadata["nbkit"] = {
+        **executed.metadata.get("nbkit", {}),
+        "status": outcome.status,
+        "kind": outcome.kind,
+        "message": outcome.message,
+        "python": sys.version.split()[0],
+    }
+    executed.metadata.papermill["input_path"] = Path(executed.metadata.papermill["input_path"]).name
+    executed.metadata.papermill["output_path"] = target.name
+    write_atomic(target, _scrub(nbformat.writes(executed), secrets).encode())

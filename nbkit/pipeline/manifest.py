@@ -1,0 +1,167 @@
+"""The manifest of a run, ``run.json``: the truth about each stage, written whole after every step."""
+
+import contextlib
+import datetime as dt
+import difflib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from nbkit.errors import RunInUse, UnknownRun
+from nbkit.project import MANIFEST, iterate_runs, read_manifest
+from nbkit.store import write_atomic
+
+LOCK = ".lock"
+PACKAGES = ("nbkit", "papermill", "scrapbook", "pandas", "numpy", "scikit-learn", "skops", "duckdb", "shap")
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+
+
+def make_run_dir(root: Path, project: str, name: str = "") -> Path:
+    """Make a new run folder, ``runs/<project>-<UTC time>`` or ``runs/<name>``; two at once get two folders.
+
+    Raises
+    ------
+    RunInUse
+        If a run of that `name` exists.
+    """
+    base = name or f"{project}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%MZ}"
+    for number in range(1, 1000):
+        folder = root / "runs" / (base if number == 1 else f"{base}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if name:
+                raise RunInUse(f"{folder} exists: take another --name, or `nbkit resume {name}`") from None
+            continue
+        return folder
+    raise RunInUse(f"there are too many runs named {base} in {root / 'runs'}")
+
+
+def describe_surroundings(root: Path) -> dict[str, Any]:
+    """Return the versions, the machine and the git commit that a run happens in."""
+    versions = {}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "versions": versions,
+        "git": _read_git(root),
+    }
+
+
+def _read_git(root: Path) -> dict[str, Any]:
+    def ask(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True)  # noqa: S607
+        return done.stdout.strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write ``run.json`` so that no reader ever meets half of it."""
+    write_atomic(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False, default=str).encode())
+
+
+@contextlib.contextmanager
+def hold_run(folder: Path) -> Iterator[None]:
+    """Hold a run folder for this process.
+
+    Raises
+    ------
+    RunInUse
+        If another process holds it.
+    """
+    with (folder / LOCK).open("a+") as file:
+        if not _try_lock(file):
+            raise RunInUse(f"another process is working in {folder}; wait for it, or stop it")
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    """Tell whether a process is working in a run folder."""
+    if not (folder / LOCK).is_file():
+        return False
+    with (folder / LOCK).open("a+") as file:
+        return not _try_lock(file)
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # no such locks on Windows: two writers are then the operator's to avoid
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def find_run(root: Path, name: str = "") -> Path:
+    """Return a run's folder by its name, a unique beginning of it, or its path; the latest if no name is given.
+
+    Raises
+    ------
+    UnknownRun
+        If there is none; with the nearest name.
+    """
+    if name and (Path(name) / MANIFEST).is_file():
+        return Path(name).resolve()
+    known = [folder for folder, _ in iterate_runs(root)]
+    if not known:
+        raise UnknownRun(f"there are no runs in {root / 'runs'}: `nbkit run PARAMS` makes one")
+    if not name:
+        return known[0]
+    names = [folder.name for folder in known]
+    if name in names:
+        return known[names.index(name)]
+    begun = [folder for folder in known if folder.name.startswith(name)]
+    if len(begun) == 1:
+        return begun[0]
+    near = difflib.get_close_matches(name, names, 1, 0.3)
+    hint = f"several runs begin with {name!r}" if begun else f"no run is called {name!r}"
+    raise UnknownRun(f"{hint}; " + (f"did you mean {near[0]}? " if near else "") + "`nbkit runs` lists them")
+
+
+def list_runs(root: Path) -> list[dict[str, Any]]:
+    """Return one row a run, newest first: name, project, status, stages passed, started, seconds, headline of the last.
+
+    A run whose process is gone is ``"interrupted"``, whatever its manifest last said.
+    """
+    rows = []
+    for folder, manifest in iterate_runs(root):
+        stages = manifest.get("stages", [])
+        passed = [entry for entry in stages if entry["status"] == "passed"]
+        rows.append(
+            {
+                "run": folder.name,
+                "project": manifest.get("project", ""),
+                "status": read_status(folder, manifest),
+                "stages": f"{len(passed)}/{len(stages)}",
+                "started": manifest.get("started", "")[:16].replace("T", " "),
+                "seconds": round(sum(entry.get("seconds") or 0 for entry in stages)),
+                "headline": next((entry["headline"] for entry in reversed(passed) if entry.get("headline")), ""),
+            }
+        )
+    return rows
+
+
+def read_status(folder: Path, manifest: dict[str, Any] | None = None) -> str:
+    """Return a run's status; ``"interrupted"`` if it says ``"running"`` and nobody is at work."""
+    status = str((read_manifest(folder) if manifest is None else manifest).get("status", ""))
+    return "interrupted" if status == "running" and not is_held(folder) else status

@@ -1,0 +1,244 @@
+"""Params files, read strictly: names, types and ranges are checked against the notebooks before a kernel starts."""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbkit.errors import BadParameter, UnknownParameter
+from nbkit.pipeline.notebooks import Parameter, Stage
+
+SHARED = "shared"
+DATE = "tag:yaml.org,2002:timestamp"
+GIVEN = "run_dir"  # the runner gives it
+LIMITS = {  # how a stage is executed; keys of any section, in `shared` for all stages
+    "cell_timeout": Parameter("cell_timeout", "float", 3600, "seconds that one cell may take, 0 = no limit", low=0),
+    "stage_timeout": Parameter("stage_timeout", "float", 7200, "seconds that a stage may take, 0 = no limit", low=0),
+    "memory_gb": Parameter("memory_gb", "float", 0, "memory that a kernel may hold, 0 = no limit", low=0),
+    "retries": Parameter("retries", "int", 0, "how often a failed stage is tried again", low=0, high=100),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One value of a params file or of ``--set`` and where it stands."""
+
+    section: str
+    key: str
+    value: Any
+    place: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What every stage is given.
+
+    Attributes
+    ----------
+    project
+        The stem of the first params file.
+    files
+        The params files, in order.
+    values
+        Stage to its parameters, defaults included, without ``run_dir``.
+    limits
+        Stage to ``cell_timeout``, ``stage_timeout``, ``memory_gb`` and ``retries``.
+    """
+
+    project: str
+    files: tuple[Path, ...]
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+    limits: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[str, Stage]) -> Resolved:
+    """Read params files and settings; later ones override, key by key.
+
+    Parameters
+    ----------
+    files
+        YAML 1.2 files of two levels: a section ``shared`` or a stage, then its keys.
+    settings
+        ``STAGE.KEY=VALUE`` or ``shared.KEY=VALUE``, the value as in YAML.
+    stages
+        What the notebooks declare.
+
+    Raises
+    ------
+    UnknownParameter
+        For a section or key that no notebook declares; with the place and the nearest known name.
+    BadParameter
+        For a value of the wrong type or outside its range, or a file that cannot be read.
+    """
+    entries = [entry for path in files for entry in read_params(path)]
+    entries += [_read_setting(text) for text in settings]
+    shared: dict[str, Any] = {}
+    own: dict[str, dict[str, Any]] = {name: {} for name in stages}
+    for entry in entries:
+        target = shared if entry.section == SHARED else own[_known(entry.section, [SHARED, *stages], entry, "section")]
+        target[entry.key] = _check_entry(entry, stages)
+    values, limits = {}, {}
+    for name, stage in stages.items():
+        given = {**shared, **own[name]}
+        values[name] = {
+            key: given.get(key, parameter.default) for key, parameter in stage.parameters.items() if key != GIVEN
+        }
+        limits[name] = {key: given.get(key, parameter.default) for key, parameter in LIMITS.items()}
+    return Resolved(files[0].stem if files else "run", tuple(files), values, limits)
+
+
+def read_params(path: Path) -> Iterator[Entry]:
+    """Yield each value of a params file with its file and line.
+
+    Raises
+    ------
+    BadParameter
+        If the file is missing, is no YAML, gives a key twice, or is not two levels deep.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [each.name for each in path.parent.glob("*.y*ml")], 1, 0.4)
+        hint = f"; did you mean {path.parent / near[0]}?" if near else ""
+        raise BadParameter(f"there is no params file {path}{hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadParameter(f"{path} cannot be read: {error}") from None
+    content = _parse_yaml(text, str(path))
+    for section, keys in _mapping(content, f"{path}:1", "a params file").items():
+        line = content.lc.key(section)[0] + 1
+        for key, value in _mapping(keys, f"{path}:{line}", f"section {section}").items():
+            yield Entry(str(section), str(key), _plain(value), f"{path}:{keys.lc.key(key)[0] + 1}")
+
+
+def _mapping(value: Any, place: str, what: str) -> Any:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadParameter(f"{place}: {what} holds `key: value` lines, not {_plain(value)!r}")
+    return value
+
+
+def _parse_yaml(text: str, place: str) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import RoundTripConstructor
+    from ruamel.yaml.error import MarkedYAMLError
+
+    class Reader(RoundTripConstructor):
+        """YAML 1.2 in which dates stay strings."""
+
+    Reader.add_constructor(DATE, lambda self, node: self.construct_scalar(node))
+    yaml = YAML(typ="rt")
+    yaml.Constructor = Reader
+    try:
+        return yaml.load(text)
+    except MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        said = re.sub(r"\s+", " ", str(error.problem or error.context or error)).strip()
+        raise BadParameter(f"{place}{line}: this is not YAML: {said}") from None
+
+
+def _plain(value: Any) -> Any:
+    """Turn what the YAML reader gives into builtin types."""
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return bool(value) if type(value).__name__ == "ScalarBoolean" else value
+
+
+def _read_setting(text: str) -> Entry:
+    target, equals, value = text.partition("=")
+    section, dot, key = target.strip().partition(".")
+    place = f"--set {text}"
+    if not (equals and dot and key):
+        raise BadParameter(f"{place}: write it as STAGE.KEY=VALUE, such as --set 06_train.trials=10")
+    return Entry(section, key, _plain(_parse_yaml(value, place)), place)
+
+
+def _check_entry(entry: Entry, stages: dict[str, Stage]) -> Any:
+    """Check a value against every notebook that gets it, and return it with the type they declare."""
+    if entry.section == SHARED:
+        among = [stage.parameters for stage in stages.values()]
+    else:
+        among = [stages[_known(entry.section, [SHARED, *stages], entry, "section")].parameters]
+    declared = {key: parameter for parameters in [*among, LIMITS] for key, parameter in parameters.items()}
+    declared.pop(GIVEN, None)
+    _known(entry.key, list(declared), entry, f"key of {entry.section}")
+    for parameters in [*among, LIMITS]:
+        if entry.key in parameters:
+            value = check_value(entry.value, parameters[entry.key], entry.place)
+    return value
+
+
+def _known(name: str, known: list[str], entry: Entry, what: str) -> str:
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UnknownParameter(f"{entry.place}: no {what} is called {name!r}; {hint}known: {', '.join(known)}")
+
+
+def check_value(value: Any, parameter: Parameter, place: str) -> Any:
+    """Check one value against the type, the choices and the range that its notebook declares.
+
+    Returns
+    -------
+    object
+        The value, an int made a float where a float is declared.
+
+    Raises
+    ------
+    BadParameter
+        With the place, the value, and what is allowed.
+
+    Examples
+    --------
+    >>> check_value(1, Parameter("share", "float", 0.2, low=0, high=1), "params.yaml:3")
+    1.0
+    """
+    import msgspec
+
+    try:
+        value = msgspec.convert(value, _read_annotation(parameter.annotation, place), strict=True)
+    except msgspec.ValidationError as error:
+        raise BadParameter(
+            f"{place}: {parameter.name} = {value!r} is no {parameter.annotation} ({error}): {_explain(parameter)}"
+        ) from None
+    items = value if isinstance(value, list) else list(value) if isinstance(value, dict) else [value]
+    outside = [item for item in items if not _is_allowed(item, parameter)]
+    if outside:
+        raise BadParameter(f"{place}: {parameter.name} = {outside[0]!r} is not allowed: {_explain(parameter)}")
+    return value
+
+
+def _is_allowed(item: Any, parameter: Parameter) -> bool:
+    if item is None:
+        return True
+    if parameter.choices:
+        return str(item) in parameter.choices
+    if not isinstance(item, int | float) or isinstance(item, bool):
+        return True
+    above = parameter.low is None or item > parameter.low or (parameter.closed[0] and item == parameter.low)
+    below = parameter.high is None or item < parameter.high or (parameter.closed[1] and item == parameter.high)
+    return above and below
+
+
+def _explain(parameter: Parameter) -> str:
+    allowed = f", {parameter.allowed}" if parameter.allowed else ""
+    meaning = f" ({parameter.meaning})" if parameter.meaning else ""
+    return f"it is a {parameter.annotation}{allowed}{meaning}"
+
+
+def _read_annotation(annotation: str, place: str) -> Any:
+    names = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "None": None, "Any": Any}
+    try:
+        return eval(annotation, {"__builtins__": {}}, names)  # noqa: S307 - names of types from the project's notebook
+    except Exception:
+        raise BadParameter(
+            f"{place}: the notebook annotates it as {annotation!r}; use {', '.join(names)}, such as `list[str]`"
+        ) from None

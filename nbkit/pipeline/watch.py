@@ -1,0 +1,114 @@
+"""Watches a kernel while it works: its time, its memory, and the only one who ends it."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+
+STEP = 0.2  # seconds between two looks
+GRACE = 5.0  # seconds that an interrupted kernel has to stop by itself
+GIGABYTE = 1e9
+
+
+class Watch(threading.Thread):
+    """Interrupts a kernel whose cell or stage takes too long, then kills it; kills one that holds too much memory.
+
+    Parameters
+    ----------
+    cell_timeout, stage_timeout
+        Seconds; 0 is no limit.
+    memory_gb
+        Gigabytes (1e9 bytes) that the kernel and its children may hold together; 0 is no limit.
+    on_step
+        Called at each look, from this thread.
+
+    Attributes
+    ----------
+    verdict
+        What the watch ended the kernel for: ``"cell_timeout"``, ``"stage_timeout"``, ``"out_of_memory"`` or empty.
+    peak
+        The most bytes that were held at a look.
+    """
+
+    def __init__(
+        self, cell_timeout: float, stage_timeout: float, memory_gb: float, on_step: Callable[[], None]
+    ) -> None:
+        super().__init__(daemon=True, name="nbkit-watch")
+        self.limits = {"cell_timeout": cell_timeout, "stage_timeout": stage_timeout}
+        self.memory = memory_gb * GIGABYTE
+        self.begun = {"stage_timeout": time.monotonic()}
+        self.on_step = on_step
+        self.kernel: psutil.Process | None = None
+        self.verdict = ""
+        self.peak = 0
+        self._over = threading.Event()
+
+    def begin_cell(self, pid: int) -> None:
+        """Take note that a cell starts in the kernel of this process id."""
+        if self.kernel is None or self.kernel.pid != pid:
+            with contextlib.suppress(psutil.Error):
+                self.kernel = psutil.Process(pid)
+        self.begun["cell_timeout"] = time.monotonic()
+
+    def stop(self) -> None:
+        """End the watch."""
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        """Look, until stopped."""
+        interrupted = 0.0
+        while not self._over.wait(STEP):
+            self.on_step()
+            held = self._measure()
+            self.peak = max(self.peak, held)
+            if interrupted:
+                if time.monotonic() - interrupted > GRACE:
+                    self._signal(signal.SIGKILL)
+            elif self.memory and held > self.memory:
+                self.verdict = "out_of_memory"
+                interrupted = time.monotonic()
+                self._signal(signal.SIGKILL)
+            elif late := self._find_late():
+                self.verdict = late
+                interrupted = time.monotonic()
+                self._signal(signal.SIGINT)
+
+    def _find_late(self) -> str:
+        now = time.monotonic()
+        for name, limit in self.limits.items():
+            if limit and name in self.begun and now - self.begun[name] > limit and self.kernel:
+                return name
+        return ""
+
+    def _measure(self) -> int:
+        held = 0
+        if self.kernel:
+            with contextlib.suppress(psutil.Error):
+                for process in (self.kernel, *self.kernel.children(recursive=True)):
+                    with contextlib.suppress(psutil.Error):
+                        held += process.memory_info().rss
+        return held
+
+    def _signal(self, which: signal.Signals) -> None:
+        """Signal the kernel; a kill takes its children along."""
+        if self.kernel is None:
+            return
+        with contextlib.suppress(psutil.Error, OSError):
+            family = [self.kernel, *self.kernel.children(recursive=True)] if which == signal.SIGKILL else [self.kernel]
+            for process in family:
+                with contextlib.suppress(psutil.Error, ProcessLookupError):
+                    os.kill(process.pid, which)
+
+
+def available_memory() -> int:
+    """Return the bytes of memory that this machine, or the control group that we run in, has in all."""
+    total = int(psutil.virtual_memory().total)
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError), open(path) as file:  # noqa: PTH123 - a kernel file
+            total = min(total, int(file.read()))
+    return total

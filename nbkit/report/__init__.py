@@ -1,0 +1,5 @@
+"""A run as HTML pages that a stakeholder can read anywhere."""
+
+from nbkit._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, {"index": ["write_report"]})

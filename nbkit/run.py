@@ -1,0 +1,290 @@
+"""What a notebook sees of its run: it saves into itself and loads from its neighbours."""
+
+import datetime as dt
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbkit import formats
+from nbkit.errors import CorruptArtifact, MissingScrap, UnfinishedStage, UnknownStage
+from nbkit.project import MANIFEST, find_root, iterate_runs, read_manifest
+from nbkit.store import Store
+from nbkit.values import TAG, decode, encode
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STORE = "artifacts"
+SCRAP = re.compile(r"application/scrapbook\.scrap\.(\w+)\+json")
+INLINE = 32_000  # characters of JSON above which a value is kept by reference
+BY_REFERENCE = ("table", "series", "figure", "model")
+
+
+class Run:
+    """A folder of notebooks lying side by side, seen from one of them.
+
+    Parameters
+    ----------
+    run_dir
+        The folder. In a batch papermill gives it; ``"."`` at the desk, where the notebook lies among the sources.
+    parameters
+        The notebook's ``globals()``. At the desk, a parameter that still has its default takes the value it had in the
+        latest batch run, and this is printed; what was changed in the parameters cell stays. Nothing changes in
+        a batch.
+
+    Examples
+    --------
+    In a notebook::
+
+        run = nbkit.Run(run_dir, globals())
+        train = run.load("05_features", "train")
+        run.save("model", model)
+        run.save("headline", f"Boosted trees reach {auc:.2f} ROC AUC on validation data.")
+    """
+
+    def __init__(
+        self, run_dir: str | os.PathLike[str] = ".", parameters: MutableMapping[str, Any] | None = None
+    ) -> None:
+        self.folder = Path(run_dir).resolve()
+        self.root = find_root(self.folder)
+        self.store = Store(self.folder / STORE)
+        self.at_desk = not (self.folder / MANIFEST).is_file() and _is_sources(self.folder)
+        if str(self.root) not in sys.path:
+            sys.path.insert(1, str(self.root))  # the project's own modules
+        if parameters is not None and self.at_desk:
+            self._adopt(parameters)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    # --- saving
+
+    def save(self, name: str, value: Any) -> None:
+        """Hand a value over to later stages.
+
+        Parameters
+        ----------
+        name
+            What later stages load it by.
+        value
+            A small value (kept whole, with its type), or a table, Series, model, figure or large value, which goes into
+            the run's store and is handed over by reference with its sha256.
+
+        Raises
+        ------
+        UnknownKind
+            If nothing keeps a value of that type.
+        UntrustedType
+            If a model is made of code that only this notebook has.
+        """
+        import scrapbook
+
+        row = formats.find_format(value)
+        kind, suffix, content = formats.dump(value)
+        if row.kind in BY_REFERENCE or len(content) > INLINE:
+            key = self.store.put(content, suffix)
+            reference = {"kind": kind, "key": key, "sha256": Path(key).name.split(".")[0], "bytes": len(content)}
+            if kind in ("table", "series"):
+                reference["rows"] = len(value)
+            scrapbook.glue(name, {TAG: "artifact", "value": reference}, encoder="json")
+            return
+        data = encode(value)
+        scrapbook.glue(name, data, encoder="text" if isinstance(data, str) else "json")
+
+    # --- loading
+
+    def load(self, stage: str, name: str) -> Any:
+        """Read what a neighbour hands over, verified, and print where it came from and how old it is.
+
+        Parameters
+        ----------
+        stage
+            The neighbour's name, such as ``"05_features"``.
+        name
+            The name it was saved by.
+
+        Returns
+        -------
+        object
+            The value, with the type it was saved with.
+
+        Raises
+        ------
+        UnknownStage
+            If the neighbour has not run here and no batch run has it.
+        MissingScrap
+            If it hands over nothing of that name.
+        UnfinishedStage
+            If it did not run to its end.
+        CorruptArtifact
+            If the bytes are not those that were saved.
+        """
+        notebook = self._find(stage)
+        data = _pick(_read_finished(notebook), stage, name, notebook)
+        print(f"{name} ← {_describe(notebook, self)}")  # noqa: T201
+        return read_scrap(data, notebook.parent)
+
+    def names(self, stage: str) -> list[str]:
+        """List what a neighbour hands over."""
+        return sorted(_read_finished(self._find(stage)))
+
+    def headlines(self) -> "pd.DataFrame":
+        """Return one row a finished stage of this folder: its name and its headline."""
+        import pandas as pd
+
+        found = {path.stem: read_scraps(path).get("headline") for path in sorted(self.folder.glob("[0-9]*.ipynb"))}
+        return pd.DataFrame({"stage": list(found), "headline": list(found.values())}).dropna(ignore_index=True)
+
+    def _find(self, stage: str) -> Path:
+        """Return the neighbour's notebook: here, or at the desk the latest batch run's if that is newer."""
+        here = self.folder / f"{stage}.ipynb"
+        if not self.at_desk:
+            if here.is_file():
+                return here
+            beside = ", ".join(sorted(path.stem for path in self.folder.glob("[0-9]*.ipynb"))) or "none"
+            raise UnknownStage(f"{stage} has not run in {self.folder}; stages that have: {beside}")
+        batch = next((folder for folder, _ in iterate_runs(self.root) if _has_passed(folder, stage)), None)
+        there = None if batch is None else batch / f"{stage}.ipynb"
+        ran_here = here.is_file() and bool(read_scraps(here))
+        if there is None and not ran_here:
+            raise UnknownStage(
+                f"{stage} has not been run here, and no batch run under {self.root / 'runs'} has it: "
+                "run `nbkit run PARAMS` once, or run that notebook first"
+            )
+        if there is None or (ran_here and here.stat().st_mtime > there.stat().st_mtime):
+            return here
+        return there
+
+    # --- parameters at the desk
+
+    def _adopt(self, namespace: MutableMapping[str, Any]) -> None:
+        stage = _name_of_notebook(namespace)
+        for folder, manifest in iterate_runs(self.root) if stage else ():
+            known = manifest.get("parameters", {}).get(stage)
+            if known is None:
+                continue
+            defaults = manifest.get("defaults", {}).get(stage, {})
+            taken = {
+                name: value
+                for name, value in known.items()
+                if name in namespace and name in defaults and namespace[name] == defaults[name] != value
+            }
+            namespace.update(taken)
+            shown = ", ".join(f"{name} = {_shorten(value)}" for name, value in taken.items()) or "all as in the cell"
+            print(f"parameters ← {folder.name} (change them in the parameters cell): {shown}")  # noqa: T201
+            return
+
+
+def read_scraps(notebook: Path) -> dict[str, Any]:
+    """Read everything that was glued into a notebook, still encoded; the last of a name counts.
+
+    Parameters
+    ----------
+    notebook
+        An ``.ipynb`` file, executed or not.
+
+    Returns
+    -------
+    dict
+        Name to the scrap's data, exactly what ``scrapbook.read_notebook(…).scraps[name].data`` is.
+    """
+    return dict(_iterate_scraps(json.loads(notebook.read_text(encoding="utf-8"))))
+
+
+def read_scrap(data: Any, folder: Path) -> Any:
+    """Turn a scrap's data into the value, reading and verifying its artifact in the store of `folder`."""
+    if isinstance(data, dict) and data.get(TAG) == "artifact":
+        reference = data["value"]
+        content = Store(folder / STORE).get(reference["key"])
+        if len(content) != reference["bytes"] or Path(reference["key"]).name.split(".")[0] != reference["sha256"]:
+            raise CorruptArtifact(f"{folder}: the reference to {reference['key']} was changed: run its stage again")
+        return formats.load(reference["kind"], content)
+    return decode(data)
+
+
+def read_value(folder: Path, stage: str, name: str) -> Any:
+    """Read one value of a run without a notebook, as the report and the command line do.
+
+    Raises
+    ------
+    UnknownStage, MissingScrap, CorruptArtifact
+        As `Run.load`.
+    """
+    notebook = folder / f"{stage}.ipynb"
+    if not notebook.is_file():
+        raise UnknownStage(f"{stage} has not run in {folder}")
+    return read_scrap(_pick(read_scraps(notebook), stage, name, notebook), folder)
+
+
+def _iterate_scraps(notebook: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for cell in notebook.get("cells", []):
+        for output in cell.get("outputs", []):
+            for mime, payload in output.get("data", {}).items():
+                if SCRAP.fullmatch(mime):
+                    yield payload["name"], payload["data"]
+
+
+def _pick(scraps: dict[str, Any], stage: str, name: str, notebook: Path) -> Any:
+    if name not in scraps:
+        offered = ", ".join(sorted(scraps)) or "nothing"
+        raise MissingScrap(f"{stage} hands over no {name!r} ({notebook}); it hands over: {offered}")
+    return scraps[name]
+
+
+def _read_finished(notebook: Path) -> dict[str, Any]:
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    status = content["metadata"].get("nbkit", {}).get("status", "passed")
+    if status != "passed" or content["metadata"].get("papermill", {}).get("exception"):
+        raise UnfinishedStage(
+            f"{notebook.stem} did not run to its end in {notebook.parent}, so nothing is read from it: "
+            f"mend it, then `nbkit resume {notebook.parent.name}`"
+        )
+    return dict(_iterate_scraps(content))
+
+
+def _has_passed(folder: Path, stage: str) -> bool:
+    status = {entry["stage"]: entry["status"] for entry in read_manifest(folder).get("stages", [])}
+    return status.get(stage) == "passed" and (folder / f"{stage}.ipynb").is_file()
+
+
+def _is_sources(folder: Path) -> bool:
+    """Tell whether a folder holds sources (the desk) rather than executed notebooks of a plain papermill run."""
+    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+        metadata = json.loads(path.read_text(encoding="utf-8")).get("metadata", {})
+        return "papermill" not in metadata
+    return False
+
+
+def _name_of_notebook(namespace: MutableMapping[str, Any]) -> str:
+    """Return the stage that the kernel runs, as JupyterLab, VS Code or the runner tell it; empty if nobody does."""
+    told = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or os.environ.get("NBKIT_STAGE")
+    return Path(str(told)).stem if told else ""
+
+
+def _describe(notebook: Path, run: Run) -> str:
+    age = dt.datetime.now(dt.UTC) - dt.datetime.fromtimestamp(notebook.stat().st_mtime, dt.UTC)
+    where = notebook.name if notebook.parent == run.folder else f"{notebook.parent.name}/{notebook.name}"
+    return f"{where}, saved {_spell(age.total_seconds())} ago"
+
+
+def _spell(seconds: float) -> str:
+    """Say a duration in one unit.
+
+    Examples
+    --------
+    >>> _spell(3), _spell(200), _spell(7300), _spell(260_000)
+    ('3 s', '3 min', '2 h', '3 days')
+    """
+    for size, unit in ((172_800, 86_400), (5_400, 3_600), (90, 60)):
+        if seconds >= size:
+            return f"{seconds // unit:.0f} {({86_400: 'days', 3_600: 'h', 60: 'min'})[unit]}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
