@@ -111,7 +111,7 @@ def _judge(row: Gate, given: Mapping[str, Any]) -> Verdict:
 
 @gate()
 def criteria_met(criteria: pd.DataFrame) -> Verdict:
-    """Does the model meet every success criterion, also at the unlucky end of the interval?"""
+    """Every success criterion has the verdict *pass*."""
     open_ones = criteria[criteria["verdict"] != "pass"]
     words = [f"{row['name']}: {row['verdict']}" for _, row in open_ones.iterrows()]
     return not words and len(criteria) > 0, "; ".join(words) or f"all {len(criteria)} criteria met"
@@ -119,17 +119,17 @@ def criteria_met(criteria: pd.DataFrame) -> Verdict:
 
 @gate()
 def beats_rule(scores: pd.DataFrame, rule_scores: pd.DataFrame, metric: str) -> Verdict:
-    """Is the model better than the rule of thumb in use today, beyond chance?"""
-    row, rule = scores.loc[metric], float(rule_scores.loc[metric, "value"])
+    """The model is better than the rule of thumb in use today, by more than chance."""
+    row, rule = scores.loc[metric], float(rule_scores["value"].to_dict()[metric])
     sign = -1.0 if row["better"] == "lower" else 1.0
-    value, worst = float(row["value"]), float(row["low"] if sign > 0 else row["high"])
+    value, worst = float(row["value"]), float(row["low" if sign > 0 else "high"])
     words = f"{metric} {value:.4g} (95 % interval {row['low']:.4g} to {row['high']:.4g}), today's rule {rule:.4g}"
     return bool(sign * worst > sign * rule), words
 
 
 @gate()
 def data_keeps_contract(violations: pd.DataFrame) -> Verdict:
-    """Do the data hold to their contract?"""
+    """The data break no blocking rule of their contract."""
     blocking = violations[violations["severity"] == "blocking"] if len(violations) else violations
     words = [str(message) for message in blocking["message"]] if len(blocking) else []
     return not words, "; ".join(words) or f"no blocking violation, {len(violations)} warnings"
@@ -137,7 +137,7 @@ def data_keeps_contract(violations: pd.DataFrame) -> Verdict:
 
 @gate()
 def no_leaked_feature(columns: Sequence[str], contract: Any, lead: str = "") -> Verdict:
-    """Was everything the model sees known at prediction time?"""
+    """Everything the model sees was known at prediction time."""
     try:
         refuse_leaks(list(columns), contract, lead=lead)
     except LeakedFeature as error:
@@ -147,7 +147,7 @@ def no_leaked_feature(columns: Sequence[str], contract: Any, lead: str = "") -> 
 
 @gate()
 def explanation_adds_up(explanation: pd.DataFrame) -> Verdict:
-    """Do the attributions add up to what the model says?"""
+    """The attributions add up to what the model says."""
     row = explanation.iloc[0]
     error = float(row["max_error"])
     return bool(np.isfinite(error) and error <= 1e-3), f"largest gap {error:.2g} on {row['rows']} rows"
@@ -155,7 +155,7 @@ def explanation_adds_up(explanation: pd.DataFrame) -> Verdict:
 
 @gate()
 def bundle_reproduces_golden(model: Any, golden: pd.DataFrame, task: str, positive: Any = None) -> Verdict:
-    """Does the model, saved and loaded, give the golden answers?"""
+    """The model, saved and loaded again, gives the golden answers."""
     kind, _, content = formats.dump(model)
     gap = check_golden(formats.load(kind, content), golden, task=task, positive=positive)
     return gap <= 1e-9, f"largest difference {gap:.2g} on {len(golden)} rows"

@@ -1,0 +1,49 @@
+"""``python -m nbkit.serve --registry DIR --model NAME@ALIAS``: serve a registered model until told to stop."""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import threading
+
+import uvicorn
+
+from nbkit.errors import NbkitError
+from nbkit.serve.app import create_app
+from nbkit.serve.predictor import Predictor
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM; return the exit code (1: the model cannot be loaded or the port is taken)."""
+    parser = argparse.ArgumentParser(prog="python -m nbkit.serve", description=__doc__)
+    parser.add_argument("--registry", default="registry", help="folder or database URL")
+    parser.add_argument("--model", required=True, help="NAME@ALIAS or NAME@NUMBER")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    parser.add_argument("--log", default=None, help="folder of the request log")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="stop when the starting process is gone")
+    options = parser.parse_args(arguments)
+    try:
+        app = create_app(Predictor.from_registry(options.registry, options.model), log=options.log)
+        listener = socket.create_server((options.host, options.port))
+    except (NbkitError, OSError) as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return 1
+    if options.until_stdin_closes:
+        threading.Thread(target=_follow_parent, daemon=True).start()
+    host, port = listener.getsockname()[:2]
+    sys.stdout.write(f"listening on http://{host}:{port}\n")
+    sys.stdout.flush()
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+    uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def _follow_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""The scoring service: endpoints around a predictor, with limits, metrics, readiness and a request log."""
+
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from nbkit.errors import ServiceFailed
+from nbkit.serve.batching import Batcher
+from nbkit.serve.log import RequestLog
+from nbkit.serve.predictor import TOLERANCE, Predictor, plain_rows
+from nbkit.serve.schema import compile_decoder
+
+MAX_BYTES = 10_000_000
+MAX_ROWS = 10_000
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class Telemetry:
+    """What ``GET /metrics`` tells, in Prometheus' text format."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.registry = CollectorRegistry()
+        kwargs: dict[str, Any] = {"registry": self.registry}
+        self.requests = Counter("nbkit_requests", "Requests to /predict by status.", ["status"], **kwargs)
+        self.rows = Counter("nbkit_rows", "Rows answered.", **kwargs)
+        self.seconds = Histogram("nbkit_request_seconds", "Time to answer /predict.", buckets=SECONDS, **kwargs)
+        self.batch = Histogram("nbkit_batch_rows", "Rows per model call.", buckets=(1, 2, 4, 8, 16, 64, 256), **kwargs)
+        facts = {"name": predictor.name, "number": str(predictor.number), "digest": predictor.digest}
+        Gauge("nbkit_model", "The model served.", list(facts), **kwargs).labels(**facts).set(1)
+
+
+class Endpoints:
+    """What each address of the service does."""
+
+    def __init__(self, predictor: Predictor, log: str | Path | None, max_bytes: int, max_rows: int) -> None:
+        self.predictor, self.max_bytes, self.max_rows = predictor, max_bytes, max_rows
+        self.telemetry = Telemetry(predictor)
+        self.batcher = Batcher(predictor.predict, seen=self.telemetry.batch.observe)
+        self.decode = compile_decoder(predictor.schema)
+        self.log = RequestLog(log) if log else None
+        self.gap = predictor.check()
+
+    async def predict(self, request: Request) -> Response:
+        """Answer rows, or say what is wrong with them."""
+        with self.telemetry.seconds.time():
+            status, said = await self._answer(request)
+        self.telemetry.requests.labels(str(status)).inc()
+        return _json(said, status)
+
+    async def _answer(self, request: Request) -> tuple[int, dict[str, Any]]:
+        began, name = time.perf_counter(), uuid.uuid4().hex
+        try:
+            rows = self.decode(await request.body())
+            if len(rows) > self.max_rows:
+                return 413, {"error": f"{len(rows)} rows; at most {self.max_rows} in one request"}
+            outputs = plain_rows(await self.batcher.ask(rows))
+        except msgspec.ValidationError as error:
+            return 422, {"error": str(error)}
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return 400, {"error": f"not JSON: {error}"}
+        except ServiceFailed as error:
+            return 503, {"error": str(error)}
+        except (ValueError, OverflowError) as error:
+            return 422, {"error": f"the model cannot take these rows: {error}"}
+        self.telemetry.rows.inc(len(rows))
+        if self.log is not None:
+            taken = 1000 * (time.perf_counter() - began)
+            self.log.append(name, self.predictor.digest, plain_rows(rows), outputs, taken)
+        served = f"{self.predictor.name}@{self.predictor.number}"
+        return 200, {"request": name, "model": served, "predictions": outputs}
+
+    async def health(self, _: Request) -> Response:
+        """Say that the process lives."""
+        return _json({"status": "alive"})
+
+    async def ready(self, _: Request) -> Response:
+        """Say whether the golden examples pass."""
+        passed = self.gap <= TOLERANCE
+        return _json({"ready": passed, "golden_difference": self.gap}, 200 if passed else 503)
+
+    async def model(self, _: Request) -> Response:
+        """Say which model answers and what it takes."""
+        return _json({**self.predictor.describe(), "max_rows": self.max_rows, "max_bytes": self.max_bytes})
+
+    async def metrics(self, _: Request) -> Response:
+        """Say how the service fares."""
+        return Response(generate_latest(self.telemetry.registry), media_type="text/plain; version=0.0.4")
+
+
+def create_app(
+    predictor: Predictor, *, log: str | Path | None = None, max_bytes: int = MAX_BYTES, max_rows: int = MAX_ROWS
+) -> Starlette:
+    """Make the service.
+
+    ``POST /predict`` takes ``{"rows": [{…}]}`` or ``{"columns": {…: […]}}`` and answers ``{"request", "model",
+    "predictions"}``; ``GET /health`` says the process lives, ``/ready`` that the golden examples pass, ``/model`` what
+    it is and takes, ``/metrics`` how it fares. What cannot be answered gets 400 (no JSON), 413 (too much), 422 (with
+    the path of the wrong value), 503 (too many wait).
+
+    Parameters
+    ----------
+    predictor
+        What answers.
+    log
+        Folder of the request log; none by default.
+    max_bytes, max_rows
+        Limits per request.
+    """
+    at = Endpoints(predictor, log, max_bytes, max_rows)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await at.batcher.close()
+
+    pages = [Route(f"/{page.__name__}", page) for page in (at.health, at.ready, at.model, at.metrics)]
+    routes = [Route("/predict", at.predict, methods=["POST"]), *pages]
+    return Starlette(routes=routes, lifespan=lifespan, max_body_size=max_bytes)
+
+
+def _json(said: Any, status: int = 200) -> Response:
+    """Answer JSON; NaN and infinity become null."""
+    return Response(msgspec.json.encode(said, enc_hook=str), status, media_type="application/json")
