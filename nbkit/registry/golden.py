@@ -1,4 +1,4 @@
-"""Golden examples: raw rows with the model's answers at registration, so a bundle can prove that it still gives them."""
+"""Golden examples: raw rows with the answers given at registration, so a bundle can prove that it still gives them."""
 
 from typing import Any
 

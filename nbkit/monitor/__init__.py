@@ -1,0 +1,14 @@
+"""Is the model still right, and what should be done now."""
+
+from nbkit._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "check": ["Monitoring", "check_window"],
+        "decide": ["Decision", "decide"],
+        "drift": ["drift_test", "known_tests", "measure_drift"],
+        "performance": ["estimate_performance", "fit_calibration", "measure_performance"],
+        "profile": ["make_profile"],
+    },
+)

@@ -1,0 +1,103 @@
+"""One window, looked at from all sides: integrity, drift, performance, decision."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nbkit.data import check_contract
+from nbkit.model import predict
+from nbkit.monitor.decide import Decision, decide
+from nbkit.monitor.drift import measure_drift
+from nbkit.monitor.performance import estimate_performance, measure_performance
+from nbkit.monitor.profile import COLUMNS, make_profile
+
+TESTS = ("psi", "missing", "unseen")
+
+
+@dataclass(frozen=True, eq=False)
+class Monitoring:
+    """All that was found in a window.
+
+    Attributes
+    ----------
+    integrity
+        Violations of the contract.
+    drift
+        Per column and test, see `measure_drift`.
+    performance
+        Per metric, see `measure_performance`; empty where no labels have come.
+    estimated
+        Per metric without labels, see `estimate_performance`; empty where it cannot be estimated.
+    decision
+        What to do and why.
+    summary
+        One row: rows, labelled, violations, drifted, watched, worse, decision.
+    """
+
+    integrity: pd.DataFrame
+    drift: pd.DataFrame
+    performance: pd.DataFrame
+    estimated: pd.DataFrame
+    decision: Decision
+    summary: pd.DataFrame
+
+
+def check_window(
+    bundle: Mapping[str, Any],
+    window: pd.DataFrame,
+    *,
+    target: str,
+    task: str,
+    positive: Any = None,
+    threshold: float = 0.5,
+    tests: Sequence[str] = TESTS,
+    metrics: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Monitoring:
+    """Check a window against the version that answers.
+
+    Parameters
+    ----------
+    bundle
+        From `Registry.load_bundle`: ``model`` and ``reference`` (a profile, or rows to make one of); where present
+        ``scores``, ``contract``, ``calibration`` and ``importance`` (feature, share).
+    window
+        Raw rows; with the target's column where labels have come (missing where they have not).
+    target, task, positive, threshold
+        As at training.
+    tests
+        Drift tests, see `known_tests`.
+    metrics
+        Of the scores; all by default.
+    seed
+        Of the bootstrap.
+    """
+    rows = window.drop(columns=target, errors="ignore")
+    contract, scores = bundle.get("contract"), bundle.get("scores")
+    integrity = check_contract(window, contract) if contract is not None else pd.DataFrame()
+    reference = bundle["reference"]
+    profile = reference if set(COLUMNS) <= set(reference.columns) else make_profile(reference)
+    profile = profile[profile["column"] != target]
+    answers = predict(bundle["model"], rows, task, positive) if len(rows) else None
+    seen = rows.assign(prediction=answers) if answers is not None and not isinstance(answers, pd.DataFrame) else rows
+    drift = measure_drift(profile, seen, tests)
+    performance, estimated = pd.DataFrame(), pd.DataFrame()
+    if answers is not None and scores is not None and target in window and window[target].notna().any():
+        facts: dict[str, Any] = {"task": task, "positive": positive, "threshold": threshold, "seed": seed}
+        performance = measure_performance(window[target], answers, scores, metrics=metrics, **facts)
+    if answers is not None and task == "binary" and bundle.get("calibration") is not None:
+        estimated = estimate_performance(answers, bundle["calibration"], scores, threshold=threshold)
+    measured = None if performance.empty else performance
+    decision = decide(integrity, drift, measured, bundle.get("importance"), estimated=estimated)
+    row = {
+        "rows": len(window),
+        "labelled": int(window[target].notna().sum()) if target in window else 0,
+        "violations": len(integrity),
+        "drifted": int((drift["level"] == "drift").sum()),
+        "watched": int((drift["level"] == "watch").sum()),
+        "worse": 0 if performance.empty else int((performance["level"] == "worse").sum()),
+        "decision": decision.decision,
+    }
+    return Monitoring(integrity, drift, performance, estimated, decision, pd.DataFrame([row]))

@@ -1,0 +1,176 @@
+"""Is the model as good as it was: with labels, measured; without, estimated, beside the naive line."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from sklearn.isotonic import IsotonicRegression
+
+from nbkit.errors import BadCriterion
+from nbkit.model import score_predictions
+from nbkit.monitor.profile import Floats
+
+TOLERANCE = 0.05  # relative loss that is agreed to be bearable
+ESTIMATED = ("roc_auc", "accuracy", "precision", "recall", "f1")
+KNOTS = ["score", "probability"]
+
+
+def measure_performance(
+    y: Any,
+    p: Any,
+    reference: pd.DataFrame,
+    *,
+    task: str,
+    positive: Any = None,
+    threshold: float = 0.5,
+    metrics: Sequence[str] | None = None,
+    tolerance: float = TOLERANCE,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score a window whose labels have come, and hold it against the scores at registration.
+
+    Parameters
+    ----------
+    y, p
+        Labels and predictions as `nbkit.model.score_predictions` takes them. Rows without a label are left out.
+    reference
+        The version's scores: index metric; value, low, high, better.
+    task, positive, threshold, seed
+        As in `nbkit.model.score_predictions`.
+    metrics
+        Of the reference; all that it holds by default.
+    tolerance
+        Relative loss that is bearable.
+
+    Returns
+    -------
+    DataFrame
+        Index metric; reference, value, low, high, change (positive is better), p_value, level, n. *worse*: the loss is
+        beyond chance (one-sided z test of the difference, both standard errors counted, p < 0.01) and beyond the
+        tolerance; *watch*: beyond chance only; *ok*; *not judged* where a value is missing.
+
+    Raises
+    ------
+    BadCriterion
+        The reference holds none of the metrics.
+    """
+    labels = pd.Series(np.asarray(y, dtype=object) if isinstance(y, list) else y).reset_index(drop=True)
+    known = labels.notna().to_numpy()
+    names = [name for name in (metrics or reference.index) if name in reference.index]
+    if not names:
+        raise BadCriterion(f"the reference scores hold none of {metrics}; they hold {', '.join(reference.index)}")
+    answers = p.reset_index(drop=True)[known] if isinstance(p, pd.DataFrame) else np.asarray(p)[known]
+    if not known.any():
+        now = pd.DataFrame(np.nan, index=names, columns=["value", "low", "high"])
+    else:
+        now = score_predictions(
+            labels[known], answers, names, task=task, positive=positive, threshold=threshold, seed=seed
+        )
+    then = reference.loc[names]
+    sign = np.where(then["better"] == "lower", -1.0, 1.0)
+    value, before = now["value"].reindex(names).to_numpy(float), then["value"].to_numpy(float)
+    change = sign * (value - before)
+    error = np.hypot(_standard_error(now.reindex(names)), _standard_error(then))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p_value = stats.norm.cdf(np.where(error > 0, change / error, np.sign(change) * np.inf))
+    lost = -change > tolerance * np.abs(before)
+    level = np.where(p_value >= 0.01, "ok", np.where(lost, "worse", "watch"))
+    level = np.where(np.isnan(change) | np.isnan(p_value), "not judged", level)
+    table = {"reference": before, "value": value, "low": now["low"].reindex(names), "high": now["high"].reindex(names)}
+    facts = {"change": change, "p_value": p_value, "level": level, "n": int(known.sum())}
+    return pd.DataFrame({**table, **facts}, index=pd.Index(names, name="metric"))
+
+
+def fit_calibration(y: Any, p: Any, *, positive: Any = 1) -> pd.DataFrame:
+    """Learn from labelled reference rows which probability a score really stands for.
+
+    Parameters
+    ----------
+    y
+        Labels.
+    p
+        Probability of the positive class, same length.
+    positive
+        The positive class.
+
+    Returns
+    -------
+    DataFrame
+        score, probability: the knots of an isotonic regression, to be interpolated; kept in the bundle.
+    """
+    hits, scores = (np.asarray(y) == positive).astype(float), np.asarray(p, float)
+    fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, hits)
+    return pd.DataFrame({"score": fitted.X_thresholds_, "probability": fitted.y_thresholds_}, columns=KNOTS)
+
+
+def estimate_performance(
+    p: Any, calibration: pd.DataFrame, reference: pd.DataFrame | None = None, *, threshold: float = 0.5
+) -> pd.DataFrame:
+    """Estimate a binary model's performance on a window without labels (CBPE).
+
+    Each score is read as the probability that `calibration` gives it, and the confusion table is filled with expected
+    counts. **Valid only while P(y|x) holds**: where the relation itself changed (concept drift), the estimate is too
+    good. So it stands beside the naive line, *as in the reference*, and never silences a measured loss.
+
+    Parameters
+    ----------
+    p
+        Probability of the positive class in the window.
+    calibration
+        From `fit_calibration`.
+    reference
+        The version's scores (index metric; value) for the naive line.
+    threshold
+        From which probability the positive class is predicted.
+
+    Returns
+    -------
+    DataFrame
+        Index metric (roc_auc, accuracy, precision, recall, f1); estimated, naive, change.
+
+    References
+    ----------
+    Białek, J., Kuberski, W., Perrakis, N. and Bifet, A. (2024). Estimating model performance under covariate shift
+    without labels. arXiv:2401.08348.
+    """
+    scores = np.asarray(p, float)
+    scores = scores[~np.isnan(scores)]
+    if not len(scores):
+        estimated = dict.fromkeys(ESTIMATED, float("nan"))
+    else:
+        chance = np.interp(scores, calibration["score"], calibration["probability"])
+        estimated = _expected_scores(scores, chance, threshold)
+    table = pd.DataFrame({"estimated": estimated}).rename_axis("metric").loc[list(ESTIMATED)]
+    naive = reference["value"] if reference is not None else pd.Series(dtype=float)
+    table["naive"] = naive.reindex(table.index).astype(float)
+    table["change"] = table["estimated"] - table["naive"]
+    return table
+
+
+def _expected_scores(scores: Floats, chance: Floats, threshold: float) -> dict[str, float]:
+    said = scores >= threshold
+    tp, fp = chance[said].sum(), (1 - chance[said]).sum()
+    fn, tn = chance[~said].sum(), (1 - chance[~said]).sum()
+    groups = pd.DataFrame({"hit": chance, "miss": 1 - chance}).groupby(scores).sum().iloc[::-1]  # ties are one step
+    hits, misses = np.append(0, groups["hit"].cumsum()), np.append(0, groups["miss"].cumsum())
+    area = float(np.trapezoid(hits, misses))
+
+    def ratio(part: float, whole: float) -> float:
+        return float(part / whole) if whole > 0 else float("nan")
+
+    return {
+        "roc_auc": ratio(area, hits[-1] * misses[-1]),
+        "accuracy": ratio(tp + tn, len(scores)),
+        "precision": ratio(tp, tp + fp),
+        "recall": ratio(tp, tp + fn),
+        "f1": ratio(2 * tp, 2 * tp + fp + fn),
+    }
+
+
+def _standard_error(scores: pd.DataFrame) -> Floats:
+    """Read a standard error off a 95 % interval; 0 where there is none."""
+    if not {"low", "high"} <= set(scores.columns):
+        return np.zeros(len(scores))
+    return np.nan_to_num((scores["high"] - scores["low"]).to_numpy(float) / (2 * stats.norm.ppf(0.975)))
