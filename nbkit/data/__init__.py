@@ -1,0 +1,30 @@
+"""Which data, from where, may it be used, and what does the model see of it."""
+
+from nbkit._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "sources": ["Snapshot", "digest_table", "take_snapshot"],
+        "splits": ["Splits", "list_windows", "read_window", "split_table"],
+        "contract": ["ColumnRule", "Contract", "TableRule", "check_contract", "infer_contract"],
+        "contract_file": ["read_contract", "write_contract"],
+        "leaks": ["refuse_leaks", "usable_columns"],
+        "explore": ["find_oddities", "measure_missing", "summarize_columns", "summarize_target"],
+        "relations": ["find_leakage", "rank_relations"],
+        "features": ["Recipe"],
+        "terms": [
+            "check_parts",
+            "describe_contract",
+            "dump_contract",
+            "explain_violations",
+            "judge_violations",
+            "load_contract",
+            "stop_if_blocking",
+            "summarize_violations",
+        ],
+        "words": ["explain_features", "explain_missing", "explain_relations", "explain_splits", "explain_target"],
+        "declare": ["catalogue_features", "declare_features"],
+        "inspect": ["Inspection", "inspect_table", "propose_params"],
+    },
+)

@@ -1,0 +1,336 @@
+"""What a table must be like before anything is built on it, and where it is not."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow
+
+TYPES = ("integer", "number", "text", "datetime", "boolean")
+SEVERITIES = ("blocking", "warning")
+RESULT = ["rule", "column", "severity", "count", "share", "rows", "examples", "message"]
+
+
+@dataclass(frozen=True)
+class ColumnRule:
+    """What one column must be like, and when its value becomes known.
+
+    Parameters
+    ----------
+    name, type
+        The column and one of integer, number, text, datetime, boolean.
+    required
+        Whether the column must be there.
+    max_missing
+        The largest share of missing values, 0 to 1.
+    min, max
+        The range, ends included: a number, or a date as text; None for no bound.
+    categories
+        The only values allowed; empty for any.
+    unique
+        Whether no value may come twice.
+    description, unit
+        For people.
+    available_at
+        ``known`` (long before the event), ``-2h`` (that long before it), ``event``, ``after``, or ``target``.
+    severity
+        Of what is wrong with values. A missing column, a wrong type and a missing target always block.
+    """
+
+    name: str
+    type: str = "text"
+    required: bool = True
+    max_missing: float = 0.0
+    min: Any = None
+    max: Any = None
+    categories: tuple[Any, ...] = ()
+    unique: bool = False
+    description: str = ""
+    unit: str = ""
+    available_at: str = "known"
+    severity: str = "blocking"
+
+
+@dataclass(frozen=True)
+class TableRule:
+    """A condition on each row: a DuckDB SQL expression over the columns; where it is NULL it holds."""
+
+    name: str
+    expression: str
+    severity: str = "blocking"
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The rules for a table.
+
+    Parameters
+    ----------
+    columns, rules
+        For each column, and across columns.
+    keys
+        The columns that together identify a row.
+    min_rows
+        The least number of rows.
+    others
+        What to do with columns that have no rule: allow, warning, blocking.
+    """
+
+    columns: tuple[ColumnRule, ...]
+    rules: tuple[TableRule, ...] = ()
+    keys: tuple[str, ...] = ()
+    min_rows: int = 1
+    others: str = "warning"
+    description: str = field(default="")
+
+
+def check_contract(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Find where a table breaks its contract; never raises because of what the table holds.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    contract
+        The rules.
+
+    Returns
+    -------
+    DataFrame
+        One row a violation: rule, column, severity (blocking, warning), count and share of the rows concerned, rows
+        (the first places), examples, message. Empty if all holds.
+
+    Examples
+    --------
+    >>> contract = Contract((ColumnRule("age", "integer", min=0),))
+    >>> check_contract(pd.DataFrame({"age": [3, -1]}), contract)[["rule", "column", "count", "rows", "examples"]].values.tolist()
+    [['min', 'age', 1, '1', '-1']]
+    """
+    found: list[dict[str, Any]] = []
+    table = table.set_axis([str(name) for name in table.columns], axis=1).reset_index(drop=True)
+    found += _check_table(table, contract)
+    for rule in contract.columns:
+        places = np.flatnonzero(table.columns == rule.name)
+        if len(places):
+            found += _check_column(table.iloc[:, places[0]], rule)
+        elif rule.required and rule.available_at != "target":
+            found.append(
+                _violation(
+                    "required", rule.name, "blocking", f"column {rule.name!r} is not there", len(table), len(table)
+                )
+            )
+    for condition in contract.rules:
+        found += _check_rule(table, condition)
+    result = pd.DataFrame(found, columns=RESULT)
+    return result.sort_values("severity", kind="stable").reset_index(drop=True)
+
+
+def _violation(
+    rule: str, column: str, severity: str, message: str, count: int, total: int, rows: str = "", examples: str = ""
+) -> dict[str, Any]:
+    share = count / total if total else 0.0
+    return dict(zip(RESULT, (rule, column, severity, count, share, rows, examples, message), strict=True))
+
+
+def _point_at(rule: str, column: "pd.Series[Any]", severity: str, bad: Any, words: str) -> Iterator[dict[str, Any]]:
+    """Describe the rows where ``bad`` is true."""
+    places = np.flatnonzero(np.asarray(bad, dtype=bool))
+    if len(places):
+        shown = dict.fromkeys(str(column.iloc[place])[:40] for place in places[:1000])
+        examples = ", ".join(list(shown)[:3])
+        message = f"{column.name}: {len(places)} of {len(column)} {words}, such as {examples}"
+        rows = ", ".join(str(place) for place in places[:5])
+        yield _violation(rule, str(column.name), severity, message, len(places), len(column), rows, examples)
+
+
+def _check_table(table: pd.DataFrame, contract: Contract) -> Iterator[dict[str, Any]]:
+    if len(table) < contract.min_rows:
+        words = f"{len(table)} rows, at least {contract.min_rows} are needed"
+        yield _violation("min_rows", "", "blocking", words, len(table), len(table))
+    keys = [key for key in contract.keys if key in table.columns]
+    if contract.keys and len(keys) == len(contract.keys):
+        joined = table[keys].astype(str).agg(" ".join, axis=1) if len(keys) > 1 else table[keys[0]].astype(str)
+        yield from _point_at(
+            "keys", joined.rename(" + ".join(keys)), "blocking", joined.duplicated(), "rows repeat a key"
+        )
+    known = {rule.name for rule in contract.columns}
+    for name in table.columns if contract.others != "allow" else ():
+        if name not in known:
+            words = f"column {name!r} has no rule: add it to the contract or leave it out of the query"
+            yield _violation("others", name, contract.others, words, len(table), len(table))
+    for name in dict.fromkeys(table.columns[table.columns.duplicated()]):
+        yield _violation("others", name, "blocking", f"column {name!r} comes twice", len(table), len(table))
+
+
+def _read_as(column: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
+    """Read values as a type; what cannot be read is missing."""
+    if kind in ("integer", "number"):
+        numbers = pd.to_numeric(column if column.dtype.kind != "M" else column.astype(str), errors="coerce").astype(
+            "float64"
+        )
+        return numbers.where(numbers == numbers.round()) if kind == "integer" else numbers
+    if kind == "datetime":
+        if column.dtype.kind == "M":
+            return column
+        texts = column.where(column.isna() | column.map(lambda value: not isinstance(value, int | float)))
+        return pd.to_datetime(texts.astype("str"), errors="coerce", format="ISO8601", utc=True)
+    if kind == "boolean":
+        words = column.astype("str").str.lower()
+        return words.map({"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0})
+    return column.astype("str")
+
+
+def _check_column(column: "pd.Series[Any]", rule: ColumnRule) -> Iterator[dict[str, Any]]:
+    missing = column.isna()
+    values = _read_as(column, rule.type)
+    wrong = values.isna() & ~missing
+    yield from _point_at("type", column, "blocking", wrong, f"are no {rule.type}")
+    share = float(missing.mean()) if len(column) else 0.0
+    if share > rule.max_missing:
+        severity = "blocking" if rule.available_at == "target" else rule.severity
+        words = f"{rule.name}: {missing.sum()} of {len(column)} are missing ({share:.1%}), at most {rule.max_missing:.1%} may be"
+        rows = ", ".join(str(place) for place in np.flatnonzero(missing)[:5])
+        yield _violation("max_missing", rule.name, severity, words, int(missing.sum()), len(column), rows)
+    for name, words, check in _value_checks(rule, values):
+        failed = pd.Series(False, index=column.index)
+        outcome = check(values.dropna()).check_output
+        failed.loc[outcome.index[~outcome.astype(bool)]] = True
+        yield from _point_at(name, column, rule.severity, failed, words)
+
+
+def _value_checks(rule: ColumnRule, values: "pd.Series[Any]") -> Iterator[tuple[str, str, Callable[..., Any]]]:
+    if rule.min is not None:
+        yield "min", f"are below {rule.min}", pa.Check.ge(_bound(rule.min, values))
+    if rule.max is not None:
+        yield "max", f"are above {rule.max}", pa.Check.le(_bound(rule.max, values))
+    if rule.categories:
+        known = list(_read_as(pd.Series(list(rule.categories)), rule.type))
+        yield "categories", "are not among the known values", pa.Check.isin(known)
+    if rule.unique:
+        yield "unique", "come twice", pa.Check(lambda series: ~series.duplicated())
+
+
+def _bound(bound: Any, values: "pd.Series[Any]") -> Any:
+    if not isinstance(values.dtype, pd.DatetimeTZDtype) and values.dtype.kind != "M":
+        return bound if values.dtype.kind == "f" else str(bound)
+    limit = pd.Timestamp(str(bound))
+    zone = values.dt.tz
+    if zone is None:
+        return limit.tz_localize(None)
+    return limit.tz_localize(zone) if limit.tz is None else limit.tz_convert(zone)
+
+
+def _check_rule(table: pd.DataFrame, rule: TableRule) -> list[dict[str, Any]]:
+    with duckdb.connect(config={"threads": 1}) as con:
+        try:
+            con.register("data", _plain(table))
+            con.execute("SET enable_external_access = false")
+            sql = f"SELECT __row FROM data WHERE NOT ({rule.expression}\n) ORDER BY __row"  # noqa: S608
+            places = [row[0] for row in con.execute(sql).fetchall()]
+        except (duckdb.Error, pyarrow.ArrowException) as error:
+            words = f"rule {rule.name!r} cannot be evaluated: {str(error).splitlines()[0]}"
+            return [_violation(rule.name, "", "blocking", words, len(table), len(table))]
+    if not places:
+        return []
+    rows = ", ".join(str(place) for place in places[:5])
+    words = f"{len(places)} of {len(table)} rows break {rule.name!r}: {rule.description or rule.expression}"
+    return [_violation(rule.name, "", rule.severity, words, len(places), len(table), rows, rule.expression)]
+
+
+def _plain(table: pd.DataFrame) -> pyarrow.Table:
+    arrays: dict[str, Any] = {"__row": pyarrow.array(np.arange(len(table)))}
+    for place, name in enumerate(table.columns):
+        column = table.iloc[:, place]
+        try:
+            arrays[name] = pyarrow.array(column, from_pandas=True)
+        except pyarrow.ArrowException:
+            arrays[name] = pyarrow.array(column.astype("str"), from_pandas=True)
+    return pyarrow.table(arrays)
+
+
+def infer_contract(table: pd.DataFrame, *, target: str, time: str = "", keys: Sequence[str] = ()) -> Contract:
+    """Propose a contract that a table keeps, with some slack, for a person to edit.
+
+    Parameters
+    ----------
+    table
+        The rows to learn from.
+    target
+        The column to predict.
+    time
+        The column of the event's time, or empty.
+    keys
+        The columns that identify a row.
+
+    Returns
+    -------
+    Contract
+        Ranges reach a quarter of the observed span further; few-valued text becomes a list of categories, what looks
+        like an identifier does not; all but the target, time and keys only warn.
+    """
+    rules = [
+        _infer_rule(str(name), column, target=target, strict=name in (target, time, *keys))
+        for name, column in table.items()
+    ]
+    return Contract(tuple(rules), (), tuple(keys), min_rows=max(1, len(table) // 10))
+
+
+def _infer_rule(name: str, column: "pd.Series[Any]", *, target: str, strict: bool) -> ColumnRule:
+    values = column.dropna()
+    kind = _infer_type(values)
+    share = float(column.isna().mean()) if len(column) else 0.0
+    slack = 0.0 if share == 0 or strict else min(1.0, round(share * 1.5 + 0.02, 2))
+    low, high = _infer_range(values, kind)
+    distinct = values.nunique()
+    listed = kind == "text" and 0 < distinct <= 30 and distinct <= len(values) / 2
+    classes = name == target and distinct <= 20
+    return ColumnRule(
+        name,
+        kind,
+        max_missing=slack,
+        min=None if classes else low,
+        max=None if classes else high,
+        categories=tuple(sorted(values.unique().tolist(), key=str)) if listed or classes else (),
+        available_at="target" if name == target else "known",
+        severity="blocking" if strict else "warning",
+    )
+
+
+def _infer_type(values: "pd.Series[Any]") -> str:
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return "boolean"
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return "datetime"
+    if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype):
+        numbers = values.astype("float64")
+        return (
+            "integer" if len(values) and np.isfinite(numbers).all() and (numbers == numbers.round()).all() else "number"
+        )
+    return "text"
+
+
+def _infer_range(values: "pd.Series[Any]", kind: str) -> tuple[Any, Any]:
+    if kind not in ("integer", "number"):
+        return None, None
+    numbers = values.astype("float64")
+    numbers = numbers[np.isfinite(numbers)]
+    if not len(numbers):
+        return None, None
+    low, high = float(numbers.min()), float(numbers.max())
+    slack = (high - low) / 4 or abs(high) / 2 or 1.0
+    least = 0.0 if low >= 0 else _round_out(low - slack, np.floor)
+    most = 0.0 if high <= 0 else _round_out(high + slack, np.ceil)
+    if low in (0, 1) and high == 1 and kind == "integer":
+        least, most = 0.0, 1.0
+    return (int(least), int(most)) if kind == "integer" else (least, most)
+
+
+def _round_out(value: float, away: Callable[[float], float]) -> float:
+    """Round to two digits, away from the data."""
+    step = 10.0 ** (np.floor(np.log10(abs(value))) - 1) if value else 1.0
+    return float(f"{away(value / step) * step:.6g}")

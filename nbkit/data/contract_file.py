@@ -1,0 +1,231 @@
+"""A contract on disk: YAML that a person likes to edit, read strictly."""
+
+import dataclasses
+import difflib
+import io
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+
+from nbkit.data.contract import SEVERITIES, TYPES, ColumnRule, Contract, TableRule
+from nbkit.data.leaks import read_lead
+from nbkit.errors import BadContract, BadParameter
+
+MOMENTS = ("known", "event", "after", "target")
+OTHERS = ("allow", *SEVERITIES)
+HEAD = """\
+What the table must be like, checked by 03_validate before anything is built on it.
+
+type          integer, number, text, datetime, boolean. A wrong type or a required column that is absent always blocks.
+available_at  when a value becomes known, so that nothing leaks from the future:
+                known   long before the event: a master record, a schedule
+                -2h     that long before the event (also -30min, -1d)
+                event   at the event itself
+                after   only later: never a feature
+                target  what is to be predicted
+severity      blocking stops the run, warning is only reported.
+max_missing   the largest share of missing values (0 if left out); min, max, categories, unique as they say.
+rules         a name, an expression (DuckDB SQL, true where a row is right), a severity, a description.
+Lines that are left out mean: required, nothing missing, any value, known, blocking."""
+
+
+def read_contract(path: str | os.PathLike[str]) -> Contract:
+    """Read a contract file.
+
+    Parameters
+    ----------
+    path
+        The YAML file.
+
+    Raises
+    ------
+    BadContract
+        If it cannot be read; names the line and the nearest known key.
+    """
+    file = Path(path)
+    if not file.exists():
+        near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*.yaml")], n=1)
+        hint = f"; did you mean {near[0]}?" if near else "; `nbkit contract infer` writes one"
+        raise BadContract(f"no contract {file.name}{hint}")
+    try:
+        data = YAML(typ="rt").load(file.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise BadContract(f"{file.name} is no YAML: {error}") from None
+    if not isinstance(data, CommentedMap):
+        raise BadContract(f"{file.name} holds no contract: it needs `columns:`")
+    _check_keys(data, [f.name for f in dataclasses.fields(Contract)], file.name, "a contract")
+    named = data.get("columns") or CommentedMap()
+    if not isinstance(named, CommentedMap):
+        raise BadContract(f"{file.name}:{_line(data, 'columns')}: columns must be names with their rules below")
+    columns = tuple(_read_column(str(name), named, name, file.name) for name in named)
+    rules = tuple(_read_rule(data["rules"], i, file.name) for i in range(len(data.get("rules") or [])))
+    return _assemble(data, columns, rules, file.name)
+
+
+def write_contract(contract: Contract, path: str | os.PathLike[str]) -> None:
+    """Write a contract as commented YAML that `read_contract` gives back.
+
+    Parameters
+    ----------
+    contract
+        The rules.
+    path
+        The file; replaced if it is there.
+    """
+    data = CommentedMap()
+    data.yaml_set_start_comment(HEAD)
+    if contract.description:
+        data["description"] = contract.description
+    data["min_rows"] = contract.min_rows
+    data["others"] = contract.others
+    data["keys"] = _flow(contract.keys)
+    data["columns"] = CommentedMap((rule.name, _write_rule(rule)) for rule in contract.columns)
+    for name in list(data["columns"])[1:]:
+        data["columns"].yaml_set_comment_before_after_key(name, before="\n")
+    if contract.rules:
+        data["rules"] = [_write_rule(rule, keep=("name",)) for rule in contract.rules]
+        data.yaml_set_comment_before_after_key("rules", before="\n")
+    yaml = YAML()
+    yaml.width = 110
+    yaml.allow_unicode = True
+    out = io.StringIO()
+    yaml.dump(data, out)
+    text = "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    Path(path).write_text(re.sub(r"^#$", "", text, flags=re.MULTILINE) + "\n", encoding="utf-8")
+
+
+def _flow(items: Sequence[Any]) -> CommentedSeq:
+    seq = CommentedSeq(items)
+    seq.fa.set_flow_style()
+    return seq
+
+
+def _write_rule(rule: ColumnRule | TableRule, keep: Sequence[str] = ()) -> CommentedMap:
+    line = CommentedMap()
+    for one in dataclasses.fields(rule):
+        value = getattr(rule, one.name)
+        always = ("type", "available_at", *keep)
+        if one.name in always or (value != one.default and not (one.name == "name" and isinstance(rule, ColumnRule))):
+            line[one.name] = _flow(value) if isinstance(value, tuple) else value
+    return line
+
+
+def _line(data: Any, key: Any) -> int:
+    try:
+        return int(data.lc.key(key)[0]) + 1
+    except (KeyError, AttributeError, TypeError):
+        return int(data.lc.line) + 1
+
+
+def _check_keys(data: CommentedMap, known: Sequence[str], file: str, what: str) -> None:
+    for key in data:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}?" if near else f"it may have {', '.join(known)}"
+            raise BadContract(f"{file}:{_line(data, key)}: {what} has no {str(key)!r}; {hint}")
+
+
+def _choose(data: CommentedMap, key: str, known: Sequence[str], file: str) -> None:
+    if key in data and data[key] not in known:
+        near = difflib.get_close_matches(str(data[key]), known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(known)}"
+        raise BadContract(f"{file}:{_line(data, key)}: {key} {data[key]!r} is unknown; {hint}")
+
+
+def _want(data: CommentedMap, key: str, kind: Any, words: str, file: str) -> None:
+    if key in data and (not isinstance(data[key], kind) or (isinstance(data[key], bool) and kind is not bool)):
+        raise BadContract(f"{file}:{_line(data, key)}: {key} must be {words}, not {data[key]!r}")
+
+
+def _read_column(name: str, named: CommentedMap, key: Any, file: str) -> ColumnRule:
+    data = named[key] if named[key] is not None else CommentedMap()
+    if not isinstance(data, CommentedMap):
+        raise BadContract(f"{file}:{_line(named, key)}: column {name!r} needs rules such as `type: number`")
+    _check_keys(data, [f.name for f in dataclasses.fields(ColumnRule) if f.name != "name"], file, f"column {name!r}")
+    _choose(data, "type", TYPES, file)
+    _choose(data, "severity", SEVERITIES, file)
+    _want(data, "max_missing", int | float, "a share from 0 to 1", file)
+    for flag in ("required", "unique"):
+        _want(data, flag, bool, "true or false", file)
+    for text in ("description", "unit", "available_at"):
+        _want(data, text, str, "text", file)
+    _want(data, "categories", list, "a list", file)
+    if not 0 <= data.get("max_missing", 0) <= 1:
+        raise BadContract(f"{file}:{_line(data, 'max_missing')}: max_missing must be a share from 0 to 1")
+    _check_range(data, name, file)
+    _check_moment(data, file)
+    values = {k: tuple(v) if isinstance(v, list) else _bare(v) for k, v in data.items()}
+    return ColumnRule(name=name, **values)
+
+
+def _bare(value: Any) -> Any:
+    """Strip ruamel's own number and text types."""
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def _check_range(data: CommentedMap, name: str, file: str) -> None:
+    kind = data.get("type", "text")
+    wanted = (int, float) if kind in ("integer", "number") else str
+    for key in ("min", "max"):
+        if data.get(key) is None:
+            continue
+        if not isinstance(data[key], wanted) and not (kind == "datetime"):
+            raise BadContract(f"{file}:{_line(data, key)}: {key} of {kind} column {name!r} cannot be {data[key]!r}")
+        if kind == "datetime":
+            try:
+                pd.Timestamp(str(data[key]))
+            except ValueError:
+                raise BadContract(f"{file}:{_line(data, key)}: {key} {data[key]!r} is no date") from None
+    low, high = data.get("min"), data.get("max")
+    if low is not None and high is not None and low > high:
+        raise BadContract(f"{file}:{_line(data, 'min')}: min {low} of {name!r} is above max {high}")
+
+
+def _check_moment(data: CommentedMap, file: str) -> None:
+    moment = data.get("available_at", "known")
+    if moment in MOMENTS:
+        return
+    try:
+        read_lead(str(moment).removeprefix("-"))
+        if not str(moment).startswith("-"):
+            raise BadParameter("a lead starts with a minus")
+    except BadParameter:
+        _choose(data, "available_at", (*MOMENTS, "-2h"), file)
+        raise
+
+
+def _read_rule(rules: Any, place: int, file: str) -> TableRule:
+    data = rules[place]
+    if not isinstance(data, CommentedMap) or not {"name", "expression"} <= set(data):
+        line = _line(data, None) if isinstance(data, CommentedMap) else int(rules.lc.line) + 1
+        raise BadContract(f"{file}:{line}: a rule needs a name and an expression")
+    _check_keys(data, [f.name for f in dataclasses.fields(TableRule)], file, f"rule {str(data['name'])!r}")
+    _choose(data, "severity", SEVERITIES, file)
+    return TableRule(**{key: str(value) for key, value in data.items()})
+
+
+def _assemble(data: CommentedMap, columns: Any, rules: Any, file: str) -> Contract:
+    _choose(data, "others", OTHERS, file)
+    _want(data, "min_rows", int, "a number of rows", file)
+    _want(data, "keys", list, "a list of columns", file)
+    names = [rule.name for rule in columns]
+    keys = tuple(str(key) for key in data.get("keys") or ())
+    for key in keys:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, n=1)
+            raise BadContract(
+                f"{file}:{_line(data, 'keys')}: key {key!r} has no rule"
+                + (f"; did you mean {near[0]!r}?" if near else "")
+            )
+    rest = {key: _bare(data[key]) for key in ("min_rows", "others", "description") if key in data}
+    return Contract(columns, rules, keys, **rest)

@@ -1,0 +1,230 @@
+"""What a table holds, column by column, in tables."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nbkit.data.splits import _positive
+
+SAMPLE = 20_000
+
+
+def take_sample(table: pd.DataFrame, seed: int = 0, rows: int = SAMPLE) -> pd.DataFrame:
+    """Keep at most so many rows, in order, always the same for one seed."""
+    if len(table) <= rows:
+        return table.reset_index(drop=True)
+    return table.iloc[np.sort(np.random.default_rng(seed).choice(len(table), rows, replace=False))].reset_index(
+        drop=True
+    )
+
+
+def summarize_columns(table: pd.DataFrame, target: str = "") -> pd.DataFrame:
+    """Describe each column.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    target
+        Comes first, if given.
+
+    Returns
+    -------
+    DataFrame
+        One row a column: column, type (number, text, datetime, boolean), missing (share), distinct, mean, std, min,
+        median, max (as text; numbers and dates), top (the commonest value), top_share (of the rows that have one).
+    """
+    names = sorted(table.columns, key=lambda name: name != target)
+    return pd.DataFrame([_summarize(name, table[name]) for name in names])
+
+
+def column_kind(column: "pd.Series[Any]") -> str:
+    """Tell number, text, datetime or boolean."""
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return "boolean"
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return "datetime"
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype):
+        return "number"
+    return "text"
+
+
+def _summarize(name: str, column: "pd.Series[Any]") -> dict[str, Any]:
+    kind, values = column_kind(column), column.dropna()
+    if kind == "text":
+        values = values.astype("str")
+    counts = values.value_counts()
+    top = counts[counts == counts.max()].index.min() if len(counts) else ""
+    numbers = values.astype("float64") if kind in ("number", "boolean") else pd.Series(dtype="float64")
+    ranged = numbers if kind != "datetime" else values
+    show = (lambda value: f"{value:.6g}") if kind != "datetime" else str
+    return {
+        "column": name,
+        "type": kind,
+        "missing": float(column.isna().mean()) if len(column) else 0.0,
+        "distinct": len(counts),
+        "mean": float(numbers.mean()) if len(numbers) else float("nan"),
+        "std": float(numbers.std()) if len(numbers) > 1 else float("nan"),
+        "min": show(ranged.min()) if len(ranged) else "",
+        "median": show(ranged.median()) if len(ranged) else "",
+        "max": show(ranged.max()) if len(ranged) else "",
+        "top": str(top)[:60],
+        "top_share": float(counts.max() / len(values)) if len(counts) else float("nan"),
+    }
+
+
+def summarize_target(
+    table: pd.DataFrame, target: str, task: str = "binary", positive: Any = None, time: str = ""
+) -> pd.DataFrame:
+    """Describe the target, over time where there is a time.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    target, task, positive
+        The column, ``binary``, ``multiclass`` or ``regression``, and the class that counts as 1.
+    time
+        The column of the event's time, or empty.
+
+    Returns
+    -------
+    DataFrame
+        period (day, week or month, whichever makes 6 to 60 of them; ``all`` without time), class (empty for
+        regression), n, value (rate, or mean), low, high (95 %: Wilson 1927 for rates, normal for means).
+    """
+    rows = table[table[target].notna()]
+    values = rows[target]
+    periods = _periods(rows[time]) if time else pd.Series("all", index=rows.index, dtype="str")
+    if task == "regression":
+        return _average(values.astype("float64"), periods)
+    levels = [_positive(values, positive)] if task == "binary" else sorted(values.unique(), key=str)
+    parts = []
+    for level in levels:
+        counts = (values == level).groupby(periods, sort=True).agg(["size", "sum"])
+        n, hits = counts["size"].to_numpy(), counts["sum"].to_numpy().astype("float64")
+        low, high = wilson_interval(hits, n)
+        parts.append(
+            pd.DataFrame(
+                {"period": counts.index, "class": str(level), "n": n, "value": hits / n, "low": low, "high": high}
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def wilson_interval(hits: Any, n: Any, z: float = 1.959964) -> tuple[Any, Any]:
+    """Bound a rate by its score interval (Wilson 1927).
+
+    Parameters
+    ----------
+    hits, n
+        Arrays of counts; ``n`` positive.
+    z
+        Quantile of the normal distribution.
+
+    Examples
+    --------
+    >>> [round(float(bound), 4) for bound in wilson_interval(1, 10)]
+    [0.0179, 0.4042]
+    """
+    hits, n = np.asarray(hits, dtype="float64"), np.asarray(n, dtype="float64")
+    rate, scale = hits / n, 1 + z**2 / n
+    middle = (rate + z**2 / (2 * n)) / scale
+    half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2)) / scale
+    return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
+
+
+def _average(values: "pd.Series[Any]", periods: "pd.Series[str]") -> pd.DataFrame:
+    stats = values.groupby(periods, sort=True).agg(["size", "mean", "std"])
+    half = 1.959964 * stats["std"] / np.sqrt(stats["size"])
+    means = stats["mean"].to_numpy()
+    return pd.DataFrame(
+        {
+            "period": stats.index,
+            "class": "",
+            "n": stats["size"].to_numpy(),
+            "value": means,
+            "low": means - half.to_numpy(),
+            "high": means + half.to_numpy(),
+        }
+    )
+
+
+def _periods(times: "pd.Series[Any]") -> "pd.Series[str]":
+    times = times if column_kind(times) == "datetime" else pd.to_datetime(times, format="ISO8601")
+    days = (times.max() - times.min()).days if times.notna().any() else 0
+    form = "%Y-%m-%d" if days < 60 else "%G-W%V" if days < 180 else "%Y-%m" if days < 366 * 6 else "%Y"
+    return times.dt.strftime(form).astype("str").where(times.notna(), "no time")
+
+
+def measure_missing(table: pd.DataFrame) -> pd.DataFrame:
+    """Count missing values, and tell which columns miss them together.
+
+    Parameters
+    ----------
+    table
+        The rows.
+
+    Returns
+    -------
+    DataFrame
+        One row a column that misses values, most first: column, missing, share, together (columns missing in exactly
+        the same rows).
+    """
+    gone = {name: column.isna() for name, column in table.items() if column.isna().any()}
+    prints = {name: mask.to_numpy().tobytes() for name, mask in gone.items()}
+    lines = [
+        {
+            "column": name,
+            "missing": int(mask.sum()),
+            "share": float(mask.mean()),
+            "together": ", ".join(str(other) for other in gone if other != name and prints[other] == prints[name]),
+        }
+        for name, mask in gone.items()
+    ]
+    result = pd.DataFrame(lines, columns=["column", "missing", "share", "together"])
+    return result.sort_values("missing", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def find_oddities(table: pd.DataFrame) -> pd.DataFrame:
+    """Find columns that a model cannot learn from, and rows that come twice.
+
+    Parameters
+    ----------
+    table
+        The rows.
+
+    Returns
+    -------
+    DataFrame
+        column, finding (empty, constant, id-like, duplicate column, duplicate rows), evidence.
+    """
+    found = []
+    seen: dict[bytes, str] = {}
+    for name, column in table.items():
+        filled, n = column.dropna(), len(table)
+        texts = filled.astype("str") if column_kind(column) == "text" else filled
+        distinct = texts.nunique()
+        if n and not len(filled):
+            found.append((name, "empty", "no row has a value"))
+        elif distinct == 1:
+            found.append((name, "constant", f"always {filled.iloc[0]}" + ("" if len(filled) == n else " or missing")))
+        elif n >= 20 and column_kind(column) != "datetime" and distinct == len(filled) and not _is_measure(filled):
+            found.append((name, "id-like", f"{distinct} different values in {n} rows"))
+        digest = pd.util.hash_pandas_object(column.astype("str") if column.dtype.kind == "O" else column, index=False)
+        first = seen.setdefault(digest.to_numpy().tobytes(), str(name))
+        if first != name and distinct > 1:
+            found.append((name, "duplicate column", f"equal to {first} in every row"))
+    plain = table.astype({name: "str" for name in table if table[name].dtype.kind == "O"})
+    if repeated := int(plain.duplicated().sum()):
+        found.append(("", "duplicate rows", f"{repeated} of {len(table)} rows repeat an earlier one"))
+    return pd.DataFrame(found, columns=["column", "finding", "evidence"])
+
+
+def _is_measure(filled: "pd.Series[Any]") -> bool:
+    """Tell a measured quantity, whose values may well all differ, from a number that names a row."""
+    if column_kind(filled) != "number":
+        return False
+    numbers = filled.astype("float64")
+    return not bool((numbers == numbers.round()).all())

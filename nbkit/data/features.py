@@ -1,0 +1,293 @@
+"""What the model sees: one transformer from raw rows to named numbers."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import TargetEncoder
+from sklearn.utils.validation import check_is_fitted
+
+from nbkit.errors import BadFeature
+
+DATE_PARTS: dict[str, Callable[[Any], Any]] = {
+    "year": lambda dates: dates.year,
+    "quarter": lambda dates: dates.quarter,
+    "month": lambda dates: dates.month,
+    "week": lambda dates: dates.isocalendar().week,
+    "day": lambda dates: dates.day,
+    "dayofyear": lambda dates: dates.day_of_year,
+    "weekday": lambda dates: dates.day_of_week,
+    "is_weekend": lambda dates: dates.day_of_week >= 5,
+    "hour": lambda dates: dates.hour,
+    "minute": lambda dates: dates.minute,
+}
+
+
+class Recipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turn raw rows into a DataFrame of floats; declare it with `declare_features`.
+
+    One column in gives one column out, for all but cyclical and custom features. Text becomes ordinal codes, the
+    commonest level 0; a level that was not seen in training, and a missing value, become NaN. One row alone gives the
+    same numbers as among many. Columns that are not named are ignored.
+
+    Parameters
+    ----------
+    numeric, categorical, target_encoded
+        Lists of columns.
+    datetime
+        Column to parts of the date.
+    cyclical
+        Column, or a part such as ``when_hour``, to its period.
+    ordinal
+        Column to its levels in order.
+    interactions
+        Lists of columns: the product of numbers, the combination of categories.
+    custom
+        Dicts ``{class:, columns:, args:}`` of transformers in importable modules.
+    seed
+        Of the folds in which the target encoding is fitted.
+
+    Attributes
+    ----------
+    sources_ : dict
+        Output column to the raw columns that it is made of.
+    categorical_ : dict
+        Output column of codes to its levels: code 0 is the first.
+    """
+
+    def __init__(
+        self,
+        numeric: Sequence[str] = (),
+        categorical: Sequence[str] = (),
+        datetime: Mapping[str, Sequence[str]] | None = None,
+        cyclical: Mapping[str, float] | None = None,
+        ordinal: Mapping[str, Sequence[Any]] | None = None,
+        target_encoded: Sequence[str] = (),
+        interactions: Sequence[Sequence[str]] = (),
+        custom: Sequence[Mapping[str, Any]] = (),
+        seed: int = 0,
+    ) -> None:
+        self.numeric = numeric
+        self.categorical = categorical
+        self.datetime = datetime
+        self.cyclical = cyclical
+        self.ordinal = ordinal
+        self.target_encoded = target_encoded
+        self.interactions = interactions
+        self.custom = custom
+        self.seed = seed
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> "Recipe":
+        """Learn levels and encodings.
+
+        Parameters
+        ----------
+        X
+            Raw rows.
+        y
+            The target; needed only for target encoding.
+        """
+        self._learn(X, y)
+        return self
+
+    def fit_transform(self, X: pd.DataFrame, y: Any = None, **_: Any) -> pd.DataFrame:
+        """Learn, and transform the same rows: a target encoding is then cross-fitted, so no row sees its own target."""
+        encoded = self._learn(X, y)
+        return self._build(X, encoded)
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Turn raw rows into numbers.
+
+        Parameters
+        ----------
+        X
+            Raw rows; may hold more columns.
+
+        Returns
+        -------
+        DataFrame
+            Floats, with the index of ``X``; NaN where a value is missing or new.
+
+        Raises
+        ------
+        BadFeature
+            If a column is not there or holds what cannot be read.
+        """
+        check_is_fitted(self, "names_")
+        encoded = None
+        if self.target_encoded:
+            self._need(X)
+            encoded = self.encoder_.transform(self._texts(X, self.target_encoded))
+        return self._build(X, encoded)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Name the output columns."""
+        check_is_fitted(self, "names_")
+        return np.array(self.names_, dtype=object)
+
+    def plan(self) -> dict[str, list[str]]:
+        """Map each output column to its raw columns, before fitting; custom features are known only after it."""
+        named = {name: [name] for name in (*self.numeric, *(self.ordinal or {}), *self.categorical)}
+        for column, parts in (self.datetime or {}).items():
+            named |= {f"{column}_{part}": [column] for part in parts}
+        for column in self.cyclical or {}:
+            named |= {f"{column}_{wave}": named.get(column, [column]) for wave in ("sin", "cos")}
+        for pair in self.interactions:
+            raw = dict.fromkeys(source for name in pair for source in named.get(name, [name]))
+            named["_x_".join(pair)] = list(raw)
+        return named | {f"{name}_rate": [name] for name in self.target_encoded}
+
+    def raw_columns(self) -> list[str]:
+        """List the raw columns that the recipe reads."""
+        custom = [column for one in self.custom for column in one.get("columns", [])]
+        return list(dict.fromkeys([*(raw for raws in self.plan().values() for raw in raws), *custom]))
+
+    def _learn(self, X: pd.DataFrame, y: Any) -> np.ndarray | None:
+        self._need(X)
+        crossed = {"_x_".join(pair): pair for pair in self.interactions if self._is_crossed(X, pair)}
+        self.categorical_ = {name: [_text(level) for level in levels] for name, levels in (self.ordinal or {}).items()}
+        for name in self.categorical:
+            self.categorical_[name] = _levels(_texts(X[name]))
+        for name, pair in crossed.items():
+            self.categorical_[name] = _levels(_cross(X, pair))
+        encoded = None
+        if self.target_encoded:
+            if y is None:
+                raise BadFeature(f"target encoding of {', '.join(self.target_encoded)} needs y: call fit(X, y)")
+            self.encoder_ = TargetEncoder(cv=KFold(5, shuffle=True, random_state=self.seed))
+            encoded = self.encoder_.fit_transform(self._texts(X, self.target_encoded), np.asarray(y))
+        self.custom_ = [_make(one).fit(X[list(one["columns"])], y) for one in self.custom]
+        self.sources_ = self.plan()
+        rates = self._rate_names()
+        if rates != [f"{name}_rate" for name in self.target_encoded]:  # one column for each class
+            per_class = len(rates) // len(self.target_encoded)
+            self.sources_ = {
+                k: v for k, v in self.sources_.items() if k not in {f"{n}_rate" for n in self.target_encoded}
+            }
+            self.sources_ |= {rate: [self.target_encoded[i // per_class]] for i, rate in enumerate(rates)}
+        for one, fitted in zip(self.custom, self.custom_, strict=True):
+            self.sources_ |= {str(name): list(one["columns"]) for name in _names_of(fitted, one["columns"])}
+        self.names_ = list(self.sources_)
+        self.feature_names_in_ = np.array(self.raw_columns(), dtype=object)
+        self.n_features_in_ = len(self.feature_names_in_)
+        return encoded
+
+    def _rate_names(self) -> list[str]:
+        if not self.target_encoded:
+            return []
+        classes = getattr(self.encoder_, "classes_", None)
+        if self.encoder_.target_type_ != "multiclass":
+            return [f"{name}_rate" for name in self.target_encoded]
+        return [f"{name}_rate_{level}" for name in self.target_encoded for level in classes]
+
+    def _need(self, X: pd.DataFrame) -> None:
+        if not isinstance(X, pd.DataFrame):
+            raise BadFeature(f"the recipe reads a DataFrame with named columns, not a {type(X).__name__}")
+        absent = [name for name in self.raw_columns() if name not in X.columns]
+        if absent:
+            raise BadFeature(f"the table lacks {', '.join(absent)}; it has {', '.join(map(str, X.columns[:20]))}")
+
+    def _is_crossed(self, X: pd.DataFrame, pair: Sequence[str]) -> bool:
+        return any(name in self.categorical or (name in X and _is_text(X[name])) for name in pair)
+
+    def _texts(self, X: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+        return np.column_stack([_texts(X[name]).fillna("").to_numpy(dtype=object) for name in names])
+
+    def _build(self, X: pd.DataFrame, encoded: np.ndarray | None) -> pd.DataFrame:
+        self._need(X)
+        values: dict[str, np.ndarray] = {name: _numbers(X[name]) for name in self.numeric}
+        for name in (*(self.ordinal or {}), *self.categorical):
+            values[name] = _codes(_texts(X[name]), self.categorical_[name])
+        for name, parts in (self.datetime or {}).items():
+            dates = _dates(X[name])
+            for part in parts:
+                values[f"{name}_{part}"] = _part(dates, part)
+        for name, period in (self.cyclical or {}).items():
+            angle = 2 * np.pi * (values[name] if name in values else _numbers(X[name])) / period
+            values |= {f"{name}_sin": np.sin(angle), f"{name}_cos": np.cos(angle)}
+        for pair in self.interactions:
+            name = "_x_".join(pair)
+            if name in self.categorical_:
+                values[name] = _codes(_cross(X, pair), self.categorical_[name])
+            else:
+                values[name] = np.prod([values[one] if one in values else _numbers(X[one]) for one in pair], axis=0)
+        if encoded is not None:
+            values |= dict(zip(self._rate_names(), encoded.T, strict=True))
+        for one, fitted in zip(self.custom, self.custom_, strict=True):
+            out = np.asarray(fitted.transform(X[list(one["columns"])]), dtype="float64").reshape(len(X), -1)
+            values |= dict(zip(_names_of(fitted, one["columns"]), out.T, strict=True))
+        return pd.DataFrame({name: values[name] for name in self.names_}, index=X.index, dtype="float64")
+
+
+def _is_text(column: "pd.Series[Any]") -> bool:
+    return not pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
+
+
+def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
+    """Write values as text, 3.0 as 3, so that a level reads the same whatever the column's type."""
+    if isinstance(column.dtype, pd.StringDtype):
+        return column.astype("str")
+    missing = column.isna()
+    return pd.Series(
+        [None if gone else _text(value) for value, gone in zip(column, missing, strict=True)], column.index, dtype="str"
+    )
+
+
+def _levels(texts: "pd.Series[str]") -> list[str]:
+    counts = texts.value_counts().sort_index()
+    return [str(level) for level in counts.sort_values(ascending=False, kind="stable").index]
+
+
+def _codes(texts: "pd.Series[str]", levels: list[str]) -> np.ndarray:
+    known = {level: float(place) for place, level in enumerate(levels)}
+    return texts.map(known).to_numpy(dtype="float64", na_value=np.nan)
+
+
+def _cross(X: pd.DataFrame, names: Sequence[str]) -> "pd.Series[str]":
+    first, *rest = (_texts(X[name]) for name in names)
+    for other in rest:
+        first = first + " × " + other
+    return first
+
+
+def _numbers(column: "pd.Series[Any]") -> np.ndarray:
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype):
+        return column.to_numpy(dtype="float64", na_value=np.nan)
+    try:
+        return pd.to_numeric(column).to_numpy(dtype="float64", na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise BadFeature(
+            f"numeric feature {column.name!r} holds no number: {error}; clean it, or list it as categorical"
+        ) from None
+
+
+def _dates(column: "pd.Series[Any]") -> pd.DatetimeIndex:
+    try:
+        return pd.DatetimeIndex(column if column.dtype.kind == "M" else pd.to_datetime(column, format="ISO8601"))
+    except (ValueError, TypeError) as error:
+        raise BadFeature(f"datetime feature {column.name!r} cannot be read: {error}") from None
+
+
+def _part(dates: pd.DatetimeIndex, part: str) -> np.ndarray:
+    values = np.asarray(pd.Series(DATE_PARTS[part](dates)).to_numpy(dtype="float64", na_value=np.nan))
+    return np.where(dates.isna(), np.nan, values)
+
+
+def _make(one: Mapping[str, Any]) -> Any:
+    module, _, name = str(one["class"]).partition(":")
+    try:
+        return clone(getattr(importlib.import_module(module), name)(**dict(one.get("args") or {})))
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise BadFeature(f"custom feature {one['class']!r} cannot be made: {error}; write it as module:Class") from None
+
+
+def _names_of(fitted: Any, columns: Sequence[str]) -> list[str]:
+    return [str(name) for name in fitted.get_feature_names_out(list(columns))]

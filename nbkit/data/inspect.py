@@ -1,0 +1,276 @@
+"""A table of one's own is looked at, and a project proposed for it, each decision with its reason."""
+
+import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from nbkit.data.explore import column_kind, find_oddities
+from nbkit.data.relations import find_leakage
+from nbkit.data.sources import take_snapshot
+from nbkit.errors import BadSource
+
+METRICS = {"binary": "roc_auc", "multiclass": "macro_f1", "regression": "mae"}
+POSITIVE = ("1", "1.0", "true", "yes", "y", "positive", "churned", "default", "fraud", "bad", "late", "died", ">50k")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found in a table, and what is proposed.
+
+    Parameters
+    ----------
+    table
+        The rows as read.
+    notes
+        Each decision with its reason, and what was mended on reading.
+    target, task, positive, time, group, keys
+        The roles of columns.
+    features, split
+        Specs for `declare_features` and `split_table`.
+    metric
+        The primary metric.
+    drop
+        DataFrame: column, reason.
+    """
+
+    table: pd.DataFrame
+    notes: list[str]
+    target: str
+    task: str
+    positive: Any
+    time: str
+    group: str
+    keys: list[str]
+    features: dict[str, Any]
+    split: dict[str, Any]
+    metric: str
+    drop: pd.DataFrame
+
+
+def inspect_table(path: str | os.PathLike[str], *, target: str, time: str = "") -> Inspection:
+    """Look at a table and propose roles, features and a split.
+
+    Parameters
+    ----------
+    path
+        A location as in `take_snapshot`.
+    target
+        The column to predict.
+    time
+        The column of the event's time; empty to look for one.
+
+    Returns
+    -------
+    Inspection
+        The table and the proposals.
+
+    Raises
+    ------
+    BadSource
+        If the table cannot be read, the target or time is no column, or the target cannot be learnt.
+    """
+    snapshot = take_snapshot({"data": str(path)})
+    table, notes = snapshot.table, list(snapshot.notes)
+    for role, name in (("target", target), ("time", time)):
+        if name and name not in table.columns:
+            near = difflib.get_close_matches(name, list(table.columns), n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(table.columns[:20])}"
+            raise BadSource(f"{role} {name!r} is no column of {Path(str(path)).name}; {hint}")
+    notes.append(f"{len(table):,} rows, {len(table.columns)} columns")
+    task, positive, said = _read_target(table[target], target)
+    table = table[table[target].notna()].reset_index(drop=True)
+    time, time_said = _find_time(table, target, time)
+    drop = _find_drops(table, target, task, time)
+    keys = [name for name, reason in drop if reason.startswith("names each row")][:1]
+    group, group_said = _find_group(table, target, time, [name for name, _ in drop])
+    features = _propose_features(table, target, time, group, [name for name, _ in drop])
+    split, split_said = _propose_split(table, target, task, time, group)
+    notes += [*said, *time_said, *(f"{name} is left out: {reason}" for name, reason in drop), *group_said, *split_said]
+    return Inspection(
+        table, notes, target, task, positive, time, group, keys, features, split, METRICS[task],
+        pd.DataFrame(drop, columns=["column", "reason"]),
+    )  # fmt: skip
+
+
+def _read_target(column: "pd.Series[Any]", target: str) -> tuple[str, Any, list[str]]:
+    values, notes = column.dropna(), []
+    if not len(values):
+        raise BadSource(f"target {target!r} has no value in any row")
+    if gone := len(column) - len(values):
+        notes.append(f"{gone} rows have no {target} and are left out")
+    levels = sorted(values.unique().tolist(), key=str)
+    if len(levels) == 1:
+        raise BadSource(f"target {target!r} is always {levels[0]}: there is nothing to predict")
+    kind = column_kind(values)
+    if kind == "datetime":
+        raise BadSource(f"target {target!r} is a date: predict a number of days instead, made by the query")
+    if len(levels) == 2:
+        positive = _guess_positive(levels, values)
+        return "binary", positive, [*notes, f"{target} has two values: binary; {positive!r} counts as positive"]
+    whole = kind == "number" and bool((values == values.round()).all())
+    if kind == "number" and not (whole and len(levels) <= 10 and len(levels) <= len(values) / 10):
+        return "regression", None, [*notes, f"{target} is a number of {len(levels)} values: regression"]
+    if len(levels) > max(50, len(values) / 10):
+        raise BadSource(f"target {target!r} has {len(levels)} different texts in {len(values)} rows: too many classes")
+    words = "a small whole number" if whole else "text"
+    notes.append(
+        f"{target} is {words} of {len(levels)} values: multiclass (set task: regression if their order counts)"
+    )
+    return "multiclass", None, notes
+
+
+def _guess_positive(levels: list[Any], values: "pd.Series[Any]") -> Any:
+    for level in levels:
+        if str(level).strip().casefold() in POSITIVE:
+            return level
+    counts = values.value_counts()
+    return min(levels, key=lambda level: (counts[level], str(level)))
+
+
+def _find_time(table: pd.DataFrame, target: str, time: str) -> tuple[str, list[str]]:
+    if time:
+        if column_kind(table[time]) != "datetime":
+            raise BadSource(f"time {time!r} holds no dates (such as {table[time].iloc[0]!r}): cast it in a query")
+        return time, []
+    dates = [n for n in table.columns if n != target and column_kind(table[n]) == "datetime" and table[n].notna().all()]
+    if not dates:
+        return "", ["no complete column of dates: rows are taken as exchangeable"]
+    best = max(dates, key=lambda name: table[name].nunique())
+    words = f"{best} is taken as the event's time" + (
+        f" (also dates: {', '.join(d for d in dates if d != best)})" if len(dates) > 1 else ""
+    )
+    return best, [words]
+
+
+def _find_drops(table: pd.DataFrame, target: str, task: str, time: str) -> list[tuple[str, str]]:
+    rest = table.drop(columns=[target, *([time] if time else [])])
+    drops: dict[str, str] = {}
+    for line in find_oddities(rest).itertuples():
+        if line.finding == "id-like" and column_kind(rest[line.column]) == "number" and not _counts(rest[line.column]):
+            continue
+        reasons = {
+            "id-like": f"names each row ({line.evidence})",
+            "empty": "empty",
+            "constant": f"constant ({line.evidence})",
+        }
+        reason = reasons.get(str(line.finding), str(line.evidence))
+        if line.column:
+            drops.setdefault(str(line.column), reason)
+    for line in find_leakage(table.drop(columns=[*drops]), target, task, limit=0.95).itertuples():
+        if line.column != time:
+            drops.setdefault(
+                str(line.column),
+                f"too good to be true: {line.reason} ({line.evidence}); keep it if it is known in time",
+            )
+    for name in rest.columns:
+        if column_kind(rest[name]) == "text" and name not in drops and rest[name].nunique() > max(50, len(rest) / 2):
+            drops[name] = f"free text or an identifier ({rest[name].nunique()} values)"
+    return [(name, drops[name]) for name in rest.columns if name in drops]
+
+
+def _counts(column: "pd.Series[Any]") -> bool:
+    """Tell whether whole numbers number the rows: all different and without wide gaps."""
+    return bool(column.max() - column.min() < 10 * len(column))
+
+
+def _find_group(table: pd.DataFrame, target: str, time: str, dropped: Sequence[str]) -> tuple[str, list[str]]:
+    n = len(table)
+    for name in table.columns:
+        called = str(name).casefold()
+        marked = called.endswith(("_id", " id", "id")) or called in ("customer", "patient", "user", "subject", "client")
+        if name in (target, time) or name in dropped or not marked or column_kind(table[name]) == "datetime":
+            continue
+        if n / 50 < table[name].nunique() < n * 0.9 and table[name].notna().all():
+            return str(name), [f"{name} comes again in several rows: they stay together in one part"]
+    return "", []
+
+
+def _propose_features(
+    table: pd.DataFrame, target: str, time: str, group: str, dropped: Sequence[str]
+) -> dict[str, Any]:
+    names = [name for name in table.columns if name not in (target, time, group, *dropped)]
+    spec: dict[str, Any] = {
+        "numeric": [n for n in names if column_kind(table[n]) in ("number", "boolean")],
+        "categorical": [n for n in names if column_kind(table[n]) == "text"],
+    }
+    dates = [n for n in (time, *names) if n and column_kind(table[n]) == "datetime"]
+    if dates:
+        spec["datetime"] = {n: _date_parts(table[n]) for n in dates}
+    return spec
+
+
+def _date_parts(dates: "pd.Series[Any]") -> list[str]:
+    hours = dates.dt.hour.nunique() > 1
+    return [*(["hour"] if hours else []), "weekday", "month"]
+
+
+def _propose_split(
+    table: pd.DataFrame, target: str, task: str, time: str, group: str
+) -> tuple[dict[str, Any], list[str]]:
+    shares = {"valid": 0.15, "test": 0.15, "production": 0.2}
+    if time:
+        days = (table[time].max() - table[time].min()).days
+        windows: str | int = "month" if days > 300 else "week" if days > 60 else 3
+        return {"by": "time", **shares, "windows": windows}, [f"split by {time}: the past teaches, the future judges"]
+    if group:
+        return {"by": "group", **shares, "windows": 2}, [f"split by {group}"]
+    if task == "regression":
+        return {"by": "random", **shares, "windows": 2}, ["split at random"]
+    return {"by": "stratified", **shares, "windows": 2}, [
+        f"split at random, with the same shares of {target} in each part"
+    ]
+
+
+def propose_params(inspection: Inspection, *, name: str, data: str) -> str:
+    """Write the params file of a new project.
+
+    Parameters
+    ----------
+    inspection
+        What was found.
+    name
+        Of the project.
+    data
+        The location of the table as the project will read it.
+
+    Returns
+    -------
+    str
+        Commented YAML.
+    """
+    found = inspection
+    params = CommentedMap()
+    shared = CommentedMap(
+        target=found.target, task=found.task, positive=found.positive, time=found.time, group=found.group,
+        keys=found.keys, seed=42, sources={"data": data},
+    )  # fmt: skip
+    quoted = '"' + found.target.replace('"', '""') + '"'
+    shared["query"] = f"SELECT * FROM data WHERE {quoted} IS NOT NULL"
+    params["shared"] = shared
+    params["02_ingest"] = CommentedMap(rows=0, split=found.split)
+    params["03_validate"] = CommentedMap(contract=f"{name}.contract.yaml")
+    params["05_features"] = CommentedMap(features=found.features, lead="")
+    comments = {
+        "02_ingest": "which rows, and how they are cut",
+        "03_validate": "what the table must be like",
+        "05_features": "what the model sees",
+    }
+    for section, words in comments.items():
+        params.yaml_set_comment_before_after_key(section, before=f"\n{words}")
+    lines = [f"{name}: predict {found.target} ({found.task})", "", *(f"- {note}" for note in found.notes)]
+    params.yaml_set_start_comment("\n".join(lines))
+    import io
+
+    out = io.StringIO()
+    yaml = YAML()
+    yaml.width = 110
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.dump(params, out)
+    return out.getvalue()
