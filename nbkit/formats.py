@@ -200,9 +200,10 @@ def _matches(name: str, prefix: str) -> bool:
 def _settle_archive(content: bytes) -> bytes:
     """Rewrite a skops archive without memory addresses and times, so that equal models are equal bytes.
 
-    Ids and member files are numbered in the order in which ``schema.json`` meets them.
+    Ids and member files are numbered in the order in which ``schema.json`` meets them. Equal plain values share an id:
+    whether they were one object in memory is chance.
     """
-    ids: dict[int, int] = {}
+    ids: dict[Any, int] = {}
     files: dict[str, str] = {}
 
     def settle(node: Any) -> Any:
@@ -213,7 +214,8 @@ def _settle_archive(content: bytes) -> bytes:
         settled: dict[str, Any] = {}
         for key, item in node.items():
             if key == "__id__":
-                settled[key] = ids.setdefault(item, len(ids) + 1)
+                plain = node.get("__loader__") == "JsonNode"
+                settled[key] = ids.setdefault(node["content"] if plain else item, len(ids) + 1)
             elif key == "file" and isinstance(item, str):
                 settled[key] = files.setdefault(item, f"{len(files) + 1}{Path(item).suffix}")
             else:

@@ -196,7 +196,7 @@ def _read_parameters(source: str, path: Path) -> Iterator[Parameter]:
 
 
 def _bound(name: str, annotation: str, default: Any, meaning: str) -> Parameter:
-    if found := CHOICES.search(meaning):
+    if "dict" not in annotation and (found := CHOICES.search(meaning)):
         choices = tuple(choice.strip() for choice in found.group(1).split(","))
         return Parameter(name, annotation, default, meaning[: found.start()].strip(), choices)
     if found := RANGE.search(meaning):

@@ -157,7 +157,7 @@ def _read_setting(text: str) -> Entry:
     place = f"--set {text}"
     if not (equals and dot and key):
         raise BadParameter(f"{place}: write it as STAGE.KEY=VALUE, such as --set 06_train.trials=10")
-    return Entry(section, key, _plain(_parse_yaml(value, place)), place)
+    return Entry(section, key, _plain(_parse_yaml(value, place)) if value.strip() else "", place)
 
 
 def _check_entry(entry: Entry, stages: dict[str, Stage]) -> Any:

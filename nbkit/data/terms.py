@@ -1,0 +1,134 @@
+"""A contract and what breaks it as a reader meets them: as plain values, as tables, in sentences, as a full stop."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from nbkit.data.contract import ColumnRule, Contract, TableRule, check_contract
+from nbkit.errors import ContractViolation
+
+
+def dump_contract(contract: Contract) -> dict[str, Any]:
+    """Turn a contract into plain values that travel between notebooks and into a bundle.
+
+    Examples
+    --------
+    >>> contract = Contract((ColumnRule("age", "integer", min=0),), keys=("id",))
+    >>> load_contract(dump_contract(contract)) == contract
+    True
+    """
+    return asdict(contract)
+
+
+def load_contract(values: Mapping[str, Any]) -> Contract:
+    """Undo `dump_contract`."""
+    columns = tuple(ColumnRule(**{**rule, "categories": tuple(rule["categories"])}) for rule in values["columns"])
+    rules = tuple(TableRule(**rule) for rule in values["rules"])
+    return Contract(**{**values, "columns": columns, "rules": rules, "keys": tuple(values["keys"])})
+
+
+def describe_contract(contract: Contract) -> pd.DataFrame:
+    """Return one row a column: what it must be, in words, when it becomes known, and how serious a breach is."""
+    rows = [
+        {
+            "column": rule.name,
+            "type": rule.type,
+            "must be": _spell(rule),
+            "known": rule.available_at,
+            "severity": rule.severity,
+            "meaning": f"{rule.description} ({rule.unit})" if rule.unit else rule.description,
+        }
+        for rule in contract.columns
+    ]
+    rows += [
+        {"column": "each row", "type": "", "must be": r.expression, "known": "", "severity": r.severity,
+         "meaning": r.description}
+        for r in contract.rules
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["column", "type", "must be", "known", "severity", "meaning"])
+
+
+def check_parts(parts: Mapping[str, pd.DataFrame], contract: Contract) -> pd.DataFrame:
+    """Check several tables; the violations of all, with a first column ``part``; blocking ones first."""
+    found = [check_contract(table, contract).assign(part=name) for name, table in parts.items()]
+    joined = pd.concat(found, ignore_index=True)
+    joined = joined[["part", *joined.columns.drop("part")]]
+    return joined.sort_values("severity", kind="stable", ignore_index=True)
+
+
+def judge_violations(violations: pd.DataFrame) -> str:
+    """Return ``"blocked"``, ``"warned"`` or ``"clean"``."""
+    if (violations["severity"] == "blocking").any():
+        return "blocked"
+    return "warned" if len(violations) else "clean"
+
+
+def explain_violations(violations: pd.DataFrame, contract: Contract, *, source: str = "") -> str:
+    """Say in Markdown what the violations mean for the run."""
+    terms = f"{len(contract.columns)} columns and {len(contract.rules)} rules between columns"
+    agreed = (
+        f"`{source}`" if source else "a contract inferred from train (give `contract` to hold the data to agreed terms)"
+    )
+    if not len(violations):
+        return f"The data keep {agreed}: {terms}, nothing broken."
+    blocking = int((violations["severity"] == "blocking").sum())
+    effect = (
+        "**The run stops here**; mend the data or, if the terms are wrong, the contract."
+        if blocking
+        else ("None of them blocks: the run goes on, and the table says what to look into.")
+    )
+    return f"Held to {agreed} ({terms}), {len(violations)} things are broken, {blocking} of them blocking. {effect}"
+
+
+def summarize_violations(violations: pd.DataFrame, contract: Contract, *, rows: int) -> str:
+    """Return the headline of a validation over `rows` rows."""
+    verdict = judge_violations(violations)
+    checked = (
+        f"{rows:,} rows were held to a contract of {len(contract.columns)} columns and {len(contract.rules)} rules"
+    )
+    if verdict == "clean":
+        return f"{checked}: nothing is broken."
+    worst = violations.iloc[0]
+    names = {"blocked": "blocking violations", "warned": "warnings"}
+    count = int((violations["severity"] == worst["severity"]).sum())
+    return f"{checked}: {count} {names[verdict]}, first {worst['rule']} of {worst['column'] or 'the table'}."
+
+
+def stop_if_blocking(violations: pd.DataFrame) -> None:
+    """Let the run go on unless a violation blocks it.
+
+    Raises
+    ------
+    ContractViolation
+        Naming each blocking violation, how many rows it concerns, and examples.
+    """
+    blocking = violations[violations["severity"] == "blocking"]
+    if len(blocking):
+        told = [
+            f"{row.part}: {row.message}" + (f", such as {row.examples}" if row.examples else "")
+            for row in blocking.itertuples()
+        ]
+        raise ContractViolation(
+            f"{len(blocking)} blocking violation{'s' if len(blocking) > 1 else ''}: "
+            + "; ".join(told[:8])
+            + ". Mend the data, or the contract if its terms are wrong."
+        )
+
+
+def _spell(rule: ColumnRule) -> str:
+    words = []
+    if rule.min is not None or rule.max is not None:
+        low = "…" if rule.min is None else rule.min
+        high = "…" if rule.max is None else rule.max
+        words.append(f"from {low} to {high}")
+    if rule.categories:
+        shown = ", ".join(str(each) for each in rule.categories[:6])
+        words.append(f"one of {shown}{f' and {len(rule.categories) - 6} more' if len(rule.categories) > 6 else ''}")
+    if rule.unique:
+        words.append("unique")
+    if not rule.required:
+        words.append("may be absent")
+    words.append("never missing" if not rule.max_missing else f"missing in at most {rule.max_missing:.0%}")
+    return ", ".join(words)

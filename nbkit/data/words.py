@@ -1,0 +1,83 @@
+"""Sentences that read the tables of ingestion, exploration and features; every number comes from the table."""
+
+from typing import Any
+
+import pandas as pd
+
+from nbkit.data.splits import Splits
+
+
+def explain_splits(splits: Splits, spec: dict[str, Any], *, time: str = "") -> str:
+    """Say in Markdown how rows were set apart, and how much the target moves between the parts."""
+    by = spec.get("by", "random")
+    how = {
+        "time": f"by `{time}`: what comes later is never learned from",
+        "random": "at random, by a hash of each row's key, so the same row falls into the same part in every run",
+        "stratified": "at random within each class, so every part has the same mix",
+        "group": "by group, so no group is in two parts",
+    }[by]
+    sentences = [f"The rows are set apart {how}."]
+    means = splits.summary.dropna(subset="target_mean")
+    if len(means) > 1:
+        low, high = means.loc[means["target_mean"].idxmin()], means.loc[means["target_mean"].idxmax()]
+        sentences.append(
+            f"The target's mean goes from {low['target_mean']:.3g} in {low['split']} ({low['rows']:,} rows) "
+            f"to {high['target_mean']:.3g} in {high['split']} ({high['rows']:,} rows)."
+        )
+    if splits.windows:
+        rows = sum(len(part) for part in splits.windows.values())
+        sentences.append(f"{len(splits.windows)} windows with {rows:,} rows wait for the monitor.")
+    return " ".join(sentences)
+
+
+def explain_target(summary: pd.DataFrame, target: str, task: str) -> str:
+    """Say in Markdown what the target is like and how it moves over the periods of `summarize_target`."""
+    rows = int(summary["n"].sum()) if task != "multiclass" else int(summary.groupby("period")["n"].first().sum())
+    what = {"binary": f"The rate of yes in `{target}`", "regression": f"The mean of `{target}`"}.get(
+        task, f"The share of each class of `{target}`"
+    )
+    overall = (summary["value"] * summary["n"]).sum() / summary["n"].sum()
+    said = (
+        f"{what} over {rows:,} rows is {overall:.3g}" if task != "multiclass" else f"{what} over {rows:,} rows is above"
+    )
+    if task == "multiclass" or len(summary) < 2:
+        return said + "."
+    low, high = summary.loc[summary["value"].idxmin()], summary.loc[summary["value"].idxmax()]
+    return (
+        f"{said}; by period it goes from {low['value']:.3g} ({low['period']}) to {high['value']:.3g} "
+        f"({high['period']}), each give or take {(high['high'] - high['low']) / 2:.2g}."
+    )
+
+
+def explain_missing(missing: pd.DataFrame, columns: int) -> str:
+    """Say in Markdown which columns lack values."""
+    if not len(missing):
+        return f"None of the {columns} columns lacks a value."
+    worst = missing.iloc[0]
+    return (
+        f"{len(missing)} of {columns} columns lack values, most of all `{worst['column']}` ({worst['share']:.1%}). "
+        "Missing is kept as such: it is information, and the features treat it as a level of its own."
+    )
+
+
+def explain_relations(relations: pd.DataFrame, leaks: pd.DataFrame, target: str) -> str:
+    """Say in Markdown what tells the target on its own, and what does so suspiciously well."""
+    above = relations[relations["strength"] > relations["noise"]]
+    if not len(above):
+        return f"No column alone tells `{target}` better than chance would."
+    named = ", ".join(f"`{row.column}` ({row.strength:.2f})" for row in above.head(3).itertuples())
+    said = f"{len(above)} of {len(relations)} columns tell `{target}` better than chance; strongest alone: {named}."
+    if len(leaks):
+        suspects = ", ".join(f"`{column}`" for column in leaks["column"].head(6))
+        said += f" **Too good to be true: {suspects}.** 05 refuses what the contract says is known only afterwards."
+    return said
+
+
+def explain_features(catalogue: pd.DataFrame, columns: int) -> str:
+    """Say in Markdown what the model sees of the table."""
+    kinds = catalogue["type"].value_counts()
+    mix = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    return (
+        f"The model sees **{len(catalogue)} features** ({mix}) made of "
+        f"{catalogue['source'].nunique()} of the {columns} columns."
+    )

@@ -1,0 +1,113 @@
+"""What two runs differ in: parameters, versions, status, headlines, and what each stage handed over."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nbkit.pipeline.manifest import find_run
+from nbkit.project import read_manifest
+from nbkit.run import read_scrap, read_scraps
+from nbkit.values import TAG
+
+Row = dict[str, Any]
+
+
+def compare_runs(root: Path, before: str, after: str) -> list[Row]:
+    """List the differences between two runs.
+
+    Parameters
+    ----------
+    root
+        The project.
+    before, after
+        Names of runs, as `find_run` takes them.
+
+    Returns
+    -------
+    list of dict
+        ``what`` (parameter, version, code, status, headline, value, score, artifact), ``where``, ``before``, ``after``;
+        empty if both handed over the same with the same parameters.
+
+    Raises
+    ------
+    UnknownRun
+        If there is no such run.
+    """
+    folders = find_run(root, before), find_run(root, after)
+    first, second = (read_manifest(folder) for folder in folders)
+    return [
+        *_differ("parameter", _flatten(first.get("parameters", {})), _flatten(second.get("parameters", {}))),
+        *_differ("version", first["surroundings"]["versions"], second["surroundings"]["versions"]),
+        *_differ("code", first["surroundings"]["git"], second["surroundings"]["git"]),
+        *_differ("status", _statuses(first), _statuses(second)),
+        *_compare_scraps(*folders),
+    ]
+
+
+def _differ(what: str, before: dict[str, Any], after: dict[str, Any]) -> Iterator[Row]:
+    for name in [*before, *(name for name in after if name not in before)]:
+        if before.get(name) != after.get(name):
+            yield {"what": what, "where": name, "before": before.get(name, "–"), "after": after.get(name, "–")}
+
+
+def _flatten(sections: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
+
+
+def _statuses(manifest: dict[str, Any]) -> dict[str, str]:
+    return {entry["stage"]: entry["status"] for entry in manifest.get("stages", [])}
+
+
+def _compare_scraps(before: Path, after: Path) -> Iterator[Row]:
+    names = sorted({path.name for folder in (before, after) for path in folder.glob("[0-9]*.ipynb")})
+    for name in names:
+        if not ((before / name).is_file() and (after / name).is_file()):
+            continue
+        first, second = read_scraps(before / name), read_scraps(after / name)
+        for scrap in [*first, *(each for each in second if each not in first)]:
+            old, new = first.get(scrap), second.get(scrap)
+            if old != new:
+                yield from _describe(f"{Path(name).stem}.{scrap}", old, new, before, after)
+
+
+def _describe(where: str, old: Any, new: Any, before: Path, after: Path) -> Iterator[Row]:
+    if where.endswith("scores") and _is_table(old) and _is_table(new):
+        yield from _compare_scores(where, read_scrap(old, before), read_scrap(new, after))
+    elif _is_artifact(old) or _is_artifact(new):
+        yield {"what": "artifact", "where": where, "before": _name(old), "after": _name(new)}
+    else:
+        what = "headline" if where.endswith(".headline") else "value"
+        yield {"what": what, "where": where, "before": old, "after": new}
+
+
+def _is_artifact(data: Any) -> bool:
+    return isinstance(data, dict) and data.get(TAG) == "artifact"
+
+
+def _is_table(data: Any) -> bool:
+    return _is_artifact(data) and data["value"]["kind"] == "table"
+
+
+def _name(data: Any) -> Any:
+    if not _is_artifact(data):
+        return "–" if data is None else data
+    rows = f", {data['value']['rows']:,} rows" if "rows" in data["value"] else ""
+    return f"{data['value']['kind']} {data['value']['sha256'][:8]}{rows}"
+
+
+def _compare_scores(where: str, old: Any, new: Any) -> Iterator[Row]:
+    """Compare two tables of scores metric by metric, with their intervals."""
+    keys = [column for column in ("candidate", "metric") if column in old.columns]
+    tables = [table.set_index(keys) if keys else table for table in (old, new)]
+    for key in tables[0].index.union(tables[1].index, sort=False):
+        shown = [_show_score(table, key) for table in tables]
+        if shown[0] != shown[1]:
+            label = " ".join(key) if isinstance(key, tuple) else str(key)
+            yield {"what": "score", "where": f"{where} {label}", "before": shown[0], "after": shown[1]}
+
+
+def _show_score(table: Any, key: Any) -> str:
+    if key not in table.index:
+        return "–"
+    row = table.loc[key]
+    return f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
