@@ -1,12 +1,14 @@
 """One window, looked at from all sides: integrity, drift, performance, decision."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 
-from nbkit.data import check_contract
+from nbkit.data import ColumnRule, Contract, TableRule, check_contract, read_contract
 from nbkit.model import predict
 from nbkit.monitor.decide import Decision, decide
 from nbkit.monitor.drift import measure_drift
@@ -54,6 +56,7 @@ def check_window(
     threshold: float = 0.5,
     tests: Sequence[str] = TESTS,
     metrics: Sequence[str] | None = None,
+    metric: str = "",
     seed: int = 0,
 ) -> Monitoring:
     """Check a window against the version that answers.
@@ -71,12 +74,14 @@ def check_window(
         Drift tests, see `known_tests`.
     metrics
         Of the scores; all by default.
+    metric
+        The one that the project is judged by.
     seed
         Of the bootstrap.
     """
     rows = window.drop(columns=target, errors="ignore")
     contract, scores = bundle.get("contract"), bundle.get("scores")
-    integrity = check_contract(window, contract) if contract is not None else pd.DataFrame()
+    integrity = pd.DataFrame() if contract is None else check_contract(window, unpack_contract(contract))
     reference = bundle["reference"]
     profile = reference if set(COLUMNS) <= set(reference.columns) else make_profile(reference)
     profile = profile[profile["column"] != target]
@@ -90,7 +95,7 @@ def check_window(
     if answers is not None and task == "binary" and bundle.get("calibration") is not None:
         estimated = estimate_performance(answers, bundle["calibration"], scores, threshold=threshold)
     measured = None if performance.empty else performance
-    decision = decide(integrity, drift, measured, bundle.get("importance"), estimated=estimated)
+    decision = decide(integrity, drift, measured, bundle.get("importance"), metric=metric, estimated=estimated)
     row = {
         "rows": len(window),
         "labelled": int(window[target].notna().sum()) if target in window else 0,
@@ -101,3 +106,17 @@ def check_window(
         "decision": decision.decision,
     }
     return Monitoring(integrity, drift, performance, estimated, decision, pd.DataFrame([row]))
+
+
+def unpack_contract(kept: Any) -> Contract:
+    """Return a contract from what a bundle keeps of it: its fields, or the text of its file."""
+    if isinstance(kept, str):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "contract.yaml"
+            path.write_text(kept, encoding="utf-8")
+            return read_contract(path)
+    if isinstance(kept, Mapping):
+        columns = tuple(ColumnRule(**rule) for rule in kept["columns"])
+        rules = tuple(TableRule(**rule) for rule in kept["rules"])
+        return Contract(**{**kept, "columns": columns, "rules": rules})
+    return cast(Contract, kept)

@@ -2,22 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 IMPORTANT = 0.05  # share of the model's attributions from which a feature's drift matters
-DISCRIMINATION = (
-    "roc_auc",
-    "average_precision",
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "f1",
-    "r2",
-    "mae",
-    "rmse",
-)
-CALIBRATION = ("ece", "brier", "log_loss", "bias")
+RECALIBRATE = ("ece", "brier", "log_loss", "bias")  # what can be mended without a new model
+BASE_RATE = ("accuracy", "precision", "recall", "f1", "average_precision")  # move with the base rate alone
 ESTIMATED_LOSS = 0.02  # of ROC AUC
 SEVERITIES = ("critical", "warning", "note")
 
@@ -46,6 +37,7 @@ def decide(
     performance: pd.DataFrame | None,
     importance: pd.DataFrame | None = None,
     *,
+    metric: str = "",
     estimated: pd.DataFrame | None = None,
 ) -> Decision:
     """Turn what was found in a window into a decision.
@@ -54,8 +46,10 @@ def decide(
 
     1. a blocking violation of the contract, or a feature that is gone: **look** (retraining on broken data teaches the
        fault);
-    2. a measured loss of discrimination or accuracy beyond chance and tolerance: **retrain**;
-    3. a measured loss of calibration only: **look** (recalibrate, the ranking still holds);
+    2. a measured loss, beyond chance and tolerance, of the project's own `metric`, or of one that says how well the
+       model tells rows apart (ROC AUC, balanced accuracy, errors of a regression): **retrain**;
+    3. a measured loss of calibration only (ECE, Brier, log loss, bias), or of what moves with the base rate alone
+       (accuracy, precision, recall, F1): **look** (recalibrate, choose the threshold again; the ranking still holds);
     4. drift of an important feature (5 % of the attributions or more; all count where importance is unknown) or of the
        prediction: **look** as long as labels are missing, else a note (the measured performance has the last word);
     5. an estimated ROC AUC 0.02 below the reference together with drift: **look** as long as labels are missing;
@@ -71,13 +65,15 @@ def decide(
         From `measure_performance`, or None where no labels have come.
     importance
         feature, share, from `nbkit.model.explain`.
+    metric
+        The metric that the project is judged by.
     estimated
         From `estimate_performance`.
     """
     judged = performance is not None and bool((performance["level"] != "not judged").any())
     findings = [
         *_look_at(integrity, _violations),
-        *_look_at(performance, _losses),
+        *_look_at(performance, lambda table: _losses(table, metric)),
         *_look_at(drift, lambda table: _drifts(table, importance, judged)),
         *([] if judged or drift is None else _look_at(estimated, lambda table: _estimates(table, drift))),
     ]
@@ -101,15 +97,18 @@ def _violations(table: pd.DataFrame) -> Iterator[Finding]:
         yield f"contract: {row['column']}", "critical" if blocking else "note", str(row["message"]), action
 
 
-def _losses(table: pd.DataFrame) -> Iterator[Finding]:
-    for metric, row in table.iterrows():
+def _losses(table: pd.DataFrame, own: str) -> Iterator[Finding]:
+    for row in table.rename_axis("metric").reset_index().to_dict("records"):
+        metric, level = str(row["metric"]), row["level"]
         words = f"{row['reference']:.4g} → {row['value']:.4g} on {row['n']:.0f} labelled rows"
-        if row["level"] == "worse" and metric in CALIBRATION:
-            yield f"{metric} is worse", "warning", words, "recalibrate on recent labels"
-        elif row["level"] == "worse":
-            yield f"{metric} is worse", "critical", words, "retrain on recent labels"
-        elif row["level"] == "watch":
+        if level == "watch":
             yield f"{metric} is a little worse", "note", words, "watch the next window"
+        elif level == "worse" and metric != own and metric in RECALIBRATE:
+            yield f"{metric} is worse", "warning", words, "recalibrate on recent labels"
+        elif level == "worse" and metric != own and metric in BASE_RATE:
+            yield f"{metric} is worse", "warning", words, "look at the base rate; choose the threshold again"
+        elif level == "worse":
+            yield f"{metric} is worse", "critical", words, "retrain on recent labels"
 
 
 def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, judged: bool) -> Iterator[Finding]:  # noqa: FBT001
@@ -129,7 +128,7 @@ def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, judged: bool) 
 
 
 def _estimates(table: pd.DataFrame, drift: pd.DataFrame) -> Iterator[Finding]:
-    change = table["change"].get("roc_auc", float("nan"))
-    if change <= -ESTIMATED_LOSS and (drift["level"] == "drift").any():
-        words = f"ROC AUC {table.at['roc_auc', 'naive']:.3f} → {table.at['roc_auc', 'estimated']:.3f} (CBPE)"
+    row: dict[str, Any] = {str(key): value for key, value in table.loc["roc_auc"].items()}
+    if row["change"] <= -ESTIMATED_LOSS and (drift["level"] == "drift").any():
+        words = f"ROC AUC {row['naive']:.3f} → {row['estimated']:.3f} (CBPE)"
         yield "estimated performance is lower", "warning", words, "get labels for this window"

@@ -56,22 +56,19 @@ def measure_performance(
     BadCriterion
         The reference holds none of the metrics.
     """
-    labels = pd.Series(np.asarray(y, dtype=object) if isinstance(y, list) else y).reset_index(drop=True)
-    known = labels.notna().to_numpy()
+    labels = pd.Series(y)
     names = [name for name in (metrics or reference.index) if name in reference.index]
     if not names:
         raise BadCriterion(f"the reference scores hold none of {metrics}; they hold {', '.join(reference.index)}")
-    answers = p.reset_index(drop=True)[known] if isinstance(p, pd.DataFrame) else np.asarray(p)[known]
-    if not known.any():
-        now = pd.DataFrame(np.nan, index=names, columns=["value", "low", "high"])
+    labelled = int(labels.notna().sum())
+    if labelled:
+        now = score_predictions(y, p, names, task=task, positive=positive, threshold=threshold, seed=seed)
     else:
-        now = score_predictions(
-            labels[known], answers, names, task=task, positive=positive, threshold=threshold, seed=seed
-        )
+        now = pd.DataFrame(np.nan, index=names, columns=["value", "low", "high"])
     then = reference.loc[names]
-    sign = np.where(then["better"] == "lower", -1.0, 1.0)
     value, before = now["value"].reindex(names).to_numpy(float), then["value"].to_numpy(float)
-    change = sign * (value - before)
+    lower, zero = (then["better"] == "lower").to_numpy(), (then["better"] == "zero").to_numpy()
+    change = np.where(zero, np.abs(before) - np.abs(value), np.where(lower, before - value, value - before))
     error = np.hypot(_standard_error(now.reindex(names)), _standard_error(then))
     with np.errstate(invalid="ignore", divide="ignore"):
         p_value = stats.norm.cdf(np.where(error > 0, change / error, np.sign(change) * np.inf))
@@ -79,7 +76,7 @@ def measure_performance(
     level = np.where(p_value >= 0.01, "ok", np.where(lost, "worse", "watch"))
     level = np.where(np.isnan(change) | np.isnan(p_value), "not judged", level)
     table = {"reference": before, "value": value, "low": now["low"].reindex(names), "high": now["high"].reindex(names)}
-    facts = {"change": change, "p_value": p_value, "level": level, "n": int(known.sum())}
+    facts = {"change": change, "p_value": p_value, "level": level, "n": labelled}
     return pd.DataFrame({**table, **facts}, index=pd.Index(names, name="metric"))
 
 
@@ -173,4 +170,5 @@ def _standard_error(scores: pd.DataFrame) -> Floats:
     """Read a standard error off a 95 % interval; 0 where there is none."""
     if not {"low", "high"} <= set(scores.columns):
         return np.zeros(len(scores))
-    return np.nan_to_num((scores["high"] - scores["low"]).to_numpy(float) / (2 * stats.norm.ppf(0.975)))
+    width = (scores["high"] - scores["low"]).to_numpy(float)
+    return np.asarray(np.nan_to_num(width) / (2 * stats.norm.ppf(0.975)), dtype=float)

@@ -1,5 +1,6 @@
 """A bundle: everything a model version is made of, as files whose manifest's sha256 is the version's identity."""
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -25,7 +26,7 @@ def store_bundle(bundle: Mapping[str, Any], store: Store) -> pd.DataFrame:
     ----------
     bundle
         Entry name (letters, digits, ``_``, ``-``) to value; ``model`` is required, and is loaded again at once, since
-        a model that cannot be loaded must not be registered.
+        a model that cannot be loaded must not be registered. Dataclasses are kept as dicts.
     store
         Where the bytes go.
 
@@ -50,6 +51,8 @@ def store_bundle(bundle: Mapping[str, Any], store: Store) -> pd.DataFrame:
     for name, value in bundle.items():
         if value is None:
             continue
+        if dataclasses.is_dataclass(value) and not isinstance(value, type | formats.Picture):
+            value = dataclasses.asdict(value)  # a Contract, for instance
         kind, suffix, content = formats.dump(value)
         if kind == "model":
             formats.load(kind, content)

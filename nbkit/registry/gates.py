@@ -120,7 +120,7 @@ def criteria_met(criteria: pd.DataFrame) -> Verdict:
 @gate()
 def beats_rule(scores: pd.DataFrame, rule_scores: pd.DataFrame, metric: str) -> Verdict:
     """The model is better than the rule of thumb in use today, by more than chance."""
-    row, rule = scores.loc[metric], float(rule_scores["value"].to_dict()[metric])
+    row, rule = scores.loc[metric].to_dict(), float(rule_scores["value"].to_dict()[metric])
     sign = -1.0 if row["better"] == "lower" else 1.0
     value, worst = float(row["value"]), float(row["low" if sign > 0 else "high"])
     words = f"{metric} {value:.4g} (95 % interval {row['low']:.4g} to {row['high']:.4g}), today's rule {rule:.4g}"

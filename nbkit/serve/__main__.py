@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         app = create_app(Predictor.from_registry(options.registry, options.model), log=options.log)
-        listener = socket.create_server((options.host, options.port))
+        listener = _listen(options.host, options.port)
     except (NbkitError, OSError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1
@@ -38,6 +38,17 @@ def main(arguments: list[str] | None = None) -> int:
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
     uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the port; asyncio switches Nagle's algorithm off, worth 40 ms a request, only if the protocol is named."""
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, socket.IPPROTO_TCP)
+    if os.name == "posix":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    listener.listen(256)
+    return listener
 
 
 def _follow_parent() -> None:

@@ -115,8 +115,9 @@ def _cast(values: list[Any], kind: str, dtype: Any) -> pd.Series:
     """Make a column of the dtype of training, or of the nearest one that can hold missing values."""
     if kind == "time":
         zone = dtype.partition(",")[2].strip(" ]")
-        times = pd.to_datetime(pd.Series(values, dtype=object), utc=True)
-        return times.dt.tz_convert(zone) if zone else times.dt.tz_localize(None)
+        times: pd.Series = pd.to_datetime(pd.Series(values, dtype=object), utc=True)
+        times = times.dt.tz_convert(zone) if zone else times.dt.tz_localize(None)
+        return times.astype(dtype)
     nullable = dtype[0].isupper() or dtype == "boolean"  # pandas' own dtypes, such as Int64
     if kind == "number" and not nullable:
         dtype = "float64"
