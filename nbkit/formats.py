@@ -224,7 +224,7 @@ def _settle_archive(content: bytes) -> bytes:
 
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         schema = settle(json.loads(archive.read("schema.json")))
-        members = {new: archive.read(old) for old, new in files.items()}
+        members = {new: _settle_array(archive.read(old)) for old, new in files.items()}
     members["schema.json"] = json.dumps(schema).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -233,6 +233,20 @@ def _settle_archive(content: bytes) -> bytes:
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, member)
     return buffer.getvalue()
+
+
+def _settle_array(content: bytes) -> bytes:
+    """Zero the padding between the fields of a structured array (the nodes of a tree), which is whatever was there."""
+    if not content.startswith(b"\x93NUMPY"):
+        return content
+    array = _load_array(content)
+    if array.dtype.names is None:
+        return content
+    settled = array.copy()
+    settled.view("u1")[...] = 0
+    for name in array.dtype.names:
+        settled[name] = array[name]
+    return _dump_array(settled)
 
 
 # --- figures
