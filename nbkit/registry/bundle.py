@@ -68,7 +68,7 @@ def digest_manifest(files: pd.DataFrame) -> str:
     --------
     >>> row = {"path": "model.skops", "kind": "model", "sha256": "ab", "bytes": 3, "key": "anywhere"}
     >>> digest_manifest(pd.DataFrame([row]))[:8]
-    'd83f55a7'
+    'aa56b1d0'
     """
     rows = files.sort_values("path")[["path", "kind", "sha256", "bytes"]].values.tolist()
     return hashlib.sha256(json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()

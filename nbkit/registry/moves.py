@@ -2,6 +2,7 @@
 
 import getpass
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -54,7 +55,7 @@ def insert_gates(connection: sa.Connection, name: str, number: int, gates: pd.Da
     if missing:
         raise BadParameter(f"a gate table has the columns {', '.join(GATE_COLUMNS)}; {', '.join(missing)} is missing")
     rows = [
-        {"gate": str(gate), "passed": passed is True or str(passed) == "True", "blocking": bool(blocking),
+        {"gate": str(gate), "passed": isinstance(passed, bool | np.bool_) and bool(passed), "blocking": bool(blocking),
          "detail": str(detail)}
         for gate, passed, blocking, detail in gates[GATE_COLUMNS].itertuples(index=False, name=None)
     ]  # fmt: skip

@@ -2,8 +2,9 @@
 
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from nbkit.errors import ServiceFailed
 from nbkit.serve.batching import Batcher
 from nbkit.serve.log import RequestLog
 from nbkit.serve.predictor import TOLERANCE, Predictor, plain_rows
-from nbkit.serve.schema import compile_decoder
+from nbkit.serve.schema import RowDecoder, count_rows
 
 MAX_BYTES = 10_000_000
 MAX_ROWS = 10_000
@@ -45,8 +46,8 @@ class Endpoints:
     def __init__(self, predictor: Predictor, log: str | Path | None, max_bytes: int, max_rows: int) -> None:
         self.predictor, self.max_bytes, self.max_rows = predictor, max_bytes, max_rows
         self.telemetry = Telemetry(predictor)
-        self.batcher = Batcher(predictor.predict, seen=self.telemetry.batch.observe)
-        self.decode = compile_decoder(predictor.schema)
+        self.decoder = RowDecoder(predictor.schema)
+        self.batcher = Batcher(self._answer_all, count_rows)
         self.log = RequestLog(log) if log else None
         self.gap = predictor.check()
 
@@ -60,10 +61,10 @@ class Endpoints:
     async def _answer(self, request: Request) -> tuple[int, dict[str, Any]]:
         began, name = time.perf_counter(), uuid.uuid4().hex
         try:
-            rows = self.decode(await request.body())
-            if len(rows) > self.max_rows:
-                return 413, {"error": f"{len(rows)} rows; at most {self.max_rows} in one request"}
-            outputs = plain_rows(await self.batcher.ask(rows))
+            asked = self.decoder.decode(await request.body())
+            if count_rows(asked) > self.max_rows:
+                return 413, {"error": f"{count_rows(asked)} rows; at most {self.max_rows} in one request"}
+            outputs = await self.batcher.ask(asked)
         except msgspec.ValidationError as error:
             return 422, {"error": str(error)}
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -72,12 +73,20 @@ class Endpoints:
             return 503, {"error": str(error)}
         except (ValueError, OverflowError) as error:
             return 422, {"error": f"the model cannot take these rows: {error}"}
-        self.telemetry.rows.inc(len(rows))
+        self.telemetry.rows.inc(len(outputs))
         if self.log is not None:
             taken = 1000 * (time.perf_counter() - began)
-            self.log.append(name, self.predictor.digest, plain_rows(rows), outputs, taken)
+            inputs = [dict(zip(asked, row, strict=True)) for row in zip(*asked.values(), strict=True)]
+            self.log.append(name, self.predictor.digest, inputs, outputs, taken)
         served = f"{self.predictor.name}@{self.predictor.number}"
         return 200, {"request": name, "model": served, "predictions": outputs}
+
+    def _answer_all(self, requests: Sequence[Mapping[str, list[Any]]]) -> list[list[dict[str, Any]]]:
+        """Answer several requests with one call of the model."""
+        rows = self.decoder.build(requests)
+        self.telemetry.batch.observe(len(rows))
+        outputs = iter(plain_rows(self.predictor.predict(rows)))
+        return [list(islice(outputs, count_rows(request))) for request in requests]
 
     async def health(self, _: Request) -> Response:
         """Say that the process lives."""

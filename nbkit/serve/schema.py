@@ -1,7 +1,7 @@
 """What a request must look like, as data: read from a bundle's golden rows, compiled to msgspec types at start."""
 
 import datetime as dt
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,6 @@ JSON_TYPES: dict[str, Any] = {
     "time": dt.datetime | None,
     "text": str | None,
 }
-Decoder = Callable[[bytes], pd.DataFrame]
 
 
 def describe_columns(rows: pd.DataFrame, required: Collection[str] | None = None) -> pd.DataFrame:
@@ -45,54 +44,80 @@ def describe_columns(rows: pd.DataFrame, required: Collection[str] | None = None
     return pd.DataFrame(facts, columns=["column", "type", "dtype", "required"])
 
 
-def compile_decoder(schema: pd.DataFrame) -> Decoder:
-    """Make the function that turns a request's bytes into raw rows with the dtypes of training.
+class RowDecoder:
+    """Turns the bytes of requests into raw rows with the dtypes of training.
 
     Parameters
     ----------
     schema
         From `describe_columns`. Columns it does not name are ignored.
 
-    Returns
-    -------
-    callable
-        bytes to DataFrame; raises `msgspec.ValidationError` with the path of the wrong value (``$.rows[0].hour``),
-        `msgspec.DecodeError` for what is no JSON.
+    Examples
+    --------
+    >>> decoder = RowDecoder(describe_columns(pd.DataFrame({"hour": [6], "carrier": ["UA"]})))
+    >>> values = decoder.decode(b'{"rows": [{"hour": 7, "carrier": null}]}')
+    >>> values, decoder.build([values, values]).shape
+    ({'hour': [7], 'carrier': [None]}, (2, 2))
     """
-    names = dict(zip((f"c{place}" for place in range(len(schema))), schema["column"], strict=True))
-    fields, lists = [], []
-    for field, kind, required in zip(names, schema["type"], schema["required"], strict=True):
-        json_type = JSON_TYPES[kind]
-        fields.append((field, json_type) if required else (field, json_type, None))
-        lists.append((field, list[json_type]) if required else (field, list[json_type] | None, None))  # type: ignore[valid-type]
-    row = msgspec.defstruct("Row", sorted(fields, key=len), rename=names)
-    columns = msgspec.defstruct("Columns", sorted(lists, key=len), rename=names)
-    request = msgspec.defstruct("Request", [("rows", list[row] | None, None), ("columns", columns | None, None)])  # type: ignore[valid-type]
-    decoder = msgspec.json.Decoder(request)
 
-    def decode(body: bytes) -> pd.DataFrame:
-        asked: Any = decoder.decode(body)
+    def __init__(self, schema: pd.DataFrame) -> None:
+        self.kinds = {row["column"]: (row["type"], row["dtype"]) for row in schema.to_dict("records")}
+        self._names = {f"c{place}": str(name) for place, name in enumerate(schema["column"])}
+        fields, lists = [], []
+        for field, kind, required in zip(self._names, schema["type"], schema["required"], strict=True):
+            one: Any = JSON_TYPES[kind]
+            fields.append((field, one) if required else (field, one, None))
+            lists.append((field, list[one]) if required else (field, list[one] | None, None))
+        # required fields come first, as in any signature
+        row: Any = msgspec.defstruct("Row", sorted(fields, key=len), rename=self._names)
+        columns: Any = msgspec.defstruct("Columns", sorted(lists, key=len), rename=self._names)
+        request = msgspec.defstruct("Request", [("rows", list[row] | None, None), ("columns", columns | None, None)])
+        self._decoder = msgspec.json.Decoder(request)
+
+    def decode(self, body: bytes) -> dict[str, list[Any]]:
+        """Read one request: ``{"rows": [{…}]}`` or ``{"columns": {…: […]}}``.
+
+        Returns
+        -------
+        dict
+            Column to values, all of one length, at least 1.
+
+        Raises
+        ------
+        msgspec.ValidationError
+            With the path of the wrong value, such as ``$.rows[0].hour``.
+        msgspec.DecodeError
+            It is no JSON.
+        """
+        asked: Any = self._decoder.decode(body)
         if (asked.rows is None) == (asked.columns is None):
             raise msgspec.ValidationError("Expected either `rows` or `columns` - at `$`")
         if asked.rows is not None:
-            values = {field: [getattr(one, field) for one in asked.rows] for field in names}
+            values = {name: [getattr(row, field) for row in asked.rows] for field, name in self._names.items()}
             count = len(asked.rows)
         else:
-            values = {field: getattr(asked.columns, field) for field in names}
-            lengths = {len(column) for column in values.values() if column is not None}
+            given = {name: getattr(asked.columns, field) for field, name in self._names.items()}
+            lengths = {len(column) for column in given.values() if column is not None}
             if len(lengths) > 1:
                 raise msgspec.ValidationError("Expected columns of equal length - at `$.columns`")
             count = lengths.pop() if lengths else 0
+            values = {name: column if column is not None else [None] * count for name, column in given.items()}
         if count == 0:
             raise msgspec.ValidationError("Expected at least one row - at `$`")
-        return pd.DataFrame(
-            {
-                name: _cast(values[field] or [None] * count, kind, dtype)
-                for (field, name), kind, dtype in zip(names.items(), schema["type"], schema["dtype"], strict=True)
-            }
-        )
+        return values
 
-    return decode
+    def build(self, requests: Sequence[Mapping[str, list[Any]]]) -> pd.DataFrame:
+        """Make one table of the rows of several requests, in their order."""
+        table = {}
+        for name, (kind, dtype) in self.kinds.items():
+            values = [value for request in requests for value in request[name]]
+            table[name] = _cast(values, kind, dtype)
+        return pd.DataFrame(table)
+
+
+def count_rows(request: Mapping[str, list[Any]]) -> int:
+    """Return how many rows a decoded request holds."""
+    return len(next(iter(request.values()), []))
 
 
 def _json_type(dtype: Any) -> str:
@@ -111,13 +136,13 @@ def _json_type(dtype: Any) -> str:
     )
 
 
-def _cast(values: list[Any], kind: str, dtype: Any) -> pd.Series:
+def _cast(values: list[Any], kind: str, dtype: Any) -> Any:
     """Make a column of the dtype of training, or of the nearest one that can hold missing values."""
     if kind == "time":
         zone = dtype.partition(",")[2].strip(" ]")
-        times: pd.Series = pd.to_datetime(pd.Series(values, dtype=object), utc=True)
+        times = pd.to_datetime(pd.Series(values, dtype=object), utc=True)
         times = times.dt.tz_convert(zone) if zone else times.dt.tz_localize(None)
-        return times.astype(dtype)
+        return pd.Series(times, dtype=dtype)
     nullable = dtype[0].isupper() or dtype == "boolean"  # pandas' own dtypes, such as Int64
     if kind == "number" and not nullable:
         dtype = "float64"

@@ -1,0 +1,357 @@
+"""The registry: versions, names, moves, the log, many processes at once."""
+
+import json
+import multiprocessing
+import sqlite3
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+
+from nbkit.errors import (
+    BadModel,
+    BadParameter,
+    CorruptArtifact,
+    GateClosed,
+    UnknownKind,
+    UnknownVersion,
+    UntrustedType,
+)
+from nbkit.registry import Registry
+from nbkit.registry.bundle import digest_manifest
+from nbkit.registry.moves import production_stack
+from nbkit.registry.versions import pack_table, split_reference, unpack_table
+
+X = pd.DataFrame({"größe": [0.0, 1.0, 2.0, 3.0], "art": [0, 1, 0, 1]})
+Y = [0, 0, 1, 1]
+SCORES = pd.DataFrame({"value": [0.75], "low": [np.nan]}, index=pd.Index(["roc_auc"], name="metric"))
+
+
+def gates(**passed):
+    return pd.DataFrame(
+        [(name, ok, True, "because") for name, ok in passed.items()], columns=["gate", "passed", "blocking", "detail"]
+    )
+
+
+def bundle(C=1.0):
+    return {"model": LogisticRegression(C=C).fit(X, Y), "golden": X, "card": None}
+
+
+@pytest.fixture
+def registry(tmp_path):
+    return Registry(tmp_path / "registry")
+
+
+def ready(registry, C=1.0, name="flights"):
+    """Register a version and bring it to staging."""
+    version = registry.register(name, bundle(C), gates=gates(a=True), by="ann")
+    registry.set_alias(name, version.number, "candidate")
+    return registry.set_alias(name, version.number, "staging")
+
+
+class TestVersions:
+    def test_registers_loads_and_keeps_everything(self, registry):
+        version = registry.register(
+            "flights",
+            bundle(),
+            scores=SCORES,
+            lineage={"commit": "abc"},
+            params={"task": "binary"},
+            gates=gates(a=True),
+            tags={"team": "x"},
+        )
+        found = registry.get("flights@1")
+        assert (found.reference, found.state, found.digest) == ("flights@1", "draft", version.digest)
+        pd.testing.assert_frame_equal(found.scores, SCORES)
+        assert found.lineage == {"commit": "abc"}
+        assert found.params == {"task": "binary"}
+        assert found.tags == {"team": "x"}
+        assert found.gates.to_dict("records") == gates(a=True).to_dict("records")
+        assert registry.load("flights", "model").predict(X).tolist() == registry.load("flights@1").predict(X).tolist()
+        assert set(registry.load_bundle("flights")) == {"model", "golden", "scores", "params"}  # no empty card
+        assert "flights@1, draft" in repr(found)
+
+    def test_an_equal_bundle_is_the_same_version(self, registry):
+        first = registry.register("flights", bundle(), lineage={"run": 1})
+        again = registry.register("flights", bundle(), lineage={"run": 2}, gates=gates(late=False))
+        assert (again.number, again.digest) == (first.number, first.digest)
+        assert "already flights@1" in again.note
+        assert again.lineage == {"run": 1}
+        assert again.gates["gate"].tolist() == ["late"]  # evidence is added, the version is not touched
+        assert registry.register("flights", bundle(C=2)).number == 2
+        assert registry.register("other", bundle()).number == 1
+
+    def test_identity_does_not_depend_on_where_and_in_which_order(self, registry, tmp_path):
+        first = registry.register("flights", bundle())
+        there = Registry(tmp_path / "elsewhere").register("x", dict(reversed(bundle().items())))
+        assert there.digest == first.digest == digest_manifest(first.files.sample(frac=1, random_state=1))
+
+    def test_a_model_of_the_notebook_is_refused(self, registry):
+        kind = type("Mine", (DummyClassifier,), {"__module__": "__main__"})
+        import __main__
+
+        __main__.Mine = kind
+        try:
+            with pytest.raises(UntrustedType, match="module"):
+                registry.register("flights", {"model": kind().fit(X, Y)})
+        finally:
+            del __main__.Mine
+        with pytest.raises(UnknownVersion):
+            registry.get("flights")
+
+    @pytest.mark.parametrize(
+        ("name", "parts", "error"),
+        [
+            ("a@b", {"model": DummyClassifier()}, BadParameter),
+            ("", {"model": DummyClassifier()}, BadParameter),
+            ("a b", {"model": DummyClassifier()}, BadParameter),
+            ("a", {}, BadModel),
+            ("a", {"model": None}, BadModel),
+            ("a", {"model": DummyClassifier(), "../x": 1}, BadParameter),
+            ("a", {"model": DummyClassifier(), "x": object()}, UnknownKind),
+        ],
+    )
+    def test_what_cannot_be_registered(self, registry, name, parts, error):
+        with pytest.raises(error):
+            registry.register(name, parts)
+        assert registry.list().empty
+
+    def test_unknown_names_list_the_known(self, registry):
+        with pytest.raises(UnknownVersion, match="there are none yet"):
+            registry.get("flights")
+        ready(registry)
+        for asked, said in {
+            "flihgts": "did you mean 'flights'",
+            "flights@9": "candidate, staging, 1",
+            "flights@stagin": "did you mean 'staging'",
+            "@1": "names no model",
+        }.items():
+            with pytest.raises(UnknownVersion, match=said):
+                registry.get(asked)
+        with pytest.raises(UnknownVersion, match="golden"):
+            registry.load("flights", "goldn")
+
+    def test_changed_bytes_are_refused(self, registry):
+        version = registry.register("flights", bundle())
+        path = registry.store.path(version.files.set_index("path").at["model.skops", "key"])
+        path.write_bytes(path.read_bytes() + b" ")
+        with pytest.raises(CorruptArtifact):
+            registry.load(version)
+        path.unlink()
+        with pytest.raises(CorruptArtifact):
+            registry.load(version)
+
+    def test_swapped_files_are_refused(self, registry):
+        registry.register("flights", bundle())
+        registry.register("flights", bundle(C=2))
+        with registry._write() as connection, connection.begin():
+            from nbkit.registry.tables import FILES
+
+            other = registry.get("flights@1").files.set_index("path").at["model.skops", "key"]
+            connection.execute(
+                FILES.update().where(FILES.c.path == "model.skops", FILES.c.number == 2).values(key=other)
+            )
+        with pytest.raises(CorruptArtifact, match="not the file that was registered"):
+            registry.load("flights@2")
+
+    def test_export_and_its_manifest(self, registry, tmp_path):
+        version = registry.register("flights", bundle(), lineage={"at": pd.Timestamp("2013-01-01")})
+        folder = registry.export_bundle(version, tmp_path / "out")
+        told = json.loads((folder / "nbkit.json").read_text())
+        assert told["digest"] == version.digest
+        assert {row["path"] for row in told["files"]} == {"model.skops", "golden.parquet"}
+        assert (folder / "model.skops").is_file()
+
+    def test_list_shows_what_each_version_is(self, registry):
+        assert registry.list().empty
+        registry.register("flights", bundle(), scores=SCORES)
+        ready(registry, C=2)
+        table = registry.list("flights")
+        assert table["number"].tolist() == [2, 1]
+        assert table["aliases"].tolist() == ["candidate, staging", ""]
+        assert table["roc_auc"].tolist()[1] == 0.75
+        with pytest.raises(UnknownVersion):
+            registry.list("other")
+
+
+class TestMoves:
+    def test_production_is_reached_through_the_gates_only(self, registry):
+        version = registry.register("flights", bundle())
+        with pytest.raises(GateClosed, match=r"no gate was ever judged.*application test is missing"):
+            registry.promote("flights@1", by="ann", why="try")
+        with pytest.raises(GateClosed, match="promote"):
+            registry.set_alias("flights", 1, "production")
+        registry.set_alias("flights", 1, "staging")
+        registry.record_gates(version, gates(a=True, b=False))
+        with pytest.raises(GateClosed, match="'b' failed"):
+            registry.promote("flights@staging", by="ann", why="try")
+        assert registry.get("flights").state == "staging"
+        registry.record_gates("flights@1", gates(b=True))  # the newest result counts
+        assert registry.promote("flights@1", by="ann", why="good").state == "production"
+        assert registry.get("flights@production").number == 1
+        assert "already" in registry.promote("flights@1", by="ann", why="again").note
+
+    def test_a_gate_that_does_not_block_may_fail(self, registry):
+        ready(registry)
+        registry.record_gates("flights", gates(soft=False).assign(blocking=False))
+        assert registry.promote("flights", by="ann", why="x").state == "production"
+
+    @pytest.mark.parametrize("passed", [None, np.nan, "no", 0, pd.NA])
+    def test_what_is_not_true_has_not_passed(self, registry, passed):
+        ready(registry)
+        registry.record_gates("flights", gates(a=passed))
+        with pytest.raises(GateClosed):
+            registry.promote("flights", by="ann", why="x")
+
+    def test_who_and_why_are_needed(self, registry):
+        ready(registry)
+        for who in ({"by": "", "why": "x"}, {"by": "ann", "why": " "}):
+            with pytest.raises(BadParameter):
+                registry.promote("flights", **who)
+
+    def test_the_old_production_is_retired_and_comes_back(self, registry):
+        for C in (1, 2, 3):
+            ready(registry, C)
+            registry.promote(f"flights@{C}", by="ann", why="better")
+        assert registry.list()["state"].tolist() == ["production", "retired", "retired"]
+        assert registry.rollback("flights", by="bob", why="late answers").number == 2
+        assert registry.get("flights@3").state == "retired"
+        assert registry.rollback("flights", by="bob", why="again").number == 1
+        with pytest.raises(UnknownVersion, match="nothing to go back to"):
+            registry.rollback("flights", by="bob", why="again")
+        last = registry.history("flights").iloc[-1]
+        assert (last["event"], last["by"], last["why"], last["detail"]) == ("rollback", "bob", "again", {"before": 2})
+
+    def test_one_production_at_any_time(self, registry):
+        for C in (1, 2):
+            ready(registry, C)
+            registry.promote(f"flights@{C}", by="ann", why="x")
+            assert (registry.list()["state"] == "production").sum() == 1
+
+    def test_a_rejected_version_stays_rejected(self, registry):
+        ready(registry)
+        registry.promote("flights@1", by="ann", why="x")
+        with pytest.raises(GateClosed):
+            registry.reject("flights@1", by="ann", why="x")
+        ready(registry, C=2)
+        assert registry.reject("flights@2", by="ann", why="unfair").aliases == ()
+        with pytest.raises(GateClosed, match="rejected"):
+            registry.set_alias("flights", 2, "candidate")
+        with pytest.raises(GateClosed):
+            registry.promote("flights@2", by="ann", why="x")
+
+    def test_aliases_of_ones_own_move_freely(self, registry):
+        registry.register("flights", bundle())
+        registry.register("flights", bundle(C=2))
+        for number in (1, 2):
+            assert registry.set_alias("flights", number, "champion-eu").state == "draft"
+        assert registry.get("flights@champion-eu").number == 2
+        for bad in ("7", "", "a@b"):
+            with pytest.raises(BadParameter):
+                registry.set_alias("flights", 1, bad)
+        with pytest.raises(UnknownVersion):
+            registry.set_alias("flights", 3, "x")
+
+    def test_a_newer_candidate_retires_the_older(self, registry):
+        for C in (1, 2):
+            number = registry.register("flights", bundle(C)).number
+            registry.set_alias("flights", number, "candidate")
+        assert registry.list()["state"].tolist() == ["candidate", "retired"]
+        assert registry.set_alias("flights", 1, "candidate").state == "candidate"
+
+    @given(st.lists(st.integers(0, 5), max_size=20))
+    def test_replay_never_loses_what_serves(self, moves):
+        events, stack = [], []
+        for number, move in enumerate(moves):
+            if move < 4 or len(stack) < 2:
+                stack.append(number)
+                events.append(("promote", number))
+            else:
+                stack.pop()
+                events.append(("rollback", stack[-1]))
+        assert production_stack(events) == stack[::-1]
+
+
+class TestLog:
+    def test_the_chain_holds_and_shows_tampering(self, registry, tmp_path):
+        ready(registry)
+        registry.promote("flights", by="ann", why="x")
+        assert registry.verify_history() == 5
+        assert registry.history()["event"].tolist() == ["register", "gates", "alias", "alias", "promote"]
+        with sqlite3.connect(tmp_path / "registry" / "registry.db") as raw:
+            raw.execute("update events set by = 'eve' where id = 5")
+        with pytest.raises(CorruptArtifact, match="event 5"):
+            registry.verify_history()
+        with sqlite3.connect(tmp_path / "registry" / "registry.db") as raw:
+            raw.execute("delete from events where id = 3")
+        raw.close()
+        with pytest.raises(CorruptArtifact, match="event 4"):
+            registry.verify_history()
+
+    def test_a_failed_promotion_leaves_no_trace(self, registry):
+        registry.register("flights", bundle())
+        before = registry.history()
+        with pytest.raises(GateClosed):
+            registry.promote("flights", by="ann", why="x")
+        pd.testing.assert_frame_equal(registry.history(), before)
+
+
+class TestDatabase:
+    def test_a_newer_schema_is_refused(self, registry, tmp_path):
+        with sqlite3.connect(tmp_path / "registry" / "registry.db") as raw:
+            raw.execute("update schema_version set version = 99")
+        raw.close()
+        with pytest.raises(BadParameter, match="update nbkit"):
+            Registry(tmp_path / "registry")
+
+    def test_a_url_needs_a_folder_for_the_files(self, tmp_path):
+        with pytest.raises(BadParameter, match="files="):
+            Registry(f"sqlite:///{tmp_path / 'x.db'}")
+        registry = Registry(f"sqlite:///{tmp_path / 'x.db'}", files=str(tmp_path / "files"))
+        assert registry.register("a", bundle()).number == 1
+        assert (tmp_path / "files").is_dir()
+
+    @pytest.mark.slow
+    def test_eight_processes_share_a_fresh_database(self, tmp_path):
+        context = multiprocessing.get_context("spawn")
+        with context.Pool(8) as pool:
+            found = pool.starmap(register_many, [(str(tmp_path / "registry"), worker) for worker in range(8)])
+        assert sorted(number for numbers in found for number in numbers) == list(range(1, 41))
+        assert Registry(tmp_path / "registry").verify_history() == 40
+
+
+def register_many(folder, worker):
+    registry = Registry(folder)
+    return [
+        registry.register("flights", {"model": DummyClassifier(), "mark": [worker, one]}).number for one in range(5)
+    ]
+
+
+class TestTables:
+    @given(
+        st.lists(
+            st.tuples(st.text(max_size=5), st.none() | st.floats(allow_nan=False) | st.booleans() | st.integers(-9, 9)),
+            max_size=5,
+        )
+    )
+    def test_packed_tables_survive_json(self, rows):
+        table = pd.DataFrame(rows, columns=["gate", "value"]).astype({"value": object})
+        again = unpack_table(json.loads(json.dumps(pack_table(table))))
+        assert again["value"].tolist() == table["value"].tolist() or again["value"].isna().any()
+        assert again["gate"].tolist() == table["gate"].tolist()
+
+    @given(st.text(max_size=30))
+    def test_references_split_or_are_refused(self, text):
+        try:
+            name, rest = split_reference(text)
+        except UnknownVersion:
+            assert not text.strip().partition("@")[0]
+        else:
+            assert name
+            assert text.strip().startswith(name)
+            assert "@" not in name
+            assert isinstance(rest, str)
