@@ -1,0 +1,20 @@
+"""Models: trained, scored with intervals, priced, calibrated, sliced and explained."""
+
+from nbkit._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "calibration": ["calibration_line", "calibration_table", "ece", "spiegelhalter_z", "summarize_calibration"],
+        "candidates": ["CANDIDATES", "make_candidate"],
+        "criteria": ["judge", "read_criteria"],
+        "decide": ["Decision", "choose_threshold", "confusion_table", "price_rows", "score_cost"],
+        "explain": ["Explanation", "explain", "explain_rows", "measure_effects", "permute_features"],
+        "grouprate": ["GroupRateClassifier", "GroupRateRegressor"],
+        "intervals": ["wilson_interval"],
+        "metrics": ["METRICS", "compare", "evaluate", "known_metrics", "score_predictions"],
+        "outcome": ["predict"],
+        "slices": ["compare_groups", "rates_by_group", "score_slices", "slice_gap", "worst_slices"],
+        "train": ["Training", "learning_curve", "train_candidates"],
+    },
+)

@@ -1,0 +1,214 @@
+"""The success criteria: read from params before anything is trained, judged once the test split has spoken."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nbkit.errors import BadCriterion
+from nbkit.model.metrics import METRICS, known_metrics
+
+MEASURES = {  # what criteria may also name: (better, words)
+    "cost_per_row": ("lower", "what a decision costs on average"),
+    "slice_gap": ("lower", "how much worse the worst slice is than the whole"),
+    "rate_ratio": ("higher", "the least favoured group's rate as a share of the most favoured group's"),
+}
+REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "champion": "champion"}
+SPLITS = ("test", "valid")
+OPERATORS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+PATTERN = re.compile(
+    r"^\s*(?:(?P<metric>[a-z]\w*)\s*)?(?P<operator>>=|<=|>|<)?\s*(?:(?P<number>[-+]?[\d.]+(?:e[-+]?\d+)?%?)"
+    r"|(?P<reference>[a-z]+)(?:\s*(?P<margin>[-+]\s*[\d.]+))?)(?:\s+on\s+(?P<split>\w+))?\s*$",
+    flags=re.IGNORECASE,
+)
+
+
+def read_criteria(criteria: Mapping[str, Any], task: str) -> pd.DataFrame:
+    """Read success criteria.
+
+    Parameters
+    ----------
+    criteria
+        Name to what is demanded: ``roc_auc: ">= 0.65"``, ``brier: "<= 0.17"``, ``roc_auc: "> rule"`` (better than the
+        rule in use today; also ``dummy`` or ``champion``), with a margin ``"> rule + 0.02"``, on another split
+        ``">= 0.6 on valid"``. The name is a metric, ``cost_per_row``, ``slice_gap`` or ``rate_ratio``; or any words,
+        and then the metric comes first in the value: ``beats the rule: "roc_auc > rule"``. A number alone means at
+        least or at most, whichever is better.
+    task
+        "binary", "multiclass" or "regression".
+
+    Returns
+    -------
+    DataFrame
+        Columns `name`, `metric`, `operator`, `bound` (a number; of a comparison the margin, 0 if none), `reference`
+        ("" or rule, dummy, champion), `split`, `words` (a sentence).
+
+    Raises
+    ------
+    BadCriterion
+        If a criterion cannot be read, or names what there is not; the message says what is nearest.
+
+    Examples
+    --------
+    >>> table = read_criteria({"roc_auc": ">= 0.65", "beats the rule": "brier < rule"}, "binary")
+    >>> table[["metric", "operator", "bound", "reference"]].values.tolist()
+    [['roc_auc', '>=', 0.65, ''], ['brier', '<', 0.0, 'rule']]
+    """
+    rows = [_read(str(name), value, task) for name, value in criteria.items()]
+    columns = ["name", "metric", "operator", "bound", "reference", "split", "words"]
+    return pd.DataFrame(rows, columns=columns).astype({"bound": float})
+
+
+def judge(
+    criteria: pd.DataFrame,
+    scores: pd.DataFrame | Mapping[str, pd.DataFrame],
+    reference: Mapping[str, pd.DataFrame] | None = None,
+) -> pd.DataFrame:
+    """Judge a model by the criteria.
+
+    Parameters
+    ----------
+    criteria
+        From `read_criteria`.
+    scores
+        The model's scores as `nbkit.model.evaluate` returns them, with rows of `score_cost` or `slice_gap` appended
+        where a criterion asks for them; or a mapping from split to such tables.
+    reference
+        "rule", "dummy", "champion" to their scores; or to the table of `nbkit.model.compare` (a: the reference, b: the
+        model), whose paired interval is narrower.
+
+    Returns
+    -------
+    DataFrame
+        Columns `name`, `words`, `target`, `value`, `low`, `high`, `verdict` and `why`. The verdict is **pass** if the
+        whole 95 % interval satisfies the criterion, **fail** if none of it does, **cannot tell** if the bound lies
+        inside the interval or a number is missing. A comparison is judged by the difference (model − reference).
+    """
+    rows = [_judge(criterion, scores, reference or {}) for criterion in criteria.to_dict("records")]
+    columns = ["name", "words", "target", "value", "low", "high", "verdict", "why"]
+    return pd.DataFrame(rows, columns=columns).astype({"value": float, "low": float, "high": float})
+
+
+def _read(name: str, value: Any, task: str) -> tuple[Any, ...]:
+    found = PATTERN.match(str(value))
+    if isinstance(value, bool) or not found:
+        raise BadCriterion(
+            f'criterion {name!r}: cannot read {value!r}; write ">= 0.65", "<= 0.17 on valid" or "> rule + 0.02"'
+        )
+    metric = found["metric"] or name
+    better, words = _find_measure(metric, task, name)
+    operator = found["operator"] or (">=" if better == "higher" else "<=")
+    if (operator[0] == ">") != (better == "higher"):
+        raise BadCriterion(f"criterion {name!r}: of {metric} {_prefer(better)} is better, yet it demands {value!r}")
+    split = (found["split"] or "test").lower()
+    if split not in SPLITS:
+        raise BadCriterion(f"criterion {name!r}: no split {split!r} to judge on; there are {' and '.join(SPLITS)}")
+    if found["reference"]:
+        bound, reference = float((found["margin"] or "0").replace(" ", "")), _find_reference(found["reference"], name)
+        target = f"that of the {reference}" + (f" {bound:+g}" if bound else "")
+    else:
+        number, reference = found["number"], ""
+        bound = float(number.rstrip("%")) / (100 if number.endswith("%") else 1)
+        target = f"{bound:g}"
+    sentence = f"{metric} ({words}) is {OPERATORS[operator]} {target} on the {split} split"
+    return name, metric, operator, bound, reference, split, sentence
+
+
+def _prefer(better: str) -> str:
+    return {"higher": "more", "lower": "less", "zero": "nearer to zero"}[better]
+
+
+def _find_measure(metric: str, task: str, name: str) -> tuple[str, str]:
+    if metric in MEASURES:
+        return MEASURES[metric]
+    known = known_metrics(task)
+    if metric in known:
+        return METRICS[metric].better, METRICS[metric].words
+    near = difflib.get_close_matches(metric, [*known, *MEASURES], n=1, cutoff=0.4)
+    raise BadCriterion(
+        f"criterion {name!r}: no metric {metric!r} for {task}; "
+        + (f"did you mean {near[0]!r}? " if near else "")
+        + f"There are {', '.join([*known, *MEASURES])}"
+    )
+
+
+def _find_reference(word: str, name: str) -> str:
+    if word.lower() in REFERENCES:
+        return REFERENCES[word.lower()]
+    near = difflib.get_close_matches(word.lower(), REFERENCES, n=1, cutoff=0.3)
+    raise BadCriterion(
+        f"criterion {name!r}: nothing to compare with called {word!r}; "
+        + (f"did you mean {near[0]!r}? " if near else "")
+        + f"There are {', '.join(REFERENCES)}"
+    )
+
+
+def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.DataFrame]) -> tuple[Any, ...]:
+    metric, other, bound = criterion["metric"], criterion["reference"], criterion["bound"]
+    table = scores if isinstance(scores, pd.DataFrame) else scores.get(criterion["split"])
+    value, low, high = _look_up(table, metric)
+    target = f"{criterion['operator']} {f'{other} {bound:+g}' if other and bound else other or f'{bound:g}'}"
+    head = (criterion["name"], criterion["words"], target)
+    if not np.isfinite(value):
+        return *head, value, low, high, "cannot tell", f"{metric} was not measured on the {criterion['split']} split"
+    seen = (value, low, high)
+    what = metric
+    if other:
+        seen = _difference(reference.get(other), metric, seen)
+        what = f"the difference to the {other}"
+        if not np.isfinite(seen[0]):
+            return *head, value, low, high, "cannot tell", f"there is no {metric} of the {other} to compare with"
+    elif METRICS.get(metric) is not None and METRICS[metric].better == "zero":
+        seen, what = _size(*seen), f"the size of {metric}"
+    verdict, why = _decide(criterion["operator"], bound, *seen, what)
+    return *head, value, low, high, verdict, why
+
+
+def _look_up(table: pd.DataFrame | None, metric: str) -> tuple[float, float, float]:
+    if table is not None and "metric" in table.columns:
+        table = table.set_index("metric")
+    if table is None or metric not in table.index:
+        return np.nan, np.nan, np.nan
+    return _three(table, metric, "value")
+
+
+def _three(table: pd.DataFrame, metric: str, column: str) -> tuple[float, float, float]:
+    value, low, high = (float(table[name][metric]) for name in (column, "low", "high"))
+    return value, low, high
+
+
+def _difference(
+    table: pd.DataFrame | None, metric: str, seen: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Return model − reference with its interval: the paired one if `compare` made it, else as if independent."""
+    if table is not None and "difference" in table.columns and metric in table.index:
+        return _three(table, metric, "difference")
+    value, low, high = seen
+    base, base_low, base_high = _look_up(table, metric)
+    down, up = np.hypot(value - low, base_high - base), np.hypot(high - value, base - base_low)
+    return value - base, value - base - down, value - base + up
+
+
+def _size(value: float, low: float, high: float) -> tuple[float, float, float]:
+    inside = low <= 0 <= high
+    return abs(value), 0.0 if inside else min(abs(low), abs(high)), max(abs(low), abs(high))
+
+
+def _decide(operator: str, bound: float, value: float, low: float, high: float, what: str) -> tuple[str, str]:
+    low, high = (value if np.isnan(low) else low), (value if np.isnan(high) else high)
+    tests = {
+        ">=": (low >= bound, high < bound),
+        ">": (low > bound, high <= bound),
+        "<=": (high <= bound, low > bound),
+        "<": (high < bound, low >= bound),
+    }
+    passed, failed = tests[operator]
+    span = f"{what} is {value:.4g}, between {low:.4g} and {high:.4g}"
+    if passed:
+        return "pass", f"{span}: all of it is {operator} {bound:g}"
+    if failed:
+        return "fail", f"{span}: none of it is {operator} {bound:g}"
+    return "cannot tell", f"{span}: {bound:g} lies inside, so more rows are needed to tell"

@@ -1,0 +1,315 @@
+"""Where it errs: the same metric on every slice of the table, and the rates that fairness compares."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nbkit.errors import BadModel
+from nbkit.model.intervals import Array, Z, wilson_interval
+from nbkit.model.metrics import METRICS, find_metric, score_predictions
+from nbkit.model.outcome import infer_task, prepare
+
+LEVELS = 30
+RATES: dict[
+    str, tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]
+] = {  # name: (which rows are counted, among which), from truth and label
+    "base_rate": (lambda truth, label: truth, lambda truth, label: truth | ~truth),
+    "selection_rate": (lambda truth, label: label, lambda truth, label: truth | ~truth),
+    "true_positive_rate": (lambda truth, label: label & truth, lambda truth, label: truth),
+    "false_positive_rate": (lambda truth, label: label & ~truth, lambda truth, label: ~truth),
+    "precision": (lambda truth, label: label & truth, lambda truth, label: label),
+}
+
+
+def score_slices(
+    frame: pd.DataFrame,
+    y: Any,
+    p: Any,
+    by: Sequence[str],
+    *,
+    metric: str,
+    task: str | None = None,
+    positive: Any = None,
+    threshold: float = 0.5,
+    min_rows: int = 100,
+    bins: int = 4,
+    seed: int = 0,
+    draws: int = 200,
+) -> pd.DataFrame:
+    """Score every slice of some columns.
+
+    Parameters
+    ----------
+    frame
+        The rows that were scored.
+    y, p
+        Truth and predictions of these rows.
+    by
+        Columns; numbers with more than 12 distinct values and times are cut at their quantiles, levels beyond the 30
+        most frequent are pooled, missing values are a slice.
+    metric, task, positive, threshold, seed, draws
+        As in `nbkit.model.score_predictions`.
+    min_rows
+        Smaller slices are shown and not judged.
+    bins
+        Quantile bins of a number.
+
+    Returns
+    -------
+    DataFrame
+        Columns `column`, `slice`, `n`, `value`, `low`, `high` (95 %), `overall`, `gap` (how much worse than overall, in
+        units of the metric; negative: better), `gap_low`, `gap_high`, `judged`.
+
+    Raises
+    ------
+    BadModel
+        If a column is missing.
+    """
+    task = task or infer_task(y, p, positive=positive)
+    find_metric(metric, task)
+    missing = [name for name in by if name not in frame.columns]
+    if missing:
+        raise BadModel(f"no column {', '.join(missing)} to slice by; there are {', '.join(map(str, frame.columns))}")
+    options: dict[str, Any] = {"task": task, "threshold": threshold, "seed": seed}
+    y = pd.Series(np.asarray(y)) if not isinstance(y, pd.Series) else y.reset_index(drop=True)
+    if task == "binary":  # a slice may hold one class only
+        y = (
+            pd.Series(
+                prepare(y.dropna(), np.zeros(y.notna().sum()), task=task, positive=positive).truth,
+                index=y.index[y.notna()],
+            )
+            .astype("boolean")
+            .reindex(y.index)
+        )
+        options["positive"] = True
+    p = p.reset_index(drop=True) if isinstance(p, pd.DataFrame) else pd.Series(np.asarray(p))
+    overall = float(score_predictions(y, p, [metric], draws=0, **options)["value"].iloc[0])
+    rows = []
+    for column in by:
+        labels = cut_slices(frame[column], bins=bins)
+        for label in labels.cat.categories:
+            inside = np.flatnonzero((labels == label).to_numpy())
+            seen = score_predictions(y.iloc[inside], p.iloc[inside], [metric], draws=draws, **options).iloc[0]
+            rows.append((column, label, seen["n"], seen["value"], seen["low"], seen["high"], overall))
+    table = pd.DataFrame(rows, columns=["column", "slice", "n", "value", "low", "high", "overall"])
+    return _add_gap(table, METRICS[metric].better, min_rows)
+
+
+def worst_slices(slices: pd.DataFrame, k: int = 5) -> pd.DataFrame:
+    """Return the slices that are certainly worse than the whole, worst first.
+
+    Parameters
+    ----------
+    slices
+        From `score_slices`.
+    k
+        At most so many.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `slices` that were judged and whose interval excludes the overall value.
+    """
+    certain = slices[slices["judged"] & (slices["gap_low"] > 0)]
+    return certain.sort_values(["gap", "column", "slice"], ascending=[False, True, True]).head(k).reset_index(drop=True)
+
+
+def slice_gap(slices: pd.DataFrame) -> pd.DataFrame:
+    """Return the largest gap of a judged slice, as one more row for the table of `nbkit.model.evaluate`.
+
+    Parameters
+    ----------
+    slices
+        From `score_slices`.
+
+    Returns
+    -------
+    DataFrame
+        Index `metric` ("slice_gap"); columns `value`, `low`, `high`, `n`, `better`, `note` (which slice). The worst of
+        many slices is partly so by chance, so the value leans to the large side.
+    """
+    judged = slices[slices["judged"] & slices["gap"].notna()]
+    row: dict[str, Any] = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0, "better": "lower"}
+    note = "no slice has enough rows"
+    if len(judged):
+        worst = judged.iloc[int(judged["gap"].to_numpy().argmax())]
+        row |= {"value": worst["gap"], "low": worst["gap_low"], "high": worst["gap_high"], "n": int(worst["n"])}
+        note = f"{worst['column']} = {worst['slice']}"
+    return pd.DataFrame([{**row, "note": note}], index=pd.Index(["slice_gap"], name="metric"))
+
+
+def rates_by_group(
+    y: Any,
+    p: Any,
+    groups: pd.Series,
+    *,
+    threshold: float = 0.5,
+    positive: Any = None,
+    min_rows: int = 100,
+) -> pd.DataFrame:
+    """Compare the rates that fairness is about between groups (binary).
+
+    Parameters
+    ----------
+    y, p
+        Truth and probability of the positive class.
+    groups
+        The group of each row; missing is a group, levels beyond the 30 most frequent are pooled.
+    threshold
+        From this probability on a row is selected.
+    positive
+        The positive class.
+    min_rows
+        Groups in which fewer rows stand under a rate are shown and not judged.
+
+    Returns
+    -------
+    DataFrame
+        Columns `group`, `rate` (base_rate, selection_rate, true_positive_rate, false_positive_rate, precision),
+        `value`, `low`, `high` (Wilson, 95 %), `count`, `n` (rows under the rate), `difference` and `ratio` (to the
+        largest group), `judged`.
+    """
+    outcome = prepare(y, p, task="binary", positive=positive, threshold=threshold)
+    labels = cut_slices(pd.Series(np.asarray(groups)) if not isinstance(groups, pd.Series) else groups)
+    codes, names = labels.cat.codes.to_numpy()[outcome.kept], labels.cat.categories
+    largest = int(np.argmax(np.bincount(codes, minlength=len(names)))) if len(codes) else 0
+    parts = []
+    for rate, (part, whole) in RATES.items():
+        count, n = (
+            np.bincount(codes[which(outcome.truth, outcome.label)], minlength=len(names)) for which in (part, whole)
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = count / n
+            low, high = wilson_interval(count, n)
+            columns = {"group": names, "rate": rate, "value": value, "low": low, "high": high, "count": count, "n": n}
+            columns |= {"difference": value - value[largest], "ratio": value / value[largest], "judged": n >= min_rows}
+        parts.append(pd.DataFrame(columns))
+    table = pd.concat(parts, ignore_index=True)
+    return table.replace([np.inf, -np.inf], np.nan)
+
+
+def compare_groups(rates: pd.DataFrame) -> pd.DataFrame:
+    """Say how far apart the judged groups are in each rate.
+
+    Parameters
+    ----------
+    rates
+        From `rates_by_group`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `rate`, `lowest`, `highest` (groups), `difference` (highest − lowest) with `difference_low`,
+        `difference_high` (95 %, Newcombe), `ratio` (lowest / highest) with `ratio_low`, `ratio_high` (95 %, Katz's
+        logarithmic interval), `groups` (judged).
+
+    References
+    ----------
+    Newcombe, R. G. (1998). Interval estimation for the difference between independent proportions. Statistics in
+    Medicine 17, 873-890. Katz, D. et al. (1978). Obtaining confidence intervals for the risk ratio in cohort studies.
+    Biometrics 34, 469-474.
+    """
+    rows = []
+    for rate, part in rates.groupby("rate", sort=False):
+        judged = part[part["judged"] & part["value"].notna()]
+        if len(judged) < 2:
+            rows.append((rate, "", "", *[np.nan] * 6, len(judged)))
+            continue
+        least, most = (judged.iloc[int(place)] for place in (judged["value"].argmin(), judged["value"].argmax()))
+        rows.append((rate, least["group"], most["group"], *_newcombe(least, most), *_katz(least, most), len(judged)))
+    columns = ["rate", "lowest", "highest", "difference", "difference_low", "difference_high"]
+    return pd.DataFrame(rows, columns=[*columns, "ratio", "ratio_low", "ratio_high", "groups"])
+
+
+def cut_slices(column: pd.Series, *, bins: int = 4) -> pd.Series:
+    """Return a categorical column of slices: levels as they are, numbers and times cut at their quantiles.
+
+    Parameters
+    ----------
+    column
+        Any dtype.
+    bins
+        Quantile bins of numbers with more than 12 distinct values and of times.
+
+    Returns
+    -------
+    Series of category
+        Same index; the categories are strings, in order.
+
+    Examples
+    --------
+    >>> cut_slices(pd.Series(range(100))).cat.categories.tolist()
+    ['0 to 24.75', '24.75 to 49.5', '49.5 to 74.25', '74.25 to 99']
+    """
+    known = column.notna()
+    ordered = pd.api.types.is_datetime64_any_dtype(column) or (
+        pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    )
+    if ordered and column.nunique() > 12:
+        labels = _cut_quantiles(column, bins)
+        names = list(dict.fromkeys(labels[known].iloc[np.argsort(column[known].to_numpy(), kind="stable")]))
+    else:
+        labels = column.astype(object).map(_show)
+        counts = labels[known].value_counts()
+        names = list(counts.sort_index(key=_natural).index) if len(counts) <= LEVELS else list(counts.index[:LEVELS])
+        if len(counts) > LEVELS:
+            labels = labels.where(labels.isin(names), f"other ({len(counts) - LEVELS} levels)")
+            names.append(f"other ({len(counts) - LEVELS} levels)")
+    if not known.all():
+        labels, names = labels.where(known, "missing"), [*names, "missing"]
+    return pd.Series(pd.Categorical(labels, categories=list(dict.fromkeys(names))), index=column.index)
+
+
+def _show(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _natural(index: pd.Index) -> pd.Index:
+    numbers = pd.to_numeric(index.to_series(), errors="coerce")
+    return index if numbers.isna().any() else pd.Index(numbers)
+
+
+def _cut_quantiles(column: pd.Series, bins: int) -> pd.Series:
+    time = pd.api.types.is_datetime64_any_dtype(column)
+    values = column.astype("int64").astype(float).where(column.notna()) if time else column.astype("Float64")
+    values = pd.Series(values.to_numpy(dtype=float, na_value=np.nan), index=column.index)
+    finite = values[np.isfinite(values)]
+    edges = np.unique(np.quantile(finite, np.linspace(0, 1, bins + 1)))
+    shown = [str(pd.Timestamp(int(edge), unit=column.dt.unit).date()) if time else f"{edge:.4g}" for edge in edges]
+    place = np.clip(np.searchsorted(edges[1:-1], values, side="right"), 0, max(len(edges) - 2, 0))
+    names = np.asarray([f"{low} to {high}" for low, high in pairwise(shown)] or shown, object)
+    return pd.Series(names[place], index=column.index)
+
+
+def _add_gap(table: pd.DataFrame, better: str, min_rows: int) -> pd.DataFrame:
+    value, low, high, overall = (table[name].astype(float) for name in ("value", "low", "high", "overall"))
+    if better == "higher":
+        gaps = (overall - value, overall - high, overall - low)
+    elif better == "lower":
+        gaps = (value - overall, low - overall, high - overall)
+    else:
+        ends = pd.concat([low.abs(), high.abs()], axis=1)
+        near, far = ends.min(axis=1).where((low > 0) | (high < 0), 0.0), ends.max(axis=1)
+        gaps = (value.abs() - overall.abs(), near - overall.abs(), far - overall.abs())
+    judged = (table["n"] >= min_rows) & value.notna()
+    return table.assign(gap=gaps[0], gap_low=gaps[1], gap_high=gaps[2], judged=judged)
+
+
+def _newcombe(least: pd.Series, most: pd.Series) -> tuple[float, float, float]:
+    gap = most["value"] - least["value"]
+    down = np.hypot(most["value"] - most["low"], least["high"] - least["value"])
+    up = np.hypot(most["high"] - most["value"], least["value"] - least["low"])
+    return gap, gap - down, gap + up
+
+
+def _katz(least: pd.Series, most: pd.Series) -> tuple[float, float, float]:
+    if most["value"] == 0:
+        return np.nan, np.nan, np.nan
+    ratio = least["value"] / most["value"]
+    if least["count"] == 0:
+        return 0.0, 0.0, np.nan
+    spread = np.sqrt((1 - least["value"]) / least["count"] + (1 - most["value"]) / most["count"])
+    return ratio, ratio * np.exp(-Z * spread), ratio * np.exp(Z * spread)

@@ -1,0 +1,364 @@
+"""Training: every candidate is tuned by cross-validation on the train split and scored on the valid split."""
+
+import json
+import time as clock
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    HalvingGridSearchCV,
+    KFold,
+    ParameterGrid,
+    ParameterSampler,
+    StratifiedKFold,
+    TimeSeriesSplit,
+)
+from sklearn.model_selection import learning_curve as sklearn_learning_curve
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from nbkit.errors import BadModel
+from nbkit.model.candidates import find_candidate, make_candidate
+from nbkit.model.intervals import Array
+from nbkit.model.metrics import METRICS, evaluate, find_metric
+
+SEARCHES = ("random", "grid", "halving", "none")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What training gave.
+
+    Attributes
+    ----------
+    models
+        Candidate to its fitted pipeline, from raw rows to predictions.
+    search
+        One row per trial: candidate, trial (0 is the default), params (JSON), mean, std (of the metric over folds),
+        folds, rows (used per trial).
+    scores
+        On the valid split: candidate, metric, value, low, high, n, better, note.
+    best
+        The candidate with the best value of the metric on the valid split.
+    timings
+        Candidate, seconds, fits; apart from the rest, which is the same in every run.
+    """
+
+    models: dict[str, Pipeline]
+    search: pd.DataFrame
+    scores: pd.DataFrame
+    best: str
+    timings: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A metric as scikit-learn wants it: the higher the better."""
+
+    metric: str
+    task: str
+    positive: Any = None
+
+    def __call__(self, model: Any, X: pd.DataFrame, y: pd.Series) -> float:
+        """Score a fitted model."""
+        table = evaluate(model, X, y, [self.metric], task=self.task, positive=self.positive, draws=0)
+        return self.turn(float(table["value"].iloc[0]))
+
+    def turn(self, value: float) -> float:
+        """Turn a value of the metric into one that is the higher the better; twice for lower gives it back."""
+        better = METRICS[self.metric].better
+        return value if better == "higher" else -abs(value) if better == "zero" else -value
+
+
+def train_candidates(
+    recipe: Any,
+    train: pd.DataFrame,
+    valid: pd.DataFrame,
+    *,
+    target: str,
+    task: str,
+    positive: Any = None,
+    candidates: Sequence[str] = ("dummy", "linear", "boosting"),
+    metric: str = "",
+    search: str = "random",
+    trials: int = 10,
+    folds: int = 3,
+    time: str = "",
+    group: str = "",
+    grids: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
+    class_weight: Any = None,
+    rule: Any = None,
+    sample: int = 0,
+    seed: int = 0,
+    threads: int = 2,
+) -> Training:
+    """Tune, fit and score candidates.
+
+    Parameters
+    ----------
+    recipe
+        An unfitted transformer from raw rows to a table of floats.
+    train, valid
+        Tables with all raw columns and the target; the best setting is fitted on all of `train` and never on `valid`.
+    target, task, positive
+        Of the problem.
+    candidates
+        Names from `CANDIDATES`.
+    metric
+        Decides; roc_auc, log_loss or mae if empty, by task.
+    search
+        "random" (`trials` settings drawn from the grid), "grid" (all), "halving" (`trials` settings, on ever more rows,
+        the better third going on) or "none". Each search begins with the default setting.
+    trials, folds
+        Settings per candidate; folds of cross-validation.
+    time
+        If named, folds follow time: trained on what was before, scored on what came after.
+    group
+        If named (and no time), rows of a group stay in one fold.
+    grids
+        Candidate to its grid, instead of the one in `CANDIDATES`.
+    class_weight, rule
+        As in `make_candidate`.
+    sample
+        Rows that the search uses, drawn at random; 0 for all.
+    seed
+        For everything random.
+    threads
+        OpenMP threads: boosted trees depend on their number, so it is part of the result.
+
+    Raises
+    ------
+    BadModel
+        If a name is unknown, a column is missing, or the target has nothing to learn from.
+    """
+    metric = metric or {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}[task]
+    find_metric(metric, task)
+    if search not in SEARCHES:
+        raise BadModel(f"no search {search!r}; there are {', '.join(SEARCHES)}")
+    train, valid = _check(train, target, task, "train", [time, group]), _check(valid, target, task, "valid", [])
+    if time:
+        train = train.sort_values(time, kind="stable")
+    rows = _draw_rows(len(train), sample, seed)
+    models, trials_seen, scores, timings = {}, [], [], []
+    for name in dict.fromkeys(candidates):
+        start = clock.perf_counter()
+        grid = dict((grids or {}).get(name, find_candidate(name).grid))
+        settings = _list_settings(grid, search, trials, seed)
+        make: dict[str, Any] = {"task": task, "seed": seed, "class_weight": class_weight, "rule": rule}
+        pipeline = make_candidate(name, recipe, **make)
+        scorer = Scorer(metric, task, positive)
+        part = train.iloc[rows]
+        cv = _make_folds(part, target, task, folds, time, group, seed)
+        table, chosen = _search(pipeline, part, target, settings, cv, scorer, search, threads)
+        model = make_candidate(name, recipe, **make, params=chosen)
+        models[name] = fit(model, train.drop(columns=target), train[target], threads=threads)
+        seen = evaluate(model, valid.drop(columns=target), valid[target], task=task, positive=positive, seed=seed)
+        trials_seen.append(table.assign(candidate=name))
+        scores.append(seen.reset_index().assign(candidate=name))
+        timings.append((name, clock.perf_counter() - start, len(table) * folds + 1))
+        print(f"{name}: {metric} {float(seen['value'][metric]):.4g} on the valid split", flush=True)  # noqa: T201
+    board = pd.concat(scores, ignore_index=True)
+    columns = ["candidate", "metric", "value", "low", "high", "n", "better", "note"]
+    return Training(
+        models,
+        pd.concat(trials_seen, ignore_index=True)[["candidate", "trial", "params", "mean", "std", "folds", "rows"]],
+        board[columns],
+        _find_best(board, metric, scorer),
+        pd.DataFrame(timings, columns=["candidate", "seconds", "fits"]),
+    )
+
+
+def fit(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, *, threads: int = 2) -> Pipeline:
+    """Fit a pipeline with a fixed number of threads, on which boosted trees depend.
+
+    Parameters
+    ----------
+    pipeline
+        Fitted in place, and returned.
+    X, y
+        Rows and target.
+    threads
+        OpenMP and BLAS threads.
+    """
+    last = pipeline[-1]
+    parallel = "n_jobs" in last.get_params() and hasattr(last, "n_estimators")  # forests: the result is the same
+    with threadpool_limits(limits=threads):
+        if parallel:
+            last.set_params(n_jobs=threads)
+        pipeline.fit(X, y)
+        if parallel:
+            last.set_params(n_jobs=None)
+    return pipeline
+
+
+def learning_curve(
+    pipeline: Pipeline,
+    train: pd.DataFrame,
+    *,
+    target: str,
+    task: str,
+    positive: Any = None,
+    metric: str = "",
+    sizes: Sequence[float] = (0.1, 0.3, 0.6, 1.0),
+    folds: int = 3,
+    time: str = "",
+    group: str = "",
+    seed: int = 0,
+    threads: int = 2,
+) -> pd.DataFrame:
+    """Score a pipeline trained on more and more rows, which tells whether more data would pay.
+
+    Parameters
+    ----------
+    pipeline
+        It is copied, so a fitted one stays as it is.
+    train
+        Table with the target.
+    target, task, positive, metric, folds, time, group, seed, threads
+        As in `train_candidates`.
+    sizes
+        Shares of the rows of a fold.
+
+    Returns
+    -------
+    DataFrame
+        Columns `rows`, `split` ("train": the rows learned from; "cross-validation": the rows left out), `value`
+        (mean over folds) and `std`.
+    """
+    metric = metric or {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}[task]
+    find_metric(metric, task)
+    train = _check(train, target, task, "train", [time, group])
+    train = train.sort_values(time, kind="stable") if time else train
+    scorer = Scorer(metric, task, positive)
+    with threadpool_limits(limits=threads), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fold with one class is NaN, which is what the table says
+        rows, fitted, left_out = sklearn_learning_curve(
+            clone(pipeline),
+            train.drop(columns=target),
+            train[target],
+            train_sizes=list(sizes),
+            cv=_make_folds(train, target, task, folds, time, group, seed),
+            scoring=scorer,
+            shuffle=True,
+            random_state=seed,
+        )
+    parts = []
+    for split, values in (("train", fitted), ("cross-validation", left_out)):
+        turned = values if METRICS[metric].better == "higher" else -values
+        mean, std = _mean_std(turned)
+        parts.append(pd.DataFrame({"rows": rows, "split": split, "value": mean, "std": std}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _check(table: pd.DataFrame, target: str, task: str, split: str, columns: Sequence[str]) -> pd.DataFrame:
+    for name in [target, *filter(None, columns)]:
+        if name not in table.columns:
+            raise BadModel(
+                f"the {split} split has no column {name!r}; it has {', '.join(map(str, table.columns[:20]))}"
+            )
+    known = table[table[target].notna()]
+    if not len(known):
+        raise BadModel(f"the {split} split has no row with a value of {target!r}")
+    if split == "train" and task != "regression" and known[target].nunique() < 2:
+        raise BadModel(f"{target!r} is {known[target].iloc[0]!r} in every row of the train split: nothing to learn")
+    return known
+
+
+def _draw_rows(n: int, sample: int, seed: int) -> Array:
+    if not 0 < sample < n:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, sample, replace=False))
+
+
+def _list_settings(grid: Mapping[str, Sequence[Any]], search: str, trials: int, seed: int) -> list[dict[str, Any]]:
+    """List the settings to try, the default first."""
+    if search == "none" or not grid or trials < 1:
+        return [{}]
+    every = ParameterGrid({key: list(values) for key, values in grid.items()})
+    if search == "grid" or trials - 1 >= len(every):
+        return [{}, *every]
+    return [{}, *ParameterSampler(every.param_grid[0], trials - 1, random_state=seed)]
+
+
+def _make_folds(
+    part: pd.DataFrame, target: str, task: str, folds: int, time: str, group: str, seed: int
+) -> list[tuple[Array, Array]]:
+    y = part[target]
+    folds = max(2, min(folds, len(part) // 2))
+    if len(part) < 4:
+        raise BadModel(f"{len(part)} rows are too few to cross-validate; use search='none' or more rows")
+    if time:
+        return list(TimeSeriesSplit(folds).split(part))
+    if group:
+        groups = part[group].astype(object).where(part[group].notna(), "")
+        known = groups.nunique()
+        if known < 2:
+            raise BadModel(f"{group!r} has one value only: its rows cannot be told apart into folds")
+        return list(GroupKFold(min(folds, known)).split(part, y, pd.factorize(groups)[0]))
+    rarest = 0 if task == "regression" else int(y.value_counts().min())
+    if rarest >= folds:
+        return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(part, y.astype(str)))
+    return list(KFold(folds, shuffle=True, random_state=seed).split(part))
+
+
+def _search(
+    pipeline: Pipeline,
+    part: pd.DataFrame,
+    target: str,
+    settings: list[dict[str, Any]],
+    cv: list[tuple[Array, Array]],
+    scorer: Scorer,
+    search: str,
+    threads: int,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Cross-validate the settings; return the table of trials and the best setting."""
+    points = [{f"model__{key}": [value] for key, value in setting.items()} for setting in settings]
+    kind = HalvingGridSearchCV if search == "halving" and len(points) > 1 else GridSearchCV
+    more = {"min_resources": "exhaust", "random_state": 0} if kind is HalvingGridSearchCV else {}
+    tuner = kind(pipeline, points, scoring=scorer, cv=cv, refit=False, error_score=np.nan, **more)
+    with threadpool_limits(limits=threads), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fold that cannot be fitted or scored is NaN, which is what the table says
+        tuner.fit(part.drop(columns=target), part[target])
+    return _tabulate(tuner.cv_results_, len(cv), scorer, len(part))
+
+
+def _tabulate(results: dict[str, Any], folds: int, scorer: Scorer, rows: int) -> tuple[pd.DataFrame, dict[str, Any]]:
+    values = np.stack([results[f"split{fold}_test_score"] for fold in range(folds)], axis=1)
+    mean, std = _mean_std(values)
+    chosen = [{key.removeprefix("model__"): value for key, value in params.items()} for params in results["params"]]
+    used = np.asarray(results.get("n_resources", np.full(len(mean), rows)))
+    table = pd.DataFrame(
+        {
+            "trial": np.arange(len(mean)),
+            "params": [json.dumps(params, sort_keys=True, default=str) for params in chosen],
+            "mean": mean if METRICS[scorer.metric].better == "higher" else -mean,
+            "std": std,
+            "folds": np.isfinite(values).sum(axis=1),
+            "rows": used,
+        }
+    )
+    last = np.where(used == used.max(), mean, -np.inf)  # of a halving search only the last round counts
+    return table, chosen[int(np.argmax(np.where(np.isfinite(last), last, -np.inf)))]
+
+
+def _mean_std(values: Array) -> tuple[Array, Array]:
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(known, values, 0).sum(axis=1) / count
+        spread = np.where(known, (values - mean[:, None]) ** 2, 0).sum(axis=1) / count
+    return np.where(count > 0, mean, np.nan), np.where(count > 0, np.sqrt(spread), np.nan)
+
+
+def _find_best(board: pd.DataFrame, metric: str, scorer: Scorer) -> str:
+    rows = board[board["metric"] == metric]
+    turned = [scorer.turn(value) if np.isfinite(value) else -np.inf for value in rows["value"]]
+    return str(rows["candidate"].iloc[int(np.argmax(turned))])
