@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "candidates": ["CANDIDATES", "make_candidate"],
         "criteria": ["judge", "read_criteria"],
         "decide": ["Decision", "choose_threshold", "confusion_table", "price_rows", "score_cost"],
-        "explain": ["Explanation", "explain", "explain_rows", "measure_effects", "permute_features"],
+        "explanation": ["Explanation", "explain", "explain_rows", "measure_effects", "permute_features"],
         "grouprate": ["GroupRateClassifier", "GroupRateRegressor"],
         "intervals": ["wilson_interval"],
         "metrics": ["METRICS", "compare", "evaluate", "known_metrics", "score_predictions"],

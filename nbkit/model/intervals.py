@@ -95,12 +95,12 @@ def bootstrap(
     dict
         Name to `draws` values.
     """
-    parts: dict[str, list[Array]] = {name: [np.empty(0)] for name in statistics}
+    parts: dict[str, list[Array]] = {name: [] for name in statistics}
     with np.errstate(divide="ignore", invalid="ignore"):
         for weights in draw_weights(n, draws if n > 1 else 0, seed, groups):
             for name, statistic in statistics.items():
                 parts[name].append(statistic(weights))
-    return {name: np.concatenate(values) for name, values in parts.items()}
+    return {name: np.concatenate(values) if values else np.empty(0) for name, values in parts.items()}
 
 
 def percentile_interval(values: Array, level: float = LEVEL) -> tuple[float, float]:

@@ -406,8 +406,7 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric(
             "roc_auc",
-            "how well it ranks: the chance that a random case of the class is scored above a random other; "
-            "0.5 is a coin",
+            "the chance that a random case of the class is ranked above a random other",
             "higher",
             "score",
             {"binary": lambda o: _roc_auc_of(o.truth, o.score), "multiclass": _ovr_auc},

@@ -214,7 +214,7 @@ def _to_hits(truth: pd.Series, positive: Any) -> Array:
         raise BadModel(f"a binary truth has two values, this one has {len(values)} ({shown}, …); is it multiclass?")
     if len(values) < 2 and positive is not None:  # one class only: it is the positive one or it is not
         return np.asarray([value == positive or str(value) == str(positive) for value in truth], dtype=bool)
-    return (truth == find_class(positive, values)).to_numpy(dtype=bool)
+    return np.asarray(truth == find_class(positive, values), dtype=bool)
 
 
 def _to_numbers(truth: pd.Series) -> Array:
