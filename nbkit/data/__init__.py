@@ -5,7 +5,8 @@ from nbkit._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "sources": ["Snapshot", "digest_table", "take_snapshot"],
+        "sources": ["Snapshot", "take_snapshot"],
+        "tables": ["digest_table"],
         "splits": ["Splits", "list_windows", "read_window", "split_table"],
         "contract": ["ColumnRule", "Contract", "TableRule", "check_contract", "infer_contract"],
         "contract_file": ["read_contract", "write_contract"],

@@ -8,7 +8,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-import pyarrow
+
+from nbkit.data.nearest import suggest
+from nbkit.data.tables import register_table
 
 TYPES = ("integer", "number", "text", "datetime", "boolean")
 SEVERITIES = ("blocking", "warning")
@@ -38,7 +40,8 @@ class ColumnRule:
     available_at
         ``known`` (long before the event), ``-2h`` (that long before it), ``event``, ``after``, or ``target``.
     severity
-        Of what is wrong with values. A missing column, a wrong type and a missing target always block.
+        Of what is wrong with values. A missing column and a wrong type always block; a target that is absent or
+        missing in every row does not, for labels may come late.
     """
 
     name: str
@@ -108,26 +111,21 @@ def check_contract(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     Examples
     --------
     >>> contract = Contract((ColumnRule("age", "integer", min=0),))
-    >>> check_contract(pd.DataFrame({"age": [3, -1]}), contract)[["rule", "column", "count", "rows", "examples"]].values.tolist()
-    [['min', 'age', 1, '1', '-1']]
+    >>> check_contract(pd.DataFrame({"age": [3, -1]}), contract)["message"].tolist()
+    ['age: 1 of 2 are below 0, such as -1']
     """
-    found: list[dict[str, Any]] = []
     table = table.set_axis([str(name) for name in table.columns], axis=1).reset_index(drop=True)
-    found += _check_table(table, contract)
+    found = list(_check_table(table, contract))
+    table = table.loc[:, ~table.columns.duplicated()]
     for rule in contract.columns:
-        places = np.flatnonzero(table.columns == rule.name)
-        if len(places):
-            found += _check_column(table.iloc[:, places[0]], rule)
+        if rule.name in table.columns:
+            found += _check_column(table[rule.name], rule)
         elif rule.required and rule.available_at != "target":
-            found.append(
-                _violation(
-                    "required", rule.name, "blocking", f"column {rule.name!r} is not there", len(table), len(table)
-                )
-            )
-    for condition in contract.rules:
-        found += _check_rule(table, condition)
+            words = f"column {rule.name!r} is not there{suggest(rule.name, table.columns, most=0)}"
+            found.append(_violation("required", rule.name, "blocking", words, len(table), len(table)))
+    found += _check_rules(table, contract.rules)
     result = pd.DataFrame(found, columns=RESULT)
-    return result.sort_values("severity", kind="stable").reset_index(drop=True)
+    return result.sort_values("severity", kind="stable", ignore_index=True)
 
 
 def _violation(
@@ -137,70 +135,71 @@ def _violation(
     return dict(zip(RESULT, (rule, column, severity, count, share, rows, examples, message), strict=True))
 
 
-def _point_at(rule: str, column: "pd.Series[Any]", severity: str, bad: Any, words: str) -> Iterator[dict[str, Any]]:
+def _point_at(rule: str, values: "pd.Series[Any]", severity: str, bad: Any, words: str) -> Iterator[dict[str, Any]]:
     """Describe the rows where ``bad`` is true."""
     places = np.flatnonzero(np.asarray(bad, dtype=bool))
     if len(places):
-        shown = dict.fromkeys(str(column.iloc[place])[:40] for place in places[:1000])
-        examples = ", ".join(list(shown)[:3])
-        message = f"{column.name}: {len(places)} of {len(column)} {words}, such as {examples}"
+        examples = ", ".join(list(dict.fromkeys(str(values.iloc[place])[:40] for place in places[:1000]))[:3])
+        message = f"{values.name}: {len(places):,} of {len(values):,} {words}, such as {examples}"
         rows = ", ".join(str(place) for place in places[:5])
-        yield _violation(rule, str(column.name), severity, message, len(places), len(column), rows, examples)
+        yield _violation(rule, str(values.name), severity, message, len(places), len(values), rows, examples)
 
 
 def _check_table(table: pd.DataFrame, contract: Contract) -> Iterator[dict[str, Any]]:
     if len(table) < contract.min_rows:
-        words = f"{len(table)} rows, at least {contract.min_rows} are needed"
+        words = f"{len(table):,} rows, at least {contract.min_rows:,} are needed"
         yield _violation("min_rows", "", "blocking", words, len(table), len(table))
-    keys = [key for key in contract.keys if key in table.columns]
-    if contract.keys and len(keys) == len(contract.keys):
-        joined = table[keys].astype(str).agg(" ".join, axis=1) if len(keys) > 1 else table[keys[0]].astype(str)
-        yield from _point_at(
-            "keys", joined.rename(" + ".join(keys)), "blocking", joined.duplicated(), "rows repeat a key"
-        )
+    for name in dict.fromkeys(table.columns[table.columns.duplicated()]):
+        yield _violation("others", name, "blocking", f"column {name!r} comes twice", len(table), len(table))
     known = {rule.name for rule in contract.columns}
-    for name in table.columns if contract.others != "allow" else ():
+    for name in dict.fromkeys(table.columns if contract.others != "allow" else ()):
         if name not in known:
             words = f"column {name!r} has no rule: add it to the contract or leave it out of the query"
             yield _violation("others", name, contract.others, words, len(table), len(table))
-    for name in dict.fromkeys(table.columns[table.columns.duplicated()]):
-        yield _violation("others", name, "blocking", f"column {name!r} comes twice", len(table), len(table))
+    if contract.keys and set(contract.keys) <= set(table.columns):
+        parts = table.loc[:, ~table.columns.duplicated()][list(contract.keys)]
+        try:
+            repeated = parts.duplicated()
+        except TypeError:  # lists and the like
+            repeated = parts.astype("str").duplicated()
+        shown = pd.Series(" + ".join(contract.keys), index=table.index, name=" + ".join(contract.keys))
+        for place in np.flatnonzero(repeated)[:3]:
+            shown.iloc[place] = " ".join(str(value) for value in parts.iloc[place])
+        yield from _point_at("keys", shown, "blocking", repeated, "rows repeat a key")
 
 
 def _read_as(column: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
     """Read values as a type; what cannot be read is missing."""
+    texts = column if isinstance(column.dtype, pd.StringDtype) else column.astype("str")
     if kind in ("integer", "number"):
-        numbers = pd.to_numeric(column if column.dtype.kind != "M" else column.astype(str), errors="coerce").astype(
-            "float64"
-        )
-        return numbers.where(numbers == numbers.round()) if kind == "integer" else numbers
+        plain = column.dtype.kind in "iufb"
+        numbers = pd.to_numeric(column if plain else texts, errors="coerce").astype("float64")
+        return numbers.where(np.isfinite(numbers) & (numbers == numbers.round())) if kind == "integer" else numbers
     if kind == "datetime":
         if column.dtype.kind == "M":
             return column
-        texts = column.where(column.isna() | column.map(lambda value: not isinstance(value, int | float)))
-        return pd.to_datetime(texts.astype("str"), errors="coerce", format="ISO8601", utc=True)
+        dated = texts.where(texts.str.contains("-", regex=False).fillna(value=False).astype(bool))
+        return pd.to_datetime(dated, errors="coerce", format="ISO8601", utc=True)
     if kind == "boolean":
-        words = column.astype("str").str.lower()
-        return words.map({"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0})
-    return column.astype("str")
+        words = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
+        return texts.str.lower().map(words).astype("float64")
+    return texts
 
 
 def _check_column(column: "pd.Series[Any]", rule: ColumnRule) -> Iterator[dict[str, Any]]:
     missing = column.isna()
+    count, total = int(missing.sum()), len(column)
+    if rule.available_at == "target" and count == total:
+        return  # the labels have not come yet
     values = _read_as(column, rule.type)
-    wrong = values.isna() & ~missing
-    yield from _point_at("type", column, "blocking", wrong, f"are no {rule.type}")
-    share = float(missing.mean()) if len(column) else 0.0
-    if share > rule.max_missing:
-        severity = "blocking" if rule.available_at == "target" else rule.severity
-        words = f"{rule.name}: {missing.sum()} of {len(column)} are missing ({share:.1%}), at most {rule.max_missing:.1%} may be"
+    yield from _point_at("type", column, "blocking", values.isna() & ~missing, f"are no {rule.type}")
+    if total and count / total > rule.max_missing:
+        words = f"{count:,} of {total:,} are missing ({count / total:.1%}), at most {rule.max_missing:.1%} may be"
         rows = ", ".join(str(place) for place in np.flatnonzero(missing)[:5])
-        yield _violation("max_missing", rule.name, severity, words, int(missing.sum()), len(column), rows)
+        yield _violation("max_missing", rule.name, rule.severity, f"{rule.name}: {words}", count, total, rows)
     for name, words, check in _value_checks(rule, values):
-        failed = pd.Series(False, index=column.index)
-        outcome = check(values.dropna()).check_output
-        failed.loc[outcome.index[~outcome.astype(bool)]] = True
-        yield from _point_at(name, column, rule.severity, failed, words)
+        kept = check(values.dropna()).check_output.astype(bool)
+        yield from _point_at(name, column, rule.severity, ~kept.reindex(column.index, fill_value=True), words)
 
 
 def _value_checks(rule: ColumnRule, values: "pd.Series[Any]") -> Iterator[tuple[str, str, Callable[..., Any]]]:
@@ -209,48 +208,48 @@ def _value_checks(rule: ColumnRule, values: "pd.Series[Any]") -> Iterator[tuple[
     if rule.max is not None:
         yield "max", f"are above {rule.max}", pa.Check.le(_bound(rule.max, values))
     if rule.categories:
-        known = list(_read_as(pd.Series(list(rule.categories)), rule.type))
+        known = list(_read_as(pd.Series(list(rule.categories), dtype=object), rule.type))
         yield "categories", "are not among the known values", pa.Check.isin(known)
     if rule.unique:
         yield "unique", "come twice", pa.Check(lambda series: ~series.duplicated())
 
 
 def _bound(bound: Any, values: "pd.Series[Any]") -> Any:
-    if not isinstance(values.dtype, pd.DatetimeTZDtype) and values.dtype.kind != "M":
+    if values.dtype.kind != "M":
         return bound if values.dtype.kind == "f" else str(bound)
-    limit = pd.Timestamp(str(bound))
-    zone = values.dt.tz
+    limit, zone = pd.Timestamp(str(bound)), values.dt.tz
     if zone is None:
         return limit.tz_localize(None)
     return limit.tz_localize(zone) if limit.tz is None else limit.tz_convert(zone)
 
 
-def _check_rule(table: pd.DataFrame, rule: TableRule) -> list[dict[str, Any]]:
+def _check_rules(table: pd.DataFrame, rules: Sequence[TableRule]) -> Iterator[dict[str, Any]]:
+    if not rules:
+        return
     with duckdb.connect(config={"threads": 1}) as con:
-        try:
-            con.register("data", _plain(table))
-            con.execute("SET enable_external_access = false")
-            sql = f"SELECT __row FROM data WHERE NOT ({rule.expression}\n) ORDER BY __row"  # noqa: S608
-            places = [row[0] for row in con.execute(sql).fetchall()]
-        except (duckdb.Error, pyarrow.ArrowException) as error:
-            words = f"rule {rule.name!r} cannot be evaluated: {str(error).splitlines()[0]}"
-            return [_violation(rule.name, "", "blocking", words, len(table), len(table))]
-    if not places:
-        return []
-    rows = ", ".join(str(place) for place in places[:5])
-    words = f"{len(places)} of {len(table)} rows break {rule.name!r}: {rule.description or rule.expression}"
-    return [_violation(rule.name, "", rule.severity, words, len(places), len(table), rows, rule.expression)]
+        register_table(con, "__rows", table)
+        con.execute("CREATE TEMP TABLE data AS SELECT row_number() OVER () - 1 AS __row, * FROM __rows")
+        con.execute("SET enable_external_access = false; SET python_enable_replacements = false")
+        for rule in rules:
+            try:
+                broken = con.sql(f"SELECT __row FROM data WHERE NOT ({rule.expression}\n) ORDER BY __row")  # noqa: S608
+                places = [row[0] for row in broken.fetchall()]
+            except duckdb.Error as error:
+                words = f"rule {rule.name!r} cannot be evaluated: {str(error).splitlines()[0]}"
+                yield _violation(rule.name, "", "blocking", words, len(table), len(table))
+                continue
+            if places:
+                rows = ", ".join(str(place) for place in places[:5])
+                words = (
+                    f"{len(places):,} of {len(table):,} rows break {rule.name!r}: {rule.description or rule.expression}"
+                )
+                yield _violation(
+                    rule.name, "", rule.severity, words, len(places), len(table), rows, _show(table, places)
+                )
 
 
-def _plain(table: pd.DataFrame) -> pyarrow.Table:
-    arrays: dict[str, Any] = {"__row": pyarrow.array(np.arange(len(table)))}
-    for place, name in enumerate(table.columns):
-        column = table.iloc[:, place]
-        try:
-            arrays[name] = pyarrow.array(column, from_pandas=True)
-        except pyarrow.ArrowException:
-            arrays[name] = pyarrow.array(column.astype("str"), from_pandas=True)
-    return pyarrow.table(arrays)
+def _show(table: pd.DataFrame, places: Sequence[int]) -> str:
+    return "; ".join(", ".join(str(value)[:20] for value in table.iloc[place, :6]) for place in places[:2])
 
 
 def infer_contract(table: pd.DataFrame, *, target: str, time: str = "", keys: Sequence[str] = ()) -> Contract:
@@ -302,22 +301,21 @@ def _infer_rule(name: str, column: "pd.Series[Any]", *, target: str, strict: boo
 
 
 def _infer_type(values: "pd.Series[Any]") -> str:
-    if pd.api.types.is_bool_dtype(values.dtype):
-        return "boolean"
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return "datetime"
-    if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype):
-        numbers = values.astype("float64")
+    kind = values.dtype.kind
+    if kind == "f" or kind in "iu":
+        numbers = values.to_numpy(dtype="float64")
         return (
-            "integer" if len(values) and np.isfinite(numbers).all() and (numbers == numbers.round()).all() else "number"
+            "integer"
+            if len(numbers) and bool((np.isfinite(numbers) & (numbers == numbers.round())).all())
+            else "number"
         )
-    return "text"
+    return {"b": "boolean", "M": "datetime"}.get(kind, "text")
 
 
 def _infer_range(values: "pd.Series[Any]", kind: str) -> tuple[Any, Any]:
     if kind not in ("integer", "number"):
         return None, None
-    numbers = values.astype("float64")
+    numbers = values.to_numpy(dtype="float64")
     numbers = numbers[np.isfinite(numbers)]
     if not len(numbers):
         return None, None
@@ -325,9 +323,9 @@ def _infer_range(values: "pd.Series[Any]", kind: str) -> tuple[Any, Any]:
     slack = (high - low) / 4 or abs(high) / 2 or 1.0
     least = 0.0 if low >= 0 else _round_out(low - slack, np.floor)
     most = 0.0 if high <= 0 else _round_out(high + slack, np.ceil)
-    if low in (0, 1) and high == 1 and kind == "integer":
-        least, most = 0.0, 1.0
-    return (int(least), int(most)) if kind == "integer" else (least, most)
+    if kind == "number":
+        return least, most
+    return (0, 1) if low >= 0 and high == 1 else (int(least), int(most))
 
 
 def _round_out(value: float, away: Callable[[float], float]) -> float:

@@ -1,7 +1,6 @@
 """A contract on disk: YAML that a person likes to edit, read strictly."""
 
 import dataclasses
-import difflib
 import io
 import os
 import re
@@ -16,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from nbkit.data.contract import SEVERITIES, TYPES, ColumnRule, Contract, TableRule
 from nbkit.data.leaks import read_lead
+from nbkit.data.nearest import suggest
 from nbkit.errors import BadContract, BadParameter
 
 MOMENTS = ("known", "event", "after", "target")
@@ -51,9 +51,8 @@ def read_contract(path: str | os.PathLike[str]) -> Contract:
     """
     file = Path(path)
     if not file.exists():
-        near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*.yaml")], n=1)
-        hint = f"; did you mean {near[0]}?" if near else "; `nbkit contract infer` writes one"
-        raise BadContract(f"no contract {file.name}{hint}")
+        near = suggest(file.name, sorted(each.name for each in file.parent.glob("*.contract.yaml")))
+        raise BadContract(f"no contract {file.name}{near}; `nbkit contract infer` writes one")
     try:
         data = YAML(typ="rt").load(file.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
@@ -127,16 +126,12 @@ def _line(data: Any, key: Any) -> int:
 def _check_keys(data: CommentedMap, known: Sequence[str], file: str, what: str) -> None:
     for key in data:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}?" if near else f"it may have {', '.join(known)}"
-            raise BadContract(f"{file}:{_line(data, key)}: {what} has no {str(key)!r}; {hint}")
+            raise BadContract(f"{file}:{_line(data, key)}: {what} has no {str(key)!r}{suggest(key, known)}")
 
 
 def _choose(data: CommentedMap, key: str, known: Sequence[str], file: str) -> None:
     if key in data and data[key] not in known:
-        near = difflib.get_close_matches(str(data[key]), known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(known)}"
-        raise BadContract(f"{file}:{_line(data, key)}: {key} {data[key]!r} is unknown; {hint}")
+        raise BadContract(f"{file}:{_line(data, key)}: {key} {data[key]!r} is unknown{suggest(data[key], known)}")
 
 
 def _want(data: CommentedMap, key: str, kind: Any, words: str, file: str) -> None:
@@ -161,12 +156,14 @@ def _read_column(name: str, named: CommentedMap, key: Any, file: str) -> ColumnR
         raise BadContract(f"{file}:{_line(data, 'max_missing')}: max_missing must be a share from 0 to 1")
     _check_range(data, name, file)
     _check_moment(data, file)
-    values = {k: tuple(v) if isinstance(v, list) else _bare(v) for k, v in data.items()}
+    values: dict[str, Any] = {str(key): _bare(value) for key, value in data.items()}
     return ColumnRule(name=name, **values)
 
 
 def _bare(value: Any) -> Any:
-    """Strip ruamel's own number and text types."""
+    """Strip ruamel's own types."""
+    if isinstance(value, list):
+        return tuple(_bare(item) for item in value)
     for kind in (bool, int, float, str):
         if isinstance(value, kind):
             return kind(value)
@@ -222,10 +219,6 @@ def _assemble(data: CommentedMap, columns: Any, rules: Any, file: str) -> Contra
     keys = tuple(str(key) for key in data.get("keys") or ())
     for key in keys:
         if key not in names:
-            near = difflib.get_close_matches(key, names, n=1)
-            raise BadContract(
-                f"{file}:{_line(data, 'keys')}: key {key!r} has no rule"
-                + (f"; did you mean {near[0]!r}?" if near else "")
-            )
+            raise BadContract(f"{file}:{_line(data, 'keys')}: key {key!r} has no rule{suggest(key, names)}")
     rest = {key: _bare(data[key]) for key in ("min_rows", "others", "description") if key in data}
     return Contract(columns, rules, keys, **rest)

@@ -1,7 +1,5 @@
 """A declaration of features becomes a recipe, once it is known to be sound and free of leaks."""
 
-import difflib
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,6 +8,7 @@ from nbkit.data.contract import Contract
 from nbkit.data.explore import column_kind
 from nbkit.data.features import DATE_PARTS, Recipe
 from nbkit.data.leaks import refuse_leaks, usable_columns
+from nbkit.data.nearest import suggest
 from nbkit.errors import BadFeature
 
 SPEC = ("numeric", "categorical", "datetime", "cyclical", "ordinal", "target_encoded", "interactions", "custom", "drop")
@@ -132,11 +131,6 @@ def _kind(recipe: Recipe, feature: str) -> str:
     return "rate" if any(feature.startswith(f"{name}_rate") for name in recipe.target_encoded) else "custom"
 
 
-def _nearest(name: Any, known: Sequence[Any]) -> str:
-    near = difflib.get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(str(one) for one in list(known)[:30])}"
-
-
 def _as_list(value: Any) -> list[Any]:
     return [value] if isinstance(value, str) else list(value)
 
@@ -144,7 +138,7 @@ def _as_list(value: Any) -> list[Any]:
 def _check_keys(spec: dict[str, Any]) -> None:
     for key, value in spec.items():
         if key not in SPEC:
-            raise BadFeature(f"features have no {key!r}{_nearest(key, SPEC)}")
+            raise BadFeature(f"features have no {key!r}{suggest(key, SPEC)}")
         if isinstance(value, str) and not (key in ("numeric", "categorical") and value == "auto"):
             raise BadFeature(f"features: {key} must be a list{' or auto' if key in SPEC[:2] else ''}, not {value!r}")
         wanted = dict if key in ("datetime", "cyclical", "ordinal") else list | tuple
@@ -168,7 +162,7 @@ def _usable(train: pd.DataFrame, contract: Contract | None, lead: str, target: s
 
 
 def _read_custom(one: Any, train: pd.DataFrame, target: str) -> dict[str, Any]:
-    full = {"class": one} if isinstance(one, str) else dict(one)
+    full: dict[str, Any] = {"class": one} if isinstance(one, str) else dict(one)
     if "class" not in full or set(full) - {"class", "columns", "args"}:
         raise BadFeature(f"custom feature {one!r}: write module:Class, or class, columns and args")
     numbers = [name for name in train.columns if name != target and column_kind(train[name]) == "number"]
@@ -180,24 +174,19 @@ def _read_custom(one: Any, train: pd.DataFrame, target: str) -> dict[str, Any]:
 
 
 def _check_columns(recipe: Recipe, train: pd.DataFrame, target: str) -> None:
-    made = recipe.plan()
-    known = [*map(str, train.columns)]
+    made, known = recipe.plan(), [str(name) for name in train.columns]
+    if not made and not recipe.custom:
+        raise BadFeature("no features: name some columns, or set numeric: auto")
     for name in recipe.raw_columns():
         if name not in known:
-            parts = [made_name for made_name in made if made_name not in (f"{name}_sin", f"{name}_cos")]
-            raise BadFeature(f"feature {name!r} is no column{_nearest(name, [*known, *parts])}")
+            raise BadFeature(f"feature {name!r} is no column{suggest(name, [*known, *made])}")
         if name == target:
             raise BadFeature(f"the target {name!r} cannot be a feature: take it out of `features`")
-    for column, parts in (recipe.datetime or {}).items():
-        for part in parts:
-            if part not in DATE_PARTS:
-                raise BadFeature(f"datetime {column}: no part {part!r}{_nearest(part, list(DATE_PARTS))}")
+    for part in [part for parts in (recipe.datetime or {}).values() for part in parts if part not in DATE_PARTS]:
+        raise BadFeature(f"a date has no part {part!r}{suggest(part, DATE_PARTS)}")
     for column, period in (recipe.cyclical or {}).items():
         if not isinstance(period, int | float) or period <= 0:
             raise BadFeature(f"cyclical {column}: the period must be a positive number, not {period!r}")
     several = [*recipe.numeric, *recipe.categorical, *(recipe.ordinal or {})]
-    for name in several:
-        if several.count(name) > 1:
-            raise BadFeature(f"{name!r} is declared twice among numeric, categorical and ordinal: keep one")
-    if not made and not recipe.custom:
-        raise BadFeature("no features: name some columns, or set numeric: auto")
+    if twice := [name for name in several if several.count(name) > 1]:
+        raise BadFeature(f"{twice[0]!r} is declared twice among numeric, categorical and ordinal: keep one")

@@ -17,13 +17,16 @@ from nbkit.errors import BadSource
 TEXT_MISSING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "<NA>")
 VALUE_MISSING = (*TEXT_MISSING, "na", "None", "none", "?", "-", "--", ".", "#DIV/0!", "#VALUE!")
 
-INTEGER = r"[+-]?(0|[1-9]\d{0,17})"
-LEADING_ZERO = r"0\d+"
 NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|Infinity)"
-THOUSANDS = r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"
-DECIMAL_COMMA = r"[+-]?(\d+|\d{1,3}([. ]\d{3})+),\d+"
-OFFSET = r".*\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)"
-DATE = r"\d{4}-\d{1,2}-\d{1,2}([ T]\d.*)?"
+FORMS = {
+    "integer": r"[+-]?(0|[1-9]\d{0,17})",
+    "zero": r"0\d+",
+    "number": NUMBER,
+    "thousands": r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?",
+    "comma": r"[+-]?(\d+|\d{1,3}([. ]\d{3})+),\d+",
+    "dateish": r"\d{4}-\d{1,2}-\d{1,2}([ T]\d.*)?",
+    "offset": r".*\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)",
+}
 FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%Y/%m/%d")
 
 
@@ -98,28 +101,22 @@ def query_delimited(
         If the file is empty or no table.
     """
     plain, notes = _as_utf8(path, options.get("encoding", ""), scratch)
-    separator, quote, skip, has_header = _sniff(con, plain, options)
-    first = _first_row(plain, separator, quote, skip)
+    separator, quote, skip, first, header = _sniff(con, plain, options)
     if not first:
         raise BadSource(f"{path.name} is empty: no header and no rows")
-    header = options.get("header", has_header or not any(re.fullmatch(NUMBER, cell.strip()) for cell in first))
-    names, renamed = clean_names(first if header else [f"column_{i + 1}" for i in range(len(first))])
-    notes += renamed if header else [f"no header row: columns are called {names[0]} to {names[-1]}"]
-    typed = ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in names)
+    names, said = clean_names(first if header else [f"column_{place + 1}" for place in range(len(first))])
+    notes += said if header else [f"{path.name} has no header row: columns are called {names[0]} to {names[-1]}"]
+    notes += [f"columns are separated by {separator!r}"] if separator != "," else []
+    notes += [f"the first {skip} lines of {path.name} are above the header: skipped"] if skip else []
+    typed = ", ".join(f"{quote_name(name)}: 'VARCHAR'" for name in names)
     raw = (
         f"read_csv({quote_text(str(plain))}, auto_detect=false, columns={{{typed}}}, delim={quote_text(separator)}, "
-        f"quote={quote_text(quote)}, escape={quote_text(quote)}, header={str(bool(header)).lower()}, skip={skip}, "
-        "null_padding=true, strict_mode=false, max_line_size=16777216)"
+        f"quote={quote_text(quote)}, escape={quote_text(quote)}, header={str(header).lower()}, skip={skip}, "
+        "null_padding=true, parallel=false, max_line_size=16777216)"
     )
-    if separator != ",":
-        notes.append(f"columns are separated by {separator!r}")
-    names_out, expressions, typing = _decide_types(
-        con, raw, names, options, blank_first=header and not first[0].strip()
-    )
-    select = ", ".join(
-        f"{expression} AS {quote_name(name)}" for name, expression in zip(names_out, expressions, strict=True)
-    )
-    return f"SELECT {select} FROM {raw}", notes + typing
+    expressions, said = _decide_types(con, raw, names, options, blank=not first[0].strip())
+    select = ", ".join(f"{expression} AS {quote_name(name)}" for name, expression in expressions.items())
+    return f"SELECT {select} FROM {raw}", notes + said  # noqa: S608
 
 
 def _as_utf8(path: Path, encoding: str, scratch: Path) -> tuple[Path, list[str]]:
@@ -168,17 +165,25 @@ def _guess_encoding(path: Path) -> str:
     return "utf-8"
 
 
-def _sniff(con: duckdb.DuckDBPyConnection, path: Path, options: dict[str, Any]) -> tuple[str, str, int, bool]:
-    given = options.get("separator", "")
-    extra = f", delim={quote_text(given)}" if given else ""
+def _sniff(
+    con: duckdb.DuckDBPyConnection, path: Path, options: dict[str, Any]
+) -> tuple[str, str, int, list[str], bool]:
+    """Find the separator, the quote, the lines above the header, the first row, and whether it is a header."""
+    given = f", delim={quote_text(options['separator'])}" if options.get("separator") else ""
+    sniffed = f"SELECT Delimiter, Quote, SkipRows, HasHeader FROM sniff_csv({quote_text(str(path))}{given})"  # noqa: S608
     try:
-        found = con.execute(
-            f"SELECT Delimiter, Quote, SkipRows, HasHeader FROM sniff_csv({quote_text(str(path))}, sample_size=2000{extra})"  # noqa: S608
-        ).fetchall()[0]
+        separator, quote, skip, header = con.execute(sniffed).fetchall()[0]
     except duckdb.Error:
-        found = (given or ",", '"', 0, True)
-    quote = found[1] if found[1] in ('"', "'") else '"'
-    return given or found[0], quote, int(options.get("skip", found[2])), bool(found[3])
+        separator, quote, skip, header = options.get("separator", ","), '"', 0, True
+    quote, skip = quote if quote in ('"', "'") else '"', int(options.get("skip", skip))
+    first = _first_row(path, separator, quote, skip)
+    if skip and "skip" not in options and not _is_header(first):  # rather a ragged table than lines above it
+        skip, first = 0, _first_row(path, separator, quote, 0)
+    return separator, quote, skip, first, bool(options.get("header", header or _is_header(first)))
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    return not any(re.fullmatch(NUMBER, cell.strip()) for cell in cells)
 
 
 def _first_row(path: Path, separator: str, quote: str, skip: int) -> list[str]:
@@ -189,20 +194,17 @@ def _first_row(path: Path, separator: str, quote: str, skip: int) -> list[str]:
 
 
 def _decide_types(
-    con: duckdb.DuckDBPyConnection, raw: str, names: list[str], options: dict[str, Any], *, blank_first: bool
-) -> tuple[list[str], list[str], list[str]]:
+    con: duckdb.DuckDBPyConnection, raw: str, names: list[str], options: dict[str, Any], *, blank: bool
+) -> tuple[dict[str, str], list[str]]:
     extra = tuple(str(word) for word in options.get("missing", ()))
-    counts = _count_forms(con, raw, names, extra, options.get("dates", ""))
-    kept, expressions, notes = [], [], []
-    for place, (name, count) in enumerate(zip(names, counts, strict=True)):
-        if place == 0 and (blank_first or name == "Unnamed: 0") and _is_index(count):
+    expressions, notes = {}, []
+    for place, (name, count) in enumerate(zip(names, _count_forms(con, raw, names, options, extra), strict=True)):
+        if place == 0 and (blank or name == "Unnamed: 0") and _is_index(count) and len(names) > 1:
             notes.append(f"the unnamed first column only numbers the rows: dropped ({name!r})")
             continue
-        expression, said = _choose(name, count, extra, text=name in options.get("text", ()))
-        kept.append(name)
-        expressions.append(expression)
+        expressions[name], said = _choose(name, count, extra, text=name in options.get("text", ()))
         notes += said
-    return kept, expressions, notes
+    return expressions, notes
 
 
 def _value(name: str, words: Sequence[str]) -> str:
@@ -211,37 +213,33 @@ def _value(name: str, words: Sequence[str]) -> str:
 
 
 def _count_forms(
-    con: duckdb.DuckDBPyConnection, raw: str, names: list[str], extra: tuple[str, ...], dates: str
+    con: duckdb.DuckDBPyConnection, raw: str, names: list[str], options: dict[str, Any], extra: tuple[str, ...]
 ) -> list[dict[str, Any]]:
-    """Count, in one pass, how many values of each column have which form."""
-    forms = {"integer": INTEGER, "zero": LEADING_ZERO, "number": NUMBER, "thousands": THOUSANDS}
-    forms |= {"comma": DECIMAL_COMMA, "offset": OFFSET, "dateish": DATE}
-    formats = (dates,) if dates else FORMATS
-    found = []
+    """Count how many values of each column have which form; all columns in one pass, wide tables in several."""
+    formats = (options["dates"],) if options.get("dates") else FORMATS
+    found: list[dict[str, Any]] = []
     for start in range(0, len(names), 40):
-        parts, keys = [], []
-        for name in names[start : start + 40]:
-            v = f"({_value(name, (*VALUE_MISSING, *extra))})"
-            texts = f"({_value(name, (*TEXT_MISSING, *extra))})"
-            fields = {
-                "n": f"count({v})",
-                "texts": f"count({texts})",
-                "filled": f"count(nullif(trim({quote_name(name)}), ''))",
-                **{key: f"count(*) FILTER (regexp_full_match({v}, {quote_text(form)}))" for key, form in forms.items()},
-                "bool": f"count(*) FILTER (lower({v}) IN ('true', 'false'))",
-                "stamp": f"count(TRY_CAST({v} AS TIMESTAMP))",
-                **{f: f"count(try_strptime({v}, {quote_text(f)}))" for f in formats},
-                "odd": f"min({v}) FILTER (NOT regexp_full_match({v}, {quote_text(NUMBER)}))",
-                "low": f"min(TRY_CAST({v} AS DOUBLE))",
-                "high": f"max(TRY_CAST({v} AS DOUBLE))",
-                "distinct": f"approx_count_distinct({v})",
-            }
-            keys.append(list(fields))
-            parts += fields.values()
-        row = con.execute(f"SELECT {', '.join(parts)} FROM {raw}").fetchall()[0]  # noqa: S608
-        width = len(keys[0])
-        found += [dict(zip(key, row[i * width : (i + 1) * width], strict=True)) for i, key in enumerate(keys)]
+        fields = [_form_fields(name, formats, extra) for name in names[start : start + 40]]
+        listed = ", ".join(expression for each in fields for expression in each.values())
+        row = iter(con.execute(f"SELECT {listed} FROM {raw}").fetchall()[0])  # noqa: S608
+        found += [{key: next(row) for key in each} for each in fields]
     return found
+
+
+def _form_fields(name: str, formats: Sequence[str], extra: tuple[str, ...]) -> dict[str, str]:
+    v = f"({_value(name, (*VALUE_MISSING, *extra))})"
+    return {
+        "n": f"count({v})",
+        "texts": f"count({_value(name, (*TEXT_MISSING, *extra))})",
+        "filled": f"count(nullif(trim({quote_name(name)}), ''))",
+        **{key: f"count(*) FILTER (regexp_full_match({v}, {quote_text(form)}))" for key, form in FORMS.items()},
+        "bool": f"count(*) FILTER (lower({v}) IN ('true', 'false'))",
+        "stamp": f"count(TRY_CAST({v} AS TIMESTAMP))",
+        **{form: f"count(try_strptime({v}, {quote_text(form)}))" for form in formats},
+        "odd": f"min({v}) FILTER (NOT regexp_full_match({v}, {quote_text(FORMS['number'])}))",
+        "low": f"min(TRY_CAST({v} AS DOUBLE))",
+        "high": f"max(TRY_CAST({v} AS DOUBLE))",
+    }
 
 
 def _is_index(count: dict[str, Any]) -> bool:
@@ -249,47 +247,50 @@ def _is_index(count: dict[str, Any]) -> bool:
     return n > 0 and count["integer"] == n and count["low"] in (0, 1) and count["high"] - count["low"] == n - 1
 
 
-def _choose(name: str, c: dict[str, Any], extra: tuple[str, ...], *, text: bool) -> tuple[str, list[str]]:
+def _choose(name: str, counts: dict[str, Any], extra: tuple[str, ...], *, text: bool) -> tuple[str, list[str]]:
     """Choose the narrowest type that fits every value of a column."""
-    v = f"({_value(name, (*VALUE_MISSING, *extra))})"
-    n = c["n"]
-    dates = [key for key in c if key.startswith("%") and c[key] == n]
-    notes = [] if n == c["filled"] else [f"column {name!r}: {c['filled'] - n} entries such as NA or ? read as missing"]
-    if n == 0 or text:
-        notes, dates = [], []
-    elif c["bool"] == n:
-        return f"CAST({v} AS BOOLEAN)", notes
-    elif c["integer"] == n:
-        return f"CAST({v} AS BIGINT)", notes
-    elif c["number"] == n and not c["zero"]:
-        return f"CAST({v} AS DOUBLE)", notes
-    elif c["number"] + c["thousands"] == n and not c["zero"]:
-        said = f"column {name!r}: thousands separators removed"
-        return f"CAST(replace({v}, ',', '') AS DOUBLE)", [*notes, said]
-    elif c["comma"] and c["comma"] + c["integer"] == n:
-        said = f"column {name!r}: decimal commas read as points"
-        return f"CAST(replace(replace(replace({v}, '.', ''), ' ', ''), ',', '.') AS DOUBLE)", [*notes, said]
-    elif c["stamp"] == n and c["dateish"] == n:
-        zoned = c["offset"] == n
-        return f"CAST({v} AS {'TIMESTAMPTZ' if zoned else 'TIMESTAMP'})", notes
-    if len(dates) == 1:
-        return f"strptime({v}, {quote_text(dates[0])})", [*notes, f"column {name!r}: dates read as {dates[0]}"]
-    said = _explain_text(name, c, dates)
-    lost = c["filled"] - c["texts"]
-    if lost and not text:
-        said.append(f"column {name!r}: {lost} entries such as NA read as missing")
-    return _value(name, (*(() if text else TEXT_MISSING), *extra)), said
+    n, value = counts["n"], f"({_value(name, (*VALUE_MISSING, *extra))})"
+    dates = [form for form in counts if form.startswith("%") and counts[form] == n]
+    plain = counts["number"] - counts["zero"]
+    fits = {  # how many values a type fits, the cast, what to say
+        "boolean": (counts["bool"], "CAST({0} AS BOOLEAN)", ""),
+        "integer": (counts["integer"], "CAST({0} AS BIGINT)", ""),
+        "number": (plain, "CAST({0} AS DOUBLE)", ""),
+        "thousands": (
+            plain + counts["thousands"],
+            "CAST(replace({0}, ',', '') AS DOUBLE)",
+            "thousands separators removed",
+        ),
+        "comma": (
+            counts["comma"] + counts["integer"],
+            "CAST(replace(replace(replace({0}, '.', ''), ' ', ''), ',', '.') AS DOUBLE)",
+            "decimal commas read as points",
+        ),
+        "zoned": (min(counts["stamp"], counts["offset"]), "CAST({0} AS TIMESTAMPTZ)", ""),
+        "datetime": (min(counts["stamp"], counts["dateish"]), "CAST({0} AS TIMESTAMP)", ""),
+        "date": (
+            n * (len(dates) == 1),
+            f"strptime({{0}}, {quote_text(dates[0] if dates else '')})",
+            f"dates read as {', '.join(dates)}",
+        ),
+    }
+    for fitting, cast, said in fits.values() if n and not text else ():
+        if fitting == n:
+            lost = counts["filled"] - n
+            notes = [f"{lost} entries such as NA or ? read as missing"] * bool(lost) + [said] * bool(said)
+            return cast.format(value), [f"column {name!r}: {note}" for note in notes]
+    notes = [] if text else _explain_text(counts, dates)
+    return _value(name, (*(() if text else TEXT_MISSING), *extra)), [f"column {name!r}: {note}" for note in notes]
 
 
-def _explain_text(name: str, c: dict[str, Any], dates: list[str]) -> list[str]:
-    numbers = c["number"] + c["thousands"]
-    if dates:
-        return [f"column {name!r} holds dates that fit {' and '.join(dates)}: kept as text; set `dates` to one of them"]
-    if c["zero"] and c["number"] == c["n"]:
-        return [f"column {name!r} holds numbers with leading zeros: kept as text"]
-    if c["n"] and 0.5 < numbers / c["n"] < 1:
-        share = f"{numbers} of {c['n']} entries are numbers"
-        return [
-            f"column {name!r}: {share}, others are not, such as {c['odd']!r}: kept as text; `missing` may name them"
-        ]
-    return []
+def _explain_text(counts: dict[str, Any], dates: list[str]) -> list[str]:
+    numbers, lost = counts["number"] + counts["thousands"], counts["filled"] - counts["texts"]
+    notes = [f"{lost} entries such as NA read as missing"] if lost else []
+    if counts["n"] and dates:
+        notes.append(f"dates that fit {' and '.join(dates)}: kept as text; set `dates` to one of them")
+    elif counts["zero"] and counts["number"] == counts["n"]:
+        notes.append("numbers with leading zeros: kept as text")
+    elif counts["n"] and 0.5 < numbers / counts["n"] < 1:
+        shown = f"{numbers} of {counts['n']} entries are numbers, others are not, such as {counts['odd']!r}"
+        notes.append(f"{shown}: kept as text; name those that mean missing in `missing`")
+    return notes

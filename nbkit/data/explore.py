@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data.splits import _positive
-
 SAMPLE = 20_000
 
 
@@ -99,7 +97,7 @@ def summarize_target(
     periods = _periods(rows[time]) if time else pd.Series("all", index=rows.index, dtype="str")
     if task == "regression":
         return _average(values.astype("float64"), periods)
-    levels = [_positive(values, positive)] if task == "binary" else sorted(values.unique(), key=str)
+    levels = [values.max() if positive is None else positive] if task == "binary" else sorted(values.unique(), key=str)
     parts = []
     for level in levels:
         counts = (values == level).groupby(periods, sort=True).agg(["size", "sum"])

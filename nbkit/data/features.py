@@ -11,6 +11,7 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
 from sklearn.utils.validation import check_is_fitted
 
+from nbkit.data.nearest import suggest
 from nbkit.errors import BadFeature
 
 DATE_PARTS: dict[str, Callable[[Any], Any]] = {
@@ -30,9 +31,9 @@ DATE_PARTS: dict[str, Callable[[Any], Any]] = {
 class Recipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turn raw rows into a DataFrame of floats; declare it with `declare_features`.
 
-    One column in gives one column out, for all but cyclical and custom features. Text becomes ordinal codes, the
-    commonest level 0; a level that was not seen in training, and a missing value, become NaN. One row alone gives the
-    same numbers as among many. Columns that are not named are ignored.
+    One column in gives one column out, but for cyclical and custom features. Text becomes ordinal codes, the
+    commonest level 0; a level that was not seen in training, a missing value and infinity become NaN. One row alone
+    gives the same numbers as among many. Columns that are not named are ignored.
 
     Parameters
     ----------
@@ -118,28 +119,31 @@ class Recipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             If a column is not there or holds what cannot be read.
         """
         check_is_fitted(self, "names_")
-        encoded = None
-        if self.target_encoded:
-            self._need(X)
-            encoded = self.encoder_.transform(self._texts(X, self.target_encoded))
-        return self._build(X, encoded)
+        there = isinstance(X, pd.DataFrame) and set(self.target_encoded) <= set(X.columns)
+        wanted = there and bool(self.target_encoded)
+        return self._build(X, self.encoder_.transform(_stack(X, self.target_encoded)) if wanted else None)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the output columns."""
         check_is_fitted(self, "names_")
         return np.array(self.names_, dtype=object)
 
-    def plan(self) -> dict[str, list[str]]:
-        """Map each output column to its raw columns, before fitting; custom features are known only after it."""
+    def plan(self, rates: Sequence[str] = ("",)) -> dict[str, list[str]]:
+        """Map each output column to its raw columns, before fitting; custom features are known only after it.
+
+        Parameters
+        ----------
+        rates
+            The classes of a target encoding; with many classes there is a column for each.
+        """
         named = {name: [name] for name in (*self.numeric, *(self.ordinal or {}), *self.categorical)}
         for column, parts in (self.datetime or {}).items():
             named |= {f"{column}_{part}": [column] for part in parts}
         for column in self.cyclical or {}:
             named |= {f"{column}_{wave}": named.get(column, [column]) for wave in ("sin", "cos")}
         for pair in self.interactions:
-            raw = dict.fromkeys(source for name in pair for source in named.get(name, [name]))
-            named["_x_".join(pair)] = list(raw)
-        return named | {f"{name}_rate": [name] for name in self.target_encoded}
+            named["_x_".join(pair)] = list(dict.fromkeys(raw for name in pair for raw in named.get(name, [name])))
+        return named | {f"{name}_rate{level}": [name] for name in self.target_encoded for level in rates}
 
     def raw_columns(self) -> list[str]:
         """List the raw columns that the recipe reads."""
@@ -147,80 +151,66 @@ class Recipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return list(dict.fromkeys([*(raw for raws in self.plan().values() for raw in raws), *custom]))
 
     def _learn(self, X: pd.DataFrame, y: Any) -> np.ndarray | None:
-        self._need(X)
-        crossed = {"_x_".join(pair): pair for pair in self.interactions if self._is_crossed(X, pair)}
+        plain = self._read(X)
         self.categorical_ = {name: [_text(level) for level in levels] for name, levels in (self.ordinal or {}).items()}
-        for name in self.categorical:
-            self.categorical_[name] = _levels(_texts(X[name]))
-        for name, pair in crossed.items():
-            self.categorical_[name] = _levels(_cross(X, pair))
-        encoded = None
+        self.categorical_ |= {name: _levels(_texts(X[name])) for name in self.categorical}
+        for pair in self.interactions:
+            if any(name in self.categorical or (name not in plain and _is_text(X[name])) for name in pair):
+                self.categorical_["_x_".join(pair)] = _levels(_cross(X, plain, pair))
+        encoded, self.rates_ = None, [""]
         if self.target_encoded:
             if y is None:
                 raise BadFeature(f"target encoding of {', '.join(self.target_encoded)} needs y: call fit(X, y)")
             self.encoder_ = TargetEncoder(cv=KFold(5, shuffle=True, random_state=self.seed))
-            encoded = self.encoder_.fit_transform(self._texts(X, self.target_encoded), np.asarray(y))
+            encoded = self.encoder_.fit_transform(_stack(X, self.target_encoded), np.asarray(y))
+            self.encoder_.cv = 5  # no longer used; a plain value can be saved anywhere
+            if self.encoder_.target_type_ == "multiclass":
+                self.rates_ = [f"_{level}" for level in self.encoder_.classes_]
         self.custom_ = [_make(one).fit(X[list(one["columns"])], y) for one in self.custom]
-        self.sources_ = self.plan()
-        rates = self._rate_names()
-        if rates != [f"{name}_rate" for name in self.target_encoded]:  # one column for each class
-            per_class = len(rates) // len(self.target_encoded)
-            self.sources_ = {
-                k: v for k, v in self.sources_.items() if k not in {f"{n}_rate" for n in self.target_encoded}
-            }
-            self.sources_ |= {rate: [self.target_encoded[i // per_class]] for i, rate in enumerate(rates)}
+        self.sources_ = self.plan(self.rates_)
         for one, fitted in zip(self.custom, self.custom_, strict=True):
-            self.sources_ |= {str(name): list(one["columns"]) for name in _names_of(fitted, one["columns"])}
+            self.sources_ |= {name: list(one["columns"]) for name in _names_of(fitted, one["columns"])}
         self.names_ = list(self.sources_)
         self.feature_names_in_ = np.array(self.raw_columns(), dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
         return encoded
 
-    def _rate_names(self) -> list[str]:
-        if not self.target_encoded:
-            return []
-        classes = getattr(self.encoder_, "classes_", None)
-        if self.encoder_.target_type_ != "multiclass":
-            return [f"{name}_rate" for name in self.target_encoded]
-        return [f"{name}_rate_{level}" for name in self.target_encoded for level in classes]
-
-    def _need(self, X: pd.DataFrame) -> None:
+    def _read(self, X: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Read numbers and date parts: what needs no learning."""
         if not isinstance(X, pd.DataFrame):
             raise BadFeature(f"the recipe reads a DataFrame with named columns, not a {type(X).__name__}")
         absent = [name for name in self.raw_columns() if name not in X.columns]
         if absent:
-            raise BadFeature(f"the table lacks {', '.join(absent)}; it has {', '.join(map(str, X.columns[:20]))}")
-
-    def _is_crossed(self, X: pd.DataFrame, pair: Sequence[str]) -> bool:
-        return any(name in self.categorical or (name in X and _is_text(X[name])) for name in pair)
-
-    def _texts(self, X: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-        return np.column_stack([_texts(X[name]).fillna("").to_numpy(dtype=object) for name in names])
-
-    def _build(self, X: pd.DataFrame, encoded: np.ndarray | None) -> pd.DataFrame:
-        self._need(X)
-        values: dict[str, np.ndarray] = {name: _numbers(X[name]) for name in self.numeric}
-        for name in (*(self.ordinal or {}), *self.categorical):
-            values[name] = _codes(_texts(X[name]), self.categorical_[name])
+            raise BadFeature(f"the table lacks {', '.join(absent)}{suggest(absent[0], X.columns)}")
+        values = {name: _numbers(X[name]) for name in self.numeric}
         for name, parts in (self.datetime or {}).items():
             dates = _dates(X[name])
-            for part in parts:
-                values[f"{name}_{part}"] = _part(dates, part)
+            values |= {f"{name}_{part}": _part(dates, part) for part in parts}
+        return values
+
+    def _build(self, X: pd.DataFrame, encoded: np.ndarray | None) -> pd.DataFrame:
+        values = self._read(X)
+        plain = dict(values)
+        for name in (*(self.ordinal or {}), *self.categorical):
+            values[name] = _codes(_texts(X[name]), self.categorical_[name])
         for name, period in (self.cyclical or {}).items():
             angle = 2 * np.pi * (values[name] if name in values else _numbers(X[name])) / period
             values |= {f"{name}_sin": np.sin(angle), f"{name}_cos": np.cos(angle)}
         for pair in self.interactions:
             name = "_x_".join(pair)
             if name in self.categorical_:
-                values[name] = _codes(_cross(X, pair), self.categorical_[name])
+                values[name] = _codes(_cross(X, plain, pair), self.categorical_[name])
             else:
                 values[name] = np.prod([values[one] if one in values else _numbers(X[one]) for one in pair], axis=0)
         if encoded is not None:
-            values |= dict(zip(self._rate_names(), encoded.T, strict=True))
+            rates = [f"{name}_rate{level}" for name in self.target_encoded for level in self.rates_]
+            values |= dict(zip(rates, encoded.T, strict=True))
         for one, fitted in zip(self.custom, self.custom_, strict=True):
             out = np.asarray(fitted.transform(X[list(one["columns"])]), dtype="float64").reshape(len(X), -1)
             values |= dict(zip(_names_of(fitted, one["columns"]), out.T, strict=True))
-        return pd.DataFrame({name: values[name] for name in self.names_}, index=X.index, dtype="float64")
+        stacked = np.column_stack([values[name] for name in self.names_])
+        stacked[np.isinf(stacked)] = np.nan
+        return pd.DataFrame(stacked, index=X.index, columns=self.names_)
 
 
 def _is_text(column: "pd.Series[Any]") -> bool:
@@ -228,11 +218,12 @@ def _is_text(column: "pd.Series[Any]") -> bool:
 
 
 def _text(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
+    whole = isinstance(value, bool | np.bool_) or (isinstance(value, float | np.floating) and float(value).is_integer())
+    return str(int(value)) if whole else str(value)
 
 
 def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
-    """Write values as text, 3.0 as 3, so that a level reads the same whatever the column's type."""
+    """Write values as text, 3.0 as 3 and true as 1, so that a level reads the same whatever the column's type."""
     if isinstance(column.dtype, pd.StringDtype):
         return column.astype("str")
     missing = column.isna()
@@ -251,8 +242,12 @@ def _codes(texts: "pd.Series[str]", levels: list[str]) -> np.ndarray:
     return texts.map(known).to_numpy(dtype="float64", na_value=np.nan)
 
 
-def _cross(X: pd.DataFrame, names: Sequence[str]) -> "pd.Series[str]":
-    first, *rest = (_texts(X[name]) for name in names)
+def _stack(X: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    return np.column_stack([_texts(X[name]).fillna("").to_numpy(dtype=object) for name in names])
+
+
+def _cross(X: pd.DataFrame, plain: Mapping[str, np.ndarray], names: Sequence[str]) -> "pd.Series[str]":
+    first, *rest = (_texts(pd.Series(plain[name], X.index) if name in plain else X[name]) for name in names)
     for other in rest:
         first = first + " × " + other
     return first

@@ -1,6 +1,6 @@
 """A table of one's own is looked at, and a project proposed for it, each decision with its reason."""
 
-import difflib
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ import pandas as pd
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
+from nbkit.data.delimited import quote_name
 from nbkit.data.explore import column_kind, find_oddities
+from nbkit.data.nearest import suggest
 from nbkit.data.relations import find_leakage
 from nbkit.data.sources import take_snapshot
 from nbkit.errors import BadSource
@@ -80,9 +82,7 @@ def inspect_table(path: str | os.PathLike[str], *, target: str, time: str = "") 
     table, notes = snapshot.table, list(snapshot.notes)
     for role, name in (("target", target), ("time", time)):
         if name and name not in table.columns:
-            near = difflib.get_close_matches(name, list(table.columns), n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(table.columns[:20])}"
-            raise BadSource(f"{role} {name!r} is no column of {Path(str(path)).name}; {hint}")
+            raise BadSource(f"{role} {name!r} is no column of {Path(str(path)).name}{suggest(name, table.columns)}")
     notes.append(f"{len(table):,} rows, {len(table.columns)} columns")
     task, positive, said = _read_target(table[target], target)
     table = table[table[target].notna()].reset_index(drop=True)
@@ -251,8 +251,7 @@ def propose_params(inspection: Inspection, *, name: str, data: str) -> str:
         target=found.target, task=found.task, positive=found.positive, time=found.time, group=found.group,
         keys=found.keys, seed=42, sources={"data": data},
     )  # fmt: skip
-    quoted = '"' + found.target.replace('"', '""') + '"'
-    shared["query"] = f"SELECT * FROM data WHERE {quoted} IS NOT NULL"
+    shared["query"] = f"SELECT * FROM data WHERE {quote_name(found.target)} IS NOT NULL"  # noqa: S608
     params["shared"] = shared
     params["02_ingest"] = CommentedMap(rows=0, split=found.split)
     params["03_validate"] = CommentedMap(contract=f"{name}.contract.yaml")
@@ -266,8 +265,6 @@ def propose_params(inspection: Inspection, *, name: str, data: str) -> str:
         params.yaml_set_comment_before_after_key(section, before=f"\n{words}")
     lines = [f"{name}: predict {found.target} ({found.task})", "", *(f"- {note}" for note in found.notes)]
     params.yaml_set_start_comment("\n".join(lines))
-    import io
-
     out = io.StringIO()
     yaml = YAML()
     yaml.width = 110

@@ -1,12 +1,12 @@
 """A feature may only use what is known when the prediction is made."""
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from nbkit.data.nearest import suggest
 from nbkit.errors import BadParameter, LeakedFeature
 
 if TYPE_CHECKING:
@@ -75,10 +75,9 @@ def refuse_leaks(columns: Sequence[str], contract: "Contract", *, lead: str = ""
     lines = []
     for column in dict.fromkeys(columns):
         if column not in moments:
-            near = difflib.get_close_matches(column, list(moments), n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            near = suggest(column, moments, most=0)
             lines.append(
-                f"{column}: the contract does not say when it becomes known{hint}; add it with its available_at"
+                f"{column}: the contract does not say when it becomes known{near}; add it with its available_at"
             )
         elif reason := _explain(moments[column], ahead):
             lines.append(f"{column}: {reason}")

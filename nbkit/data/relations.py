@@ -123,8 +123,8 @@ def find_leakage(
     Returns
     -------
     DataFrame
-        column, reason (decides the target, tells the target, unusually strong, missing when the target differs), score (correlation
-        of held-out predictions with the target, 0 to 1), evidence; worst first.
+        column, reason (decides the target, tells the target, unusually strong, missing when the target differs),
+        score (the root of the share of the target's variance that held-out predictions explain), evidence; worst first.
     """
     rows = take_sample(table[table[target].notna()], seed)
     outcome = _outcome(rows[target], task)

@@ -1,15 +1,16 @@
 """A table is cut into training, validation, test and production windows that share nothing."""
 
-import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nbkit.data.sources import take_snapshot
+from nbkit.data.nearest import suggest
+from nbkit.data.sources import hash_rows, take_snapshot
 from nbkit.errors import BadSplit
 
 SPEC = {
@@ -18,6 +19,8 @@ SPEC = {
     "stratified": ("by", "valid", "test", "production", "windows"),
     "group": ("by", "valid", "test", "production", "windows"),
 }
+UNTIL = ("train_until", "valid_until", "test_until")
+SUMMARY = ("split", "rows", "share", "first", "last", "target_mean", "classes")
 PERIODS = {"month": "%Y-%m", "week": "%G-W%V", "day": "%Y-%m-%d"}
 
 
@@ -90,18 +93,21 @@ def split_table(
         If a part would be empty, a time or target is missing, a class is absent from train, or the spec is wrong.
     """
     by = _check_spec(table, spec, target, time, group, keys)
+    table = table.reset_index(drop=True)
     if by == "time":
         labels = _label_by_time(table[time], spec)
     else:
-        units = table[group] if by == "group" else table[list(keys)] if keys else table
-        strata = table[target] if by == "stratified" else pd.Series(0, index=table.index)
+        units = table[[group]] if by == "group" else table[list(keys)] if keys else table
+        strata = table[target].to_numpy() if by == "stratified" else np.zeros(len(table))
         labels = _label_by_hash(units, strata, spec, seed)
-    parts = {name: table[labels == name].reset_index(drop=True) for name in ("train", "valid", "test")}
-    _refuse_bad_parts(parts, target, task)
-    names = [name for name in _ordered(labels) if name not in parts]
-    windows = {name: table[labels == name].reset_index(drop=True) for name in names}
-    summary = [_summarize(n, p, len(table), target, task, positive, time) for n, p in {**parts, **windows}.items()]
-    return Splits(**parts, windows=windows, summary=pd.DataFrame(summary))
+    rows: dict[str, Any] = {str(name): np.flatnonzero(labels == name) for name in dict.fromkeys(labels)}
+    found = {name: table.iloc[rows.get(name, [])].reset_index(drop=True) for name in ("train", "valid", "test")}
+    _refuse_bad_parts(found, target, task, positive)
+    names = sorted(set(rows) - set(found), key=lambda name: (len(name), name))
+    windows = {name: table.iloc[rows[name]].reset_index(drop=True) for name in names}
+    parts = {**found, **windows}
+    summary = [_summarize(name, part, len(table), target, task, positive, time) for name, part in parts.items()]
+    return Splits(**found, windows=windows, summary=pd.DataFrame(summary))
 
 
 def read_window(ingest: dict[str, Any], name: str, *, root: str | os.PathLike[str] = ".") -> pd.DataFrame:
@@ -125,7 +131,7 @@ def read_window(ingest: dict[str, Any], name: str, *, root: str | os.PathLike[st
     parts = {**splits.windows, "train": splits.train, "valid": splits.valid, "test": splits.test}
     if name not in parts:
         known = ", ".join(splits.windows) or "no windows: set `production` or `test_until` in the split"
-        raise BadSplit(f"no window {name!r}{_did_you_mean(name, list(parts))}; there are {known}")
+        raise BadSplit(f"no window {name!r}{suggest(name, list(parts))}; there are {known}")
     return parts[name]
 
 
@@ -149,22 +155,15 @@ def _split_again(ingest: dict[str, Any], root: str | os.PathLike[str]) -> Splits
     return split_table(table, ingest["split"], **{key: ingest[key] for key in roles if key in ingest})
 
 
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 def _check_spec(
     table: pd.DataFrame, spec: dict[str, Any], target: str, time: str, group: str, keys: Sequence[str]
 ) -> str:
     by = str(spec.get("by", "time" if time else "random"))
     if by not in SPEC:
-        raise BadSplit(f"split by {by!r} is unknown{_did_you_mean(by, list(SPEC))}; choose one of {', '.join(SPEC)}")
+        raise BadSplit(f"split by {by!r} is unknown{suggest(by, list(SPEC))}")
     for key in spec:
         if key not in SPEC[by]:
-            raise BadSplit(
-                f"split by {by} has no {key!r}{_did_you_mean(key, SPEC[by])}; it takes {', '.join(SPEC[by])}"
-            )
+            raise BadSplit(f"split by {by} has no {key!r}{suggest(key, SPEC[by])}")
     needed = {
         "target": target,
         **({"time": time} if by == "time" else {}),
@@ -174,7 +173,7 @@ def _check_spec(
         if not column:
             raise BadSplit(f"a split by {by} needs the {role} column: set shared.{role}")
         if column not in table.columns:
-            raise BadSplit(f"{role} {column!r} is no column{_did_you_mean(column, list(table.columns))}")
+            raise BadSplit(f"{role} {column!r} is no column{suggest(column, list(table.columns))}")
     if not len(table):
         raise BadSplit("the table has no rows: check the query")
     if by in ("time", "group") and (gone := int(table[needed[by]].isna().sum())):
@@ -182,105 +181,93 @@ def _check_spec(
     return by
 
 
-def _shares(spec: dict[str, Any]) -> dict[str, float]:
-    shares = {
-        name: float(spec.get(name, usual)) for name, usual in (("valid", 0.2), ("test", 0.2), ("production", 0.0))
-    }
-    if min(shares.values()) < 0 or sum(shares.values()) >= 1:
-        words = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+def _shares(spec: dict[str, Any]) -> list[float]:
+    """Return the ends of train, valid and test as shares of the rows."""
+    usual = {"valid": 0.2, "test": 0.2, "production": 0.0}
+    try:
+        given = {name: float(spec.get(name, share)) for name, share in usual.items()}
+    except (TypeError, ValueError):
+        raise BadSplit(f"valid, test and production must be shares such as 0.2, not {spec}") from None
+    if not (min(given.values()) >= 0 and sum(given.values()) < 1):
+        words = ", ".join(f"{name} {share:g}" for name, share in given.items())
         raise BadSplit(f"shares must not be negative and must leave some for train: {words}")
-    return {"train": 1 - sum(shares.values()), **shares}
+    train = 1 - sum(given.values())
+    return [train, train + given["valid"], train + given["valid"] + given["test"]]
 
 
-def _label_by_time(times: "pd.Series[Any]", spec: dict[str, Any]) -> "pd.Series[str]":
-    if not pd.api.types.is_datetime64_any_dtype(times.dtype):
+def _label_by_time(times: "pd.Series[Any]", spec: dict[str, Any]) -> Any:
+    if times.dtype.kind != "M":
         try:
-            times = pd.to_datetime(times, format="ISO8601")
-        except (ValueError, TypeError) as error:
-            raise BadSplit(f"time {times.name!r} is not a date: {error}; cast it in the query") from None
-    if "train_until" in spec:
+            times = pd.to_datetime(times.astype("str"), format="ISO8601")
+        except ValueError as error:
+            raise BadSplit(f"time {times.name!r} holds what is no date: {error}; cast it in the query") from None
+    if dated := [key for key in UNTIL if spec.get(key)]:
         limits = _read_limits(spec, times)
+        if mixed := [key for key in ("valid", "test", "production") if key in spec]:
+            raise BadSplit(f"either dates ({', '.join(dated)}) or shares ({', '.join(mixed)}), not both")
     else:
-        shares = _shares(spec)
-        ordered = times.sort_values(kind="stable").reset_index(drop=True)
-        ends = np.cumsum([shares["train"], shares["valid"], shares["test"]])
-        places = [round(end * len(ordered)) for end in ends]
-        limits = [
-            ordered.iloc[place] if place < len(ordered) else ordered.iloc[-1] + pd.Timedelta("1us") for place in places
-        ]
-    labels = pd.Series("production", index=times.index)
+        ordered = times.sort_values(kind="stable", ignore_index=True)
+        places = [round(end * len(ordered)) for end in _shares(spec)]
+        after = ordered.iloc[-1] + pd.Timedelta("1us")
+        limits = [ordered.iloc[place] if place < len(ordered) else after for place in places]
+    labels = np.full(len(times), "test", dtype=object)
     for name, limit in reversed(list(zip(("train", "valid", "test"), limits, strict=False))):
-        labels = labels.mask(times < limit, name)
-    if len(limits) < 3:
-        labels = labels.replace("production", "test")
-    late = labels == "production"
-    return labels.mask(late, _name_windows(times[late], spec.get("windows", "month")).reindex(labels.index))
+        labels[(times < limit).to_numpy()] = name
+    if len(limits) == 3:
+        late = (times >= limits[2]).to_numpy()
+        labels[late] = _name_windows(times[late], spec.get("windows", "month"))
+    return labels
 
 
 def _read_limits(spec: dict[str, Any], times: "pd.Series[Any]") -> list[pd.Timestamp]:
     limits = []
-    for key in ("train_until", "valid_until", "test_until"):
+    for key in UNTIL:
         if not spec.get(key):
             if key == "test_until":
                 break
             raise BadSplit(f"a split by dates needs {key}, such as {key}: 2013-04-01")
         try:
             limit = pd.Timestamp(str(spec[key]))
+            if times.dt.tz is not None:
+                limit = limit.tz_localize(times.dt.tz) if limit.tz is None else limit.tz_convert(times.dt.tz)
         except ValueError as error:
             raise BadSplit(f"{key}: {spec[key]!r} is no date ({error})") from None
-        if times.dt.tz is not None:
-            limit = limit.tz_localize(times.dt.tz) if limit.tz is None else limit.tz_convert(times.dt.tz)
-        elif limit.tz is not None:
+        if times.dt.tz is None and limit.tz is not None:
             raise BadSplit(f"{key} has an offset but {times.name!r} has no time zone: write the date without it")
         limits.append(limit)
-    if limits != sorted(limits) or len(set(limits)) < len(limits):
+    if any(late <= early for early, late in pairwise(limits)):
         raise BadSplit(f"dates must rise from train_until to test_until: {', '.join(str(limit) for limit in limits)}")
     return limits
 
 
-def _name_windows(times: "pd.Series[Any]", windows: Any) -> "pd.Series[str]":
-    if isinstance(windows, int) and not isinstance(windows, bool) and windows > 0:
-        codes = times.rank(method="dense").to_numpy()
-        ranks = times.rank(method="min").to_numpy()  # rows of one moment stay together
-        numbers = (
-            np.minimum((ranks - 1) * windows // max(len(times), 1), windows - 1).astype(int) if len(codes) else codes
-        )
-        return pd.Series([f"rows-{number + 1}" for number in numbers], index=times.index, dtype="str")
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _name_windows(times: "pd.Series[Any]", windows: Any) -> Any:
+    if _is_count(windows):
+        before = times.rank(method="min").to_numpy() - 1  # rows of one moment stay together
+        return [f"rows-{int(number) + 1}" for number in before * windows // max(len(times), 1)]
     if windows not in PERIODS:
         raise BadSplit(f"windows {windows!r}: choose one of {', '.join(PERIODS)}, or a number of windows")
-    return times.dt.strftime(PERIODS[windows]).astype("str")
+    return times.dt.strftime(PERIODS[windows]).to_numpy(dtype=object)
 
 
-def _label_by_hash(
-    units: "pd.DataFrame | pd.Series[Any]", strata: "pd.Series[Any]", spec: dict[str, Any], seed: int
-) -> "pd.Series[str]":
+def _label_by_hash(units: pd.DataFrame, strata: Any, spec: dict[str, Any], seed: int) -> Any:
     """Order units by a hash, and cut that order by shares, within each stratum."""
     windows = spec.get("windows", 1)
-    if not isinstance(windows, int) or isinstance(windows, bool) or windows < 1:
+    if not _is_count(windows):
         raise BadSplit(f"windows {windows!r}: without time, give a number of windows")
-    frame = units.to_frame() if isinstance(units, pd.Series) else units
-    plain = frame.assign(**{name: frame[name].astype(str) for name in frame if frame[name].dtype.kind == "O"})
-    hashes = pd.util.hash_pandas_object(plain.assign(__seed=seed), index=False).to_numpy()
-    hashes = pd.util.hash_array(hashes)
-    shares = _shares(spec)
-    names = ["train", "valid", "test", *(f"rows-{i + 1}" for i in range(windows))]
-    sizes = [shares["train"], shares["valid"], shares["test"], *[shares["production"] / windows] * windows]
-    ends = np.cumsum(sizes)
-    ends[-1] = 1.0
-    labels = np.empty(len(frame), dtype=object)
-    for _, places in strata.reset_index(drop=True).groupby(strata.to_numpy(), sort=True, dropna=False).indices.items():
-        ranks = pd.Series(hashes[places]).rank(method="min").to_numpy() - 0.5
-        labels[places] = np.array(names, dtype=object)[
-            np.searchsorted(ends, ranks / len(places), side="right").clip(max=len(names) - 1)
-        ]
-    return pd.Series(labels, index=frame.index, dtype="str")
+    *_, late = ends = _shares(spec)
+    names = np.array(["train", "valid", "test", *(f"rows-{place + 1}" for place in range(windows))], dtype=object)
+    ends = [*ends, *(late + (1 - late) * (place + 1) / windows for place in range(windows - 1))]
+    hashes = pd.Series(hash_rows(units, seed))
+    ranks = hashes.groupby(strata, dropna=False).rank(method="min") - 0.5
+    sizes = hashes.groupby(strata, dropna=False).transform("size")
+    return names[np.searchsorted(ends, ranks / sizes, side="right")]
 
 
-def _ordered(labels: "pd.Series[str]") -> list[str]:
-    return sorted(labels.unique(), key=lambda name: (len(name), name) if name.startswith("rows-") else (0, name))
-
-
-def _refuse_bad_parts(parts: dict[str, pd.DataFrame], target: str, task: str) -> None:
+def _refuse_bad_parts(parts: dict[str, pd.DataFrame], target: str, task: str, positive: Any) -> None:
     sizes = ", ".join(f"{name} {len(part)}" for name, part in parts.items())
     for name, part in parts.items():
         if not len(part):
@@ -290,42 +277,28 @@ def _refuse_bad_parts(parts: dict[str, pd.DataFrame], target: str, task: str) ->
     if task == "regression":
         return
     learnt = set(parts["train"][target].unique())
+    if task == "binary" and positive is not None and positive not in learnt:
+        raise BadSplit(f"no row of train has {target} {positive!r}{suggest(positive, sorted(learnt, key=str))}")
     for name in ("valid", "test"):
         if unseen := sorted(str(value) for value in set(parts[name][target].unique()) - learnt):
             raise BadSplit(
                 f"{name} has classes that train has not: {', '.join(unseen[:5])}; split stratified, or later"
             )
     if len(learnt) < 2:
-        raise BadSplit(
-            f"train holds one class of {target} only ({next(iter(learnt))}): nothing to learn; change the split"
-        )
+        raise BadSplit(f"all of train has {target} {next(iter(learnt))}: nothing to learn; change the split")
 
 
 def _summarize(
     name: str, part: pd.DataFrame, total: int, target: str, task: str, positive: Any, time: str
 ) -> dict[str, Any]:
-    values = part[target].dropna()
-    mean = float("nan")
-    classes = ""
+    values, classes, mean = part[target].dropna(), "", float("nan")
     if task == "regression":
         mean = float(values.mean())
     else:
-        rates = values.value_counts(normalize=True).sort_index()
-        classes = ", ".join(f"{level}: {rate:.1%}" for level, rate in rates.items())
-        if task == "binary":
-            mean = float((values == _positive(values, positive)).mean())
-    span = [str(part[time].min()), str(part[time].max())] if time in part and len(part) else ["", ""]
-    return {
-        "split": name,
-        "rows": len(part),
-        "share": len(part) / total,
-        "first": span[0],
-        "last": span[1],
-        "target_mean": mean,
-        "classes": classes,
-    }
-
-
-def _positive(values: "pd.Series[Any]", positive: Any) -> Any:
-    """Return the class that counts as 1: the one named, else the last in order."""
-    return positive if positive is not None else (values.max() if len(values) else 1)
+        rates = values.value_counts(normalize=True)
+        classes = ", ".join(f"{level}: {rates[level]:.1%}" for level in sorted(rates.index, key=str))
+    if task == "binary":
+        mean = float((values == (values.max() if positive is None else positive)).mean())
+    first, last = (str(part[time].min()), str(part[time].max())) if time in part.columns else ("", "")
+    share = len(part) / total
+    return dict(zip(SUMMARY, (name, len(part), share, first, last, mean, classes), strict=True))
