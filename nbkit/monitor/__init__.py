@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "check": ["Monitoring", "check_window"],
-        "decide": ["Decision", "decide"],
+        "decision": ["Decision", "decide"],
         "drift": ["drift_test", "known_tests", "measure_drift"],
         "performance": ["estimate_performance", "fit_calibration", "measure_performance"],
         "profile": ["make_profile"],

@@ -9,8 +9,9 @@ from typing import Any, cast
 import pandas as pd
 
 from nbkit.data import ColumnRule, Contract, TableRule, check_contract, read_contract
+from nbkit.errors import NbkitError
 from nbkit.model import predict
-from nbkit.monitor.decide import Decision, decide
+from nbkit.monitor.decision import Decision, decide
 from nbkit.monitor.drift import measure_drift
 from nbkit.monitor.performance import estimate_performance, measure_performance
 from nbkit.monitor.profile import COLUMNS, make_profile
@@ -85,8 +86,21 @@ def check_window(
     reference = bundle["reference"]
     profile = reference if set(COLUMNS) <= set(reference.columns) else make_profile(reference)
     profile = profile[profile["column"] != target]
-    answers = predict(bundle["model"], rows, task, positive) if len(rows) else None
-    seen = rows.assign(prediction=answers) if answers is not None and not isinstance(answers, pd.DataFrame) else rows
+    answers, problem = _ask(bundle["model"], rows, task, positive)
+    if problem:
+        wrong = {
+            "rule": "answer",
+            "column": "the model",
+            "severity": "blocking",
+            "count": len(rows),
+            "message": problem,
+        }
+        integrity = pd.concat([integrity, pd.DataFrame([wrong])], ignore_index=True)
+    seen = rows
+    if "prediction" not in rows and answers is not None and not isinstance(answers, pd.DataFrame):
+        seen = rows.assign(prediction=answers)
+    elif "prediction" not in rows:
+        profile = profile[profile["column"] != "prediction"]
     drift = measure_drift(profile, seen, tests)
     performance, estimated = pd.DataFrame(), pd.DataFrame()
     if answers is not None and scores is not None and target in window and window[target].notna().any():
@@ -106,6 +120,16 @@ def check_window(
         "decision": decision.decision,
     }
     return Monitoring(integrity, drift, performance, estimated, decision, pd.DataFrame([row]))
+
+
+def _ask(model: Any, rows: pd.DataFrame, task: str, positive: Any) -> tuple[Any, str]:
+    """Return the model's answers, or None and why it cannot answer: a finding, not the end of the monitor."""
+    if rows.empty:
+        return None, ""
+    try:
+        return predict(model, rows, task, positive), ""
+    except (NbkitError, ValueError, KeyError, TypeError) as error:
+        return None, f"the model cannot answer: {error}"
 
 
 def unpack_contract(kept: Any) -> Contract:

@@ -149,13 +149,14 @@ def _too_few(test: DriftTest, pair: Pair) -> str:
 
 def _set_levels(table: pd.DataFrame) -> pd.DataFrame:
     table["q_value"] = np.nan
+    table = table.astype({"level": object, "q_value": float, "detail": "str"})
     for name, part in table.dropna(subset="p_value").groupby("test", sort=False):
         q = stats.false_discovery_control(part["p_value"].to_numpy(float))
         table.loc[part.index, "q_value"] = q
         size, test = part["debiased"].to_numpy(float), TESTS[str(name)]
         level = np.where(size >= test.drift, "drift", np.where(size >= test.watch, "watch", "ok"))
         table.loc[part.index, "level"] = np.where(q < ALPHA, level, "ok")
-    return table.astype({"q_value": float, "level": "str", "detail": "str"})
+    return table.astype({"level": "str"})
 
 
 def _shares(pair: Pair) -> tuple[Floats, Floats, float, int]:

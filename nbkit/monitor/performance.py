@@ -13,6 +13,8 @@ from nbkit.model import score_predictions
 from nbkit.monitor.profile import Floats
 
 TOLERANCE = 0.05  # relative loss that is agreed to be bearable
+MATERIAL = {"ece": 0.02, "bias": 0.02}  # of probabilities: smaller losses are bearable whatever the reference
+BINS = 10
 ESTIMATED = ("roc_auc", "accuracy", "precision", "recall", "f1")
 KNOTS = ["score", "probability"]
 
@@ -48,8 +50,10 @@ def measure_performance(
     -------
     DataFrame
         Index metric; reference, value, low, high, change (positive is better), p_value, level, n. *worse*: the loss is
-        beyond chance (one-sided z test of the difference, both standard errors counted, p < 0.01) and beyond the
-        tolerance; *watch*: beyond chance only; *ok*; *not judged* where a value is missing.
+        beyond chance (z test of the difference, both standard errors counted, p < 0.01) and beyond the tolerance (0.02
+        for ECE and bias of probabilities); *watch*: beyond chance only; *ok*; *not judged* where a value is missing.
+        The change of ECE is that of what exceeds the ECE of perfect probabilities on as many rows, which few rows
+        alone make large.
 
     Raises
     ------
@@ -67,13 +71,22 @@ def measure_performance(
         now = pd.DataFrame(np.nan, index=names, columns=["value", "low", "high"])
     then = reference.loc[names]
     value, before = now["value"].reindex(names).to_numpy(float), then["value"].to_numpy(float)
-    lower, zero = (then["better"] == "lower").to_numpy(), (then["better"] == "zero").to_numpy()
-    change = np.where(zero, np.abs(before) - np.abs(value), np.where(lower, before - value, value - before))
+    zero, lower = (then["better"] == "zero").to_numpy(), (then["better"] == "lower").to_numpy()
+    bearable = tolerance * np.abs(before)
+    sizes, sizes_before = value.copy(), before.copy()
+    if task == "binary" and labelled:
+        bearable = np.array([MATERIAL.get(name, size) for name, size in zip(names, bearable, strict=True)])
+        if "ece" in names and "n" in then:
+            place = names.index("ece")
+            usual = _usual_ece(p, np.array([labelled, float(then["n"].to_numpy()[place])]))
+            sizes[place], sizes_before[place] = value[place] - usual[0], before[place] - usual[1]
+    change = np.where(lower, sizes_before - sizes, sizes - sizes_before)
+    change = np.where(zero, np.abs(before) - np.abs(value), change)
     error = np.hypot(_standard_error(now.reindex(names)), _standard_error(then))
     with np.errstate(invalid="ignore", divide="ignore"):
         p_value = stats.norm.cdf(np.where(error > 0, change / error, np.sign(change) * np.inf))
-    lost = -change > tolerance * np.abs(before)
-    level = np.where(p_value >= 0.01, "ok", np.where(lost, "worse", "watch"))
+    p_value = np.where(zero, np.minimum(1.0, 2 * p_value), p_value)
+    level = np.where(p_value >= 0.01, "ok", np.where(-change > bearable, "worse", "watch"))
     level = np.where(np.isnan(change) | np.isnan(p_value), "not judged", level)
     table = {"reference": before, "value": value, "low": now["low"].reindex(names), "high": now["high"].reindex(names)}
     facts = {"change": change, "p_value": p_value, "level": level, "n": labelled}
@@ -164,6 +177,13 @@ def _expected_scores(scores: Floats, chance: Floats, threshold: float) -> dict[s
         "recall": ratio(tp, tp + fn),
         "f1": ratio(2 * tp, 2 * tp + fp + fn),
     }
+
+
+def _usual_ece(p: Any, rows: Floats) -> Floats:
+    """Return the expected ECE of probabilities that are right, for samples of so many rows: σ √(2/π) in each bin."""
+    scores = np.sort(np.asarray(p, float))
+    spread = [np.sqrt((part * (1 - part)).mean()) for part in np.array_split(scores, BINS) if len(part)]
+    return np.asarray(np.mean(spread) * np.sqrt(2 / np.pi * BINS / rows), dtype=float)
 
 
 def _standard_error(scores: pd.DataFrame) -> Floats:

@@ -1,0 +1,241 @@
+"""Profiles and drift tests: against scipy, hand-computed cases, simulations without drift, and degenerate columns."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+
+from nbkit import formats
+from nbkit.errors import BadParameter
+from nbkit.monitor import known_tests, make_profile, measure_drift
+from nbkit.monitor.drift import TESTS
+from nbkit.monitor.profile import OTHER, pair_column
+
+ALL = tuple(TESTS)
+RNG = np.random.default_rng
+
+
+def drift(reference, window, tests=("psi",), **kwargs):
+    profile = make_profile(pd.DataFrame({"x": reference}), **kwargs)
+    return measure_drift(profile, pd.DataFrame({"x": window}), tests).set_index("test")
+
+
+class TestAgainstReferences:
+    def test_psi_by_hand(self):
+        found = drift(["a"] * 60 + ["b"] * 40, ["a"] * 30 + ["b"] * 70).loc["psi"]
+        p = np.array([60.5, 40.5]) / 101
+        q = np.array([30.5, 70.5]) / 101
+        psi = ((q - p) * np.log(q / p)).sum()
+        assert found["value"] == pytest.approx(psi)
+        assert found["debiased"] == pytest.approx(psi - (1 / 100 + 1 / 100))
+        assert found["p_value"] == pytest.approx(stats.ncx2.sf(50 * psi, 1, 50 * 0.05))
+
+    def test_psi_bins_are_the_deciles_of_the_reference(self):
+        profile = make_profile(pd.DataFrame({"x": np.arange(1000.0)}))
+        bins = profile[profile["part"] == "bin"]
+        assert bins["upper"].tolist()[:-1] == [100.0 * place for place in range(1, 10)]
+        assert bins["count"].tolist() == [101, *[100] * 8, 99]  # bins are (lower, upper]
+
+    def test_js_is_scipys(self):
+        reference, window = RNG(0).normal(size=5000), RNG(1).normal(0.3, size=4000)
+        pair = pair_column(make_profile(pd.DataFrame({"x": reference})), pd.Series(window))
+        used = (pair.reference + pair.window) > 0
+        expected = jensenshannon(pair.reference[used] + 0.5, pair.window[used] + 0.5, base=2)
+        assert drift(reference, window, ["js"]).at["js", "value"] == pytest.approx(expected)
+
+    def test_chi2_is_scipys(self):
+        reference, window = RNG(0).choice(list("abc"), 500), RNG(1).choice(list("abc"), 400, p=[0.5, 0.3, 0.2])
+        table = pd.crosstab(np.r_[reference, window], np.r_[np.zeros(500), np.ones(400)])
+        expected = stats.chi2_contingency(table, correction=False)
+        assert drift(reference, window, ["chi2"]).at["chi2", "p_value"] == pytest.approx(expected.pvalue)
+
+    @pytest.mark.parametrize("n", [200, 1000])
+    def test_ks_is_scipys_for_small_references(self, n):
+        reference, window = RNG(0).normal(size=n), RNG(1).normal(0.2, size=700)
+        expected = stats.ks_2samp(reference, window, method="asymp")
+        found = drift(reference, window, ["ks"]).loc["ks"]
+        assert found["value"] == pytest.approx(expected.statistic)
+        root = np.sqrt(n * 700 / (n + 700))
+        assert found["p_value"] == pytest.approx(stats.kstwobign.sf(expected.statistic * root))
+
+    def test_ks_and_wasserstein_are_near_scipys_for_large_ones(self):
+        reference, window = RNG(0).gamma(2, size=30_000), RNG(1).gamma(2.2, size=9_000)
+        found = drift(reference, window, ["ks", "wasserstein"])
+        assert found.at["ks", "value"] == pytest.approx(stats.ks_2samp(reference, window).statistic, abs=0.002)
+        expected = stats.wasserstein_distance(reference, window) / reference.std()
+        assert found.at["wasserstein", "value"] == pytest.approx(expected, abs=0.005)
+
+    def test_total_variation_by_hand(self):
+        found = drift(["a"] * 600 + ["b"] * 400, ["a"] * 300 + ["b"] * 700, ["total_variation"]).loc["total_variation"]
+        assert found["value"] == pytest.approx(0.3)
+        assert 0.27 < found["debiased"] < 0.3
+
+    def test_missing_and_unseen(self):
+        reference = ["a"] * 900 + ["b"] * 80 + [None] * 20
+        window = ["a"] * 450 + ["c"] * 40 + [None] * 60
+        found = drift(reference, window, ["missing", "unseen"])
+        assert found.at["missing", "value"] == pytest.approx(60 / 550 - 0.02)
+        assert found.at["unseen", "value"] == pytest.approx(40 / 550)
+        assert found["level"].tolist() == ["drift", "drift"]
+        assert "c (40)" in found.at["unseen", "detail"]
+
+    def test_one_scale(self):
+        """A shift of a third of a standard deviation is PSI 0.1 and as much by every other test (research table)."""
+        reference, window = RNG(0).normal(size=200_000), RNG(1).normal(0.32, size=200_000)
+        found = drift(reference, window, ["psi", "js", "ks", "wasserstein", "total_variation", "chi2"])
+        limits = known_tests().set_index("test")["drift"]
+        ratio = found["debiased"] / limits.reindex(found.index)
+        assert ratio.between(0.85, 1.15).all(), ratio
+
+
+class TestVerdicts:
+    @pytest.mark.parametrize("n", [300, 3_000, 50_000])
+    def test_no_drift_raises_no_alarm(self, n):
+        """40 columns of several laws, twice from the same law: no alarm, whatever the number of rows."""
+        rng = RNG(n)
+        laws = [
+            lambda: rng.normal(size=n),
+            lambda: rng.lognormal(size=n),
+            lambda: rng.poisson(2, size=n).astype(float),
+            lambda: rng.choice([f"k{k}" for k in range(50)], n),
+            lambda: rng.zipf(1.5, n).clip(max=10**9).astype(str),
+        ]
+        reference = pd.DataFrame({f"c{place}": laws[place % 5]() for place in range(40)})
+        window = pd.DataFrame({f"c{place}": laws[place % 5]() for place in range(40)})
+        table = measure_drift(make_profile(reference), window, ALL)
+        alarms = table[table["level"].isin(["drift", "watch"])]
+        assert alarms.empty, alarms.to_string()
+
+    @pytest.mark.parametrize("n", [2_000, 100_000])
+    def test_an_immaterial_shift_raises_no_alarm_and_a_material_one_does(self, n):
+        reference = RNG(0).normal(size=n)
+        small = drift(reference, RNG(1).normal(0.05, size=n), ["psi", "ks", "js", "wasserstein"])
+        large = drift(reference, RNG(1).normal(0.7, size=n), ["psi", "ks", "js", "wasserstein"])
+        assert set(small["level"]) == {"ok"}
+        assert set(large["level"]) == {"drift"}
+
+    def test_too_few_rows_are_not_judged(self):
+        found = drift(np.arange(1000.0), [1e9] * 40).loc["psi"]
+        assert found["level"] == "not judged"
+        assert "needed" in found["detail"]
+        assert np.isnan(found["value"])
+
+    def test_identifiers_are_judged_by_unseen_values_only(self):
+        ids = [f"id{place}" for place in range(5000)]
+        found = drift(ids[:4000] * 2, ids[1000:] * 2, ["psi", "unseen"])
+        assert found["level"].tolist() == ["not judged", "drift"]
+
+    def test_a_column_that_is_gone(self):
+        profile = make_profile(pd.DataFrame({"x": range(1000), "y": range(1000)}))
+        table = measure_drift(profile, pd.DataFrame({"x": range(1000)})).set_index("column")
+        assert table["level"].tolist() == ["ok", "drift"]
+        assert table.at["y", "detail"] == "the column is gone"
+
+    def test_a_constant_that_moves_either_way(self):
+        for value in (-1.0, 1.0):
+            assert drift([0.0] * 500, [value] * 500).at["psi", "level"] == "drift"
+        assert drift([0.0] * 500, [0.0] * 500).at["psi", "level"] == "ok"
+
+    def test_unknown_names(self):
+        with pytest.raises(BadParameter, match="did you mean 'psi'"):
+            drift([1, 2], [1, 2], ["psii"])
+        with pytest.raises(BadParameter, match="no column 'z'"):
+            make_profile(pd.DataFrame({"x": [1]}), columns=["z"])
+        with pytest.raises(BadParameter, match="numeric or categorical"):
+            drift([1, 2], [1, 2], kinds={"x": "text"})
+        with pytest.raises(BadParameter, match="empty"):
+            make_profile(pd.DataFrame({"x": []}))
+
+
+class TestProfile:
+    def test_shares_and_kinds(self):
+        table = pd.DataFrame(
+            {
+                "n": [1.0, 2.0, np.nan, 4.0],
+                "t": pd.date_range("2013-01-01", periods=4),
+                "b": [True, False, True, True],
+                "c": pd.Categorical(["x", "y", "x", None]),
+                "i": pd.array([1, None, 3, 3], dtype="Int64"),
+            }
+        )
+        profile = make_profile(table)
+        kinds = profile.drop_duplicates("column").set_index("column")["kind"]
+        assert kinds.to_dict() == {"n": "numeric", "b": "categorical", "c": "categorical", "i": "numeric"}
+        shares = profile[profile["part"].isin(["bin", "missing"])].groupby("column")["share"].sum()
+        assert shares.tolist() == pytest.approx([1.0] * 4)
+
+    def test_rare_categories_share_a_bin_and_ties_do_not_depend_on_row_order(self):
+        values = pd.Series(["a"] * 500 + ["b"] * 490 + [f"r{k}" for k in range(10)])
+        profile = make_profile(pd.DataFrame({"x": values}))
+        assert profile.loc[profile["part"] == "bin", "category"].tolist() == ["a", "b", OTHER]
+        shuffled = make_profile(pd.DataFrame({"x": values.sample(frac=1, random_state=0)}))
+        pd.testing.assert_frame_equal(profile, shuffled)
+
+    def test_numbers_that_are_codes_match_as_numbers_and_with_gaps(self):
+        found = drift([1, 2, 2] * 100, [1.0, 2.0, np.nan] * 100, ["unseen"], kinds={"x": "categorical"})
+        assert found.at["unseen", "value"] == 0
+
+    def test_a_profile_survives_the_store(self):
+        table = pd.DataFrame({"x": RNG(0).normal(size=300), "c": ["a", "b", None] * 100})
+        profile = make_profile(table)
+        kind, _, content = formats.dump(profile)
+        assert formats.dump(make_profile(table))[2] == content
+        pd.testing.assert_frame_equal(
+            measure_drift(formats.load(kind, content), table, ALL), measure_drift(profile, table, ALL)
+        )
+
+
+COLUMNS = {
+    "empty": [None] * 60,
+    "inf": [np.inf, -np.inf, 1.0] * 20,
+    "one inf": [np.inf] + [0.0] * 59,
+    "constant": [7] * 60,
+    "mixed": [1, "a", 2.5, None, (1, 2), True] * 10,
+    "bool": [True, False] * 30,
+    "object bool": pd.Series([True, None] * 30, dtype=object),
+    "nullable": pd.array([1, None, 3] * 20, dtype="Int64"),
+    "boolean": pd.array([True, None, False] * 20, dtype="boolean"),
+    "category": pd.Categorical(["a", None, "b"] * 20),
+    "int category": pd.Categorical([1, 2, 3] * 20),
+    "period": pd.period_range("2013-01", periods=60, freq="M"),
+    "time": pd.date_range("2013-01-01", periods=60, tz="UTC"),
+    "delta": pd.to_timedelta(range(60), unit="h"),
+    "huge": [1e308, -1e308, 5e-324] * 20,
+    "text": ["ñ", "雪", ""] * 20,
+    "bytes": [b"a", b"b", None] * 20,
+    "numbers as text": ["1", "2", "x"] * 20,
+}
+
+
+@pytest.mark.parametrize("then", COLUMNS)
+@pytest.mark.parametrize("now", COLUMNS)
+def test_any_column_can_meet_any_other(then, now):
+    profile = make_profile(pd.DataFrame({"x ✈": COLUMNS[then]}))
+    table = measure_drift(profile, pd.DataFrame({"x ✈": COLUMNS[now]}), ALL)
+    assert set(table["level"]) <= {"ok", "watch", "drift", "not judged"}
+    assert not np.isinf(table["debiased"].drop(table.index[table["test"] == "wasserstein"])).any()
+    judged = table[table["level"] != "not judged"]
+    assert judged[["value", "debiased", "p_value"]].notna().all().all()
+    if then == now:
+        assert set(table["level"]) <= {"ok", "not judged"}
+        for few in (0, 1):
+            measure_drift(profile, pd.DataFrame({"x ✈": COLUMNS[now]}).head(few), ALL)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.none() | st.floats(width=32), min_size=1, max_size=60),
+    st.lists(st.none() | st.floats(width=32), min_size=0, max_size=60),
+)
+def test_sizes_are_never_negative_and_rows_are_never_lost(reference, window):
+    reference, window = pd.Series(reference, dtype=float), pd.Series(window, dtype=float)
+    profile = make_profile(pd.DataFrame({"x": reference}))
+    pair = pair_column(profile, window)
+    assert pair.reference.sum() == len(reference)
+    assert pair.window.sum() == len(window)
+    table = measure_drift(profile, pd.DataFrame({"x": window}), ALL)
+    assert (table["debiased"].dropna() >= 0).all()
+    assert table["p_value"].dropna().between(0, 1).all()

@@ -1,0 +1,269 @@
+"""Measured and estimated performance, the decision's rules, and one window looked at from all sides."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from nbkit.data import infer_contract, write_contract
+from nbkit.errors import BadCriterion
+from nbkit.model import evaluate, predict, score_predictions
+from nbkit.monitor import (
+    check_window,
+    decide,
+    estimate_performance,
+    fit_calibration,
+    make_profile,
+    measure_performance,
+)
+
+
+def simulate(n, seed, slope=1.0, shift=0.0):
+    """Scores that are true probabilities where slope is 1 and shift 0."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(shift, 1.5, n)
+    p = 1 / (1 + np.exp(-x))
+    truth = rng.random(n) < 1 / (1 + np.exp(-slope * x))
+    return pd.Series(truth.astype(int)), pd.Series(p)
+
+
+@functools.cache
+def reference(n=5_000):
+    return score_predictions(*simulate(n, 0), task="binary", positive=1)
+
+
+class TestMeasured:
+    @pytest.mark.parametrize("seed", range(5))
+    def test_nothing_changed(self, seed):
+        y, p = simulate(3_000, seed + 1)
+        table = measure_performance(y, p, reference(), task="binary", positive=1)
+        assert set(table["level"]) <= {"ok", "watch"}
+        assert (table["level"] == "ok").mean() > 0.8
+
+    def test_the_relation_broke(self):
+        y, p = simulate(5_000, 1, slope=0.2)
+        table = measure_performance(y, p, reference(), task="binary", positive=1)
+        assert table.at["roc_auc", "level"] == "worse"
+        assert table.at["ece", "level"] == "worse"
+        assert table.at["roc_auc", "value"] == pytest.approx(metrics.roc_auc_score(y, p))
+        assert table.at["brier", "change"] < 0  # lower is better: a rise is a loss
+
+    def test_labels_that_come_late(self):
+        y, p = simulate(1_000, 1)
+        late = y.astype(float).where(np.arange(1_000) < 400)
+        table = measure_performance(late, p, reference(), task="binary", positive=1, metrics=["roc_auc"])
+        assert table["n"].tolist() == [400]
+        none = measure_performance(late * np.nan, p, reference(), task="binary", positive=1)
+        assert set(none["level"]) == {"not judged"}
+        one_class = measure_performance(y * 0, p, reference(), task="binary", positive=1, metrics=["roc_auc"])
+        assert one_class["level"].tolist() == ["not judged"]
+
+    def test_bias_is_better_near_zero(self):
+        then = pd.DataFrame({"value": [-1.0], "low": [-1.1], "high": [-0.9], "better": ["zero"]}, index=["bias"])
+        rng = np.random.default_rng(0)
+        for offset, level in ((3.0, "worse"), (-3.0, "worse"), (0.0, "ok"), (1.0, "ok")):
+            y = rng.normal(size=500)
+            table = measure_performance(y, y + offset, then, task="regression")
+            assert table["level"].tolist() == [level], offset
+
+    def test_unknown_metrics(self):
+        with pytest.raises(BadCriterion, match="hold"):
+            measure_performance([0, 1], [0.1, 0.9], reference(100), task="binary", positive=1, metrics=["rmse"])
+
+    @pytest.mark.parametrize("n", [500, 3_000])
+    def test_few_rows_alone_do_not_break_calibration(self, n):
+        levels = []
+        for seed in range(20):
+            y, p = simulate(n, seed + 100)
+            levels += measure_performance(y, p, reference(), task="binary", positive=1, metrics=["ece"])[
+                "level"
+            ].tolist()
+        assert levels.count("ok") >= 19
+        assert "worse" not in levels
+
+
+class TestEstimated:
+    def test_true_probabilities_estimate_truly(self):
+        calibration = fit_calibration(*simulate(30_000, 0))
+        y, p = simulate(30_000, 1, shift=0.7)  # other rows, the same relation
+        table = estimate_performance(p, calibration, reference(), threshold=0.4)
+        said = p >= 0.4
+        true = {
+            "roc_auc": metrics.roc_auc_score(y, p),
+            "accuracy": metrics.accuracy_score(y, said),
+            "precision": metrics.precision_score(y, said),
+            "recall": metrics.recall_score(y, said),
+            "f1": metrics.f1_score(y, said),
+        }
+        assert table["estimated"].to_dict() == pytest.approx(true, abs=0.015)
+        assert table["change"].abs().max() > 0.02
+
+    def test_it_cannot_see_that_the_relation_broke(self):
+        calibration = fit_calibration(*simulate(30_000, 0))
+        y, p = simulate(30_000, 1, slope=0.2)
+        assert estimate_performance(p, calibration).at["roc_auc", "estimated"] > metrics.roc_auc_score(y, p) + 0.1
+
+    @settings(deadline=None, max_examples=40)
+    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=4, max_size=40))
+    def test_certain_labels_give_the_ordinary_area(self, rows):
+        """With probabilities of 0 and 1 the expected counts are the counts, ties included."""
+        from nbkit.monitor.performance import _expected_scores
+
+        y, scores = np.array([row[0] for row in rows], float), np.array([row[1] for row in rows], float) / 5
+        found = _expected_scores(scores, y, 0.5)["roc_auc"]
+        if len(np.unique(y)) == 1:
+            assert np.isnan(found)
+        else:
+            assert found == pytest.approx(metrics.roc_auc_score(y, scores))
+
+    def test_nothing_to_estimate(self):
+        calibration = fit_calibration(*simulate(100, 0))
+        assert estimate_performance([], calibration)["estimated"].isna().all()
+        assert estimate_performance([np.nan], calibration)["estimated"].isna().all()
+
+
+def losses(**levels):
+    rows = {name: {"reference": 0.7, "value": 0.6, "n": 900, "level": level} for name, level in levels.items()}
+    return pd.DataFrame(rows).T.rename_axis("metric")
+
+
+def drifts(*columns, level="drift"):
+    rows = [{"column": name, "test": "psi", "value": 0.3, "level": level, "detail": "moved"} for name in columns]
+    return pd.DataFrame(rows, columns=["column", "test", "value", "level", "detail"])
+
+
+IMPORTANCE = pd.DataFrame({"feature": ["hour", "seats"], "share": [0.4, 0.01]})
+BLOCKING = pd.DataFrame([{"column": "hour", "severity": "blocking", "message": "hour is text"}])
+WARNING = BLOCKING.assign(severity="warning")
+ESTIMATED = pd.DataFrame({"estimated": [0.6], "naive": [0.7], "change": [-0.1]}, index=["roc_auc"])
+
+
+@pytest.mark.parametrize(
+    ("evidence", "decision", "first"),
+    [
+        ({}, "ok", None),
+        ({"integrity": BLOCKING}, "look", "critical"),
+        ({"integrity": WARNING}, "ok", "note"),
+        ({"integrity": BLOCKING, "performance": losses(roc_auc="worse")}, "look", "critical"),
+        ({"performance": losses(roc_auc="worse")}, "retrain", "critical"),
+        ({"performance": losses(ece="worse")}, "look", "warning"),
+        ({"performance": losses(accuracy="worse")}, "look", "warning"),
+        ({"performance": losses(accuracy="worse"), "metric": "accuracy"}, "retrain", "critical"),
+        ({"performance": losses(roc_auc="watch")}, "ok", "note"),
+        ({"performance": losses(roc_auc="ok")}, "ok", None),
+        ({"drift": drifts("hour")}, "look", "warning"),
+        ({"drift": drifts("seats")}, "ok", "note"),
+        ({"drift": drifts("seats"), "importance": None}, "look", "warning"),
+        ({"drift": drifts("prediction")}, "look", "warning"),
+        ({"drift": drifts("hour", level="watch")}, "ok", None),
+        ({"drift": drifts("hour"), "performance": losses(roc_auc="ok")}, "ok", "note"),
+        ({"drift": drifts("hour"), "performance": losses(roc_auc="not judged")}, "look", "warning"),
+        ({"drift": drifts("hour").assign(value=np.nan, detail="the column is gone")}, "look", "critical"),
+        ({"drift": drifts("seats"), "estimated": ESTIMATED}, "look", "warning"),
+        ({"drift": drifts(), "estimated": ESTIMATED}, "ok", None),
+        ({"drift": drifts("seats"), "estimated": ESTIMATED, "performance": losses(roc_auc="ok")}, "ok", "note"),
+    ],
+)
+def test_the_rules(evidence, decision, first):
+    given = {"integrity": None, "drift": None, "performance": None, "importance": IMPORTANCE, **evidence}
+    found = decide(**given)
+    assert found.decision == decision, found.reasons.to_string()
+    assert (found.reasons["severity"].iloc[0] if len(found.reasons) else None) == first
+    assert found.reasons.columns.tolist() == ["finding", "severity", "evidence", "action"]
+
+
+@pytest.fixture(scope="module")
+def binary():
+    rng = np.random.default_rng(0)
+
+    def draw(n, hour=12.0, slope=0.5):
+        table = pd.DataFrame({"hour": rng.normal(hour, 3, n), "noise": rng.normal(size=n)})
+        table["late"] = (rng.random(n) < 1 / (1 + np.exp(-slope * (table["hour"] - 12)))).astype(int)
+        return table
+
+    train, test = draw(4_000), draw(4_000)
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(train.drop(columns="late"), train["late"])
+    facts = {"task": "binary", "positive": 1}
+    p = predict(model, test.drop(columns="late"), "binary", 1)
+    bundle = {
+        "model": model,
+        "reference": make_profile(test.drop(columns="late").assign(prediction=p)),
+        "scores": evaluate(model, test.drop(columns="late"), test["late"], **facts),
+        "contract": dataclasses.asdict(infer_contract(train, target="late")),
+        "calibration": fit_calibration(test["late"], p),
+        "importance": pd.DataFrame({"feature": ["hour", "noise"], "share": [0.9, 0.1]}),
+    }
+    return draw, bundle, {"target": "late", **facts}
+
+
+class TestCheckWindow:
+    def test_a_quiet_window(self, binary):
+        draw, bundle, facts = binary
+        found = check_window(bundle, draw(3_000), **facts)
+        assert found.decision.decision == "ok", found.decision.reasons.to_string()
+        assert found.summary.loc[0, ["rows", "labelled", "drifted", "worse"]].tolist() == [3000, 3000, 0, 0]
+        assert "prediction" in set(found.drift["column"])
+
+    def test_a_relation_that_broke(self, binary):
+        draw, bundle, facts = binary
+        found = check_window(bundle, draw(3_000, slope=0.05), **facts)
+        assert found.decision.decision == "retrain"
+
+    def test_rows_that_moved_before_labels_came(self, binary):
+        draw, bundle, facts = binary
+        found = check_window(bundle, draw(3_000, hour=15).drop(columns="late"), **facts)
+        assert found.performance.empty
+        assert found.decision.decision == "look"
+        assert {"hour", "prediction"} <= set(found.drift.loc[found.drift["level"] == "drift", "column"])
+
+    def test_the_same_window_gives_the_same_answer(self, binary):
+        draw, bundle, facts = binary
+        window = draw(1_000)
+        one, two = check_window(bundle, window, **facts), check_window(bundle, window, **facts)
+        for name in ("integrity", "drift", "performance", "estimated", "summary"):
+            pd.testing.assert_frame_equal(getattr(one, name), getattr(two, name))
+
+    def test_a_contract_as_text_and_a_reference_as_rows(self, binary, tmp_path):
+        draw, bundle, facts = binary
+        rows = draw(500)
+        write_contract(infer_contract(rows, target="late"), tmp_path / "c.yaml")
+        given = {**bundle, "contract": (tmp_path / "c.yaml").read_text(), "reference": rows}
+        found = check_window(given, rows, **facts)
+        assert found.integrity.empty
+        assert "late" not in set(found.drift["column"])
+
+    def test_odd_windows(self, binary):
+        draw, bundle, facts = binary
+        empty = check_window(bundle, draw(3).head(0), **facts)
+        assert set(empty.drift["level"]) == {"not judged"}
+        one = check_window(bundle, draw(1), **facts)
+        assert one.summary.at[0, "rows"] == 1
+        gone = check_window(bundle, draw(500).drop(columns="hour"), **facts)
+        assert gone.decision.decision == "look"
+        assert "hour is gone" in gone.decision.reasons["finding"].tolist()
+        broken = check_window(bundle, draw(500).assign(hour=np.nan), **facts)
+        assert broken.decision.decision == "look"
+
+    def test_several_classes_and_a_regression(self):
+        wine = load_wine(as_frame=True).frame
+        model = make_pipeline(StandardScaler(), LogisticRegression()).fit(wine.drop(columns="target"), wine["target"])
+        scores = evaluate(model, wine.drop(columns="target"), wine["target"], task="multiclass", draws=50)
+        bundle = {"model": model, "reference": wine, "scores": scores}
+        found = check_window(bundle, wine.head(120), target="target", task="multiclass")
+        assert found.performance["n"].tolist() == [120] * len(scores)
+        table = load_diabetes(as_frame=True).frame
+        forest = RandomForestRegressor(20, random_state=0).fit(table.drop(columns="target"), table["target"])
+        scores = evaluate(forest, table.drop(columns="target"), table["target"], task="regression", draws=50)
+        bundle = {"model": forest, "reference": table, "scores": scores}
+        found = check_window(bundle, table.assign(target=table["target"] * 2), target="target", task="regression")
+        assert found.decision.decision == "retrain"
