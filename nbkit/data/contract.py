@@ -170,14 +170,15 @@ def _check_table(table: pd.DataFrame, contract: Contract) -> Iterator[dict[str, 
 
 def _read_as(column: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
     """Read values as a type; what cannot be read is missing."""
-    texts = column if isinstance(column.dtype, pd.StringDtype) else column.astype("str")
+    plain = column.dtype.kind in "iufb"
+    if kind == "datetime" and column.dtype.kind == "M":
+        return column
+    numeric = plain and kind in ("integer", "number")
+    texts = column if numeric or isinstance(column.dtype, pd.StringDtype) else column.astype("str")
     if kind in ("integer", "number"):
-        plain = column.dtype.kind in "iufb"
-        numbers = pd.to_numeric(column if plain else texts, errors="coerce").astype("float64")
+        numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
         return numbers.where(np.isfinite(numbers) & (numbers == numbers.round())) if kind == "integer" else numbers
     if kind == "datetime":
-        if column.dtype.kind == "M":
-            return column
         dated = texts.where(texts.str.contains("-", regex=False).fillna(value=False).astype(bool))
         return pd.to_datetime(dated, errors="coerce", format="ISO8601", utc=True)
     if kind == "boolean":
@@ -282,6 +283,8 @@ def infer_contract(table: pd.DataFrame, *, target: str, time: str = "", keys: Se
 def _infer_rule(name: str, column: "pd.Series[Any]", *, target: str, strict: bool) -> ColumnRule:
     values = column.dropna()
     kind = _infer_type(values)
+    if kind == "text":
+        values = values.astype("str")
     share = float(column.isna().mean()) if len(column) else 0.0
     slack = 0.0 if share == 0 or strict else min(1.0, round(share * 1.5 + 0.02, 2))
     low, high = _infer_range(values, kind)

@@ -11,7 +11,9 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from nbkit.data.contract import SEVERITIES, TYPES, ColumnRule, Contract, TableRule
 from nbkit.data.leaks import read_lead
@@ -36,6 +38,13 @@ rules         a name, an expression (DuckDB SQL, true where a row is right), a s
 Lines that are left out mean: required, nothing missing, any value, known, blocking."""
 
 
+class _Constructor(RoundTripConstructor):  # type: ignore[misc]
+    """Leaves dates as they are written."""
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
+
+
 def read_contract(path: str | os.PathLike[str]) -> Contract:
     """Read a contract file.
 
@@ -54,7 +63,9 @@ def read_contract(path: str | os.PathLike[str]) -> Contract:
         near = suggest(file.name, sorted(each.name for each in file.parent.glob("*.contract.yaml")))
         raise BadContract(f"no contract {file.name}{near}; `nbkit contract infer` writes one")
     try:
-        data = YAML(typ="rt").load(file.read_text(encoding="utf-8"))
+        yaml = YAML()
+        yaml.Constructor = _Constructor
+        data = yaml.load(file.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
         raise BadContract(f"{file.name} is no YAML: {error}") from None
     if not isinstance(data, CommentedMap):
@@ -64,6 +75,7 @@ def read_contract(path: str | os.PathLike[str]) -> Contract:
     if not isinstance(named, CommentedMap):
         raise BadContract(f"{file.name}:{_line(data, 'columns')}: columns must be names with their rules below")
     columns = tuple(_read_column(str(name), named, name, file.name) for name in named)
+    _want(data, "rules", list, "a list of rules", file.name)
     rules = tuple(_read_rule(data["rules"], i, file.name) for i in range(len(data.get("rules") or [])))
     return _assemble(data, columns, rules, file.name)
 
@@ -85,7 +97,7 @@ def write_contract(contract: Contract, path: str | os.PathLike[str]) -> None:
     data["min_rows"] = contract.min_rows
     data["others"] = contract.others
     data["keys"] = _flow(contract.keys)
-    data["columns"] = CommentedMap((rule.name, _write_rule(rule)) for rule in contract.columns)
+    data["columns"] = CommentedMap((_quoted(rule.name), _write_rule(rule)) for rule in contract.columns)
     for name in list(data["columns"])[1:]:
         data["columns"].yaml_set_comment_before_after_key(name, before="\n")
     if contract.rules:
@@ -100,8 +112,14 @@ def write_contract(contract: Contract, path: str | os.PathLike[str]) -> None:
     Path(path).write_text(re.sub(r"^#$", "", text, flags=re.MULTILINE) + "\n", encoding="utf-8")
 
 
+def _quoted(value: Any) -> Any:
+    """Quote text that begins oddly, which not every YAML reader takes for plain text."""
+    odd = isinstance(value, str) and not re.match(r"-?[^\W_]", value)
+    return DoubleQuotedScalarString(value) if odd else value
+
+
 def _flow(items: Sequence[Any]) -> CommentedSeq:
-    seq = CommentedSeq(items)
+    seq = CommentedSeq([_quoted(item) for item in items])
     seq.fa.set_flow_style()
     return seq
 
@@ -112,7 +130,7 @@ def _write_rule(rule: ColumnRule | TableRule, keep: Sequence[str] = ()) -> Comme
         value = getattr(rule, one.name)
         always = ("type", "available_at", *keep)
         if one.name in always or (value != one.default and not (one.name == "name" and isinstance(rule, ColumnRule))):
-            line[one.name] = _flow(value) if isinstance(value, tuple) else value
+            line[one.name] = _flow(value) if isinstance(value, tuple) else _quoted(value)
     return line
 
 
@@ -176,7 +194,7 @@ def _check_range(data: CommentedMap, name: str, file: str) -> None:
     for key in ("min", "max"):
         if data.get(key) is None:
             continue
-        if not isinstance(data[key], wanted) and not (kind == "datetime"):
+        if not isinstance(data[key], wanted) or isinstance(data[key], bool):
             raise BadContract(f"{file}:{_line(data, key)}: {key} of {kind} column {name!r} cannot be {data[key]!r}")
         if kind == "datetime":
             try:

@@ -302,3 +302,31 @@ def _summarize(
     first, last = (str(part[time].min()), str(part[time].max())) if time in part.columns else ("", "")
     share = len(part) / total
     return dict(zip(SUMMARY, (name, len(part), share, first, last, mean, classes), strict=True))
+
+
+def read_rows(
+    ingest: dict[str, Any], window: str = "", *, source: str = "", root: str | os.PathLike[str] = "."
+) -> pd.DataFrame:
+    """Return the rows that a monitor looks at.
+
+    Parameters
+    ----------
+    ingest
+        What 02 handed over; kept in a version's lineage.
+    window
+        The window's name; the first if empty.
+    source
+        A file or URL that holds the rows, instead of the sources of `ingest`.
+    root
+        What relative paths start from.
+
+    Raises
+    ------
+    BadSplit
+        If there is no such window; with the nearest name.
+    BadSource
+        If a source cannot be read.
+    """
+    if source:
+        return take_snapshot({"window": source}, root=root).table
+    return read_window(ingest, window or list_windows(ingest, root=root)[0], root=root)

@@ -86,7 +86,7 @@ def register_table(con: duckdb.DuckDBPyConnection, name: str, table: pd.DataFram
             column = column.astype(column.cat.categories.dtype if column.notna().all() else object).infer_objects()
         try:
             arrays[column_name] = pa.array(column, from_pandas=True)
-        except (pa.ArrowException, TypeError, ValueError):
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
             texts = [None if gone else str(value) for gone, value in zip(column.isna(), column, strict=True)]
             arrays[column_name] = pa.array(texts, pa.string())
             notes.append(f"column {column_name!r} mixes types: kept as text")

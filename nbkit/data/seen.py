@@ -1,0 +1,67 @@
+"""What a model sees of a table: the columns that come too late, those that go on, and the features as numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from sklearn.base import clone
+
+from nbkit.data.contract import Contract
+from nbkit.data.leaks import usable_columns
+
+
+def list_refused(contract: Contract, *, lead: str = "") -> pd.DataFrame:
+    """List the columns that become known too late to be features.
+
+    Parameters
+    ----------
+    contract
+        Says of each column when it becomes known.
+    lead
+        How long before the event the prediction is due, such as ``"2h"``.
+
+    Returns
+    -------
+    DataFrame
+        column, known, meaning.
+    """
+    usable = set(usable_columns(contract, lead=lead))
+    late = [rule for rule in contract.columns if rule.name not in usable]
+    return pd.DataFrame(
+        [(rule.name, rule.available_at, rule.description) for rule in late], columns=["column", "known", "meaning"]
+    )
+
+
+def list_columns(recipe: Any, others: Sequence[str], table: pd.DataFrame) -> list[str]:
+    """List the raw columns that go on: those of the recipe and `others` (target, time, the rule's), in the table's order.
+
+    Parameters
+    ----------
+    recipe
+        Unfitted, from `declare_features`.
+    others
+        Columns that are needed beside the features; empty names are ignored.
+    table
+        Has them all.
+    """
+    wanted = {*recipe.raw_columns, *(name for name in others if name)}
+    return [str(name) for name in table.columns if name in wanted]
+
+
+def encode_features(
+    recipe: Any, table: pd.DataFrame, *, target: str, task: str = "binary", positive: Any = None
+) -> pd.DataFrame:
+    """Fit a copy of the recipe and return the features of a table as numbers, one row a row.
+
+    Parameters
+    ----------
+    recipe
+        Stays unfitted.
+    table
+        Raw rows with the target.
+    target, task, positive
+        As elsewhere; a target-encoded feature needs them.
+    """
+    outcome = table[target] == positive if task == "binary" else table[target]
+    fitted: pd.DataFrame = clone(recipe).fit_transform(table.drop(columns=[target]), outcome)
+    return fitted
