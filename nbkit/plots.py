@@ -1,8 +1,11 @@
-"""Pictures of tidy tables: inline SVG that reads on light and dark pages, with words for who cannot see it."""
+"""Pictures of tidy tables: SVG that reads on light and dark pages, with words for who cannot see it."""
 
 import io
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +18,27 @@ from matplotlib.figure import Figure
 
 from nbkit.formats import Picture
 
-INK = "#010203"  # drawn with this, replaced by currentColor
-COLOURS = ("#2f7fd0", "#c8651b", "#2b9079", "#a95fb0", "#8a7a1f")  # at least 3:1 on white and on #111
+INK = "#010203"  # what is drawn with it takes the text colour of the page
+COLOURS = ("#3b82c4", "#c8651b", "#2b9079", "#a95fb0", "#8a7a1f")  # at least 3:1 on white and on #111
 MARKERS = ("o", "s", "^", "D", "v")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
-HATCHES = ("", "//", "..", "xx", "--")
-POINTS = 2000
+SHOWN = 10  # numbers in the words beside a picture
+HEAD = 'role="img" style="stroke-linejoin: round; stroke-linecap: butt"'
 STYLE: Any = {
     "svg.hashsalt": "nbkit",
     "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
+    "text.parse_math": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "legend.frameon": False,
-    "hatch.linewidth": 0.6,
-    "path.simplify_threshold": 1.0,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
 }
 
 
 def to_picture(figure: Figure, alt: str, title: str = "") -> Picture:
-    """Draw a matplotlib figure as a picture: the same figure gives the same bytes.
+    """Draw a matplotlib figure as a picture; the same figure gives the same bytes.
 
     Parameters
     ----------
@@ -54,14 +50,11 @@ def to_picture(figure: Figure, alt: str, title: str = "") -> Picture:
         The finding; the figure's own title if empty.
     """
     buffer = io.StringIO()
-    with mpl.rc_context(STYLE):
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    svg = re.sub(r"(\d+\.\d{2})\d+", r"\1", svg)
+    with mpl.rc_context({"svg.hashsalt": "nbkit", "svg.fonttype": "none"}):
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
     if not title:
         title = figure.get_suptitle() or " · ".join(filter(None, (axes.get_title() for axes in figure.axes)))
-    return Picture(svg.strip(), alt, title)
+    return Picture(_tidy(buffer.getvalue(), alt), alt, title)
 
 
 def save_picture(picture: Picture, path: str | Path) -> Path:
@@ -92,19 +85,47 @@ def draw_bars(
         At most so many rows.
     """
     part = table.head(top)
-    figure, axes = _start(title, height=max(1.6, 0.28 * len(part) + 1.0))
-    names = [_clip(name) for name in part[x]]
-    places = np.arange(len(part))
-    colours = [COLOURS[0] if value >= 0 else COLOURS[1] for value in part[y].fillna(0)]
-    axes.barh(places, part[y], color=colours, height=0.7)
-    if low and high:
-        _span(axes, part[low], part[high], places)
-    axes.set_yticks(places, names)
-    axes.invert_yaxis()
-    axes.set_xlabel(unit or y)
-    if (part[y] < 0).any():
-        axes.axvline(0, color=INK, linewidth=0.8)
-    return _finish(figure, title, _list_numbers(part, x, y, low, high), len(table) - len(part))
+    with _sheet(title, height=0.28 * len(part) + 1.0) as (figure, axes):
+        colours = [COLOURS[0] if value >= 0 else COLOURS[1] for value in part[y].fillna(0)]
+        axes.barh(np.arange(len(part)), part[y].to_numpy(dtype=float), color=colours, height=0.7)
+        _list_names(axes, part[x], part[low] if low else None, part[high] if high else None)
+        if (part[y] < 0).any():
+            axes.axvline(0, color=INK, linewidth=0.8)
+        axes.set_xlabel(unit or _say(y))
+        return _finish(figure, title, _list_numbers(part, x, y, low, high), len(table) - SHOWN)
+
+
+def draw_dots(
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    title: str,
+    *,
+    low: str = "low",
+    high: str = "high",
+    reference: float | None = None,
+    unit: str = "",
+    top: int = 25,
+) -> Picture:
+    """Draw one dot with its interval per row, beside a reference.
+
+    Parameters
+    ----------
+    table, x, y, title, low, high, unit, top
+        As in `draw_bars`.
+    reference
+        A value to compare with, drawn as a dashed line.
+    """
+    part = table.head(top)
+    with _sheet(title, height=0.28 * len(part) + 1.0) as (figure, axes):
+        axes.plot(part[y].to_numpy(dtype=float), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
+        _list_names(axes, part[x], part[low], part[high], COLOURS[0])
+        words = _list_numbers(part, x, y, low, high)
+        if reference is not None:
+            axes.axvline(reference, color=INK, linestyle="--", linewidth=1)
+            words += f"; the dashed line is {_number(reference)}"
+        axes.set_xlabel(unit or _say(y))
+        return _finish(figure, title, words, len(table) - SHOWN)
 
 
 def draw_lines(
@@ -123,71 +144,46 @@ def draw_lines(
 
     Parameters
     ----------
-    table
-        Tidy rows.
+    table, title, low, high, unit
+        As in `draw_bars`.
     x, y
         Columns: numbers, times or ordered names; values.
-    title
-        The finding.
     by
-        Column that names the lines (at most five are drawn).
-    low, high
-        Columns of an interval.
-    unit
-        What the values are.
+        Column that names the lines; the first five are drawn.
     limit
         A bound, drawn as a dotted line.
     """
-    figure, axes = _start(title)
+    groups = _split(table, by)
     words = []
-    groups = list(table.groupby(by, sort=False)) if by else [("", table)]
-    for place, (name, part) in enumerate(groups[: len(COLOURS)]):
-        part = _thin(part)
-        across = part[x] if pd.api.types.is_numeric_dtype(part[x]) else _steps(axes, table[x], part[x])
-        style = {"color": COLOURS[place], "linestyle": LINES[place]}
-        marker = MARKERS[place] if len(part) <= 40 else None
-        axes.plot(across, part[y], label=str(name), marker=marker, markersize=4, **style)
-        if low and high:
-            axes.fill_between(across, part[low], part[high], color=COLOURS[place], alpha=0.2, linewidth=0)
-        words.append((f"{_clip(name)}: " if by else "") + _range(part, x, y))
-    if limit is not None:
-        axes.axhline(limit, color=INK, linestyle=":", linewidth=1)
-        words.append(f"The bound is {limit:g}")
-    if by:
-        axes.legend(loc="best")
-    axes.set_xlabel(x.replace("_", " "))
-    axes.set_ylabel(unit or y.replace("_", " "))
-    return _finish(figure, title, "; ".join(words), len(groups) - len(COLOURS))
+    with _sheet(title) as (figure, axes):
+        for place, (name, part) in enumerate(groups[: len(COLOURS)]):
+            part = part.iloc[np.unique(np.linspace(0, len(part) - 1, 400).astype(int))] if len(part) > 400 else part
+            across = _steps(axes, table[x], part[x])
+            marker = MARKERS[place] if len(part) <= 40 else None
+            style: Any = {"color": COLOURS[place], "linestyle": LINES[place], "marker": marker}
+            axes.plot(across, part[y].to_numpy(dtype=float), label=name, markersize=4, **style)
+            if low and high:
+                band = (part[low].to_numpy(dtype=float), part[high].to_numpy(dtype=float))
+                axes.fill_between(across, *band, color=COLOURS[place], alpha=0.2, linewidth=0)
+            words.append((f"{name}: " if by else "") + _follow(part, x, y))
+        if limit is not None:
+            axes.axhline(limit, color=INK, linestyle=":", linewidth=1)
+            words.append(f"the dotted line is {_number(limit)}")
+        _label(axes, x, unit or y, legend=bool(by))
+        return _finish(figure, title, "; ".join(words), len(groups) - len(COLOURS))
 
 
 def draw_calibration(table: pd.DataFrame, title: str) -> Picture:
     """Draw `nbkit.model.calibration_table`: observed over predicted, with intervals and the diagonal."""
-    figure, axes = _start(title, width=4.6, height=4.2)
-    groups = list(table.groupby("class", sort=False)) if "class" in table else [("", table)]
-    for place, (name, part) in enumerate(groups[: len(COLOURS)]):
-        off = [(part["observed"] - part["low"]).clip(lower=0), (part["high"] - part["observed"]).clip(lower=0)]
-        axes.errorbar(
-            part["predicted"],
-            part["observed"],
-            yerr=off,
-            color=COLOURS[place],
-            linestyle=LINES[place],
-            marker=MARKERS[place],
-            markersize=4,
-            label=str(name),
-            capsize=2,
-        )
-    ends = [float(table[["predicted", "observed"]].min().min()), float(table[["predicted", "observed"]].max().max())]
-    axes.plot(ends, ends, color=INK, linestyle=":", linewidth=1)
-    if len(groups) > 1:
-        axes.legend(loc="best")
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("observed")
-    pairs = [
-        f"{said:.3g} predicted, {seen:.3g} observed"
-        for said, seen in zip(table["predicted"], table["observed"], strict=True)
-    ]
-    return _finish(figure, title, "; ".join(pairs[:10]) + ". The dotted line is perfect calibration", len(pairs) - 10)
+    words = [f"{_number(a)} predicted, {_number(b)} observed" for a, b in table[["predicted", "observed"]].to_numpy()]
+    with _sheet(title, width=4.6, height=4.2) as (figure, axes):
+        for place, (name, part) in enumerate(_split(table, "class" if "class" in table else "")[: len(COLOURS)]):
+            off = [(part["observed"] - part["low"]).clip(lower=0), (part["high"] - part["observed"]).clip(lower=0)]
+            style: Any = {"color": COLOURS[place], "linestyle": LINES[place], "marker": MARKERS[place], "capsize": 2}
+            axes.errorbar(part["predicted"], part["observed"], yerr=off, markersize=4, label=name, **style)
+        _draw_diagonal(axes, table[["predicted", "observed"]])
+        _label(axes, "predicted", "observed", legend="class" in table)
+        return _finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
 
 
 def draw_threshold(
@@ -204,24 +200,20 @@ def draw_threshold(
     currency
         Of the costs.
     """
-    figure, axes = _start(title)
-    inside = curve[curve["threshold"] <= 1]
-    axes.plot(inside["threshold"], inside["cost_per_row"], color=COLOURS[0])
-    axes.axvline(threshold, color=INK, linestyle="--", linewidth=1)
-    if np.isfinite(low) and np.isfinite(high):
-        axes.axvspan(low, min(high, 1), color=COLOURS[1], alpha=0.2, linewidth=0)
-    axes.set_xlabel("threshold")
-    axes.set_ylabel(f"cost per row{f' ({currency})' if currency else ''}")
-    costs = curve["cost_per_row"]
-    words = (
-        f"Cost per row is lowest, {costs.min():.3g} {currency}, at threshold {threshold:.3g}; selecting everything "
-        f"costs {costs.iloc[0]:.3g}, nothing {costs.iloc[-1]:.3g}"
-    )
-    return _finish(figure, title, words)
+    inside, costs = curve[curve["threshold"] <= 1], curve["cost_per_row"]
+    with _sheet(title) as (figure, axes):
+        axes.plot(inside["threshold"].to_numpy(), inside["cost_per_row"].to_numpy(), color=COLOURS[0])
+        axes.axvline(min(threshold, 1), color=INK, linestyle="--", linewidth=1)
+        if np.isfinite(low) and np.isfinite(high):
+            axes.axvspan(min(low, 1), min(high, 1), color=COLOURS[1], alpha=0.2, linewidth=0)
+        _label(axes, "threshold", f"cost per row {currency}".strip())
+        words = f"cost per row is lowest at threshold {_number(threshold)}: {_number(costs.min())} {currency}".strip()
+        words += f"; selecting every row costs {_number(costs.iloc[0])}, selecting none {_number(costs.iloc[-1])}"
+        return _finish(figure, title, words)
 
 
 def draw_heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, *, unit: str = "") -> Picture:
-    """Draw a table of numbers as cells, each with its number written in it.
+    """Draw a table of numbers as cells, each with its number written in it (at most 24 by 24).
 
     Parameters
     ----------
@@ -235,28 +227,22 @@ def draw_heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, *,
         What the numbers are.
     """
     grid = table.pivot_table(index=y, columns=x, values=value, sort=False, aggfunc="first", observed=True)
-    figure, axes = _start(
-        title, width=max(3.0, 0.75 * grid.shape[1] + 1.8), height=max(2.0, 0.42 * grid.shape[0] + 1.3)
-    )
-    numbers = grid.to_numpy(dtype=float)
-    top = np.nanmax(np.abs(numbers)) if np.isfinite(numbers).any() else 1.0
-    for down, across in np.ndindex(*numbers.shape):
-        cell = float(numbers[down, across])
-        if np.isfinite(cell):
-            shade = 0.08 + 0.5 * abs(cell) / (top or 1.0)
-            colour = COLOURS[0] if cell >= 0 else COLOURS[1]
-            axes.fill_between(
-                [across - 0.48, across + 0.48], down - 0.48, down + 0.48, color=colour, alpha=shade, linewidth=0
-            )
-            axes.text(across, down, _number(cell), ha="center", va="center", fontsize=9)
-    axes.set_xticks(range(grid.shape[1]), [_clip(name, 14) for name in grid.columns])
-    axes.set_yticks(range(grid.shape[0]), [_clip(name) for name in grid.index])
-    axes.set_xlim(-0.5, grid.shape[1] - 0.5)
-    axes.set_ylim(grid.shape[0] - 0.5, -0.5)
-    axes.set_xlabel(x.replace("_", " "))
-    axes.set_ylabel(y.replace("_", " "))
-    cells = [f"{row[y]}, {row[x]}: {_number(row[value])} {unit}".strip() for row in table.head(12).to_dict("records")]
-    return _finish(figure, title, "; ".join(cells), len(table) - 12)
+    grid = grid.iloc[:24, :24]
+    numbers, (rows, columns) = grid.to_numpy(dtype=float), grid.shape
+    top = float(np.max(np.abs(numbers), where=np.isfinite(numbers), initial=0.0)) or 1.0
+    with _sheet(title, width=min(0.62 * columns + 2.0, 9.0), height=0.38 * rows + 1.2) as (figure, axes):
+        for down, across in np.argwhere(np.isfinite(numbers)):
+            cell = float(numbers[down, across])
+            colour, shade = COLOURS[0 if cell >= 0 else 1], 0.08 + 0.5 * abs(cell) / top
+            axes.barh(down, 0.96, 0.96, across - 0.48, color=colour, alpha=shade)
+            axes.text(across, down, _number(cell), ha="center", va="center", fontsize=9 if columns < 12 else 7)
+        axes.set_xticks(range(columns), [_clip(name, 14) for name in grid.columns])
+        axes.set_yticks(range(rows), [_clip(name) for name in grid.index])
+        axes.set_xlim(-0.5, columns - 0.5)
+        axes.set_ylim(rows - 0.5, -0.5)
+        _label(axes, x, y)
+        cells = [f"{y} {row[y]}, {x} {row[x]}: {_number(row[value])} {unit}".strip() for row in _records(table)]
+        return _finish(figure, title, "; ".join(cells), len(table) - SHOWN)
 
 
 def draw_confusion(table: pd.DataFrame, title: str) -> Picture:
@@ -276,81 +262,30 @@ def draw_histograms(table: pd.DataFrame, value: str, title: str, *, by: str = ""
     title
         The finding.
     by
-        Column that names the groups (at most five are drawn).
+        Column that names the groups; the first five are drawn.
     bins
-        Of equal width between the 0.5th and the 99.5th percentile.
+        Of equal width between the 0.5th and the 99.5th percentile; what lies beyond is counted in the outer ones.
     """
-    figure, axes = _start(title)
     known = table[np.isfinite(table[value].to_numpy(dtype=float, na_value=np.nan))]
-    every = known[value].to_numpy(dtype=float)
-    ends = np.quantile(every, [0.005, 0.995]) if len(every) else np.array([0.0, 1.0])
-    edges = np.linspace(ends[0], ends[1] if ends[1] > ends[0] else ends[0] + 1, bins + 1)
-    groups = list(known.groupby(by, sort=True)) if by else [("", known)]
+    low, high = np.quantile(known[value].to_numpy(dtype=float), [0.005, 0.995]) if len(known) else (0.0, 1.0)
+    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    groups = _split(known, by)
     words = []
-    for place, (name, part) in enumerate(groups[: len(COLOURS)]):
-        numbers = part[value].to_numpy(dtype=float)
-        share = np.histogram(np.clip(numbers, edges[0], edges[-1]), edges)[0] / max(len(numbers), 1)
-        axes.stairs(share, edges, color=COLOURS[place], linestyle=LINES[place], linewidth=1.5, label=str(name))
-        axes.stairs(share, edges, color=COLOURS[place], fill=True, alpha=0.15)
-        words.append(
-            f"{f'{name}: ' if by else ''}{len(numbers):,} rows, median {np.median(numbers):.3g}, middle half "
-            f"{np.quantile(numbers, 0.25):.3g} to {np.quantile(numbers, 0.75):.3g}"
-        )
-    if by:
-        axes.legend(loc="best")
-    axes.set_xlabel(value.replace("_", " "))
-    axes.set_ylabel("share of rows")
-    return _finish(figure, title, "; ".join(words) or "No rows", len(groups) - len(COLOURS))
-
-
-def draw_dots(
-    table: pd.DataFrame,
-    x: str,
-    y: str,
-    title: str,
-    *,
-    low: str = "low",
-    high: str = "high",
-    reference: float | None = None,
-    unit: str = "",
-    top: int = 25,
-) -> Picture:
-    """Draw one dot with its interval per row, beside a reference.
-
-    Parameters
-    ----------
-    table
-        Tidy rows.
-    x, y
-        Columns of names and of values.
-    title
-        The finding.
-    low, high
-        Columns of the interval.
-    reference
-        A value to compare with, drawn as a dashed line.
-    unit
-        What the values are.
-    top
-        At most so many rows.
-    """
-    part = table.head(top)
-    figure, axes = _start(title, height=max(1.6, 0.28 * len(part) + 1.0))
-    places = np.arange(len(part))
-    _span(axes, part[low], part[high], places, colour=COLOURS[0])
-    axes.plot(part[y], places, linestyle="", marker="o", markersize=5, color=COLOURS[0])
-    if reference is not None:
-        axes.axvline(reference, color=INK, linestyle="--", linewidth=1)
-    axes.set_yticks(places, [_clip(name) for name in part[x]])
-    axes.invert_yaxis()
-    axes.set_xlabel(unit or y.replace("_", " "))
-    words = _list_numbers(part, x, y, low, high)
-    return _finish(
-        figure,
-        title,
-        words + (f". The reference is {reference:.3g}" if reference is not None else ""),
-        len(table) - len(part),
-    )
+    with _sheet(title) as (figure, axes):
+        for place, (name, part) in enumerate(groups[: len(COLOURS)]):
+            numbers = part[value].to_numpy(dtype=float)
+            share = np.histogram(np.clip(numbers, edges[0], edges[-1]), edges)[0] / max(len(numbers), 1)
+            axes.stairs(share, edges, color=COLOURS[place], linestyle=LINES[place], linewidth=1.5, label=name)
+            axes.stairs(share, edges, color=COLOURS[place], fill=True, alpha=0.15)
+            quarters = (
+                [_number(part) for part in np.quantile(numbers, [0.25, 0.5, 0.75])] if len(numbers) else ["–"] * 3
+            )
+            words.append(
+                f"{name or value}: {len(numbers):,} rows, median {quarters[1]}, "
+                f"middle half {quarters[0]} to {quarters[2]}"
+            )
+        _label(axes, value, "share of rows", legend=bool(by))
+        return _finish(figure, title, "; ".join(words), len(groups) - len(COLOURS))
 
 
 def draw_scatter(
@@ -368,98 +303,144 @@ def draw_scatter(
         The finding.
     diagonal
         Draw where both are equal.
-    points
-        At most so many are drawn.
-    seed
-        For the sample.
+    points, seed
+        At most so many are drawn, at random.
     """
     known = table[[x, y]].astype(float).replace([np.inf, -np.inf], np.nan).dropna()
     sample = known.sample(min(points, len(known)), random_state=seed)
-    figure, axes = _start(title)
-    axes.plot(sample[x], sample[y], linestyle="", marker="o", markersize=3, alpha=0.6, color=COLOURS[0])
-    if diagonal and len(known):
-        ends = [float(known.min().min()), float(known.max().max())]
-        axes.plot(ends, ends, color=INK, linestyle=":", linewidth=1)
-    axes.set_xlabel(x.replace("_", " "))
-    axes.set_ylabel(y.replace("_", " "))
-    together = known[x].corr(known[y]) if len(known) > 1 and known.nunique().min() > 1 else np.nan
-    words = f"{len(sample):,} of {len(table):,} rows; correlation {together:.2f}"
-    return _finish(figure, title, words + (f"; {x} {_ends(known[x])}, {y} {_ends(known[y])}" if len(known) else ""))
+    words = f"{len(sample):,} of {len(table):,} rows"
+    if len(known) > 1 and known.nunique().min() > 1:
+        words += f"; correlation {known[x].corr(known[y]):.2f}"
+    words += "".join(
+        f"; {_say(n)} {_number(known[n].min())} to {_number(known[n].max())}" for n in (x, y) if len(known)
+    )
+    with _sheet(title) as (figure, axes):
+        axes.plot(sample[x].to_numpy(), sample[y].to_numpy(), "o", markersize=3, alpha=0.6, color=COLOURS[0])
+        if diagonal and len(known):
+            _draw_diagonal(axes, known)
+        _label(axes, x, y)
+        return _finish(figure, title, words)
 
 
 # --- shared
 
 
-def _start(title: str, *, width: float = 6.4, height: float = 3.4) -> tuple[Figure, Axes]:
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+@contextmanager
+def _sheet(title: str, *, width: float = 6.4, height: float = 3.4) -> Iterator[tuple[Figure, Axes]]:
+    """Lend an empty figure in the house's style, whatever the reader's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        figure = Figure(figsize=(max(width, 3.0), max(height, 1.6)), layout="constrained")
         axes = figure.add_subplot()
         figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left", wrap=True)
-    return figure, axes
+        yield figure, axes
 
 
 def _finish(figure: Figure, title: str, words: str, more: int = 0) -> Picture:
-    rest = f"; and {more} more" if more > 0 else ""
-    return to_picture(figure, f"{title}. {words or 'No rows'}{rest}.", title)
+    return to_picture(figure, f"{title}. {words or 'No rows'}{f'; and {more} more' if more > 0 else ''}.", title)
 
 
-def _span(axes: Axes, low: pd.Series, high: pd.Series, places: Any, colour: str = INK) -> None:
-    axes.hlines(places, low.to_numpy(dtype=float), high.to_numpy(dtype=float), color=colour, linewidth=1.2)
+def _tidy(svg: str, alt: str) -> str:
+    """Shorten matplotlib's SVG: two decimals, one style per marker, generic font, no ids that nothing refers to."""
+    svg = svg[svg.index("<svg") :].strip().replace(INK, "currentColor")
+    svg = re.sub(r"\s*<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)  # style would leak out
+    svg = re.sub(r"font-family: [^;\"]*sans-serif", "font-family: sans-serif", svg)
+    svg = re.sub(r'( (?:d|x|y|transform)=")([^"]*)', lambda m: m[1] + re.sub(r"(\.\d\d)\d+", r"\1", m[2]), svg)
+    used = set(re.findall(r"#([\w.-]+)", svg))
+    svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)
+    styles: dict[str, set[str]] = defaultdict(set)
+    for name, style in re.findall(r'<use xlink:href="#(\w+)"[^>]*? style="([^"]*)"', svg):
+        styles[name].add(style)
+    for name, (style, *others) in sorted((name, sorted(found)) for name, found in styles.items()):
+        if not others:  # every copy looks the same: say so once, where the marker is defined
+            svg = re.sub(rf'(<use xlink:href="#{name}"[^>]*?) style="[^"]*"', r"\1", svg)
+            svg = re.sub(rf'(<path id="{name}"[^>]*?) style="[^"]*"', rf'\1 style="{style}"', svg)
+    return re.sub(r"\n *", "\n", svg).replace("<svg ", f'<svg {HEAD} aria-label="{escape(alt)}" ', 1)
+
+
+def _list_names(axes: Axes, names: pd.Series, low: Any, high: Any, colour: str = INK) -> None:
+    """Write the names down the side, and draw the intervals."""
+    places = np.arange(len(names))
+    if low is not None and high is not None:
+        axes.hlines(places, low.to_numpy(dtype=float), high.to_numpy(dtype=float), color=colour, linewidth=1.2)
+    axes.set_yticks(places, [_clip(name) for name in names])
+    axes.invert_yaxis()
+
+
+def _label(axes: Axes, x: str, y: str, *, legend: bool = False) -> None:
+    axes.set_xlabel(_say(x))
+    axes.set_ylabel(_say(y))
+    if legend:
+        axes.legend(loc="best")
+
+
+def _draw_diagonal(axes: Axes, table: pd.DataFrame) -> None:
+    ends = [float(table.min().min()), float(table.max().max())]
+    axes.plot(ends, ends, color=INK, linestyle=":", linewidth=1)
 
 
 def _steps(axes: Axes, every: pd.Series, own: pd.Series) -> Any:
-    """Place names or times at steps of their order, or times where they are."""
+    """Place numbers and times where they are, names at steps of their order."""
+    if pd.api.types.is_numeric_dtype(own):
+        return own.to_numpy(dtype=float, na_value=np.nan)
     if pd.api.types.is_datetime64_any_dtype(own):
-        return own.to_numpy()
+        axes.tick_params(axis="x", rotation=30)
+        return own.to_numpy(dtype="datetime64[us]")
     names = list(dict.fromkeys(every.astype(str)))
-    shown = range(0, len(names), max(1, len(names) // 12))
+    shown = range(0, len(names), max(1, len(names) // 10))
     axes.set_xticks(list(shown), [_clip(names[place], 12) for place in shown])
     return [names.index(name) for name in own.astype(str)]
 
 
-def _thin(part: pd.DataFrame, points: int = 400) -> pd.DataFrame:
-    return part if len(part) <= points else part.iloc[np.unique(np.linspace(0, len(part) - 1, points).astype(int))]
+def _split(table: pd.DataFrame, by: str) -> list[tuple[str, pd.DataFrame]]:
+    if not by:
+        return [("", table)]
+    return [(_clip(name), part) for name, part in table.groupby(by, sort=False, observed=True, dropna=False)]
 
 
 def _clip(name: Any, width: int = 28) -> str:
     text = f"{name:g}" if isinstance(name, float) else str(name)
-    text = text.replace("$", r"\$")
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
+def _say(name: str) -> str:
+    return str(name).replace("_", " ")
 
 
-def _ends(values: pd.Series) -> str:
-    return f"{values.min():.3g} to {values.max():.3g}"
+def _number(value: Any) -> str:
+    if isinstance(value, pd.Timestamp):
+        return str(value.date())
+    if isinstance(value, str) or not np.isfinite(value):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
 
 
-def _range(part: pd.DataFrame, x: str, y: str) -> str:
-    known = part[part[y].notna()]
-    if not len(known):
-        return "no values"
-    first, last = known.iloc[0], known.iloc[-1]
-    least, most = known.iloc[int(known[y].argmin())], known.iloc[int(known[y].argmax())]
-    return (
-        f"{y.replace('_', ' ')} goes from {first[y]:.3g} ({_at(first[x])}) to {last[y]:.3g} ({_at(last[x])}), "
-        f"lowest {least[y]:.3g} ({_at(least[x])}), highest {most[y]:.3g} ({_at(most[x])})"
-    )
-
-
-def _at(value: Any) -> str:
-    return (
-        f"{value:.4g}"
-        if isinstance(value, float)
-        else str(value.date())
-        if isinstance(value, pd.Timestamp)
-        else str(value)
-    )
+def _records(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    return table.head(SHOWN).to_dict("records")
 
 
 def _list_numbers(part: pd.DataFrame, x: str, y: str, low: str, high: str) -> str:
-    rows: Sequence[dict[Any, Any]] = part.head(10).to_dict("records")
+    words = []
+    for row in _records(part):
+        span = f" ({_number(row[low])} to {_number(row[high])})" if low and high else ""
+        words.append(f"{_clip(row[x])} {_number(row[y])}{span}")
+    return "; ".join(words)
+
+
+def _follow(part: pd.DataFrame, x: str, y: str) -> str:
+    known = part[part[y].notna()]
+    if not len(known):
+        return "no values"
+    places = {"from": 0, "to": -1, "lowest": int(known[y].argmin()), "highest": int(known[y].argmax())}
     words = [
-        f"{row[x]} {row[y]:.3g}" + (f" ({row[low]:.3g} to {row[high]:.3g})" if low and high else "") for row in rows
+        f"{word} {_number(known[y].iloc[place])} at {_number(known[x].iloc[place])}" for word, place in places.items()
     ]
-    return "; ".join(words) + (f"; and {len(part) - 10} more" if len(part) > 10 else "")
+    return f"{_say(y)} {words[0]} {words[1]}, {words[2]}, {words[3]}"
+
+
+def draw_outcomes(outcomes: pd.DataFrame, y: Any, p: Any, *, task: str) -> Picture:
+    """Draw what was said against what was true where there is no threshold: a confusion table, or points."""
+    if task == "regression":
+        return draw_scatter(pd.DataFrame({"actual": y, "predicted": p}), "actual", "predicted", "Said and true", diagonal=True)
+    return draw_confusion(outcomes, "What was said and what was true")

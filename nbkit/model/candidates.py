@@ -106,7 +106,21 @@ class OneHotRecipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.names_, dtype=object)
 
 
-def as_table(encoded: Any, recipe: Any) -> pd.DataFrame:
+class FillEmpty(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Put 0 into columns that had no value in training, which boosted trees cannot bin; other gaps stay."""
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
+        """Find the columns without any value."""
+        table = as_table(X)
+        self.empty_ = [str(name) for name in table.columns if table[name].isna().all()]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return the table, those columns filled."""
+        return as_table(X).assign(**dict.fromkeys(self.empty_, 0.0))
+
+
+def as_table(encoded: Any, recipe: Any = None) -> pd.DataFrame:
     """Return a transformer's output with column names."""
     if isinstance(encoded, pd.DataFrame):
         return encoded
@@ -160,8 +174,9 @@ def make_candidate(
     estimator.set_params(**(params or {}))
     if candidate.reads == "raw":
         return Pipeline([("model", estimator)])
-    first = clone(recipe) if candidate.reads == "encoded" else OneHotRecipe(clone(recipe))
-    return Pipeline([("recipe", first), ("model", estimator)])
+    if candidate.reads == "onehot":
+        return Pipeline([("recipe", OneHotRecipe(clone(recipe))), ("model", estimator)])
+    return Pipeline([("recipe", clone(recipe)), ("gaps", FillEmpty()), ("model", estimator)])
 
 
 def find_candidate(name: str) -> Candidate:

@@ -19,9 +19,10 @@ MEASURES = {  # what criteria may also name: (better, words)
 REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "champion": "champion"}
 SPLITS = ("test", "valid")
 OPERATORS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 PATTERN = re.compile(
-    r"^\s*(?:(?P<metric>[a-z]\w*)\s*)?(?P<operator>>=|<=|>|<)?\s*(?:(?P<number>[-+]?[\d.]+(?:e[-+]?\d+)?%?)"
-    r"|(?P<reference>[a-z]+)(?:\s*(?P<margin>[-+]\s*[\d.]+))?)(?:\s+on\s+(?P<split>\w+))?\s*$",
+    rf"^\s*(?:(?P<metric>[a-z]\w*)\s*(?=[<>\s]))?(?P<operator>>=|<=|>|<)?\s*(?:(?P<number>[-+]?{NUMBER}%?)"
+    rf"|(?P<reference>[a-z]+)(?:\s*(?P<margin>[-+]\s*{NUMBER}))?)(?:\s+on\s+(?P<split>\w+))?\s*$",
     flags=re.IGNORECASE,
 )
 

@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.inspection import permutation_importance
 from sklearn.pipeline import Pipeline
 
 from nbkit.errors import BadModel
 from nbkit.model.candidates import as_table
 from nbkit.model.intervals import Array, bootstrap, percentile_interval
-from nbkit.model.outcome import check_task, find_class, prepare
-from nbkit.model.slices import cut_slices
-from nbkit.model.train import Scorer
+from nbkit.model.outcome import check_task, find_class
 
 TOLERANCE = 1e-3  # of the spread of the model's output
 SLOW_ROWS, SLOW_BACKGROUND = 100, 20  # of the method that works for any model
@@ -103,14 +100,14 @@ def explain(
     check_task(task)
     if not len(X):
         raise BadModel("there are no rows to explain")
-    sample = _draw(X, rows, seed)
+    sample = draw_rows(X, rows, seed)
     parts = _take_apart(model, sample, task, positive)
     tried = []
     for method in _list_methods(parts.last):
         part = (
             parts
             if method is not _by_permutation
-            else _take_apart(model, _draw(sample, SLOW_ROWS, seed), task, positive)
+            else _take_apart(model, draw_rows(sample, SLOW_ROWS, seed), task, positive)
         )
         values, base = method(part, seed, background)  # (n, columns, outputs), (outputs,)
         error = float(np.abs(values.sum(axis=1) + base - part.served).max())
@@ -122,168 +119,17 @@ def explain(
     raise BadModel(f"no explanation of {type(parts.last).__name__} adds up to its output ({gaps}), so none is given")
 
 
-def explain_rows(
-    explanation: Explanation,
-    X: pd.DataFrame,
-    y: pd.Series,
-    p: pd.Series | pd.DataFrame,
-    *,
-    task: str,
-    positive: Any = None,
-    threshold: float = 0.5,
-    top: int = 6,
-) -> pd.DataFrame:
-    """Pick telling rows among those explained, and list what moved their predictions most.
-
-    Parameters
-    ----------
-    explanation
-        From `explain`.
-    X, y, p
-        Raw rows, truth and predictions, indexed alike.
-    task, positive, threshold
-        Of the problem.
-    top
-        Columns per row.
-
-    Returns
-    -------
-    DataFrame
-        Columns `case` ("true positive", "false positive", "false negative", "most uncertain"; for other tasks
-        "confident and right" …, "most too high" …), `row` (index label), `truth`, `prediction`, `feature`, `value` (as
-        text) and `contribution` (in the explanation's unit), the largest first.
-    """
-    values = explanation.values
-    names = values.index[~values.index.duplicated()]
-    names = names[names.isin(y.index[y.notna()])]
-    rows = []
-    for case, label, said, column in _pick_cases(y.loc[names], p.loc[names], task, positive, threshold):
-        own = values.loc[[label]]
-        own = own[own["class"] == str(column)].drop(columns="class") if task == "multiclass" else own
-        moved = own.iloc[0].sort_values(key=lambda v: -v.abs(), kind="stable").head(top)
-        rows += [
-            (case, label, str(y.loc[label]), said, name, str(X.loc[label, name]), float(moved[name]))
-            for name in moved.index
-        ]
-    columns = ["case", "row", "truth", "prediction", "feature", "value", "contribution"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def measure_effects(explanation: Explanation, X: pd.DataFrame, *, features: int = 6, bins: int = 10) -> pd.DataFrame:
-    """Average what a column does over its range: the direction of its effect.
-
-    Parameters
-    ----------
-    explanation
-        From `explain`.
-    X
-        The raw rows, with the same index.
-    features
-        So many columns, the most important first.
-    bins
-        Of a number.
-
-    Returns
-    -------
-    DataFrame
-        Columns `feature`, `slice`, `n`, `effect` (mean, in the explanation's unit) and, for multi-class, `class`.
-    """
-    parts = []
-    keys = ["class", "slice"] if "class" in explanation.values else ["slice"]
-    for name in explanation.importance["feature"].head(features):
-        names = explanation.values.index
-        labels = cut_slices(X[name].loc[names[~names.duplicated()]], bins=bins)
-        table = explanation.values[[*keys[:-1], name]].rename(columns={name: "effect"})
-        table = table.assign(slice=labels.reindex(table.index).to_numpy())
-        table["slice"] = pd.Categorical(table["slice"], categories=labels.cat.categories)
-        grouped = table.groupby(keys, observed=True)["effect"].agg(n="size", effect="mean").reset_index()
-        parts.append(grouped.assign(feature=name, slice=grouped["slice"].astype(str)))
-    table = pd.concat(parts, ignore_index=True)
-    return table[["feature", "slice", "n", "effect", *keys[:-1]]]
-
-
-def permute_features(
-    model: Any,
-    X: pd.DataFrame,
-    y: pd.Series,
-    *,
-    metric: str,
-    task: str,
-    positive: Any = None,
-    repeats: int = 5,
-    rows: int = 5000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Measure how much worse a model scores when one raw column is shuffled.
-
-    Parameters
-    ----------
-    model
-        A fitted pipeline from raw rows.
-    X, y
-        Rows it has not learned from, and their truth.
-    metric, task, positive
-        As in `nbkit.model.evaluate`.
-    repeats, rows, seed
-        Shuffles per column; rows used; for drawing.
-
-    Returns
-    -------
-    DataFrame
-        Columns `feature`, `drop` (in units of the metric; above 0 the column helps), `low`, `high` (least and most over
-        the shuffles), `rank`; the most useful first.
-
-    References
-    ----------
-    Breiman, L. (2001). Random forests. Machine Learning 45, 5-32.
-    """
-    known = X.loc[y.notna().to_numpy()]
-    sample = _draw(known, rows, seed)
-    used = _used_columns(model, sample)
-    truth = y[y.notna()].iloc[_positions(len(known), rows, seed)]
-    scorer = Scorer(metric, task, positive)
-    narrow = _Narrow(model, sample, used)
-    found = permutation_importance(narrow, sample[used], truth, scoring=scorer, n_repeats=repeats, random_state=seed)
-    drops = found.importances
-    table = pd.DataFrame(
-        {"feature": used, "drop": drops.mean(axis=1), "low": drops.min(axis=1), "high": drops.max(axis=1)}
-    )
-    table = table.sort_values("drop", ascending=False, kind="stable", ignore_index=True)
-    return table.assign(rank=np.arange(1, len(table) + 1))
-
-
-class _Narrow:
-    """A fitted model asked with some columns only; the others stay as they were."""
-
-    def __init__(self, model: Any, rows: pd.DataFrame, columns: list[str]) -> None:
-        self.model, self.rows, self.columns = model, rows, columns
-        self.classes_ = getattr(model, "classes_", None)
-
-    def fit(self, *_: Any) -> Any:  # scikit-learn asks for it and never calls it
-        return self
-
-    def _wide(self, X: pd.DataFrame) -> pd.DataFrame:
-        return self.rows.assign(**{name: X[name].to_numpy() for name in self.columns})
-
-    def predict(self, X: pd.DataFrame) -> Any:
-        return self.model.predict(self._wide(X))
-
-    def predict_proba(self, X: pd.DataFrame) -> Any:
-        return self.model.predict_proba(self._wide(X))
-
-
 # --- taking a pipeline apart
 
 
-def _positions(n: int, rows: int, seed: int) -> Array:
-    return np.arange(n) if n <= rows else np.sort(np.random.default_rng(seed).choice(n, rows, replace=False))
+def draw_rows(X: Any, rows: int, seed: int) -> Any:
+    """Return at most so many rows of a table or series, drawn at random, in their order."""
+    if len(X) <= rows:
+        return X
+    return X.iloc[np.sort(np.random.default_rng(seed).choice(len(X), rows, replace=False))]
 
 
-def _draw(X: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
-    return X.iloc[_positions(len(X), rows, seed)]
-
-
-def _used_columns(model: Any, X: pd.DataFrame) -> list[str]:
+def used_columns(model: Any, X: pd.DataFrame) -> list[str]:
     """List the raw columns that a model reads, in the order of the table."""
     last = model[-1] if isinstance(model, Pipeline) else model
     if hasattr(last, "by"):
@@ -302,7 +148,7 @@ def _take_apart(model: Any, X: pd.DataFrame, task: str, positive: Any) -> _Parts
         sources = {name: list(known.get(name, [name])) for name in matrix.columns}
         decode: Callable[[Any], Any] = lambda codes: codes  # noqa: E731
     else:  # a model of raw rows: its columns as codes, decoded before it is asked
-        used = _used_columns(model, X)
+        used = used_columns(model, X)
         coded = {name: pd.factorize(X[name], use_na_sentinel=False) for name in used}
         matrix = pd.DataFrame({name: codes.astype(float) for name, (codes, _) in coded.items()}, index=X.index)
         sources = {name: [name] for name in used}
@@ -368,7 +214,7 @@ def _by_weights(parts: _Parts, seed: int, background: int) -> tuple[Array, Array
     coef = np.atleast_2d(parts.last.coef_)
     intercept = np.atleast_1d(parts.last.intercept_)
     matrix = parts.matrix.to_numpy(dtype=float)
-    middle = _draw(parts.matrix, background, seed).to_numpy(dtype=float).mean(axis=0)
+    middle = draw_rows(parts.matrix, background, seed).to_numpy(dtype=float).mean(axis=0)
     values = (matrix - middle)[:, :, None] * coef.T[None]
     return _match_outputs(values, intercept + coef @ middle, parts)
 
@@ -376,7 +222,7 @@ def _by_weights(parts: _Parts, seed: int, background: int) -> tuple[Array, Array
 def _by_permutation(parts: _Parts, seed: int, background: int) -> tuple[Array, Array]:
     import shap
 
-    around = _draw(parts.matrix, min(background, SLOW_BACKGROUND), seed).to_numpy(dtype=float)
+    around = draw_rows(parts.matrix, min(background, SLOW_BACKGROUND), seed).to_numpy(dtype=float)
     explainer = shap.PermutationExplainer(parts.output, shap.maskers.Independent(around, len(around)), seed=seed)
     found = explainer(parts.matrix.to_numpy(dtype=float), max_evals=4 * parts.matrix.shape[1] + 2, silent=True)
     values, base = np.asarray(found.values, dtype=float), np.asarray(found.base_values, dtype=float)
@@ -425,36 +271,3 @@ def _rank(size: Array, names: list[str], seed: int) -> tuple[pd.DataFrame, float
     table["feature"] = table["feature"].astype(str)
     table = table.assign(low=[low for low, _ in limits], high=[high for _, high in limits])
     return table.assign(share=table["mean_abs"] / max(mean.sum(), 1e-12), rank=np.arange(1, len(table) + 1)), stable
-
-
-def _pick_cases(y: pd.Series, p: Any, task: str, positive: Any, threshold: float) -> list[tuple[str, Any, float, Any]]:
-    """Return (case, row, prediction, class) of the telling rows."""
-    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
-    if task == "regression":
-        off = outcome.score - outcome.truth
-        wanted = {"most too high": off, "most too low": -off, "typical": -np.abs(np.abs(off) - np.median(np.abs(off)))}
-        every = np.ones(len(outcome), dtype=bool)
-        masks = {name: (every, key) for name, key in wanted.items()}
-    elif task == "binary":
-        hit, said, sure = outcome.truth, outcome.label, np.abs(outcome.score - threshold)
-        masks = {
-            "true positive": (hit & said, sure),
-            "false positive": (~hit & said, sure),
-            "false negative": (hit & ~said, sure),
-            "most uncertain": (np.ones(len(hit), dtype=bool), -sure),
-        }
-    else:
-        right, top = outcome.label == outcome.truth, outcome.score.max(axis=1)
-        masks = {
-            "confident and right": (right, top),
-            "confident and wrong": (~right, top),
-            "most uncertain": (np.ones(len(top), dtype=bool), -top),
-        }
-    cases = []
-    for name, (mask, key) in masks.items():
-        if mask.any():
-            place = int(np.argmax(np.where(mask, key, -np.inf)))
-            said = outcome.score[place] if task != "multiclass" else outcome.score[place].max()
-            column = outcome.classes[outcome.label[place]] if task == "multiclass" else ""
-            cases.append((name, y.index[place], float(said), column))
-    return cases

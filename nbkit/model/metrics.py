@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadCriterion
-from nbkit.model.intervals import Array, bootstrap, percentile_interval
+from nbkit.model import statistics as st
+from nbkit.model.intervals import bootstrap, percentile_interval
 from nbkit.model.outcome import Outcome, check_task, infer_task, predict, prepare
-
-Weighted = Callable[[Array], Any]  # weights of shape (d, n) -> d values
-EPSILON = 1e-15
-BINS = 10
+from nbkit.model.statistics import Weighted
 
 
 @dataclass(frozen=True)
@@ -25,26 +23,65 @@ class Metric:
     ----------
     name
         As in params files.
-    words
-        What it says, for a layman.
     better
         "higher", "lower" or "zero" (the nearer to zero).
     needs
         "score" (probabilities), "label" (decisions at the threshold) or "value" (predicted numbers).
-    functions
-        Task to a function of an `Outcome` that returns the weighted statistic.
+    function
+        Function of an `Outcome` that returns the weighted statistic.
+    tasks
+        What it can score.
+    words
+        What it says, for a layman.
     """
 
     name: str
-    words: str
     better: str
     needs: str
-    functions: dict[str, Callable[[Outcome], Weighted]]
+    function: Callable[[Outcome], Weighted]
+    tasks: tuple[str, ...]
+    words: str
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The tasks that it can score."""
-        return tuple(self.functions)
+
+BINARY, CLASSES, NUMBERS = ("binary",), ("binary", "multiclass"), ("regression",)
+
+METRICS: dict[str, Metric] = {
+    row.name: row
+    for row in (
+        # name, better, needs, statistic, tasks, words
+        Metric("roc_auc", "higher", "score", st.roc_auc, CLASSES, "the chance that a case outranks another"),
+        Metric(
+            "average_precision",
+            "higher",
+            "score",
+            st.average_precision,
+            BINARY,
+            "precision over all cuts of a ranking",
+        ),
+        Metric("log_loss", "lower", "score", st.log_loss, CLASSES, "how surprised it is by the truth"),
+        Metric("brier", "lower", "score", st.brier, CLASSES, "the mean squared error of the probabilities"),
+        Metric("ece", "lower", "score", st.calibration_error, BINARY, "how far stated shares are from observed ones"),
+        Metric("accuracy", "higher", "label", st.accuracy, CLASSES, "the share of right decisions"),
+        Metric(
+            "balanced_accuracy",
+            "higher",
+            "label",
+            st.balanced_accuracy,
+            CLASSES,
+            "right decisions, classes alike",
+        ),
+        Metric("precision", "higher", "label", st.precision, BINARY, "of those flagged, the share that is right"),
+        Metric("recall", "higher", "label", st.recall, BINARY, "of the cases there are, the share flagged"),
+        Metric("f1", "higher", "label", st.f1, BINARY, "the harmonic mean of precision and recall"),
+        Metric("macro_f1", "higher", "label", st.macro_f1, ("multiclass",), "F1 of each class, averaged"),
+        Metric("mae", "lower", "value", st.mae, NUMBERS, "by how much a prediction is off, on average"),
+        Metric("rmse", "lower", "value", st.rmse, NUMBERS, "by how much it is off, large errors counting more"),
+        Metric("median_ae", "lower", "value", st.median_ae, NUMBERS, "half of the predictions are off by less"),
+        Metric("mape", "lower", "value", st.mape, NUMBERS, "by which share of the truth it is off (zeros left out)"),
+        Metric("r2", "higher", "value", st.r2, NUMBERS, "the share of the variation that it explains"),
+        Metric("bias", "zero", "score", st.bias, BINARY + NUMBERS, "predicted minus true, on average"),
+    )
+}
 
 
 def known_metrics(task: str) -> list[str]:
@@ -56,7 +93,7 @@ def known_metrics(task: str) -> list[str]:
     ['mae', 'rmse', 'median_ae', 'mape', 'r2', 'bias']
     """
     check_task(task)
-    return [name for name, metric in METRICS.items() if task in metric.functions]
+    return [name for name, metric in METRICS.items() if task in metric.tasks]
 
 
 def find_metric(name: str, task: str) -> Metric:
@@ -168,7 +205,7 @@ def score_predictions(
     """
     outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
     names = [metrics] if isinstance(metrics, str) else list(known_metrics(outcome.task) if metrics is None else metrics)
-    statistics = {name: find_metric(name, outcome.task).functions[outcome.task](outcome) for name in names}
+    statistics = {name: find_metric(name, outcome.task).function(outcome) for name in names}
     blocks = None if groups is None else np.asarray(groups)[outcome.kept]
     resampled = bootstrap(statistics, len(outcome), draws=draws, seed=seed, groups=blocks)
     left_out = len(y) - len(outcome)
@@ -217,7 +254,7 @@ def compare(
     a = prepare(y, p_a, task=task, positive=positive, threshold=threshold)
     b = prepare(y, p_b, task=task, positive=positive, threshold=threshold)
     names = [metric] if isinstance(metric, str) else list(metric)
-    pairs = {name: (find_metric(name, task).functions[task](a), METRICS[name].functions[task](b)) for name in names}
+    pairs = {name: (find_metric(name, task).function(a), METRICS[name].function(b)) for name in names}
     blocks = None if groups is None else np.asarray(groups)[a.kept]
     differences = {name: (lambda w, f=f, g=g: g(w) - f(w)) for name, (f, g) in pairs.items()}
     resampled = bootstrap(differences, len(a), draws=draws, seed=seed, groups=blocks)
@@ -253,241 +290,3 @@ def _note(outcome: Outcome, value: float, left_out: int) -> str:
         what = "value" if outcome.task == "regression" else "class"
         notes.append(f"the truth has one {what} only" if constant else "not defined on these rows")
     return "; ".join(notes)
-
-
-# --- the statistics: each returns a function of weights of shape (d, n)
-
-
-def _mean(loss: Array) -> Weighted:
-    return lambda w: w @ loss / w.sum(axis=-1)
-
-
-def _runs(score: Array) -> tuple[Array, Array]:
-    """Return the order of falling scores and where each run of equal scores starts."""
-    order = np.argsort(-score, kind="stable")
-    falling = score[order]
-    return order, np.flatnonzero(np.r_[True, falling[1:] != falling[:-1]])
-
-
-def _roc_auc_of(hit: Array, score: Array) -> Weighted:
-    order, starts = _runs(score)
-    hits = hit[order].astype(float)
-
-    def area(w: Array) -> Any:
-        w = w[:, order]
-        positive, every = (np.add.reduceat(part, starts, axis=1) for part in (w * hits, w))
-        negative = every - positive
-        below = negative.sum(axis=1, keepdims=True) - np.cumsum(negative, axis=1)
-        total = positive.sum(axis=1) * negative.sum(axis=1)
-        return (positive * (below + negative / 2)).sum(axis=1) / np.where(total > 0, total, np.nan)
-
-    return area
-
-
-def _average_precision(o: Outcome) -> Weighted:
-    order, starts = _runs(o.score)
-    hits = o.truth[order].astype(float)
-
-    def area(w: Array) -> Any:
-        w = w[:, order]
-        positive, every = (np.add.reduceat(part, starts, axis=1) for part in (w * hits, w))
-        precision = np.cumsum(positive, axis=1) / np.maximum(np.cumsum(every, axis=1), EPSILON)
-        total = positive.sum(axis=1)
-        return (positive * precision).sum(axis=1) / np.where(total > 0, total, np.nan)
-
-    return area
-
-
-def _log_loss(o: Outcome) -> Weighted:
-    p = np.where(o.truth, o.score, 1 - o.score) if o.task == "binary" else o.score[np.arange(len(o)), o.truth]
-    return _mean(-np.log(np.clip(p, EPSILON, 1)))
-
-
-def _brier(o: Outcome) -> Weighted:
-    if o.task == "binary":
-        return _mean((o.score - o.truth) ** 2)
-    return _mean(((o.score - np.eye(o.score.shape[1])[o.truth]) ** 2).sum(axis=1))
-
-
-def _accuracy(o: Outcome) -> Weighted:
-    return _mean((o.label == o.truth).astype(float))
-
-
-def _per_class(o: Outcome) -> list[tuple[Array, Array]]:
-    codes = range(2) if o.task == "binary" else range(len(o.classes))
-    return [((o.truth == code).astype(float), (o.label == code).astype(float)) for code in codes]
-
-
-def _balanced_accuracy(o: Outcome) -> Weighted:
-    pairs = [(truth, truth * label) for truth, label in _per_class(o)]
-
-    def mean_recall(w: Array) -> Any:
-        recalls = np.stack([(w @ both) / (w @ truth) for truth, both in pairs])
-        known = np.isfinite(recalls)
-        mean = np.where(known, recalls, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        return np.where(known.sum(axis=0) > 1, mean, np.nan)
-
-    return mean_recall
-
-
-def _macro_f1(o: Outcome) -> Weighted:
-    pairs = [(truth + label, 2 * truth * label) for truth, label in _per_class(o)]
-
-    def mean_f1(w: Array) -> Any:
-        scores = np.stack([(w @ both) / (w @ either) for either, both in pairs])
-        known = np.isfinite(scores)
-        return np.where(known, scores, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-
-    return mean_f1
-
-
-def _share(part: Array, whole: Array) -> Weighted:
-    return lambda w: (w @ part.astype(float)) / (w @ whole.astype(float))
-
-
-def _ece(o: Outcome) -> Weighted:
-    order = np.argsort(o.score, kind="stable")
-    starts = np.unique(np.arange(BINS) * len(o) // BINS) if len(o) else np.zeros(1, dtype=int)
-    gaps = (o.score - o.truth)[order]
-    return lambda w: np.abs(np.add.reduceat(w[:, order] * gaps, starts, axis=1)).sum(axis=1) / w.sum(axis=1)
-
-
-def _ovr_auc(o: Outcome) -> Weighted:
-    areas = [_roc_auc_of(o.truth == code, o.score[:, code]) for code in np.unique(o.truth)]
-    return lambda w: np.mean([area(w) for area in areas], axis=0)
-
-
-def _errors(o: Outcome) -> Array:
-    return np.asarray(o.score - o.truth)
-
-
-def _median_ae(o: Outcome) -> Weighted:
-    size = np.abs(_errors(o))
-    order = np.argsort(size, kind="stable")
-    size = size[order]
-
-    def median(w: Array) -> Any:
-        reached = np.cumsum(w[:, order], axis=1)
-        half = reached[:, -1:] / 2
-        return (size[(reached >= half).argmax(axis=1)] + size[(reached > half).argmax(axis=1)]) / 2
-
-    return median
-
-
-def _mape(o: Outcome) -> Weighted:
-    known = o.truth != 0
-    return _share(np.abs(_errors(o)) / np.where(known, np.abs(o.truth), 1) * known, known)
-
-
-def _r2(o: Outcome) -> Weighted:
-    squared, truth = _errors(o) ** 2, o.truth - o.truth.mean() if len(o) else o.truth
-
-    def explained(w: Array) -> Any:
-        spread = w @ truth**2 - (w @ truth) ** 2 / w.sum(axis=1)
-        return 1 - (w @ squared) / np.where(spread > EPSILON * max(1.0, float(truth @ truth)), spread, np.nan)
-
-    return explained
-
-
-def _root(inner: Weighted) -> Weighted:
-    return lambda w: np.sqrt(inner(w))
-
-
-def _bias(o: Outcome) -> Weighted:
-    return _mean(_errors(o) if o.task == "regression" else o.score - o.truth)
-
-
-def _both(function: Callable[[Outcome], Weighted]) -> dict[str, Callable[[Outcome], Weighted]]:
-    return {"binary": function, "multiclass": function}
-
-
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            "roc_auc",
-            "the chance that a random case of the class is ranked above a random other",
-            "higher",
-            "score",
-            {"binary": lambda o: _roc_auc_of(o.truth, o.score), "multiclass": _ovr_auc},
-        ),
-        Metric(
-            "average_precision",
-            "the mean precision over all ways to cut the ranking",
-            "higher",
-            "score",
-            {"binary": _average_precision},
-        ),
-        Metric(
-            "log_loss",
-            "how surprised it is by the truth; sure and wrong costs most",
-            "lower",
-            "score",
-            _both(_log_loss),
-        ),
-        Metric("brier", "the mean squared error of the probabilities", "lower", "score", _both(_brier)),
-        Metric(
-            "ece", "how far stated probabilities are from what happens, on average", "lower", "score", {"binary": _ece}
-        ),
-        Metric("accuracy", "the share of right decisions", "higher", "label", _both(_accuracy)),
-        Metric(
-            "balanced_accuracy",
-            "the share of right decisions, each class counting the same",
-            "higher",
-            "label",
-            _both(_balanced_accuracy),
-        ),
-        Metric(
-            "precision",
-            "of those it flags, the share that is right",
-            "higher",
-            "label",
-            {"binary": lambda o: _share(o.truth & o.label, o.label)},
-        ),
-        Metric(
-            "recall",
-            "of the cases there are, the share that it flags",
-            "higher",
-            "label",
-            {"binary": lambda o: _share(o.truth & o.label, o.truth)},
-        ),
-        Metric(
-            "f1",
-            "the harmonic mean of precision and recall",
-            "higher",
-            "label",
-            {"binary": lambda o: _share(2.0 * (o.truth & o.label), 1.0 * o.truth + o.label)},
-        ),
-        Metric("macro_f1", "F1 of each class, averaged", "higher", "label", {"multiclass": _macro_f1}),
-        Metric(
-            "mae",
-            "by how much a prediction is off, on average",
-            "lower",
-            "value",
-            {"regression": lambda o: _mean(np.abs(_errors(o)))},
-        ),
-        Metric(
-            "rmse",
-            "by how much it is off, large errors counting more",
-            "lower",
-            "value",
-            {"regression": lambda o: _root(_mean(_errors(o) ** 2))},
-        ),
-        Metric("median_ae", "half of the predictions are off by less", "lower", "value", {"regression": _median_ae}),
-        Metric(
-            "mape",
-            "by which share of the true value it is off (true zeros left out)",
-            "lower",
-            "value",
-            {"regression": _mape},
-        ),
-        Metric("r2", "the share of the variation that it explains", "higher", "value", {"regression": _r2}),
-        Metric(
-            "bias",
-            "predicted minus true, on average: above zero it says too much",
-            "zero",
-            "score",
-            {"binary": _bias, "regression": _bias},
-        ),
-    )
-}

@@ -185,7 +185,8 @@ def rates_by_group(
             value = count / n
             low, high = wilson_interval(count, n)
             columns = {"group": names, "rate": rate, "value": value, "low": low, "high": high, "count": count, "n": n}
-            columns |= {"difference": value - value[largest], "ratio": value / value[largest], "judged": n >= min_rows}
+            base = value[[largest]] if len(names) else value
+            columns |= {"difference": value - base, "ratio": value / base, "judged": n >= min_rows}
         parts.append(pd.DataFrame(columns))
     table = pd.concat(parts, ignore_index=True)
     return table.replace([np.inf, -np.inf], np.nan)
@@ -264,7 +265,7 @@ def cut_slices(column: pd.Series, *, bins: int = 4) -> pd.Series:
 
 
 def _show(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value + 0.0:.15g}" if isinstance(value, float) else str(value)
 
 
 def _natural(index: pd.Index) -> pd.Index:

@@ -29,7 +29,9 @@ from nbkit.errors import BadModel
 from nbkit.model.candidates import find_candidate, make_candidate
 from nbkit.model.intervals import Array
 from nbkit.model.metrics import METRICS, evaluate, find_metric
+from nbkit.model.outcome import check_task
 
+DECIDES = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}
 SEARCHES = ("random", "grid", "halving", "none")
 
 
@@ -139,8 +141,9 @@ def train_candidates(
     BadModel
         If a name is unknown, a column is missing, or the target has nothing to learn from.
     """
-    metric = metric or {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}[task]
-    find_metric(metric, task)
+    metric = find_metric(metric or DECIDES[check_task(task)], task).name
+    if not candidates:
+        raise BadModel("no candidates to train; name at least one, such as 'boosting'")
     if search not in SEARCHES:
         raise BadModel(f"no search {search!r}; there are {', '.join(SEARCHES)}")
     train, valid = _check(train, target, task, "train", [time, group]), _check(valid, target, task, "valid", [])
@@ -233,8 +236,7 @@ def learning_curve(
         Columns `rows`, `split` ("train": the rows learned from; "cross-validation": the rows left out), `value`
         (mean over folds) and `std`.
     """
-    metric = metric or {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}[task]
-    find_metric(metric, task)
+    metric = find_metric(metric or DECIDES[check_task(task)], task).name
     train = _check(train, target, task, "train", [time, group])
     train = train.sort_values(time, kind="stable") if time else train
     scorer = Scorer(metric, task, positive)
@@ -326,8 +328,13 @@ def _search(
     tuner = kind(pipeline, points, scoring=scorer, cv=cv, refit=False, error_score=np.nan, **more)
     with threadpool_limits(limits=threads), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fold that cannot be fitted or scored is NaN, which is what the table says
-        tuner.fit(part.drop(columns=target), part[target])
-    return _tabulate(tuner.cv_results_, len(cv), scorer, len(part))
+        try:
+            tuner.fit(part.drop(columns=target), part[target])
+            results = tuner.cv_results_
+        except ValueError:  # not one fit worked: let the reason speak, or blame the folds
+            fit(clone(pipeline), part.drop(columns=target), part[target], threads=threads)
+            results = {"params": [{}], **{f"split{fold}_test_score": np.array([np.nan]) for fold in range(len(cv))}}
+    return _tabulate(results, len(cv), scorer, len(part))
 
 
 def _tabulate(results: dict[str, Any], folds: int, scorer: Scorer, rows: int) -> tuple[pd.DataFrame, dict[str, Any]]:

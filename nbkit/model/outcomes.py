@@ -1,0 +1,127 @@
+"""What predictions lead to, for any task: the decision, its outcomes in rows and money, and how groups fare."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nbkit.model.decide import Decision, choose_threshold, confusion_table, price_rows, read_costs
+from nbkit.model.slices import rates_by_group, score_slices
+
+GROUP_COLUMNS = ["column", "group", "rate", "value", "low", "high", "n", "difference", "judged"]
+NO_CURVE = ["threshold", "cost_per_row", "selection_rate", "tp", "fp", "fn", "tn"]
+
+
+def usual_metric(task: str) -> str:
+    """Return the metric that decides where none is named.
+
+    Examples
+    --------
+    >>> usual_metric("regression")
+    'mae'
+    """
+    return {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}[task]
+
+
+def set_decision(
+    y: Any, p: Any, costs: Mapping[str, float], *, task: str, positive: Any = None, seed: int = 0
+) -> Decision:
+    """Decide from which probability on to act.
+
+    Parameters
+    ----------
+    y, p
+        Truth and predictions of rows that were neither learned from nor will be judged on (the valid split).
+    costs
+        As in `choose_threshold`; without any, both errors cost 1.
+    task, positive, seed
+        Of the problem.
+
+    Returns
+    -------
+    Decision
+        For a task without a threshold, one with NaN and an empty curve: the likeliest class, or the value, is it.
+    """
+    if task == "binary":
+        return choose_threshold(y, p, costs or {"false_positive": 1, "false_negative": 1}, positive=positive, seed=seed)
+    curve = pd.DataFrame(columns=NO_CURVE, dtype=float)
+    return Decision(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, curve)
+
+
+def tabulate_outcomes(
+    y: Any,
+    p: Any,
+    costs: Mapping[str, float],
+    *,
+    task: str,
+    positive: Any = None,
+    threshold: float = 0.5,
+    currency: str = "",
+) -> pd.DataFrame:
+    """Count what was said against what was true, in rows and in money.
+
+    Returns
+    -------
+    DataFrame
+        Classes: as `confusion_table`. Regression: ``outcome`` (too low, too high), ``n``, ``share``, ``mean_error``,
+        ``cost``, ``currency``.
+    """
+    if task != "regression":
+        given = costs if task == "multiclass" or costs else {"false_positive": 1, "false_negative": 1}
+        return confusion_table(y, p, threshold=threshold, costs=given, currency=currency, task=task, positive=positive)
+    off = np.asarray(p, dtype=float) - np.asarray(y, dtype=float)
+    price = np.zeros(len(off)) if not costs else np.asarray(price_rows(y, p, costs, task=task))
+    rows = [
+        {"outcome": name, "n": int(which.sum()), "share": float(which.mean()),
+         "mean_error": float(off[which].mean()) if which.any() else 0.0, "cost": float(price[which].sum())}
+        for name, which in (("too low", off < 0), ("too high", off >= 0))
+    ]  # fmt: skip
+    return pd.DataFrame(rows).assign(currency=currency)
+
+
+def compare_protected(
+    frame: pd.DataFrame,
+    y: Any,
+    p: Any,
+    protected: Sequence[str],
+    *,
+    metric: str,
+    task: str,
+    positive: Any = None,
+    threshold: float = 0.5,
+    min_rows: int = 100,
+) -> pd.DataFrame:
+    """Say how the groups of each protected column fare.
+
+    Returns
+    -------
+    DataFrame
+        column, group, rate (what is compared; the metric itself where there is no decision), value, low, high (95 %),
+        n, difference (to the largest group, or to the whole), judged (enough rows).
+    """
+    parts = []
+    for column in protected:
+        if task == "binary":
+            table = rates_by_group(y, p, frame[column], threshold=threshold, positive=positive, min_rows=min_rows)
+        else:
+            table = score_slices(frame, y, p, [column], metric=metric, task=task, positive=positive, min_rows=min_rows)
+            table = table.rename(columns={"slice": "group", "gap": "difference"}).assign(rate=metric)
+        parts.append(table.assign(column=column)[GROUP_COLUMNS])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=GROUP_COLUMNS)
+
+
+def describe_costs(costs: Mapping[str, Any], task: str, *, currency: str = "units") -> pd.DataFrame:
+    """Return one row an error: its name, what it means, what it costs.
+
+    Raises
+    ------
+    BadCriterion
+        If a cost is unknown or no number.
+    """
+    if task == "multiclass":
+        rows = [(f"{a} taken for {b}", float(c)) for a, row in costs.items() for b, c in row.items()]
+        return pd.DataFrame(rows or [("any mistake", 1.0)], columns=["error", f"cost ({currency})"])
+    priced = read_costs(costs, task)
+    rows = [(name.replace("_", " "), priced[name]) for name in costs]
+    return pd.DataFrame(rows, columns=["error", f"cost ({currency})"])

@@ -1,0 +1,117 @@
+"""Criteria: read strictly, judged by the whole interval."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbkit.errors import BadCriterion
+from nbkit.model import compare, judge, read_criteria, score_predictions
+
+
+def scores(**values):
+    rows = {name: dict(zip(("value", "low", "high"), row, strict=True)) for name, row in values.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("roc_auc", ">= 0.65", ("roc_auc", ">=", 0.65, "", "test")),
+        ("roc_auc", ">=.65 on valid", ("roc_auc", ">=", 0.65, "", "valid")),
+        ("brier", "<= 1e-1", ("brier", "<=", 0.1, "", "test")),
+        ("recall", "> 60%", ("recall", ">", 0.6, "", "test")),
+        ("roc_auc", 0.7, ("roc_auc", ">=", 0.7, "", "test")),
+        ("brier", 1, ("brier", "<=", 1.0, "", "test")),
+        ("roc_auc", "> rule", ("roc_auc", ">", 0.0, "rule", "test")),
+        ("roc_auc", "> rule + 0.02 on valid", ("roc_auc", ">", 0.02, "rule", "valid")),
+        ("brier", "< baseline", ("brier", "<", 0.0, "dummy", "test")),
+        ("Besser als heute", "roc_auc >= Rule", ("roc_auc", ">=", 0.0, "rule", "test")),
+        ("cost_per_row", "< champion - 0.5", ("cost_per_row", "<", -0.5, "champion", "test")),
+        ("slice_gap", "<= 0.1", ("slice_gap", "<=", 0.1, "", "test")),
+    ],
+)
+def test_what_can_be_written(name, value, expected):
+    row = read_criteria({name: value}, "binary").iloc[0]
+    assert tuple(row[["metric", "operator", "bound", "reference", "split"]]) == expected
+    assert row["words"].endswith(f"on the {expected[-1]} split")
+
+
+@pytest.mark.parametrize(
+    ("criteria", "words"),
+    [
+        ({"rocauc": ">= 0.6"}, "did you mean 'roc_auc'"),
+        ({"mae": "<= 3"}, "no metric 'mae' for binary"),
+        ({"roc_auc": "high"}, "nothing to compare with called 'high'"),
+        ({"roc_auc": "> rul"}, "did you mean 'rule'"),
+        ({"roc_auc": "<= 0.6"}, "more is better"),
+        ({"brier": "> rule"}, "less is better"),
+        ({"roc_auc": ">= 0.6 on tset"}, "no split 'tset'"),
+        ({"roc_auc": "=> 0.6"}, "cannot read"),
+        ({"roc_auc": ""}, "cannot read"),
+        ({"roc_auc": None}, "nothing to compare with called 'None'"),
+        ({"roc_auc": True}, "cannot read"),
+        ({"roc_auc": [0.6]}, "cannot read"),
+        ({"roc_auc": ">= 0.6.1"}, "cannot read"),
+    ],
+)
+def test_what_cannot_be_read_says_why(criteria, words):
+    with pytest.raises(BadCriterion, match=words):
+        read_criteria(criteria, "binary")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.66, 0.7, "pass"),
+        (0.65, 0.7, "pass"),
+        (0.6, 0.64, "fail"),
+        (0.6, 0.7, "cannot tell"),
+        (np.nan, np.nan, "pass"),
+    ],
+)
+def test_the_whole_interval_decides(low, high, verdict):
+    table = judge(read_criteria({"roc_auc": ">= 0.65"}, "binary"), scores(roc_auc=(0.66, low, high)))
+    assert table["verdict"].tolist() == [verdict]
+
+
+@given(st.sampled_from([">=", ">", "<=", "<"]), *[st.floats(-1, 1) for _ in range(4)])
+def test_verdicts_never_contradict_the_value(operator, bound, a, b, c):
+    low, value, high = sorted((a, b, c))
+    from nbkit.model.criteria import _decide
+
+    verdict = _decide(operator, bound, value, low, high, "it")[0]
+    holds = {">=": value >= bound, ">": value > bound, "<=": value <= bound, "<": value < bound}[operator]
+    assert verdict == "cannot tell" or (verdict == "pass") == holds
+
+
+def test_missing_numbers_cannot_tell():
+    criteria = read_criteria({"roc_auc": "> rule", "brier": "<= 0.2", "f1": ">= 0.1 on valid"}, "binary")
+    table = judge(criteria, {"test": scores(roc_auc=(0.7, 0.6, 0.8))})
+    assert table["verdict"].tolist() == ["cannot tell"] * 3
+    assert "no roc_auc of the rule" in table["why"][0]
+    assert "not measured on the valid split" in table["why"][2]
+
+
+def test_a_paired_comparison_is_used():
+    rng = np.random.default_rng(0)
+    p = rng.random(800)
+    y = (rng.random(800) < p).astype(int)
+    rule = np.clip(p + rng.normal(0, 0.1, 800), 0, 1)
+    criteria, mine = read_criteria({"brier": "< rule"}, "binary"), score_predictions(y, p, "brier")
+    paired = judge(criteria, mine, {"rule": compare(y, rule, p, "brier")})
+    apart = judge(criteria, mine.reset_index(), {"rule": score_predictions(y, rule, "brier")})
+    assert paired["verdict"].tolist() == ["pass"]
+    assert apart["verdict"].tolist() == ["cannot tell"]
+
+
+def test_bias_is_judged_by_its_size():
+    criteria = read_criteria({"bias": "<= 0.1"}, "regression")
+    sizes = {(-0.5, -0.6, -0.4): "fail", (-0.05, -0.08, 0.02): "pass", (-0.05, -0.2, 0.02): "cannot tell"}
+    for row, verdict in sizes.items():
+        assert judge(criteria, scores(bias=row))["verdict"].tolist() == [verdict]
+
+
+def test_no_criteria_no_rows():
+    assert len(judge(read_criteria({}, "binary"), scores(roc_auc=(1, 1, 1)))) == 0

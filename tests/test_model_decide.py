@@ -1,0 +1,110 @@
+"""Decisions: the threshold is the cheapest there is, and money adds up."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix
+
+from nbkit.errors import BadCriterion
+from nbkit.model import choose_threshold, confusion_table, price_rows, score_cost
+
+COSTS = {"false_positive": 10, "false_negative": 60, "true_positive": 4, "true_negative": -1}
+
+
+def calibrated(n=4000, seed=0):
+    rng = np.random.default_rng(seed)
+    p = rng.beta(1, 4, n)
+    return (rng.random(n) < p).astype(int), p
+
+
+def cost_at(y, p, threshold):
+    tn, fp, fn, tp = confusion_matrix(y, p >= threshold, labels=[0, 1]).ravel()
+    return (tn * -1 + fp * 10 + fn * 60 + tp * 4) / len(y)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_no_threshold_is_cheaper(seed):
+    rng = np.random.default_rng(seed)
+    p = rng.integers(0, 30, 80) / 30
+    y = (rng.random(80) < p).astype(int)
+    decision = choose_threshold(y, p, COSTS, positive=1, draws=10)
+    assert decision.cost == pytest.approx(cost_at(y, p, decision.threshold))
+    assert decision.cost <= min(cost_at(y, p, t) for t in np.linspace(0, 1.01, 102)) + 1e-12
+
+
+def test_the_curve_counts_as_scikit_learn_does():
+    y, p = calibrated(300)
+    curve = choose_threshold(y, p, COSTS, draws=10).curve
+    for row in curve.iloc[::40].itertuples():
+        assert [row.tn, row.fp, row.fn, row.tp] == confusion_matrix(
+            y, p >= row.threshold, labels=[0, 1]
+        ).ravel().tolist()
+    assert curve["selection_rate"].iloc[[0, -1]].tolist() == [1, 0]
+
+
+def test_with_exact_probabilities_the_formula_lies_in_the_interval():
+    y, p = calibrated(20_000)
+    decision = choose_threshold(y, p, {"false_positive": 1, "false_negative": 4})
+    assert decision.theoretical == pytest.approx(0.2)
+    assert decision.low <= 0.2 <= decision.high
+    assert decision.cost_low < decision.cost < decision.cost_high
+    assert len(decision.curve) < 210
+
+
+def test_rare_positives_get_fine_thresholds():
+    rng = np.random.default_rng(0)
+    p = rng.beta(1, 800, 20_000)
+    decision = choose_threshold((rng.random(20_000) < p).astype(int), p, {"false_positive": 1, "false_negative": 500})
+    assert 0 < decision.threshold < 0.02
+
+
+@pytest.mark.parametrize(("y", "p"), [([], []), ([1], [0.3]), ([0, 0], [0.5, 0.5]), ([1, 1], [0.0, 1.0])])
+def test_little_data_still_gives_a_threshold(y, p):
+    decision = choose_threshold(y, p, {"false_positive": 1, "false_negative": 1}, positive=1)
+    assert np.isfinite(decision.threshold)
+    assert len(decision.curve)
+
+
+@pytest.mark.parametrize(
+    ("costs", "words"),
+    [
+        ({"false_postive": 1}, "did you mean 'false_positive'"),
+        ({"false_positive": "1"}, "must be a number"),
+        ({"false_positive": float("nan")}, "must be a number"),
+    ],
+)
+def test_costs_are_read_strictly(costs, words):
+    with pytest.raises(BadCriterion, match=words):
+        choose_threshold([0, 1], [0.1, 0.9], costs)
+
+
+def test_money_adds_up():
+    y, p = calibrated()
+    table = confusion_table(y, p, threshold=0.3, costs=COSTS, currency="USD")
+    assert table["n"].sum() == len(y)
+    assert table["cost"].sum() / len(y) == pytest.approx(cost_at(y, p, 0.3))
+    assert price_rows(y, p, COSTS, threshold=0.3).mean() == pytest.approx(cost_at(y, p, 0.3))
+    row = score_cost(y, p, COSTS, threshold=0.3).loc["cost_per_row"]
+    assert row["value"] == pytest.approx(cost_at(y, p, 0.3))
+    assert row["low"] < row["value"] < row["high"]
+
+
+def test_classes_are_counted_and_priced():
+    p = pd.DataFrame(np.eye(3)[[0, 1, 1, 2]], columns=["a", "b", "c"])
+    y = pd.Series(["a", "a", "b", "c"])
+    table = confusion_table(y, p, costs={"a": {"b": 7}})
+    assert table.query("actual == 'a' and predicted == 'b'")[["n", "cost"]].values.tolist() == [[1, 7.0]]
+    assert price_rows(y, p, {"a": {"b": 7}}).tolist() == [0, 7, 0, 0]
+    with pytest.raises(BadCriterion, match="names class 'x'"):
+        confusion_table(y, p, costs={"x": {"b": 7}})
+    with pytest.raises(BadCriterion, match="true class"):
+        confusion_table(y, p, costs={"a": 7})
+
+
+def test_numbers_are_priced_per_unit():
+    assert price_rows([10.0, 10.0], [12.0, 9.0], {"over": 1, "under": 5}, task="regression").tolist() == [2, 5]
+    with pytest.raises(BadCriterion, match="no confusion table"):
+        confusion_table([1.5, 2.5], [1.0, 2.0], task="regression")

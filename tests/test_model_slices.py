@@ -1,0 +1,144 @@
+"""Slices and groups: every row in one slice, gaps that mean worse, intervals of the textbook."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_helpers import make_binary
+
+from nbkit.errors import BadModel
+from nbkit.model import compare_groups, rates_by_group, score_predictions, score_slices, slice_gap, worst_slices
+from nbkit.model.slices import cut_slices
+
+
+def table(n=1200):
+    rng = np.random.default_rng(0)
+    frame = make_binary(n)
+    return frame, frame["late"], pd.Series(rng.random(n), index=frame.index)
+
+
+def test_a_slice_is_scored_as_if_alone():
+    frame, y, p = table()
+    slices = score_slices(frame, y, p, ["carrier", "hour", "temp", "day"], metric="brier", draws=20)
+    assert (slices.groupby("column")["n"].sum() == len(frame)).all()
+    inside = frame["carrier"] == "Ünited"
+    row = slices.query("slice == 'Ünited'").iloc[0]
+    assert row["value"] == pytest.approx(score_predictions(y[inside], p[inside], "brier", draws=0)["value"].iloc[0])
+    assert row["gap"] == pytest.approx(row["value"] - row["overall"])
+    assert {"missing"} <= set(slices["slice"])
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("roc_auc", -1), ("brier", 1)])
+def test_a_gap_above_zero_is_worse(metric, sign):
+    frame, y, _ = table()
+    p = np.where(frame["carrier"] == "AA", 1 - y, y) * 0.8 + 0.1  # wrong about one carrier
+    slices = score_slices(frame, y, p, ["carrier"], metric=metric, draws=50)
+    row = slices.query("slice == 'AA'").iloc[0]
+    assert row["gap"] == pytest.approx(sign * (row["value"] - row["overall"]))
+    assert row["gap"] > 0.2
+    assert worst_slices(slices)["slice"].tolist() == ["AA"]
+    gap = slice_gap(slices).loc["slice_gap"]
+    assert (gap["value"], gap["note"]) == (row["gap"], "carrier = AA")
+    assert gap["low"] <= gap["value"] <= gap["high"]
+
+
+def test_small_slices_are_shown_and_not_judged():
+    frame, y, p = table(200)
+    slices = score_slices(frame, y, p, ["carrier"], metric="brier", min_rows=10_000, draws=10)
+    assert not slices["judged"].any()
+    assert len(worst_slices(slices)) == 0
+    assert slice_gap(slices).at["slice_gap", "note"] == "no slice has enough rows"
+
+
+def test_slices_of_any_task():
+    frame, _, _ = table(300)
+    rng = np.random.default_rng(0)
+    y = rng.choice(["x", "y", "z"], 300)
+    p = pd.DataFrame(rng.dirichlet(np.ones(3), 300), columns=["x", "y", "z"])
+    assert len(score_slices(frame, y, p, ["carrier"], metric="log_loss", draws=10)) == 4
+    y = rng.normal(0, 1, 300)
+    off = score_slices(frame, y, y + 1, ["carrier"], metric="bias", draws=10)
+    assert off["gap"].abs().max() == pytest.approx(0)
+    text = frame["late"].map({0: "no", 1: "yes"})
+    assert len(score_slices(frame, text, y * 0 + 0.5, ["hour"], metric="roc_auc", positive="yes", draws=10)) == 4
+    with pytest.raises(BadModel, match="no column carier"):
+        score_slices(frame, y, y, ["carier"], metric="mae")
+
+
+COLUMNS = {
+    "bool": [True, False, None] * 20,
+    "boolean": pd.array([True, False, None] * 20, dtype="boolean"),
+    "Int64": pd.array([*range(59), None], dtype="Int64"),
+    "category": pd.Categorical(["a", "b", None] * 20, categories=["b", "a", "unused"]),
+    "time": [*pd.date_range("2013-01-01", periods=59), pd.NaT],
+    "zone": pd.date_range("2013-01-01", periods=60, tz="UTC"),
+    "timedelta": pd.to_timedelta(range(60), unit="D"),
+    "inf": [np.inf, -np.inf, np.nan] + [1.5, 2.5, 3.5] * 19,
+    "many infs": [np.inf] * 20 + [float(n) for n in range(40)],
+    "constant": [1] * 60,
+    "all missing": [None] * 60,
+    "all nan": [np.nan] * 60,
+    "many names": [f"n{n}" for n in range(60)],
+    "mixed": [1, "a", None] * 20,
+    "lists": [[1], [2], [3]] * 20,
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_any_column_can_be_cut(name):
+    column = pd.Series(COLUMNS[name])
+    labels = cut_slices(column)
+    assert labels.notna().all()
+    assert labels.cat.categories.is_unique
+    assert len(labels.cat.categories) <= 32
+    assert cut_slices(column.iloc[:0]).cat.categories.tolist() == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=20, max_size=60))
+def test_quantile_slices_follow_the_order(values):
+    labels = cut_slices(pd.Series(values))
+    codes = labels.cat.codes[np.argsort(values, kind="stable")] if labels.cat.categories.size <= 5 else pd.Series([0])
+    assert codes.is_monotonic_increasing
+
+
+def test_rates_are_those_counted_by_hand():
+    y = np.array([1, 1, 0, 0, 1, 0])
+    p = np.array([0.9, 0.2, 0.8, 0.1, 0.7, 0.3])
+    rates = rates_by_group(y, p, pd.Series(list("aaaabb")), min_rows=2).set_index(["group", "rate"])
+    expected = {
+        "base_rate": 0.5,
+        "selection_rate": 0.5,
+        "true_positive_rate": 0.5,
+        "false_positive_rate": 0.5,
+        "precision": 0.5,
+    }
+    assert rates.loc["a", "value"].to_dict() == expected
+    assert rates.at[("b", "true_positive_rate"), "value"] == 1
+    assert rates.at[("b", "true_positive_rate"), "difference"] == 0.5  # to the largest group
+    assert not rates.at[("b", "true_positive_rate"), "judged"]
+
+
+def test_newcombe_and_katz_are_those_of_the_literature():
+    rates = pd.DataFrame(
+        {"group": ["a", "b"], "rate": "selection_rate", "count": [48, 56], "n": [80, 70], "judged": True}
+    )
+    from nbkit.model import wilson_interval
+
+    rates["value"] = rates["count"] / rates["n"]
+    rates["low"], rates["high"] = wilson_interval(rates["count"], rates["n"])
+    row = compare_groups(rates).iloc[0]
+    # Newcombe 1998, table II (a): 56/70 - 48/80, method 10
+    assert row[["difference", "difference_low", "difference_high"]].tolist() == pytest.approx(
+        [0.2, 0.0524, 0.3339], abs=5e-5
+    )
+    spread = np.sqrt(1 / 48 - 1 / 80 + 1 / 56 - 1 / 70)
+    assert row["ratio_high"] == pytest.approx(0.75 * np.exp(1.959964 * spread))
+    assert (row["lowest"], row["highest"], row["groups"]) == ("a", "b", 2)
+
+
+def test_one_group_has_nothing_to_compare():
+    row = compare_groups(rates_by_group([0, 1], [0.2, 0.8], pd.Series(["a", "a"]))).iloc[0]
+    assert np.isnan(row["difference"])
+    assert len(rates_by_group([], [], pd.Series([], dtype=object))) == 0
