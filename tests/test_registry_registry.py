@@ -315,6 +315,12 @@ class TestDatabase:
         assert registry.register("a", bundle()).number == 1
         assert (tmp_path / "files").is_dir()
 
+    def test_folders_with_odd_names(self, tmp_path):
+        folder = tmp_path / "a b?c=1&d%20 größe#x"
+        assert Registry(folder).register("a", bundle()).number == 1
+        assert Registry(folder).get("a").number == 1
+        assert {path.name for path in folder.iterdir()} >= {"registry.db", "blobs"}
+
     @pytest.mark.slow
     def test_eight_processes_share_a_fresh_database(self, tmp_path):
         context = multiprocessing.get_context("spawn")

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = attach(
         "gates": ["evaluate_gates", "gate", "known_gates"],
         "golden": ["check_golden", "make_golden"],
         "registry": ["Registry"],
+        "steps": ["admit", "find_watched", "stage", "stop_if_closed"],
         "versions": ["Version"],
     },
 )

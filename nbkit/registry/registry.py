@@ -48,11 +48,12 @@ class Registry:
         if "://" in place:
             if files is None:
                 raise BadParameter("a registry at a database URL needs files=, the folder for its files")
-            url, self.folder = place, Path(files)
+            url, self.folder = sa.make_url(place), Path(files)
         else:
             folder = Path(place)
             folder.mkdir(parents=True, exist_ok=True)
-            url, self.folder = f"sqlite:///{folder.resolve() / 'registry.db'}", Path(files or folder / "blobs")
+            url = sa.URL.create("sqlite", database=str(folder.resolve() / "registry.db"))
+            self.folder = Path(files or folder / "blobs")
         self.store = Store(self.folder)
         self._engine = open_database(url)
 

@@ -83,7 +83,7 @@ EVENTS = sa.Table(
 )
 
 
-def open_database(url: str) -> sa.Engine:
+def open_database(url: sa.URL) -> sa.Engine:
     """Open the database and lay its tables if it is new; safe when many processes do so at once.
 
     SQLite runs in WAL mode, waits for others, and takes the write lock when a writing transaction begins, so two
@@ -94,7 +94,7 @@ def open_database(url: str) -> sa.Engine:
     BadParameter
         A newer nbkit wrote the database.
     """
-    if sa.make_url(url).get_backend_name() == "sqlite":
+    if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_MS / 1000})
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)

@@ -10,5 +10,6 @@ __getattr__, __dir__, __all__ = attach(
         "predictor": ["Predictor"],
         "process": ["Service"],
         "tryout": ["bad_requests", "compare_answers", "judge_requirements", "measure_latency"],
+        "words": ["explain_service", "judge_service", "summarize_service"],
     },
 )

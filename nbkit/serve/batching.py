@@ -81,9 +81,10 @@ class Batcher:
         requests = [request for request, _ in waiting]
         try:
             answers = await asyncio.get_running_loop().run_in_executor(self._thread, self.answer, requests)
-        except Exception as error:
+            pairs = list(zip(waiting, answers, strict=True))
+        except Exception as error:  # whatever it is, whoever waits must be told
             return error
-        for one, answer in zip(waiting, answers, strict=True):
+        for one, answer in pairs:
             _settle(one, answer)
         return None
 
