@@ -179,7 +179,8 @@ def _check_columns(recipe: Recipe, train: pd.DataFrame, target: str) -> None:
         raise BadFeature("no features: name some columns, or set numeric: auto")
     for name in recipe.raw_columns:
         if name not in known:
-            raise BadFeature(f"feature {name!r} is no column{suggest(name, [*known, *made])}")
+            sound = [new for new, raws in made.items() if set(raws) <= set(known)]
+            raise BadFeature(f"feature {name!r} is no column{suggest(name, [*known, *sound])}")
         if name == target:
             raise BadFeature(f"the target {name!r} cannot be a feature: take it out of `features`")
     for part in [part for parts in (recipe.datetime or {}).values() for part in parts if part not in DATE_PARTS]:

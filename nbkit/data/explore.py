@@ -31,7 +31,8 @@ def summarize_columns(table: pd.DataFrame, target: str = "") -> pd.DataFrame:
     -------
     DataFrame
         One row a column: column, type (number, text, datetime, boolean), missing (share), distinct, mean and std (of
-        finite values), min, median, max (as text; numbers and dates), top (the commonest value), top_share (of the rows that have one).
+        finite values), min, median, max (text; of numbers and dates), top (the commonest value), top_share (of the
+        rows that have a value).
     """
     names = sorted(table.columns, key=lambda name: name != target)
     return pd.DataFrame([_summarize(name, table[name]) for name in names])

@@ -119,9 +119,11 @@ class Recipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             If a column is not there or holds what cannot be read.
         """
         check_is_fitted(self, "names_")
-        there = isinstance(X, pd.DataFrame) and set(self.target_encoded) <= set(X.columns)
-        wanted = there and bool(self.target_encoded)
-        return self._build(X, self.encoder_.transform(_stack(X, self.target_encoded)) if wanted else None)
+        encoded = None
+        if self.target_encoded and isinstance(X, pd.DataFrame) and set(self.target_encoded) <= set(X.columns):
+            empty = np.empty((0, len(self.target_encoded) * len(self.rates_)))  # which the encoder would refuse
+            encoded = self.encoder_.transform(_stack(X, self.target_encoded)) if len(X) else empty
+        return self._build(X, encoded)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Name the output columns."""
@@ -207,8 +209,9 @@ class Recipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             rates = [f"{name}_rate{level}" for name in self.target_encoded for level in self.rates_]
             values |= dict(zip(rates, encoded.T, strict=True))
         for one, fitted in zip(self.custom, self.custom_, strict=True):
-            out = np.asarray(fitted.transform(X[list(one["columns"])]), dtype="float64").reshape(len(X), -1)
-            values |= dict(zip(_names_of(fitted, one["columns"]), out.T, strict=True))
+            names = _names_of(fitted, one["columns"])
+            out = fitted.transform(X[list(one["columns"])]) if len(X) else np.empty((0, len(names)))
+            values |= dict(zip(names, np.asarray(out, dtype="float64").reshape(len(X), len(names)).T, strict=True))
         stacked = np.column_stack([values[name] for name in self.names_])
         stacked[np.isinf(stacked)] = np.nan
         return pd.DataFrame(stacked, index=X.index, columns=self.names_)

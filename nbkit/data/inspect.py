@@ -254,7 +254,7 @@ def propose_params(inspection: Inspection, *, name: str, data: str) -> str:
     shared["query"] = f"SELECT * FROM data WHERE {quote_name(found.target)} IS NOT NULL"  # noqa: S608
     params["shared"] = shared
     params["02_ingest"] = CommentedMap(rows=0, split=found.split)
-    params["03_validate"] = CommentedMap(contract=f"{name}.contract.yaml")
+    params["03_validate"] = CommentedMap(contract=f"params/{name}.contract.yaml")
     params["05_features"] = CommentedMap(features=found.features, lead="")
     comments = {
         "02_ingest": "which rows, and how they are cut",

@@ -1,0 +1,271 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+
+from nbkit.data import (
+    ColumnRule,
+    Contract,
+    Recipe,
+    catalogue_features,
+    declare_features,
+    infer_contract,
+)
+from nbkit.errors import BadFeature, LeakedFeature
+
+
+def make(n=300, seed=0):
+    random = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "x": np.where(random.random(n) < 0.1, np.nan, random.normal(size=n)),
+            "k": random.integers(0, 5, n),
+            "c": random.choice(["a", "b", "c"], n, p=[0.2, 0.5, 0.3]),
+            "s": random.choice(["low", "mid", "high"], n),
+            "flag": random.random(n) < 0.5,
+            "t": pd.Timestamp("2020-01-01 06:30") + pd.to_timedelta(random.integers(0, 9000, n), "h"),
+            "y": random.integers(0, 2, n),
+        }
+    )
+
+
+FULL = {
+    "numeric": ["x", "flag"],
+    "categorical": ["c", "k"],
+    "datetime": {
+        "t": ["year", "quarter", "month", "week", "day", "dayofyear", "weekday", "is_weekend", "hour", "minute"]
+    },
+    "cyclical": {"t_hour": 24, "k": 5},
+    "ordinal": {"s": ["low", "mid", "high"]},
+    "target_encoded": ["c"],
+    "interactions": [["c", "s"], ["x", "t_hour"], ["c", "t_weekday"]],
+    "custom": [{"class": "sklearn.preprocessing:SplineTransformer", "columns": ["k"], "args": {"n_knots": 3}}],
+}
+
+
+def test_values_are_what_they_say():
+    table = make()
+    recipe = declare_features(FULL, table, target="y")
+    out = recipe.fit(table, table["y"]).transform(table)
+    assert (out.dtypes == "float64").all()
+    assert list(out) == list(recipe.get_feature_names_out())
+    assert out["x"].equals(table["x"])
+    assert recipe.categorical_["c"] == ["b", "c", "a"]
+    assert (out["c"] == table["c"].map({"b": 0, "c": 1, "a": 2})).all()
+    assert (out["s"] == table["s"].map({"low": 0, "mid": 1, "high": 2})).all()
+    assert (out["t_hour"] == table["t"].dt.hour).all()
+    assert (out["t_weekday"] == table["t"].dt.day_of_week).all()
+    assert (out["t_is_weekend"] == (table["t"].dt.day_of_week > 4)).all()
+    assert np.allclose(out["t_hour_sin"] ** 2 + out["t_hour_cos"] ** 2, 1)
+    assert np.allclose(out["x_x_t_hour"], table["x"] * table["t"].dt.hour, equal_nan=True)
+    assert recipe.categorical_["c_x_s"][int(out.loc[0, "c_x_s"])] == f"{table.loc[0, 'c']} × {table.loc[0, 's']}"
+    assert recipe.sources_["x_x_t_hour"] == ["x", "t"]
+    assert recipe.sources_["c_x_t_weekday"] == ["c", "t"]
+    assert out.filter(like="_sp_").shape[1] == 5
+    assert recipe.sources_["k_sp_0"] == ["k"]
+
+
+def test_one_row_gives_the_same_as_many():
+    table = make()
+    recipe = declare_features(FULL, table, target="y").fit(table, table["y"])
+    many = recipe.transform(table)
+    for place in (0, 17):
+        one = recipe.transform(table.iloc[[place]])
+        pd.testing.assert_frame_equal(one, many.iloc[[place]], check_exact=True)
+    as_json = pd.DataFrame([{k: None if pd.isna(v) else str(v) if k == "t" else v for k, v in table.iloc[3].items()}])
+    assert np.allclose(recipe.transform(as_json), many.iloc[[3]], equal_nan=True)
+    assert recipe.transform(table.iloc[:0]).shape == (0, many.shape[1])
+    pd.testing.assert_frame_equal(recipe.transform(table[reversed(table.columns)]), many)
+
+
+def test_unknown_missing_and_infinite_become_nan():
+    table = make()
+    recipe = declare_features(FULL, table, target="y").fit(table, table["y"])
+    new = table.iloc[:3].assign(
+        c=["zzz", None, "a"], x=[np.inf, None, 1.0], t=pd.to_datetime([None, "2020-01-01", None])
+    )
+    out = recipe.transform(new)
+    assert out["c"].isna().tolist() == [True, True, False]
+    assert out["x"].isna().tolist() == [True, True, False]
+    assert out["t_is_weekend"].isna().tolist() == [True, False, True]
+    assert out["t_hour_sin"].isna().tolist() == [True, False, True]
+    assert out["c_rate"].notna().all()
+    assert not np.isinf(out).any(axis=None)
+
+
+def test_levels_read_the_same_whatever_the_type():
+    table = pd.DataFrame({"k": [1, 2, 2, 3], "b": [True, False, False, True]})
+    recipe = Recipe(categorical=["k", "b"], numeric=["b"]).fit(table)
+    same = [
+        pd.DataFrame({"k": [1.0, 2.0, np.nan, 3.0], "b": [1.0, 0.0, np.nan, 1.0]}),
+        pd.DataFrame({"k": ["1", "2", None, "3"], "b": ["1", "0", None, "1"]}),
+        pd.DataFrame({"k": pd.array([1, 2, None, 3], "Int64"), "b": pd.array([True, False, None, True], "boolean")}),
+        pd.DataFrame({"k": pd.Categorical([1, 2, None, 3]), "b": [True, False, None, True]}),
+    ]
+    first = recipe.transform(same[0])
+    assert first["k"].tolist()[:2] == [1.0, 0.0]
+    assert first["k"].isna().tolist() == [False, False, True, False]
+    for other in same[1:]:
+        pd.testing.assert_frame_equal(recipe.transform(other), first)
+
+
+def test_target_encoding_is_cross_fitted_for_training_only():
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"id": [f"i{i % 400}" for i in range(800)], "y": random.integers(0, 2, 800)})
+    recipe = Recipe(target_encoded=["id"], seed=1)
+    trained = recipe.fit_transform(table, table["y"])["id_rate"]
+    applied = recipe.transform(table)["id_rate"]
+    assert abs(np.corrcoef(trained, table["y"])[0, 1]) < 0.15
+    assert np.corrcoef(applied, table["y"])[0, 1] > 0.5
+    again = clone(recipe).fit_transform(table, table["y"])["id_rate"]
+    assert again.equals(trained)
+    with pytest.raises(BadFeature, match="needs y"):
+        recipe.fit(table)
+
+
+def test_target_encoding_of_other_tasks():
+    table = make()
+    recipe = Recipe(target_encoded=["c", "s"], numeric=["x"])
+    out = clone(recipe).fit_transform(table, table["k"].map(str))
+    assert list(out)[1:] == [f"{name}_rate_{level}" for name in "cs" for level in range(5)]
+    fitted = clone(recipe).fit(table, table["k"].map(str))
+    assert fitted.sources_["s_rate_3"] == ["s"]
+    assert np.allclose(fitted.transform(table)[[f"c_rate_{i}" for i in range(5)]].sum(axis=1), 1, atol=0.02)
+    assert list(clone(recipe).fit_transform(table, table["x"].fillna(0.123))) == ["x", "c_rate", "s_rate"]
+    assert list(clone(recipe).fit_transform(table, table["y"].map({0: "no", 1: "yes"}))) == ["x", "c_rate", "s_rate"]
+
+
+def test_recipe_travels():
+    table = make()
+    spec = {key: value for key, value in FULL.items() if key != "custom"}
+    recipe = declare_features(spec, table, target="y").fit(table, table["y"])
+    data = skops.io.dumps(recipe)
+    assert skops.io.get_untrusted_types(data=data) == ["nbkit.data.features.Recipe"]
+    expected = recipe.transform(table)
+    pd.testing.assert_frame_equal(
+        skops.io.loads(data, trusted=["nbkit.data.features.Recipe"]).transform(table), expected
+    )
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(recipe)).transform(table), expected)
+    pd.testing.assert_frame_equal(clone(recipe).fit(table, table["y"]).transform(table), expected)
+    model = make_pipeline(clone(recipe), HistGradientBoostingClassifier(max_iter=5)).fit(table, table["y"])
+    assert model.predict_proba(table.iloc[[0]]).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"numerc": ["x"]}, "no 'numerc'; did you mean 'numeric'"),
+        ({"numeric": ["xx"]}, "feature 'xx' is no column; did you mean 'x'"),
+        ({"numeric": "x"}, "must be a list or auto"),
+        ({"categorical": {"c": 1}}, "must be a list"),
+        ({"datetime": ["t"]}, "mapping"),
+        ({"datetime": {"t": ["hours"]}}, "no part 'hours'; did you mean 'hour'"),
+        ({"cyclical": {"k": 0}}, "positive number"),
+        ({"cyclical": {"t_hour": 24}}, "'t_hour' is no column"),
+        ({"numeric": ["x"], "categorical": ["x"]}, "declared twice"),
+        ({"numeric": ["y"]}, "target 'y' cannot be a feature"),
+        ({}, "no features"),
+        ({"numeric": []}, "no features"),
+        ({"custom": [{"klass": "a:b"}]}, "class, columns and args"),
+        ({"custom": [{"class": "a:b", "columns": ["zz"]}]}, "'zz' is no column"),
+    ],
+)
+def test_bad_declarations_are_explained(spec, words):
+    with pytest.raises(BadFeature, match=words):
+        declare_features(spec, make(), target="y")
+
+
+def test_bad_data_are_explained():
+    table = make()
+    recipe = declare_features({"numeric": ["x"], "datetime": {"t": "hour"}}, table, target="y").fit(table)
+    with pytest.raises(BadFeature, match="lacks x"):
+        recipe.transform(table[["t"]])
+    with pytest.raises(BadFeature, match="'x' holds no number"):
+        recipe.transform(table.assign(x="abc"))
+    with pytest.raises(BadFeature, match="'t' cannot be read"):
+        recipe.transform(table.assign(t="soon"))
+    with pytest.raises(BadFeature, match="DataFrame"):
+        recipe.transform(table.to_numpy())
+    with pytest.raises(BadFeature, match="module:Class"):
+        declare_features({"custom": ["no.such:Thing"]}, table, target="y").fit(table)
+
+
+def test_auto_takes_what_is_usable():
+    table = make().assign(one=1, none=None, day=pd.Timestamp("2020-01-01"), leak=lambda t: t["y"], many=range(300))
+    contract = infer_contract(table, target="y", keys=["many"])
+    rules = [
+        rule if rule.name != "leak" else ColumnRule("leak", "integer", available_at="after")
+        for rule in contract.columns
+    ]
+    contract = Contract(tuple(rules), keys=("many",))
+    spec = {"numeric": "auto", "categorical": "auto", "drop": ["flag"], "ordinal": {"s": ["low", "mid", "high"]}}
+    recipe = declare_features(spec, table, contract=contract)
+    assert (recipe.numeric, recipe.categorical) == (["x", "k"], ["c"])
+    plain = declare_features({"numeric": "auto"}, table, target="y")
+    assert plain.numeric == ["x", "k", "flag", "leak", "many"]
+    assert declare_features({"numeric": "auto"}, table.drop(columns=["y"]), contract=contract).numeric == [
+        "x",
+        "k",
+        "flag",
+    ]
+
+
+def test_leaks_are_refused_also_when_hidden_in_an_interaction():
+    rules = [ColumnRule(name, available_at="after" if name == "x" else "known") for name in make()]
+    for spec in ({"numeric": ["x"]}, {"interactions": [["k", "x"]]}, {"cyclical": {"x": 2}}, {"target_encoded": ["x"]}):
+        with pytest.raises(LeakedFeature, match="x: known only after"):
+            declare_features(spec, make(), contract=Contract(tuple(rules)))
+
+
+def test_catalogue_describes_features_before_and_after_fitting():
+    table = make()
+    rules = [ColumnRule(name, description=f"the {name}", unit="m", available_at="-2h") for name in table]
+    recipe = declare_features(FULL, table, contract=Contract(tuple(rules)), lead="2h")
+    before = catalogue_features(recipe, Contract(tuple(rules)))
+    after = catalogue_features(recipe.fit(table, table["y"]), Contract(tuple(rules))).set_index("feature")
+    assert len(after) == len(before) + 5
+    assert after.loc["x"].tolist() == ["number", "x", "the x", "-2h", "m"]
+    assert after.loc["t_hour_sin", ["type", "source", "unit"]].tolist() == ["cycle", "t", ""]
+    assert after["type"].unique().tolist() == ["number", "code", "date part", "cycle", "interaction", "rate", "custom"]
+    assert catalogue_features(recipe).loc[0, "description"] == ""
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(max_size=4) | st.none(), min_size=1, max_size=20), st.permutations(range(5)))
+def test_codes_are_a_bijection_of_the_levels_whatever_the_order(values, _):
+    table = pd.DataFrame({"naïve ☃": pd.Series(values, dtype="str")})
+    recipe = Recipe(categorical=["naïve ☃"]).fit(table)
+    codes = recipe.transform(table)["naïve ☃"]
+    levels = recipe.categorical_["naïve ☃"]
+    assert len(set(levels)) == len(levels)
+    back = [None if np.isnan(code) else levels[int(code)] for code in codes]
+    assert back == [None if pd.isna(value) else value for value in table["naïve ☃"]]
+    assert Recipe(categorical=["naïve ☃"]).fit(table.iloc[::-1]).categorical_ == recipe.categorical_
+
+
+ODD = {
+    "lists": [[1], [2], None],
+    "mixed": [1, "x", None],
+    "cat": pd.Categorical(["a", "b", None]),
+    "time": pd.to_datetime(["2020-01-01", "2020-01-02", None]),
+    "Int": pd.array([1, 2, None], "Int64"),
+    "none": [None, None, None],
+    "constant": [1, 1, 1],
+    "period": pd.PeriodIndex(["2020-01", "2020-02", None], freq="M"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_columns_can_be_categories(name):
+    table = pd.DataFrame({name: ODD[name]})
+    recipe = Recipe(categorical=[name], target_encoded=[name])
+    out = recipe.fit_transform(pd.concat([table] * 4, ignore_index=True), np.array([0, 1, 0] * 4))
+    assert out[name].isna().sum() == 4 * table[name].isna().sum()
+    assert recipe.transform(table.iloc[[0]]).shape == (1, 2)
