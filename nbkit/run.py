@@ -61,6 +61,16 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
 
+    def locate(self, place: str) -> str:
+        """Return a URL as it is, and a path as seen from the project's root, wherever the notebook runs."""
+        return place if "://" in place else str(self.root / place)
+
+    def lineage(self) -> dict[str, Any]:
+        """Return where this run comes from: its name, its project, the git commit, the versions of the packages."""
+        manifest = read_manifest(self.folder)
+        surroundings = manifest.get("surroundings", {})
+        return {"run": manifest.get("run", self.folder.name), "project": manifest.get("project", ""), **surroundings}
+
     # --- saving
 
     def save(self, name: str, value: Any) -> None:

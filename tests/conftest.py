@@ -14,7 +14,8 @@ def make_notebook(path: Path, *cells, parameters: str = 'run_dir: str = "."  # f
     for cell in (first, *rest):
         cell.update(outputs=[], execution_count=None)
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"cells": [heading, first, *rest], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    content = {"cells": [heading, first, *rest], "metadata": {**spec, **metadata}, "nbformat": 4, "nbformat_minor": 5}
     path.write_text(json.dumps(content))
     return path
 

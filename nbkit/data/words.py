@@ -81,3 +81,16 @@ def explain_features(catalogue: pd.DataFrame, columns: int) -> str:
         f"The model sees **{len(catalogue)} features** ({mix}) made of "
         f"{catalogue['source'].nunique()} of the {columns} columns."
     )
+
+
+def summarize_exploration(
+    train: pd.DataFrame, missing: pd.DataFrame, relations: pd.DataFrame, leaks: pd.DataFrame
+) -> str:
+    """Return the headline of an exploration."""
+    told = relations[relations["strength"] > relations["noise"]]
+    strongest = f", strongest {told['column'].iloc[0]}" if len(told) else ""
+    suspects = f"; {leaks['column'].nunique()} suspects of leakage" if len(leaks) else "; no suspect of leakage"
+    return (
+        f"Of {train.shape[1]} columns in {len(train):,} rows {len(missing)} lack values and {len(told)} tell the target "
+        f"better than chance{strongest}{suspects}."
+    )

@@ -28,6 +28,7 @@ SAVE_EVERY = 5.0  # seconds between two writes of a notebook that is being execu
 TAIL = 12  # lines of output kept with a failure
 NO_MEMORY = 0.85  # share of the machine's memory from which a kernel that was killed is taken to have had too much
 REFUSALS = {"Refusal", *(each.__name__ for each in errors.Refusal.__subclasses__())}
+KINDS = {"SystemExit": "exit", "KeyboardInterrupt": "interrupted", "MemoryError": "out_of_memory"}
 SENTENCES = {
     "error": "{ename}: {evalue}",
     "exit": "the cell left with {ename}({evalue}) before the notebook's end, so nothing after it ran",
@@ -289,19 +290,11 @@ def _judge(executed: Any, job: Job) -> Outcome:
 
 def _describe_error(cell: Any, output: Any, number: int, job: Job) -> Outcome:
     ename, evalue = output.ename, ANSI.sub("", output.evalue)
-    if ename in SENTENCES:  # marked by us
-        kind, message = ename, evalue
+    if job.trouble or job.watch.verdict:
+        kind = _name_trouble(job)
     else:
-        kind = "error"
-        if job.watch.verdict:
-            kind = job.watch.verdict
-        elif ename in REFUSALS:
-            kind = "refused"
-        elif ename in ("SystemExit", "KeyboardInterrupt"):
-            kind = {"SystemExit": "exit", "KeyboardInterrupt": "interrupted"}[ename]
-        elif ename == "MemoryError":
-            kind = "out_of_memory"
-        message = SENTENCES[kind].format(**_facts(job, ename, evalue))
+        kind = "refused" if ename in REFUSALS else KINDS.get(ename, "error")
+    message = SENTENCES[kind].format(**_facts(job, ename, evalue))
     status = {"refused": "refused", "interrupted": "interrupted", "terminated": "interrupted"}.get(kind, "failed")
     streams = "".join("".join(each.text) for each in cell.outputs if each.output_type == "stream")
     tail = "\n".join(ANSI.sub("", streams).splitlines()[-TAIL:])

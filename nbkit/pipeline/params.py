@@ -235,7 +235,7 @@ def _explain(parameter: Parameter) -> str:
 
 
 def _read_annotation(annotation: str, place: str) -> Any:
-    names = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "None": None, "Any": Any}
+    names: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "None": None, "object": Any}
     try:
         return eval(annotation, {"__builtins__": {}}, names)  # noqa: S307 - names of types from the project's notebook
     except Exception:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import psutil
 
 STEP = 0.2  # seconds between two looks
+FAMILY_EVERY = 2.0  # seconds between two searches for the kernel's children, which read the whole process table
 GRACE = 5.0  # seconds that an interrupted kernel has to stop by itself
 GIGABYTE = 1e9
 
@@ -45,6 +46,8 @@ class Watch(threading.Thread):
         self.kernel: psutil.Process | None = None
         self.verdict = ""
         self.peak = 0
+        self._family: list[psutil.Process] = []
+        self._searched = 0.0
         self._over = threading.Event()
 
     def begin_cell(self, pid: int) -> None:
@@ -86,12 +89,16 @@ class Watch(threading.Thread):
         return ""
 
     def _measure(self) -> int:
-        held = 0
-        if self.kernel:
+        if self.kernel is None:
+            return 0
+        if time.monotonic() - self._searched > FAMILY_EVERY:
+            self._searched = time.monotonic()
             with contextlib.suppress(psutil.Error):
-                for process in (self.kernel, *self.kernel.children(recursive=True)):
-                    with contextlib.suppress(psutil.Error):
-                        held += process.memory_info().rss
+                self._family = self.kernel.children(recursive=True)
+        held = 0
+        for process in (self.kernel, *self._family):
+            with contextlib.suppress(psutil.Error):
+                held += process.memory_info().rss
         return held
 
     def _signal(self, which: signal.Signals) -> None:

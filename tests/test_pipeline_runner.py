@@ -1,0 +1,307 @@
+"""Every way for a run to die, with real kernels: what the manifest, the notebook and the exit code say, and resume."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import papermill
+import psutil
+import pytest
+import scrapbook
+
+from nbkit.errors import BadParameter, RunInUse, UnfinishedStage, UnknownRun, UnknownStage
+from nbkit.pipeline import execute_plan, find_run, list_runs, plan_resume, plan_run
+from nbkit.pipeline.manifest import hold_run
+from nbkit.project import read_manifest
+from nbkit.run import Run, read_scraps, read_value
+from tests.conftest import make_notebook
+
+IMPORTS = "import nbkit\nrun = nbkit.Run(run_dir)"
+DEATHS = {
+    "raises": ("print('so far so good')\n1 / 0", {}, "failed", "error", "ZeroDivisionError: division by zero", 1),
+    "exits": ("import sys\nsys.exit(0)", {}, "failed", "exit", "before the notebook's end", 1),
+    "killed": ("import os\nos.kill(os.getpid(), 9)", {}, "failed", "dead_kernel", "killed or crashed", 1),
+    "segfault": ("import ctypes\nctypes.string_at(0)", {}, "failed", "dead_kernel", "killed or crashed", 1),
+    "cell_timeout": ("import time\ntime.sleep(60)", {"cell_timeout": 8}, "failed", "cell_timeout", "of 8 s", 1),
+    "stage_timeout": ("import time\ntime.sleep(60)", {"stage_timeout": 15}, "failed", "stage_timeout", "of 15 s", 1),
+    "deaf": (
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(60)",
+        {"cell_timeout": 8}, "failed", "cell_timeout", "of 8 s", 1,
+    ),
+    "memory": (
+        "import time\nhoard = bytearray(700_000_000)\ntime.sleep(60)",
+        {"memory_gb": 0.4}, "failed", "out_of_memory", "more than its memory_gb of 0.4", 1,
+    ),
+    "memory_error": ("raise MemoryError", {}, "failed", "out_of_memory", "ran out of memory", 1),
+    "refused": ("raise nbkit.errors.GateClosed('not good enough')", {}, "refused", "refused", "not good enough", 3),
+}  # fmt: skip
+
+
+@pytest.fixture
+def params(project):
+    path = project / "params" / "toy.yaml"
+    path.write_text("shared: {x: 2}\n")
+    notebooks = project / "notebooks"
+    number = 'run_dir: str = "."  # folder\nx: int = 1  # a number'
+    make_notebook(notebooks / "01_first.ipynb", IMPORTS, "run.save('y', x + 1)\nrun.save('headline', 'One.')", parameters=number)
+    make_notebook(
+        notebooks / "02_second.ipynb", IMPORTS, "y = run.load('01_first', 'y')", "run.save('z', y * 10)", "'the end'"
+    )
+    make_notebook(notebooks / "03_third.ipynb", IMPORTS, "run.save('w', run.load('02_second', 'z') + 1)")
+    return path
+
+
+def spoil(project, source):
+    path = project / "notebooks" / "02_second.ipynb"
+    good = path.read_text()
+    make_notebook(path, IMPORTS, "run.save('z', 0)", source, "'the end'")
+    return path, good
+
+
+def kernels():
+    return [p for p in psutil.Process().children(recursive=True) if "ipykernel" in " ".join(p.cmdline())]
+
+
+@pytest.mark.slow
+def test_a_run_that_passes(project, params):
+    events = []
+    folder, manifest = execute_plan(plan_run(project, [params]), lambda event, facts: events.append(event))
+    assert (manifest["status"], manifest["exit"]) == ("passed", 0)
+    assert read_manifest(folder) == json.loads(json.dumps(manifest))
+    assert [entry["status"] for entry in manifest["stages"]] == ["passed"] * 3
+    assert manifest["stages"][0]["headline"] == "One."
+    assert manifest["stages"][0]["peak_gb"] > 0
+    assert read_value(folder, "03_third", "w") == 31
+    assert events[0] == "run_start"
+    assert events[-1] == "run_end"
+    assert events.count("stage_end") == 3
+    assert sorted(path.name for path in folder.iterdir() if path.suffix == ".ipynb") == [
+        "01_first.ipynb", "02_second.ipynb", "03_third.ipynb"
+    ]  # fmt: skip
+    assert "outputs" in (project / "notebooks" / "01_first.ipynb").read_text()
+    assert '"execution_count": 1' not in (project / "notebooks" / "01_first.ipynb").read_text()
+    book = scrapbook.read_notebooks(str(folder))
+    assert book["01_first"].scraps["y"].data == 3
+    assert book["01_first"].scraps["headline"].data == "One."
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("death", DEATHS)
+def test_a_stage_that_dies_says_how_and_can_be_resumed(project, params, death):
+    source, limits, status, kind, words, code = DEATHS[death]
+    path, good = spoil(project, source)
+    settings = [f"02_second.{key}={value}" for key, value in limits.items()]
+    folder, manifest = execute_plan(plan_run(project, [params], settings))
+    entry = manifest["stages"][1]
+    assert (manifest["status"], manifest["exit"]) == (status, code)
+    assert (entry["status"], entry["kind"], entry["cell"]) == (status, kind, 5)
+    assert words in entry["message"]
+    assert source.splitlines()[0] in entry["source"]
+    assert [each["status"] for each in manifest["stages"]] == ["passed", status, "pending"]
+    assert read_manifest(folder)["exit"] == code
+
+    executed = json.loads((folder / "02_second.ipynb").read_text())
+    assert executed["metadata"]["nbkit"]["status"] == status
+    cells = [cell for cell in executed["cells"] if cell["cell_type"] == "code"]
+    assert [cell["metadata"]["papermill"]["status"] for cell in cells] == ["completed"] * 4 + ["failed", "pending"]
+    assert any(output["output_type"] == "error" for output in cells[4]["outputs"])
+    assert any("papermill-error-cell" in "".join(cell["source"]) for cell in executed["cells"]) or death == "exits"
+    assert not list(folder.glob(".*.ipynb"))
+    assert not kernels()
+    with pytest.raises(UnfinishedStage, match=f"nbkit resume {folder.name}"):
+        Run(folder).load("02_second", "z")
+
+    path.write_text(good)
+    before = (folder / "01_first.ipynb").stat().st_mtime_ns
+    again, manifest = execute_plan(plan_resume(project))
+    assert again == folder
+    assert manifest["status"] == "passed"
+    assert (folder / "01_first.ipynb").stat().st_mtime_ns == before
+    assert read_value(folder, "03_third", "w") == 31
+
+
+@pytest.mark.slow
+def test_a_kernel_that_does_not_start_is_told(project, params, monkeypatch):
+    monkeypatch.setenv("PYTHONSTARTUP", "")
+    monkeypatch.setenv("IPYTHONDIR", "/proc/nowhere")
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", "/proc/nowhere")
+    _, manifest = execute_plan(plan_run(project, [params]))
+    assert (manifest["status"], manifest["exit"]) == ("failed", 1)
+    assert manifest["stages"][0]["kind"] in ("kernel_start", "system")
+    assert manifest["stages"][0]["message"]
+
+
+@pytest.mark.slow
+def test_retries_are_tried(project, params):
+    spoil(project, "import pathlib\nmark = pathlib.Path('mark')\nseen = mark.exists()\nmark.touch()\nassert seen")
+    _, manifest = execute_plan(plan_run(project, [params], ["02_second.retries=2"]))
+    assert manifest["status"] == "passed"
+    assert manifest["stages"][1]["attempt"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("which", "kind", "code"), [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
+)
+def test_ctrl_c_and_sigterm_are_told_and_can_be_resumed(project, params, which, kind, code):
+    path, good = spoil(project, "import time, pathlib\npathlib.Path('asleep').touch()\ntime.sleep(60)")
+    runner = start_runner(project, params)
+    wait_for(project / "notebooks" / "asleep")
+    runner.send_signal(which)
+    exit_code = runner.wait(30)
+    folder = find_run(project)
+    manifest = read_manifest(folder)
+    assert exit_code == code, manifest["stages"]
+    assert (manifest["status"], manifest["exit"]) == ("interrupted", code)
+    assert (manifest["stages"][1]["kind"], manifest["stages"][1]["cell"]) == (kind, 5)
+    assert json.loads((folder / "02_second.ipynb").read_text())["metadata"]["nbkit"]["kind"] == kind
+    path.write_text(good)
+    assert execute_plan(plan_resume(project))[1]["status"] == "passed"
+
+
+@pytest.mark.slow
+def test_a_runner_that_is_killed_leaves_nothing_half_written(project, params):
+    path, good = spoil(project, "import time, pathlib\npathlib.Path('asleep').touch()\ntime.sleep(60)")
+    runner = start_runner(project, params)
+    wait_for(project / "notebooks" / "asleep")
+    runner.kill()
+    runner.wait()
+    folder = find_run(project)
+    assert read_manifest(folder)["status"] == "running"
+    assert list_runs(project)[0]["status"] == "interrupted"
+    assert not (folder / "02_second.ipynb").exists()
+    path.write_text(good)
+    assert execute_plan(plan_resume(project))[1]["status"] == "passed"
+    assert not list(folder.glob(".*.ipynb"))
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_do_not_meet(project, params):
+    runners = [start_runner(project, params) for _ in range(2)]
+    assert [runner.wait(120) for runner in runners] == [0, 0]
+    runs = list_runs(project)
+    assert len({row["run"] for row in runs}) == 2
+    assert {row["status"] for row in runs} == {"passed"}
+
+
+@pytest.mark.slow
+def test_earlier_stages_are_borrowed(project, params):
+    first, _ = execute_plan(plan_run(project, [params], last="02"))
+    second, manifest = execute_plan(plan_run(project, [params], first="third"))
+    assert [entry.get("borrowed") for entry in manifest["stages"]] == [first.name, first.name, None]
+    assert read_value(second, "03_third", "w") == 31
+    assert read_scraps(second / "01_first.ipynb") == read_scraps(first / "01_first.ipynb")
+
+
+@pytest.mark.slow
+def test_secrets_are_scrubbed(project, params, monkeypatch):
+    monkeypatch.setenv("TOY_PASSWORD", 'pa"ss\\word')
+    cell = 'run_dir: str = "."  # folder\nurl: str = ""  # where'
+    make_notebook(
+        project / "notebooks" / "02_second.ipynb", IMPORTS, "import os\nrun.save('z', 1)",
+        "secret = os.environ['TOY_PASSWORD']\nprint(secret)\nraise ValueError(secret)", parameters=cell,
+    )  # fmt: skip
+    folder, manifest = execute_plan(plan_run(project, [params], ["02_second.url=sql://u:${TOY_PASSWORD}@h"]))
+    text = "".join(path.read_text() for path in folder.rglob("*") if path.suffix in (".ipynb", ".json", ".log"))
+    assert "***" in text
+    assert "ss\\\\word" not in text
+    assert "ss\\\\\\\\word" not in text
+    assert manifest["stages"][1]["message"] == "ValueError: ***"
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told(project, params, monkeypatch):
+    import nbformat
+
+    def fail(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(nbformat, "writes", fail)
+    folder, manifest = execute_plan(plan_run(project, [params]))
+    assert (manifest["status"], manifest["exit"]) == ("failed", 1)
+    assert "No space left on device" in manifest["stages"][0]["message"]
+    monkeypatch.undo()
+    os.chdir(project)
+    assert execute_plan(plan_resume(project, folder.name))[1]["status"] == "passed"
+
+
+@pytest.mark.slow
+def test_any_stage_runs_under_plain_papermill(project, params):
+    out = project / "elsewhere"
+    out.mkdir()
+    source = project / "notebooks"
+    for name, given in (("01_first", {"x": 4}), ("02_second", {})):
+        papermill.execute_notebook(
+            str(source / f"{name}.ipynb"), str(out / f"{name}.ipynb"), {**given, "run_dir": str(out)}, progress_bar=False
+        )
+    assert scrapbook.read_notebook(str(out / "02_second.ipynb")).scraps["z"].data == 50
+    assert read_value(out, "02_second", "z") == 50
+
+
+@pytest.mark.slow
+def test_braces_and_blanks_in_the_path_do_no_harm(tmp_path, monkeypatch):
+    place = tmp_path / "a {b} c"
+    (place / "params").mkdir(parents=True)
+    monkeypatch.chdir(place)
+    (place / "params" / "toy.yaml").write_text("")
+    make_notebook(place / "notebooks" / "01_first.ipynb", IMPORTS, "run.save('y', 1)")
+    folder, manifest = execute_plan(plan_run(place, [place / "params" / "toy.yaml"]))
+    assert manifest["status"] == "passed"
+    assert read_value(folder, "01_first", "y") == 1
+
+
+def test_a_run_in_use_is_refused(project, params):
+    folder = project / "runs" / "toy-1"
+    folder.mkdir(parents=True)
+    with hold_run(folder):
+        code = f"from nbkit.pipeline.manifest import hold_run; from pathlib import Path\nwith hold_run(Path({str(folder)!r})): pass"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "RunInUse" in done.stderr
+
+
+def test_a_name_that_is_taken_is_refused(project, params):
+    (project / "runs" / "mine").mkdir(parents=True)
+    with pytest.raises(RunInUse, match="nbkit resume mine"):
+        execute_plan(plan_run(project, [params], name="mine"))
+
+
+def test_planning_refuses_what_cannot_work(project, params):
+    with pytest.raises(UnknownStage, match="there are 01_first, 02_second, 03_third"):
+        plan_run(project, [params], first="04")
+    with pytest.raises(UnknownStage, match="no stage lies between"):
+        plan_run(project, [params], first="03", last="01")
+    with pytest.raises(UnknownRun, match="no run of toy has passed 01_first"):
+        plan_run(project, [params], first="02")
+    with pytest.raises(UnknownRun, match="`nbkit run PARAMS` makes one"):
+        plan_resume(project)
+
+
+def test_resume_refuses_other_parameters_for_what_has_passed(project, params):
+    folder = project / "runs" / "toy-1"
+    folder.mkdir(parents=True)
+    (folder / "01_first.ipynb").write_text("{}")
+    stages = [{"stage": "01_first", "status": "passed"}, {"stage": "02_second", "status": "failed"}]
+    manifest = {"project": "toy", "files": ["params/toy.yaml"], "settings": [], "stages": stages,
+                "parameters": {"01_first": {"x": 7}}, "started": "2026-01-01"}  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(manifest))
+    with pytest.raises(BadParameter, match="01_first passed with x = 7, and it is now 2"):
+        plan_resume(project)
+
+
+def start_runner(project: Path, params: Path) -> subprocess.Popen:
+    code = (
+        "import sys; from pathlib import Path; from nbkit.pipeline import execute_plan, plan_run\n"
+        f"sys.exit(execute_plan(plan_run(Path({str(project)!r}), [Path({str(params)!r})]))[1]['exit'])"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], cwd=project)
+
+
+def wait_for(path: Path, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.05)
