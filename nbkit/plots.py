@@ -23,7 +23,7 @@ COLOURS = ("#3b82c4", "#c8651b", "#2b9079", "#a95fb0", "#8a7a1f")  # at least 3:
 MARKERS = ("o", "s", "^", "D", "v")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 SHOWN = 10  # numbers in the words beside a picture
-HEAD = 'role="img" style="stroke-linejoin: round; stroke-linecap: butt"'
+HEAD = 'role="img" style="stroke-linejoin: round; stroke-linecap: butt; font-family: sans-serif"'
 STYLE: Any = {
     "svg.hashsalt": "nbkit",
     "svg.fonttype": "none",
@@ -86,8 +86,8 @@ def draw_bars(
     """
     part = table.head(top)
     with _sheet(title, height=0.28 * len(part) + 1.0) as (figure, axes):
-        colours = [COLOURS[0] if value >= 0 else COLOURS[1] for value in part[y].fillna(0)]
-        axes.barh(np.arange(len(part)), part[y].to_numpy(dtype=float), color=colours, height=0.7)
+        colours = [COLOURS[1] if value < 0 else COLOURS[0] for value in _floats(part[y])]
+        axes.barh(np.arange(len(part)), _floats(part[y]), color=colours, height=0.7)
         _list_names(axes, part[x], part[low] if low else None, part[high] if high else None)
         if (part[y] < 0).any():
             axes.axvline(0, color=INK, linewidth=0.8)
@@ -118,7 +118,7 @@ def draw_dots(
     """
     part = table.head(top)
     with _sheet(title, height=0.28 * len(part) + 1.0) as (figure, axes):
-        axes.plot(part[y].to_numpy(dtype=float), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
+        axes.plot(_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
         _list_names(axes, part[x], part[low], part[high], COLOURS[0])
         words = _list_numbers(part, x, y, low, high)
         if reference is not None:
@@ -161,9 +161,9 @@ def draw_lines(
             across = _steps(axes, table[x], part[x])
             marker = MARKERS[place] if len(part) <= 40 else None
             style: Any = {"color": COLOURS[place], "linestyle": LINES[place], "marker": marker}
-            axes.plot(across, part[y].to_numpy(dtype=float), label=name, markersize=4, **style)
+            axes.plot(across, _floats(part[y]), label=name, markersize=4, **style)
             if low and high:
-                band = (part[low].to_numpy(dtype=float), part[high].to_numpy(dtype=float))
+                band = (_floats(part[low]), _floats(part[high]))
                 axes.fill_between(across, *band, color=COLOURS[place], alpha=0.2, linewidth=0)
             words.append((f"{name}: " if by else "") + _follow(part, x, y))
         if limit is not None:
@@ -228,18 +228,18 @@ def draw_heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, *,
     """
     grid = table.pivot_table(index=y, columns=x, values=value, sort=False, aggfunc="first", observed=True)
     grid = grid.iloc[:24, :24]
-    numbers, (rows, columns) = grid.to_numpy(dtype=float), grid.shape
+    numbers, (rows, columns) = grid.to_numpy(dtype=float, na_value=np.nan), grid.shape
     top = float(np.max(np.abs(numbers), where=np.isfinite(numbers), initial=0.0)) or 1.0
     with _sheet(title, width=min(0.62 * columns + 2.0, 9.0), height=0.38 * rows + 1.2) as (figure, axes):
         for down, across in np.argwhere(np.isfinite(numbers)):
             cell = float(numbers[down, across])
             colour, shade = COLOURS[0 if cell >= 0 else 1], 0.08 + 0.5 * abs(cell) / top
-            axes.barh(down, 0.96, 0.96, across - 0.48, color=colour, alpha=shade)
+            axes.barh(down, 0.96, 0.96, across - 0.48, color=colour, alpha=shade, clip_on=False)
             axes.text(across, down, _number(cell), ha="center", va="center", fontsize=9 if columns < 12 else 7)
         axes.set_xticks(range(columns), [_clip(name, 14) for name in grid.columns])
         axes.set_yticks(range(rows), [_clip(name) for name in grid.index])
-        axes.set_xlim(-0.5, columns - 0.5)
-        axes.set_ylim(rows - 0.5, -0.5)
+        axes.set_xlim(-0.5, max(columns, 1) - 0.5)
+        axes.set_ylim(max(rows, 1) - 0.5, -0.5)
         _label(axes, x, y)
         cells = [f"{y} {row[y]}, {x} {row[x]}: {_number(row[value])} {unit}".strip() for row in _records(table)]
         return _finish(figure, title, "; ".join(cells), len(table) - SHOWN)
@@ -267,13 +267,13 @@ def draw_histograms(table: pd.DataFrame, value: str, title: str, *, by: str = ""
         Of equal width between the 0.5th and the 99.5th percentile; what lies beyond is counted in the outer ones.
     """
     known = table[np.isfinite(table[value].to_numpy(dtype=float, na_value=np.nan))]
-    low, high = np.quantile(known[value].to_numpy(dtype=float), [0.005, 0.995]) if len(known) else (0.0, 1.0)
+    low, high = np.quantile(_floats(known[value]), [0.005, 0.995]) if len(known) else (0.0, 1.0)
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
     groups = _split(known, by)
     words = []
     with _sheet(title) as (figure, axes):
         for place, (name, part) in enumerate(groups[: len(COLOURS)]):
-            numbers = part[value].to_numpy(dtype=float)
+            numbers = _floats(part[value])
             share = np.histogram(np.clip(numbers, edges[0], edges[-1]), edges)[0] / max(len(numbers), 1)
             axes.stairs(share, edges, color=COLOURS[place], linestyle=LINES[place], linewidth=1.5, label=name)
             axes.stairs(share, edges, color=COLOURS[place], fill=True, alpha=0.15)
@@ -345,7 +345,7 @@ def _tidy(svg: str, alt: str) -> str:
     """Shorten matplotlib's SVG: two decimals, one style per marker, generic font, no ids that nothing refers to."""
     svg = svg[svg.index("<svg") :].strip().replace(INK, "currentColor")
     svg = re.sub(r"\s*<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)  # style would leak out
-    svg = re.sub(r"font-family: [^;\"]*sans-serif", "font-family: sans-serif", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^"]*"|font-family: [^;"]*sans-serif;? ?', "", svg)
     svg = re.sub(r'( (?:d|x|y|transform)=")([^"]*)', lambda m: m[1] + re.sub(r"(\.\d\d)\d+", r"\1", m[2]), svg)
     used = set(re.findall(r"#([\w.-]+)", svg))
     svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)
@@ -363,15 +363,20 @@ def _list_names(axes: Axes, names: pd.Series, low: Any, high: Any, colour: str =
     """Write the names down the side, and draw the intervals."""
     places = np.arange(len(names))
     if low is not None and high is not None:
-        axes.hlines(places, low.to_numpy(dtype=float), high.to_numpy(dtype=float), color=colour, linewidth=1.2)
+        axes.hlines(places, _floats(low), _floats(high), color=colour, linewidth=1.2)
     axes.set_yticks(places, [_clip(name) for name in names])
     axes.invert_yaxis()
+
+
+def _floats(values: pd.Series) -> Any:
+    numbers = values.to_numpy(dtype=float, na_value=np.nan)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def _label(axes: Axes, x: str, y: str, *, legend: bool = False) -> None:
     axes.set_xlabel(_say(x))
     axes.set_ylabel(_say(y))
-    if legend:
+    if legend and axes.get_legend_handles_labels()[1]:
         axes.legend(loc="best")
 
 
@@ -383,7 +388,7 @@ def _draw_diagonal(axes: Axes, table: pd.DataFrame) -> None:
 def _steps(axes: Axes, every: pd.Series, own: pd.Series) -> Any:
     """Place numbers and times where they are, names at steps of their order."""
     if pd.api.types.is_numeric_dtype(own):
-        return own.to_numpy(dtype=float, na_value=np.nan)
+        return _floats(own)
     if pd.api.types.is_datetime64_any_dtype(own):
         axes.tick_params(axis="x", rotation=30)
         return own.to_numpy(dtype="datetime64[us]")
@@ -411,8 +416,10 @@ def _say(name: str) -> str:
 def _number(value: Any) -> str:
     if isinstance(value, pd.Timestamp):
         return str(value.date())
-    if isinstance(value, str) or not np.isfinite(value):
-        return str(value)
+    if isinstance(value, str):
+        return value
+    if pd.isna(value) or not np.isfinite(value):
+        return "unknown"
     return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
 
 
@@ -442,5 +449,7 @@ def _follow(part: pd.DataFrame, x: str, y: str) -> str:
 def draw_outcomes(outcomes: pd.DataFrame, y: Any, p: Any, *, task: str) -> Picture:
     """Draw what was said against what was true where there is no threshold: a confusion table, or points."""
     if task == "regression":
-        return draw_scatter(pd.DataFrame({"actual": y, "predicted": p}), "actual", "predicted", "Said and true", diagonal=True)
+        return draw_scatter(
+            pd.DataFrame({"actual": y, "predicted": p}), "actual", "predicted", "Said and true", diagonal=True
+        )
     return draw_confusion(outcomes, "What was said and what was true")

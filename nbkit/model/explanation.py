@@ -1,5 +1,6 @@
 """Explanations: how much each raw column moved each prediction, checked against the model that is served."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from nbkit.model.outcome import check_task, find_class
 
 TOLERANCE = 1e-3  # of the spread of the model's output
 SLOW_ROWS, SLOW_BACKGROUND = 100, 20  # of the method that works for any model
+NODES = 400_000_000  # tree nodes visited in about a minute
 TREES = ("RandomForest", "ExtraTrees", "HistGradientBoosting", "DecisionTree")
 
 
@@ -81,7 +83,7 @@ def explain(
     task, positive
         Of the problem.
     rows
-        So many rows are drawn if there are more; 2,000 give mean values within some 7 %.
+        So many rows are drawn if there are more, fewer if the trees are large; 2,000 give means within some 7 %.
     seed
         For drawing.
     background
@@ -100,7 +102,7 @@ def explain(
     check_task(task)
     if not len(X):
         raise BadModel("there are no rows to explain")
-    sample = draw_rows(X, rows, seed)
+    sample = draw_rows(X, min(rows, _affordable_rows(model)), seed)
     parts = _take_apart(model, sample, task, positive)
     tried = []
     for method in _list_methods(parts.last):
@@ -146,7 +148,8 @@ def _take_apart(model: Any, X: pd.DataFrame, task: str, positive: Any) -> _Parts
         matrix = as_table(model[:-1].transform(X), model[:-1]).set_axis(X.index)
         known = getattr(model[0], "sources_", {})
         sources = {name: list(known.get(name, [name])) for name in matrix.columns}
-        decode: Callable[[Any], Any] = lambda codes: codes  # noqa: E731
+        named = hasattr(last, "feature_names_in_")
+        decode: Callable[[Any], Any] = lambda z: pd.DataFrame(z, columns=matrix.columns) if named else z  # noqa: E731
     else:  # a model of raw rows: its columns as codes, decoded before it is asked
         used = used_columns(model, X)
         coded = {name: pd.factorize(X[name], use_na_sentinel=False) for name in used}
@@ -181,15 +184,29 @@ def _find_output(model: Any, task: str, positive: Any) -> tuple[Callable[[Any], 
 # --- the methods: each returns values (n, columns, outputs) and base (outputs,)
 
 
+def _affordable_rows(model: Any) -> int:
+    """Return how many rows TreeSHAP can explain in about a minute, from the size of the trees, not from a clock."""
+    last = model[-1] if isinstance(model, Pipeline) else model
+    trees = [tree.tree_.node_count for tree in np.ravel(getattr(last, "estimators_", [])) if hasattr(tree, "tree_")]
+    trees += [len(tree.nodes) for step in getattr(last, "_predictors", []) for tree in step]
+    return max(SLOW_ROWS, NODES // max(sum(trees), 1))
+
+
 def _list_methods(last: Any) -> list[Callable[..., tuple[Array, Array]]]:
     if any(type(last).__name__.startswith(name) for name in TREES):
         return [_by_trees, _by_permutation]
     return [_by_weights, _by_permutation] if hasattr(last, "coef_") else [_by_permutation]
 
 
-def _by_trees(parts: _Parts, seed: int, background: int) -> tuple[Array, Array]:
-    import shap
+def _import_shap() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its import, which takes seconds, warns about matplotlib
+        import shap
+    return shap
 
+
+def _by_trees(parts: _Parts, seed: int, background: int) -> tuple[Array, Array]:
+    shap = _import_shap()
     matrix = parts.matrix.to_numpy(dtype=np.float32).astype(float)  # as forests read it
     if type(parts.last).__name__.startswith("HistGradientBoosting"):
         matrix = parts.matrix.to_numpy(dtype=float)
@@ -220,8 +237,7 @@ def _by_weights(parts: _Parts, seed: int, background: int) -> tuple[Array, Array
 
 
 def _by_permutation(parts: _Parts, seed: int, background: int) -> tuple[Array, Array]:
-    import shap
-
+    shap = _import_shap()
     around = draw_rows(parts.matrix, min(background, SLOW_BACKGROUND), seed).to_numpy(dtype=float)
     explainer = shap.PermutationExplainer(parts.output, shap.maskers.Independent(around, len(around)), seed=seed)
     found = explainer(parts.matrix.to_numpy(dtype=float), max_evals=4 * parts.matrix.shape[1] + 2, silent=True)

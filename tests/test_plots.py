@@ -1,0 +1,165 @@
+"""Pictures: valid, small, the same twice, readable in the dark, and told in words."""
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nbkit import formats, plots
+from nbkit.model import calibration_table, choose_threshold, confusion_table
+
+RNG = np.random.default_rng(0)
+P = RNG.random(3000)
+Y = (RNG.random(3000) < P).astype(int)
+ROWS = pd.DataFrame(
+    {
+        "name": ["hour", "Zürich $5 & <b>", None],
+        "size": [3.0, -1.0, np.nan],
+        "low": [2.0, -2, np.nan],
+        "high": [4.0, 0, np.nan],
+    }
+)
+MONTHS = pd.DataFrame({"month": pd.date_range("2013-01-01", periods=12, freq="MS"), "auc": np.linspace(0.75, 0.64, 12)})
+POINTS = pd.DataFrame({"x": P, "y": RNG.normal(size=3000), "group": np.where(Y, "late", "on time")})
+DECISION = choose_threshold(Y, P, {"false_positive": 1, "false_negative": 3}, draws=50)
+PICTURES = {
+    "bars": lambda: plots.draw_bars(ROWS, "name", "size", "Hour counts", low="low", high="high", unit="log-odds"),
+    "dots": lambda: plots.draw_dots(ROWS, "name", "size", "One is worse", reference=0.5),
+    "lines": lambda: plots.draw_lines(MONTHS, "month", "auc", "It falls", limit=0.65),
+    "bands": lambda: plots.draw_lines(
+        MONTHS.assign(low=0.6, high=0.8, part=["a", "b"] * 6, month=MONTHS["month"].dt.strftime("%Y-%m")),
+        "month",
+        "auc",
+        "It falls",
+        by="part",
+        low="low",
+        high="high",
+    ),
+    "long line": lambda: plots.draw_lines(POINTS.assign(x=range(3000)), "x", "y", "Noise"),
+    "calibration": lambda: plots.draw_calibration(calibration_table(Y, P), "It is right"),
+    "threshold": lambda: plots.draw_threshold(
+        DECISION.curve, "Cheapest", threshold=DECISION.threshold, low=DECISION.low, high=DECISION.high, currency="USD"
+    ),
+    "confusion": lambda: plots.draw_confusion(confusion_table(Y, P), "Half are right"),
+    "heatmap": lambda: plots.draw_heatmap(
+        pd.DataFrame([(x, y, x * y / 7 - 3) for x in range(24) for y in range(7)], columns=["hour", "day", "v"]),
+        "hour",
+        "day",
+        "v",
+        "Evenings",
+    ),
+    "histograms": lambda: plots.draw_histograms(POINTS, "x", "They differ", by="group"),
+    "scatter": lambda: plots.draw_scatter(POINTS, "x", "y", "No relation", diagonal=True, points=2000),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_valid_small_and_the_same_twice(name):
+    picture = PICTURES[name]()
+    ET.fromstring(picture.svg)
+    assert len(picture.svg) < 60_000 * (2 if name == "scatter" else 1)
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.hashsalt": "other"}):
+        assert PICTURES[name]() == picture
+    assert plots.INK not in picture.svg
+    assert "currentColor" in picture.svg
+    assert not re.search(r"#(000000|ffffff)\b|<style|<metadata", picture.svg)
+    assert formats.load("figure", formats.dump(picture)[2]) == picture
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_words_carry_the_numbers(name):
+    picture = PICTURES[name]()
+    assert picture.alt.startswith(picture.title + ". ")
+    assert len(re.findall(r"\d", picture.alt)) > 3
+    assert ET.fromstring(picture.svg).get("aria-label") == picture.alt
+    data, metadata = picture._repr_mimebundle_()
+    assert metadata["image/svg+xml"]["alt"] == data["text/plain"] == picture.alt
+
+
+def test_what_is_referred_to_is_there():
+    for draw in PICTURES.values():
+        svg = draw().svg
+        ids = re.findall(r' id="([^"]+)"', svg)
+        assert len(ids) == len(set(ids))
+        assert set(re.findall(r"#([\w.-]+)\)|href=\"#([\w.-]+)\"", svg)) <= {(i, "") for i in ids} | {
+            ("", i) for i in ids
+        }
+
+
+def test_bars_tell_values_and_intervals():
+    assert PICTURES["bars"]().alt.startswith("Hour counts. hour 3 (2 to 4); Zürich $5 & <b> -1 (-2 to 0)")
+    assert "auc from 0.75 at 2013-01-01 to 0.64 at 2013-12-01, lowest 0.64" in PICTURES["lines"]().alt
+
+
+def luminance(colour):
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("colour", plots.COLOURS)
+@pytest.mark.parametrize("page", ["#ffffff", "#111111"])
+def test_colours_stand_out_on_light_and_dark(colour, page):
+    dark, light = sorted([luminance(colour), luminance(page)])
+    assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+def test_lines_differ_by_more_than_colour():
+    assert len(set(plots.MARKERS)) == len(set(map(str, plots.LINES))) == len(plots.COLOURS)
+
+
+def test_a_figure_of_ones_own(tmp_path):
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.add_subplot().set_title("Mine")
+    picture = plots.to_picture(figure, "Nothing in it")
+    assert (picture.title, picture.alt) == ("Mine", "Nothing in it")
+    path = plots.save_picture(picture, tmp_path / "mine.svg")
+    assert ET.fromstring(Path(path).read_text(encoding="utf-8")).tag.endswith("svg")
+
+
+EMPTY = {
+    "bars": lambda t: plots.draw_bars(t, "x", "y", "t"),
+    "dots": lambda t: plots.draw_dots(t.assign(low=t["y"], high=t["y"]), "x", "y", "t"),
+    "lines": lambda t: plots.draw_lines(t, "x", "y", "t"),
+    "groups": lambda t: plots.draw_lines(t, "x", "y", "t", by="x"),
+    "heatmap": lambda t: plots.draw_heatmap(t, "x", "x2", "y", "t"),
+    "histograms": lambda t: plots.draw_histograms(t, "y", "t"),
+    "groups of histograms": lambda t: plots.draw_histograms(t, "y", "t", by="x"),
+    "scatter": lambda t: plots.draw_scatter(t, "y", "y2", "t", diagonal=True),
+}
+STRANGE = {
+    "empty": pd.DataFrame({"x": pd.Series([], dtype=object), "y": pd.Series([], dtype=float)}),
+    "one": pd.DataFrame({"x": ["a"], "y": [1.0]}),
+    "missing": pd.DataFrame({"x": ["a", None], "y": [np.nan, np.nan]}),
+    "constant": pd.DataFrame({"x": ["a", "b"], "y": [2.0, 2.0]}),
+    "category": pd.DataFrame({"x": pd.Categorical(["a", "b"], categories=["b", "a", "c"]), "y": [1, 2]}),
+    "nullable": pd.DataFrame({"x": ["a", "b"], "y": pd.array([1, None], dtype="Int64")}),
+    "times": pd.DataFrame({"x": pd.to_datetime(["2013-01-01", "2013-02-01"], utc=True), "y": [1.0, 2.0]}),
+    "infinite": pd.DataFrame({"x": ["a", "b"], "y": [np.inf, 1.0]}),
+}
+
+
+@pytest.mark.parametrize("draw", EMPTY)
+@pytest.mark.parametrize("data", STRANGE)
+def test_strange_tables_still_give_a_picture(draw, data):
+    table = STRANGE[data].assign(x2=lambda t: t["x"], y2=lambda t: t["y"])
+    ET.fromstring(EMPTY[draw](table).svg)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=60))
+def test_any_words_can_be_drawn(text):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph|.*font")  # the reader's font draws it, not matplotlib's
+        picture = plots.draw_bars(pd.DataFrame({"n": [text, "b"], "v": [1, 2]}), "n", "v", text)
+    ET.fromstring(picture.svg)
