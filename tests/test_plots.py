@@ -92,6 +92,14 @@ def test_what_is_referred_to_is_there():
         }
 
 
+def test_outcomes_of_any_task():
+    counts = pd.DataFrame({"actual": ["a", "a", "b"], "predicted": ["a", "b", "b"], "n": [5, 1, 4]})
+    assert plots.draw_outcomes(counts, None, None, task="multiclass").title == "90% of the rows are given their class"
+    off = pd.DataFrame({"outcome": ["too low", "too high"], "share": [0.25, 0.75]})
+    picture = plots.draw_outcomes(off, Y[:9], P[:9], task="regression")
+    assert picture.alt.startswith("25% of the predictions are too low. 9 of 9 rows")
+
+
 def test_bars_tell_values_and_intervals():
     assert PICTURES["bars"]().alt.startswith("Hour counts. hour 3 (2 to 4); Zürich $5 & <b> -1 (-2 to 0)")
     assert "auc from 0.75 at 2013-01-01 to 0.64 at 2013-12-01, lowest 0.64" in PICTURES["lines"]().alt

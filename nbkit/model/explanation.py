@@ -189,7 +189,7 @@ def _affordable_rows(model: Any) -> int:
     last = model[-1] if isinstance(model, Pipeline) else model
     trees = [tree.tree_.node_count for tree in np.ravel(getattr(last, "estimators_", [])) if hasattr(tree, "tree_")]
     trees += [len(tree.nodes) for step in getattr(last, "_predictors", []) for tree in step]
-    return max(SLOW_ROWS, NODES // max(sum(trees), 1))
+    return max(SLOW_ROWS, NODES // max(int(sum(trees)), 1))
 
 
 def _list_methods(last: Any) -> list[Callable[..., tuple[Array, Array]]]:
