@@ -2,14 +2,15 @@
 
 import io
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from nbkit.data.delimited import quote_name
 from nbkit.data.explore import column_kind, find_oddities
@@ -19,6 +20,8 @@ from nbkit.data.sources import take_snapshot
 from nbkit.errors import BadSource
 
 METRICS = {"binary": "roc_auc", "multiclass": "macro_f1", "regression": "mae"}
+SUSPECT = "too good to be true"
+NAMES_ONE = re.compile(r"(^|[_\s.-])(id|ID|Id)$|[a-z](Id|ID)$|^(customer|patient|user|subject|client)$")
 POSITIVE = ("1", "1.0", "true", "yes", "y", "positive", "churned", "default", "fraud", "bad", "late", "died", ">50k")
 
 
@@ -86,6 +89,8 @@ def inspect_table(path: str | os.PathLike[str], *, target: str, time: str = "") 
     notes.append(f"{len(table):,} rows, {len(table.columns)} columns")
     task, positive, said = _read_target(table[target], target)
     table = table[table[target].notna()].reset_index(drop=True)
+    if len(table) < 20:
+        raise BadSource(f"{len(table)} rows with a {target} are too few to learn from, test and watch")
     time, time_said = _find_time(table, target, time)
     drop = _find_drops(table, target, task, time)
     keys = [name for name, reason in drop if reason.startswith("names each row")][:1]
@@ -139,39 +144,35 @@ def _find_time(table: pd.DataFrame, target: str, time: str) -> tuple[str, list[s
         if column_kind(table[time]) != "datetime":
             raise BadSource(f"time {time!r} holds no dates (such as {table[time].iloc[0]!r}): cast it in a query")
         return time, []
-    dates = [n for n in table.columns if n != target and column_kind(table[n]) == "datetime" and table[n].notna().all()]
+    dates = [
+        name
+        for name, column in table.items()
+        if name != target and column_kind(column) == "datetime" and column.notna().all() and column.nunique() > 1
+    ]
+    dates = [name for name in dates if not re.search("birth|dob", str(name), re.IGNORECASE)]
     if not dates:
         return "", ["no complete column of dates: rows are taken as exchangeable"]
-    best = max(dates, key=lambda name: table[name].nunique())
-    words = f"{best} is taken as the event's time" + (
-        f" (also dates: {', '.join(d for d in dates if d != best)})" if len(dates) > 1 else ""
-    )
-    return best, [words]
+    best = str(max(dates, key=lambda name: table[name].nunique()))
+    others = [str(name) for name in dates if name != best]
+    return best, [f"{best} is taken as the event's time" + (f", not {', '.join(others)}" if others else "")]
 
 
 def _find_drops(table: pd.DataFrame, target: str, task: str, time: str) -> list[tuple[str, str]]:
     rest = table.drop(columns=[target, *([time] if time else [])])
     drops: dict[str, str] = {}
-    for line in find_oddities(rest).itertuples():
-        if line.finding == "id-like" and column_kind(rest[line.column]) == "number" and not _counts(rest[line.column]):
+    for line in find_leakage(table[[*rest.columns, target]], target, task, limit=0.95).itertuples():
+        drops[str(line.column)] = f"{SUSPECT}: {line.reason} ({line.evidence}); keep it if it is known in time"
+    for name, finding, evidence in find_oddities(rest).itertuples(index=False):
+        column = rest[name] if name else None
+        if column is None or (finding == "constant" and column.isna().any()):  # that it is missing may tell something
             continue
-        reasons = {
-            "id-like": f"names each row ({line.evidence})",
-            "empty": "empty",
-            "constant": f"constant ({line.evidence})",
-        }
-        reason = reasons.get(str(line.finding), str(line.evidence))
-        if line.column:
-            drops.setdefault(str(line.column), reason)
-    for line in find_leakage(table.drop(columns=[*drops]), target, task, limit=0.95).itertuples():
-        if line.column != time:
-            drops.setdefault(
-                str(line.column),
-                f"too good to be true: {line.reason} ({line.evidence}); keep it if it is known in time",
-            )
+        if finding == "id-like" and column_kind(column) == "number" and not _counts(column):
+            continue
+        reasons = {"id-like": f"names each row ({evidence})", "empty": "empty", "constant": f"constant ({evidence})"}
+        drops.setdefault(str(name), reasons.get(finding, evidence))
     for name in rest.columns:
-        if column_kind(rest[name]) == "text" and name not in drops and rest[name].nunique() > max(50, len(rest) / 2):
-            drops[name] = f"free text or an identifier ({rest[name].nunique()} values)"
+        if column_kind(rest[name]) == "text" and rest[name].nunique() > max(50, len(rest) / 2):
+            drops.setdefault(name, f"free text or an identifier ({rest[name].nunique()} values)")
     return [(name, drops[name]) for name in rest.columns if name in drops]
 
 
@@ -183,9 +184,11 @@ def _counts(column: "pd.Series[Any]") -> bool:
 def _find_group(table: pd.DataFrame, target: str, time: str, dropped: Sequence[str]) -> tuple[str, list[str]]:
     n = len(table)
     for name in table.columns:
-        called = str(name).casefold()
-        marked = called.endswith(("_id", " id", "id")) or called in ("customer", "patient", "user", "subject", "client")
-        if name in (target, time) or name in dropped or not marked or column_kind(table[name]) == "datetime":
+        if (
+            name in (target, time, *dropped)
+            or not NAMES_ONE.search(str(name))
+            or column_kind(table[name]) == "datetime"
+        ):
             continue
         if n / 50 < table[name].nunique() < n * 0.9 and table[name].notna().all():
             return str(name), [f"{name} comes again in several rows: they stay together in one part"]
@@ -208,13 +211,14 @@ def _propose_features(
 
 def _date_parts(dates: "pd.Series[Any]") -> list[str]:
     hours = dates.dt.hour.nunique() > 1
-    return [*(["hour"] if hours else []), "weekday", "month"]
+    years = dates.max() - dates.min() > pd.Timedelta(days=400)  # else the months to come were never seen
+    return [*(["hour"] if hours else []), "weekday", *(["month"] if years else [])]
 
 
 def _propose_split(
     table: pd.DataFrame, target: str, task: str, time: str, group: str
 ) -> tuple[dict[str, Any], list[str]]:
-    shares = {"valid": 0.15, "test": 0.15, "production": 0.2}
+    shares = {"valid": 0.15, "test": 0.15, "production": 0.2 if len(table) >= 500 else 0.0}
     if time:
         days = (table[time].max() - table[time].min()).days
         windows: str | int = "month" if days > 300 else "week" if days > 60 else 3
@@ -246,28 +250,44 @@ def propose_params(inspection: Inspection, *, name: str, data: str) -> str:
         Commented YAML.
     """
     found = inspection
-    params = CommentedMap()
-    shared = CommentedMap(
-        target=found.target, task=found.task, positive=found.positive, time=found.time, group=found.group,
-        keys=found.keys, seed=42, sources={"data": data},
-    )  # fmt: skip
-    shared["query"] = f"SELECT * FROM data WHERE {quote_name(found.target)} IS NOT NULL"  # noqa: S608
-    params["shared"] = shared
-    params["02_ingest"] = CommentedMap(rows=0, split=found.split)
-    params["03_validate"] = CommentedMap(contract=f"params/{name}.contract.yaml")
-    params["05_features"] = CommentedMap(features=found.features, lead="")
-    comments = {
-        "02_ingest": "which rows, and how they are cut",
-        "03_validate": "what the table must be like",
-        "05_features": "what the model sees",
-    }
-    for section, words in comments.items():
+    params = CommentedMap((section, _to_yaml(make(found, name, data))) for section, (_, make) in SECTIONS.items())
+    for section, (words, _) in SECTIONS.items():
         params.yaml_set_comment_before_after_key(section, before=f"\n{words}")
-    lines = [f"{name}: predict {found.target} ({found.task})", "", *(f"- {note}" for note in found.notes)]
-    params.yaml_set_start_comment("\n".join(lines))
-    out = io.StringIO()
-    yaml = YAML()
+    notes = [f"{name}: predict {found.target} ({found.task})", "", *(f"- {note}" for note in found.notes)]
+    out, yaml = io.StringIO(), YAML()
     yaml.width = 110
-    yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.dump(params, out)
-    return out.getvalue()
+    return "".join(f"# {' '.join(note.split())}".rstrip() + "\n" for note in notes) + out.getvalue()
+
+
+def _to_yaml(value: Any) -> Any:
+    if isinstance(value, dict):
+        return CommentedMap((key, _to_yaml(inner)) for key, inner in value.items())
+    if isinstance(value, list):
+        seq = CommentedSeq(value)
+        seq.fa.set_flow_style()
+        return seq
+    return value
+
+
+def _propose_shared(found: Inspection, name: str, data: str) -> dict[str, Any]:
+    left_out = any("are left out" in note for note in found.notes)
+    query = f"SELECT * FROM data WHERE {quote_name(found.target)} IS NOT NULL" if left_out else ""  # noqa: S608
+    roles = {role: getattr(found, role) for role in ("target", "task", "positive", "time", "group", "keys")}
+    return {"name": name, **roles, "seed": 42, "sources": {"data": data}, "query": query}
+
+
+# section of the params file: a comment, and what it proposes from (inspection, name, data)
+SECTIONS: dict[str, tuple[str, Callable[[Inspection, str, str], dict[str, Any]]]] = {
+    "shared": ("what every stage knows", _propose_shared),
+    "02_ingest": ("how rows are set apart", lambda found, name, data: {"rows": 0, "split": found.split}),
+    "03_validate": (
+        "what the table must be like",
+        lambda found, name, data: {"contract": f"params/{name}.contract.yaml"},
+    ),
+    "05_features": (
+        "what the model sees; lead is how long before the event the prediction is due, such as 2h",
+        lambda found, name, data: {"lead": "", "features": found.features},
+    ),
+    "06_train": ("how models are chosen", lambda found, name, data: {"metric": found.metric}),
+}
