@@ -250,6 +250,26 @@ def draw_confusion(table: pd.DataFrame, title: str) -> Picture:
     return draw_heatmap(table, "predicted", "actual", "n", title, unit="rows")
 
 
+def draw_outcomes(outcomes: pd.DataFrame, y: Any, p: Any, *, task: str) -> Picture:
+    """Draw what was predicted against what was true: counts per class, or a point per row of a regression.
+
+    Parameters
+    ----------
+    outcomes
+        From `nbkit.model.tabulate_outcomes`.
+    y, p
+        Truth and predictions (regression).
+    task
+        "binary", "multiclass" or "regression".
+    """
+    if task != "regression":
+        right = outcomes.loc[outcomes["actual"] == outcomes["predicted"], "n"].sum() / max(outcomes["n"].sum(), 1)
+        return draw_confusion(outcomes, f"{right:.0%} of the rows are given their class")
+    low = outcomes.set_index("outcome")["share"].get("too low", np.nan)
+    table = pd.DataFrame({"true": np.asarray(y, dtype=float), "predicted": np.asarray(p, dtype=float)})
+    return draw_scatter(table, "true", "predicted", f"{low:.0%} of the predictions are too low", diagonal=True)
+
+
 def draw_histograms(table: pd.DataFrame, value: str, title: str, *, by: str = "", bins: int = 30) -> Picture:
     """Draw the distribution of a column, or compare it between groups, as shares.
 
@@ -444,12 +464,3 @@ def _follow(part: pd.DataFrame, x: str, y: str) -> str:
         f"{word} {_number(known[y].iloc[place])} at {_number(known[x].iloc[place])}" for word, place in places.items()
     ]
     return f"{_say(y)} {words[0]} {words[1]}, {words[2]}, {words[3]}"
-
-
-def draw_outcomes(outcomes: pd.DataFrame, y: Any, p: Any, *, task: str) -> Picture:
-    """Draw what was said against what was true where there is no threshold: a confusion table, or points."""
-    if task == "regression":
-        return draw_scatter(
-            pd.DataFrame({"actual": y, "predicted": p}), "actual", "predicted", "Said and true", diagonal=True
-        )
-    return draw_confusion(outcomes, "What was said and what was true")
