@@ -22,9 +22,13 @@ from nbkit.monitor import (
     check_window,
     decide,
     estimate_performance,
+    explain_window,
     fit_calibration,
+    fit_reference,
     make_profile,
     measure_performance,
+    profile_reference,
+    summarize_window,
 )
 
 
@@ -126,6 +130,12 @@ class TestEstimated:
         else:
             assert found == pytest.approx(metrics.roc_auc_score(y, scores))
 
+    def test_the_positive_class_by_any_name(self):
+        y, p = simulate(500, 0)
+        named = y.map({0: "no", 1: "yes"}).where(y.index > 50)
+        found = fit_reference(named, p, task="binary", positive="yes")["calibration"]
+        pd.testing.assert_frame_equal(found, fit_calibration(y[51:], p[51:]))
+
     def test_nothing_to_estimate(self):
         calibration = fit_calibration(*simulate(100, 0))
         assert estimate_performance([], calibration)["estimated"].isna().all()
@@ -213,16 +223,22 @@ class TestCheckWindow:
         assert found.decision.decision == "ok", found.decision.reasons.to_string()
         assert found.summary.loc[0, ["rows", "labelled", "drifted", "worse"]].tolist() == [3000, 3000, 0, 0]
         assert "prediction" in set(found.drift["column"])
+        assert explain_window(found).startswith("**OK**: Nothing")
+        said = summarize_window(found, "demo@1", "2013-06", metric="roc_auc")
+        assert said.startswith("ok: demo@1 on 3,000 rows of 2013-06: roc_auc 0.")
+        assert "0 columns drifted" in said
 
     def test_a_relation_that_broke(self, binary):
         draw, bundle, facts = binary
         found = check_window(bundle, draw(3_000, slope=0.05), **facts)
         assert found.decision.decision == "retrain"
+        assert "- roc_auc is worse" in explain_window(found)
 
     def test_rows_that_moved_before_labels_came(self, binary):
         draw, bundle, facts = binary
         found = check_window(bundle, draw(3_000, hour=15).drop(columns="late"), **facts)
         assert found.performance.empty
+        assert "roc_auc" not in summarize_window(found, "demo@1", "", metric="roc_auc")
         assert found.decision.decision == "look"
         assert {"hour", "prediction"} <= set(found.drift.loc[found.drift["level"] == "drift", "column"])
 
@@ -258,7 +274,11 @@ class TestCheckWindow:
         wine = load_wine(as_frame=True).frame
         model = make_pipeline(StandardScaler(), LogisticRegression()).fit(wine.drop(columns="target"), wine["target"])
         scores = evaluate(model, wine.drop(columns="target"), wine["target"], task="multiclass", draws=50)
-        bundle = {"model": model, "reference": wine, "scores": scores}
+        features = wine.drop(columns="target")
+        p = predict(model, features, "multiclass")
+        assert fit_reference(wine["target"], p, task="multiclass") == {}
+        profile = profile_reference(features, p, task="multiclass")
+        bundle = {"model": model, "reference": profile, "scores": scores}
         found = check_window(bundle, wine.head(120), target="target", task="multiclass")
         assert found.performance["n"].tolist() == [120] * len(scores)
         table = load_diabetes(as_frame=True).frame

@@ -89,6 +89,13 @@ def test_one_bad_piece_of_evidence_closes_its_gate_only(changes, name, says):
     assert says in table.at[name, "detail"]
 
 
+def test_a_paired_comparison_counts_where_there_is_one():
+    pair = pd.DataFrame({"difference": [0.01], "low": [0.002], "high": [0.02], "verdict": ["b is better"]}, index=["m"])
+    table = judged(scores=scores(0.71, 0.65, 0.8), rule_scores=pair)  # overlapping intervals, yet better row by row
+    assert table.at["beats_rule", "passed"]
+    assert not judged(rule_scores=pair.assign(verdict="cannot tell")).at["beats_rule", "passed"]
+
+
 def test_lower_is_better_where_it_is():
     assert judged(scores=scores(5, 4, 5.5, "lower"), rule_scores=scores(6, 5, 7, "lower")).at["beats_rule", "passed"]
 

@@ -21,7 +21,7 @@ from nbkit.errors import (
     UnknownVersion,
     UntrustedType,
 )
-from nbkit.registry import Registry
+from nbkit.registry import Registry, admit, find_watched, stage, stop_if_closed
 from nbkit.registry.bundle import digest_manifest
 from nbkit.registry.moves import production_stack
 from nbkit.registry.versions import pack_table, split_reference, unpack_table
@@ -274,6 +274,40 @@ class TestMoves:
                 stack.pop()
                 events.append(("rollback", stack[-1]))
         assert production_stack(events) == stack[::-1]
+
+
+class TestSteps:
+    def test_open_gates_admit_closed_ones_do_not(self, registry):
+        version = registry.register("flights", bundle())
+        closed = gates(a=False)
+        admit(registry, version, closed)
+        assert registry.get("flights").state == "draft"
+        with pytest.raises(GateClosed, match="a: because"):
+            stop_if_closed(version, closed)
+        stop_if_closed(version, closed, enforce=False)
+        stop_if_closed(version, closed.head(0))
+        for ok, state in ((True, "draft"), (False, "candidate"), (True, "staging")):
+            stage(registry, "flights@1", gates(b=ok))  # a draft is not staged, whatever the service did
+            if state != "draft":
+                assert registry.get("flights").state == state
+            admit(registry, registry.get("flights"), closed.head(0))
+        registry.record_gates("flights@1", gates(a=True))
+        assert registry.promote("flights@1", by="ann", why="x").state == "production"
+        stage(registry, "flights@1", gates(b=True))
+        assert registry.get("flights").state == "production"  # tried again, not taken down
+
+    def test_the_version_to_watch(self, registry):
+        for C in (1, 2):
+            ready(registry, C)
+        registry.register("flights", bundle(C=3))
+        assert find_watched(registry, "flights").number == 2
+        registry.promote("flights@2", by="ann", why="x")
+        assert find_watched(registry, "flights").state == "production"
+        assert find_watched(registry, "flights", "3").number == 3
+        registry.register("new", bundle())
+        assert find_watched(registry, "new").number == 1
+        with pytest.raises(UnknownVersion, match="flights"):
+            find_watched(registry, "flihgts")
 
 
 class TestLog:

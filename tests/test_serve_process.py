@@ -15,7 +15,18 @@ from sklearn.pipeline import make_pipeline
 from nbkit.data import declare_features
 from nbkit.errors import BadCriterion, ServiceFailed
 from nbkit.registry import Registry, make_golden
-from nbkit.serve import Predictor, Service, bad_requests, compare_answers, judge_requirements, measure_latency, read_log
+from nbkit.serve import (
+    Predictor,
+    Service,
+    bad_requests,
+    compare_answers,
+    explain_service,
+    judge_requirements,
+    judge_service,
+    measure_latency,
+    read_log,
+    summarize_service,
+)
 from nbkit.serve.tryout import ask_service
 
 RNG = np.random.default_rng(0)
@@ -117,11 +128,35 @@ def test_why_it_does_not_start(registry, tmp_path):
         Service(registry, "flights", timeout=0.01).start()
 
 
+def test_a_try_out_in_words_and_gates():
+    agreement = pd.DataFrame({"rows": [500], "max_difference": [0.0], "different": [2], "equal": [False]})
+    bad = pd.DataFrame({"case": ["no JSON"], "status": [500], "expected": ["400"], "ok": [False]})
+    latency = pd.DataFrame(
+        {
+            "clients": [1, 4],
+            "p50_ms": [5.0, 9.0],
+            "p95_ms": [6.0, 12.0],
+            "throughput_rps": [180.0, 400.0],
+            "errors": [0, 0],
+        }
+    )
+    required = judge_requirements(latency, {"latency_p95_ms": 10, "throughput_rps": 50})
+    gates = judge_service(agreement, bad, required)
+    assert gates["passed"].tolist() == [False, False, False]
+    assert gates["detail"].tolist()[1] == "0 of 1 requests are answered as they should be; no JSON: 500"
+    said = explain_service(agreement, bad, latency, required)
+    assert "2 of 500 answers differ" in said
+    assert "1 of 2 requirements are met" in said
+    assert "498 of 500 answers equal offline" in summarize_service("flights@1", agreement, latency, gates)
+    assert "no limit was stated" in explain_service(agreement, bad, latency, judge_requirements(latency, {}))
+    assert judge_service(agreement, bad, judge_requirements(latency, {}))["passed"].tolist() == [False, False, True]
+
+
 def test_requirements():
     measured = pd.DataFrame({"p95_ms": [20.0, np.nan], "throughput_rps": [90.0, 400.0], "errors": [0, 1]})
     table = judge_requirements(measured, {"throughput_rps": 80, "latency_p95_ms": 50, "errors": 0})
     assert table["passed"].tolist() == [True, False, False]  # what was not measured has not passed
-    assert table["measured"].tolist()[0] == 90
+    assert table["measured"].tolist()[0] == 400  # what it can carry
     with pytest.raises(BadCriterion, match="did you mean 'latency_p95_ms'"):
         judge_requirements(measured, {"latency_p95": 1})
     with pytest.raises(ServiceFailed):

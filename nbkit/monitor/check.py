@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from nbkit.data import ColumnRule, Contract, TableRule, check_contract, read_contract
+from nbkit.data import Contract, check_contract, load_contract, read_contract
 from nbkit.errors import NbkitError
 from nbkit.model import predict
 from nbkit.monitor.decision import Decision, decide
@@ -140,7 +140,5 @@ def unpack_contract(kept: Any) -> Contract:
             path.write_text(kept, encoding="utf-8")
             return read_contract(path)
     if isinstance(kept, Mapping):
-        columns = tuple(ColumnRule(**rule) for rule in kept["columns"])
-        rules = tuple(TableRule(**rule) for rule in kept["rules"])
-        return Contract(**{**kept, "columns": columns, "rules": rules})
+        return load_contract(kept)
     return cast(Contract, kept)

@@ -10,6 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from nbkit.errors import BadCriterion
 from nbkit.model import score_predictions
+from nbkit.model.outcome import find_class
 from nbkit.monitor.profile import Floats
 
 TOLERANCE = 0.05  # relative loss that is agreed to be bearable
@@ -93,24 +94,27 @@ def measure_performance(
     return pd.DataFrame({**table, **facts}, index=pd.Index(names, name="metric"))
 
 
-def fit_calibration(y: Any, p: Any, *, positive: Any = 1) -> pd.DataFrame:
+def fit_calibration(y: Any, p: Any, *, positive: Any = None) -> pd.DataFrame:
     """Learn from labelled reference rows which probability a score really stands for.
 
     Parameters
     ----------
     y
-        Labels.
+        Labels; rows without one are left out.
     p
         Probability of the positive class, same length.
     positive
-        The positive class.
+        The positive class; None means 1 of 0 and 1.
 
     Returns
     -------
     DataFrame
         score, probability: the knots of an isotonic regression, to be interpolated; kept in the bundle.
     """
-    hits, scores = (np.asarray(y) == positive).astype(float), np.asarray(p, float)
+    truth = pd.Series(y).reset_index(drop=True)
+    known = truth.notna().to_numpy()
+    wanted = find_class(positive, list(truth[known].unique()))
+    hits, scores = (truth[known] == wanted).to_numpy(float), np.asarray(p, float)[known]
     fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, hits)
     return pd.DataFrame({"score": fitted.X_thresholds_, "probability": fitted.y_thresholds_}, columns=KNOTS)
 

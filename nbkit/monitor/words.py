@@ -47,8 +47,7 @@ def explain_window(found: Monitoring) -> str:
 def summarize_window(found: Monitoring, version: str, window: str, *, metric: str) -> str:
     """Return the headline of a monitored window."""
     row: Any = found.summary.iloc[0]
-    performance = found.performance
-    measured = performance[performance["metric"] == metric] if "metric" in performance else performance.head(0)
+    measured = found.performance[found.performance.index == metric]
     said = ""
     if len(measured):
         score: Any = measured.iloc[0]

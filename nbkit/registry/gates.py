@@ -120,6 +120,12 @@ def criteria_met(criteria: pd.DataFrame) -> Verdict:
 @gate()
 def beats_rule(scores: pd.DataFrame, rule_scores: pd.DataFrame, metric: str) -> Verdict:
     """The model is better than the rule of thumb in use today, by more than chance."""
+    if "verdict" in rule_scores:  # compared on the same rows, from nbkit.model.compare(rule, model)
+        pair = rule_scores.loc[metric].to_dict()
+        words = (
+            f"{metric} better by {pair['difference']:.4g} ({pair['low']:.4g} to {pair['high']:.4g}) on the same rows"
+        )
+        return pair["verdict"] == "b is better", words
     row, rule = scores.loc[metric].to_dict(), float(rule_scores["value"].to_dict()[metric])
     sign = -1.0 if row["better"] == "lower" else 1.0
     value, worst = float(row["value"]), float(row["low" if sign > 0 else "high"])
@@ -149,8 +155,8 @@ def no_leaked_feature(columns: Sequence[str], contract: Any, lead: str = "") -> 
 def explanation_adds_up(explanation: pd.DataFrame) -> Verdict:
     """The attributions add up to what the model says."""
     row = explanation.iloc[0]
-    error = float(row["max_error"])
-    return bool(np.isfinite(error) and error <= 1e-3), f"largest gap {error:.2g} on {row['rows']} rows"
+    error = float(row["relative" if "relative" in explanation else "max_error"])
+    return bool(np.isfinite(error) and error <= 1e-3), f"largest gap {error:.2g} of the spread on {row['rows']} rows"
 
 
 @gate()
