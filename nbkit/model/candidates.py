@@ -210,8 +210,8 @@ def _make_linear(*, task: str, seed: int, class_weight: Any, **_: Any) -> Any:
 
 def _make_forest(*, task: str, seed: int, class_weight: Any, **_: Any) -> Any:
     if task == "regression":
-        return RandomForestRegressor(n_estimators=200, min_samples_leaf=3, max_features=0.5, random_state=seed)
-    return RandomForestClassifier(n_estimators=200, min_samples_leaf=5, class_weight=class_weight, random_state=seed)
+        return RandomForestRegressor(n_estimators=100, min_samples_leaf=3, max_features=0.5, random_state=seed)
+    return RandomForestClassifier(n_estimators=100, min_samples_leaf=5, class_weight=class_weight, random_state=seed)
 
 
 def _make_boosting(*, task: str, seed: int, class_weight: Any, **_: Any) -> Any:

@@ -192,7 +192,7 @@ def fit(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, *, threads: int = 2) 
         OpenMP and BLAS threads.
     """
     last = pipeline[-1]
-    parallel = "n_jobs" in last.get_params() and hasattr(last, "n_estimators")  # forests: the result is the same
+    parallel = _is_forest(last)
     with threadpool_limits(limits=threads):
         if parallel:
             last.set_params(n_jobs=threads)
@@ -200,6 +200,11 @@ def fit(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, *, threads: int = 2) 
         if parallel:
             last.set_params(n_jobs=None)
     return pipeline
+
+
+def _is_forest(estimator: Any) -> bool:
+    """Tell whether an estimator fits its trees side by side, with the same result for any number of jobs."""
+    return "n_jobs" in estimator.get_params() and hasattr(estimator, "n_estimators")
 
 
 def learning_curve(
@@ -322,6 +327,8 @@ def _search(
     threads: int,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Cross-validate the settings; return the table of trials and the best setting."""
+    if _is_forest(pipeline[-1]):
+        pipeline = clone(pipeline).set_params(model__n_jobs=threads)
     points = [{f"model__{key}": [value] for key, value in setting.items()} for setting in settings]
     kind = HalvingGridSearchCV if search == "halving" and len(points) > 1 else GridSearchCV
     more = {"min_resources": "exhaust", "random_state": 0} if kind is HalvingGridSearchCV else {}
