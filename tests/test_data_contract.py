@@ -230,7 +230,7 @@ def test_reading_is_strict_and_points_at_the_line(tmp_path, text, words):
 
 def test_a_missing_file_names_the_nearest(tmp_path):
     write_contract(Contract(()), tmp_path / "flights.contract.yaml")
-    with pytest.raises(BadContract, match="did you mean 'flights.contract.yaml'"):
+    with pytest.raises(BadContract, match=r"did you mean 'flights.contract.yaml'"):
         read_contract(tmp_path / "flight.contract.yaml")
 
 

@@ -15,6 +15,7 @@ from nbkit.data import (
     take_snapshot,
 )
 from nbkit.data.explore import wilson_interval
+from nbkit.errors import BadSource
 
 ODD = {
     "lists": [[1], [2], None] * 10,
@@ -89,6 +90,17 @@ def test_target_over_time():
     assert numbers["low"] < numbers["value"] < numbers["high"]
     text = summarize_target(table.assign(y=table["y"].map({0: "no", 1: "yes"})), "y", positive="no").iloc[0]
     assert (text["class"], text["n"]) == ("no", 730)
+
+
+@pytest.mark.parametrize("look", [summarize_target, rank_relations, find_leakage])
+def test_odd_targets(look):
+    table = odd("binary")
+    for target in ("inf", "delta", "none", "complex", "constant"):
+        look(table, target, "regression")
+    for target in ("lists", "mixed", "bool", "cat", "none", "constant", 7):
+        look(table, target, "multiclass")
+    with pytest.raises(BadSource, match="target 'yy' is no column; did you mean 'y'"):
+        look(table, "yy")
 
 
 def test_missing_together():

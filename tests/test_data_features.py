@@ -173,6 +173,8 @@ def test_recipe_travels():
         ({"numeric": ["y"]}, "target 'y' cannot be a feature"),
         ({}, "no features"),
         ({"numeric": []}, "no features"),
+        ({"interactions": ["xk"]}, "list of two or more"),
+        ({"interactions": [["x"]]}, "list of two or more"),
         ({"custom": [{"klass": "a:b"}]}, "class, columns and args"),
         ({"custom": [{"class": "a:b", "columns": ["zz"]}]}, "'zz' is no column"),
     ],
@@ -238,8 +240,8 @@ def test_catalogue_describes_features_before_and_after_fitting():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.text(max_size=4) | st.none(), min_size=1, max_size=20), st.permutations(range(5)))
-def test_codes_are_a_bijection_of_the_levels_whatever_the_order(values, _):
+@given(st.lists(st.text(max_size=4) | st.none(), min_size=1, max_size=20))
+def test_codes_are_a_bijection_of_the_levels_whatever_the_order(values):
     table = pd.DataFrame({"naïve ☃": pd.Series(values, dtype="str")})
     recipe = Recipe(categorical=["naïve ☃"]).fit(table)
     codes = recipe.transform(table)["naïve ☃"]

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -34,8 +36,8 @@ def test_dates_end_before_themselves_and_windows_follow():
     assert splits.summary["rows"].sum() == 400
     assert splits.summary["share"].sum() == pytest.approx(1)
     assert splits.summary.loc[0, "target_mean"] == splits.train["y"].mean()
-    assert list(split_table(make(), {**spec, "windows": "week"}, target="y", time="t").windows)[0] == "2020-W23"
-    assert list(split_table(make(), {**spec, "windows": "day"}, target="y", time="t").windows)[0] >= "2020-06-01"
+    assert next(iter(split_table(make(), {**spec, "windows": "week"}, target="y", time="t").windows)) == "2020-W23"
+    assert next(iter(split_table(make(), {**spec, "windows": "day"}, target="y", time="t").windows)) >= "2020-06-01"
     rest = split_table(make(), {k: v for k, v in spec.items() if k != "test_until"}, target="y", time="t")
     assert not rest.windows
     assert rest.test["t"].max() == make()["t"].max()
@@ -45,7 +47,7 @@ def test_shares_of_time_never_cut_a_moment():
     spec = {"by": "time", "valid": 0.15, "test": 0.15, "production": 0.3, "windows": 3}
     splits = split_table(make(), spec, target="y", time="t")
     moments = [set(part["t"]) for part in parts(splits).values()]
-    assert all(max(a) < min(b) for a, b in zip(moments, moments[1:], strict=False))
+    assert all(max(a) < min(b) for a, b in pairwise(moments))
     assert splits.summary["share"].to_numpy() == pytest.approx([0.4, 0.15, 0.15, 0.1, 0.1, 0.1], abs=0.02)
 
 
@@ -147,6 +149,7 @@ TIME = {"by": "time", "train_until": "2020-04-01", "valid_until": "2020-05-01"}
         ({"by": "random"}, {"positive": "yes"}, "no row of train has y 'yes'"),
         ({"by": "random"}, {"keys": ["idd"]}, "did you mean 'id'"),
         ({"by": "group"}, {}, "needs the group column"),
+        (None, {}, "must be a mapping"),
     ],
 )
 def test_what_cannot_be_split_is_said(spec, change, words):
@@ -162,6 +165,8 @@ def test_bad_rows_are_counted():
         split_table(table.assign(y=table["y"].where(table["id"] > 1)), TIME, target="y", time="t")
     with pytest.raises(BadSplit, match="has classes that train has not: 2"):
         split_table(table.assign(y=table["y"].where(table["id"] < 390, 2)), TIME, target="y", time="t")
+    with pytest.raises(BadSplit, match="no finite number"):
+        split_table(table.assign(x=np.inf), TIME, target="x", task="regression", time="t")
     with pytest.raises(BadSplit, match="nothing to learn"):
         split_table(table.assign(y=0), TIME, target="y", time="t")
     with pytest.raises(BadSplit, match="no rows"):
@@ -170,6 +175,16 @@ def test_bad_rows_are_counted():
         split_table(table.iloc[:1], {"by": "random"}, target="y")
     with pytest.raises(BadSplit, match="no date"):
         split_table(table.assign(t="soon"), TIME, target="y", time="t")
+
+
+def test_five_groups_are_enough_for_three_parts():
+    table = make().assign(g=lambda t: t["id"] % 5)
+    for seed in range(5):
+        assert split_table(table, {"by": "group"}, target="y", group="g", seed=seed).summary["rows"].tolist() == [
+            240,
+            80,
+            80,
+        ]
 
 
 def test_odd_tables_can_be_split():
@@ -190,5 +205,7 @@ def test_windows_are_read_again(tmp_path):
     assert len(read_window(ingest, "train", root=tmp_path)) > 100
     with pytest.raises(BadSplit, match="did you mean 'rows-2'"):
         read_window(ingest, "rows-3x", root=tmp_path)
+    with pytest.raises(BadSplit, match="lack split, target"):
+        read_window({"sources": {"d": "d.csv"}}, "x", root=tmp_path)
     with pytest.raises(BadSplit, match="no windows"):
         read_window({**ingest, "split": {"by": "random"}}, "2013-09", root=tmp_path)

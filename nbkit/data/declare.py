@@ -58,6 +58,9 @@ def declare_features(
     """
     _check_keys(spec)
     full = {key: spec.get(key) or [] for key in ("target_encoded", "interactions", "drop", "custom")}
+    for pair in full["interactions"]:
+        if not isinstance(pair, list | tuple) or len(pair) < 2:
+            raise BadFeature(f"an interaction is a list of two or more columns, not {pair!r}")
     mappings = {key: dict(spec.get(key) or {}) for key in ("datetime", "cyclical", "ordinal")}
     named = _named(spec)
     usable = _usable(train, contract, lead, target)
@@ -69,7 +72,7 @@ def declare_features(
         categorical=texts if spec.get("categorical") == "auto" else list(spec.get("categorical") or []),
         datetime={name: _as_list(parts) for name, parts in mappings["datetime"].items()},
         cyclical=mappings["cyclical"],
-        ordinal={name: list(levels) for name, levels in mappings["ordinal"].items()},
+        ordinal={name: _as_list(levels) for name, levels in mappings["ordinal"].items()},
         target_encoded=list(full["target_encoded"]),
         interactions=[list(pair) for pair in full["interactions"]],
         custom=[_read_custom(one, train, target) for one in full["custom"]],

@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.data.nearest import suggest
+from nbkit.errors import BadSource
+
 SAMPLE = 20_000
 
 
@@ -15,6 +18,33 @@ def take_sample(table: pd.DataFrame, seed: int = 0, rows: int = SAMPLE) -> pd.Da
     return table.iloc[np.sort(np.random.default_rng(seed).choice(len(table), rows, replace=False))].reset_index(
         drop=True
     )
+
+
+def take_labelled(table: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
+    """Keep the rows whose target is there (for regression: a finite number).
+
+    Parameters
+    ----------
+    table, target, task
+        As in `summarize_target`.
+
+    Raises
+    ------
+    BadSource
+        If the target is no column.
+    """
+    if target not in table.columns:
+        raise BadSource(f"target {target!r} is no column{suggest(target, table.columns)}")
+    values = table[target]
+    if task == "regression":
+        plain = values if values.dtype.kind in "iufb" else values.astype("str")
+        values = pd.to_numeric(plain, errors="coerce").astype("float64")
+        values = values.where(np.isfinite(values))
+    elif values.map(lambda value: isinstance(value, list | dict | set | np.ndarray)).any():
+        values = values.astype("str")
+    table = table.copy(deep=False)
+    table[target] = values
+    return table[values.notna()]
 
 
 def summarize_columns(table: pd.DataFrame, target: str = "") -> pd.DataFrame:
@@ -94,8 +124,10 @@ def summarize_target(
         period (day, week or month, whichever makes 6 to 60 of them; ``all`` without time), class (empty for
         regression), n, value (rate, or mean), low, high (95 %: Wilson 1927 for rates, normal for means).
     """
-    rows = table[table[target].notna()]
+    rows = take_labelled(table, target, task)
     values = rows[target]
+    if time and time not in table.columns:
+        raise BadSource(f"time {time!r} is no column{suggest(time, table.columns)}")
     periods = _periods(rows[time]) if time else pd.Series("all", index=rows.index, dtype="str")
     if task == "regression":
         return _average(values.astype("float64"), periods)
@@ -110,7 +142,8 @@ def summarize_target(
                 {"period": counts.index, "class": str(level), "n": n, "value": hits / n, "low": low, "high": high}
             )
         )
-    return pd.concat(parts, ignore_index=True)
+    none = pd.DataFrame(columns=["period", "class", "n", "value", "low", "high"])
+    return pd.concat(parts, ignore_index=True) if parts else none
 
 
 def wilson_interval(hits: Any, n: Any, z: float = 1.959964) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -119,6 +120,8 @@ def _read_target(column: "pd.Series[Any]", target: str) -> tuple[str, Any, list[
     if len(levels) == 2:
         positive = _guess_positive(levels, values)
         return "binary", positive, [*notes, f"{target} has two values: binary; {positive!r} counts as positive"]
+    if kind == "number" and (odd := int((~np.isfinite(values)).sum())):
+        raise BadSource(f"target {target!r} is infinite in {odd} rows: mend them first")
     whole = kind == "number" and bool((values == values.round()).all())
     if kind == "number" and not (whole and len(levels) <= 10 and len(levels) <= len(values) / 10):
         return "regression", None, [*notes, f"{target} is a number of {len(levels)} values: regression"]

@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from nbkit.data.explore import column_kind, take_sample
+from nbkit.data.explore import column_kind, take_labelled, take_sample
 
 BINS = 10
 LEVELS = 30
@@ -39,7 +39,7 @@ def rank_relations(
     DataFrame
         column, kind, strength (0 to 1), noise (95 % of shuffled targets stay below), n, levels; strongest first.
     """
-    rows = take_sample(table[table[target].notna()], seed)
+    rows = take_sample(take_labelled(table, target, task), seed)
     outcome = _outcome(rows[target], task)
     random = np.random.default_rng(seed)
     shuffles = [random.permutation(len(rows)) for _ in range(PERMUTATIONS)]
@@ -126,10 +126,11 @@ def find_leakage(
         column, reason (decides the target, tells the target, unusually strong, missing when the target differs),
         score (the root of the share of the target's variance that held-out predictions explain), evidence; worst first.
     """
-    rows = take_sample(table[table[target].notna()], seed)
+    rows = take_sample(take_labelled(table, target, task), seed)
     outcome = _outcome(rows[target], task)
     found = []
-    for name in rows.columns if len(rows) >= 10 else ():
+    learnable = len(rows) >= 10 and (task == "regression" or outcome.shape[1] <= len(rows) / 5)
+    for name in rows.columns if learnable else ():
         if name == target:
             continue
         column = rows[name]

@@ -227,7 +227,7 @@ def _sample(table: pd.DataFrame, rows: int, seed: int, keys: Sequence[str]) -> p
     if keys:
         chosen = np.argsort(hash_rows(table[list(keys)], seed), kind="stable")[:rows]
     else:
-        chosen = np.random.default_rng(seed).choice(len(table), rows, replace=False)
+        chosen = np.random.default_rng(seed % 2**64).choice(len(table), rows, replace=False)
     return table.iloc[np.sort(chosen)].reset_index(drop=True)
 
 

@@ -149,6 +149,8 @@ def list_windows(ingest: dict[str, Any], *, root: str | os.PathLike[str] = ".") 
 
 
 def _split_again(ingest: dict[str, Any], root: str | os.PathLike[str]) -> Splits:
+    if absent := [key for key in ("sources", "split", "target") if not ingest.get(key)]:
+        raise BadSplit(f"the params of ingestion lack {', '.join(absent)}: give all that 02_ingest was given")
     given = {key: ingest[key] for key in ("rows", "seed", "keys") if key in ingest}
     table = take_snapshot(ingest["sources"], ingest.get("query", ""), root=root, **given).table
     roles = ("target", "task", "positive", "time", "group", "keys", "seed")
@@ -158,6 +160,8 @@ def _split_again(ingest: dict[str, Any], root: str | os.PathLike[str]) -> Splits
 def _check_spec(
     table: pd.DataFrame, spec: dict[str, Any], target: str, time: str, group: str, keys: Sequence[str]
 ) -> str:
+    if not isinstance(spec, dict):
+        raise BadSplit(f"split must be a mapping such as {{by: random, valid: 0.2, test: 0.2}}, not {spec!r}")
     by = str(spec.get("by", "time" if time else "random"))
     if by not in SPEC:
         raise BadSplit(f"split by {by!r} is unknown{suggest(by, list(SPEC))}")
@@ -262,7 +266,7 @@ def _label_by_hash(units: pd.DataFrame, strata: Any, spec: dict[str, Any], seed:
     names = np.array(["train", "valid", "test", *(f"rows-{place + 1}" for place in range(windows))], dtype=object)
     ends = [*ends, *(late + (1 - late) * (place + 1) / windows for place in range(windows - 1))]
     hashes = pd.Series(hash_rows(units, seed))
-    ranks = hashes.groupby(strata, dropna=False).rank(method="min") - 0.5
+    ranks = hashes.groupby(strata, dropna=False).rank(method="average") - 0.5
     sizes = hashes.groupby(strata, dropna=False).transform("size")
     return names[np.searchsorted(ends, ranks / sizes, side="right")]
 
@@ -274,6 +278,10 @@ def _refuse_bad_parts(parts: dict[str, pd.DataFrame], target: str, task: str, po
             raise BadSplit(f"{name} would be empty ({sizes} rows): move the dates or change the shares")
         if gone := int(part[target].isna().sum()):
             raise BadSplit(f"{gone} of {len(part)} rows in {name} have no {target}: leave them out in the query")
+        if task == "regression" and (odd := _count_odd(part[target])):
+            raise BadSplit(
+                f"{odd} of {len(part)} rows in {name} have a {target} that is no finite number: mend the query"
+            )
     if task == "regression":
         return
     learnt = set(parts["train"][target].unique())
@@ -286,6 +294,11 @@ def _refuse_bad_parts(parts: dict[str, pd.DataFrame], target: str, task: str, po
             )
     if len(learnt) < 2:
         raise BadSplit(f"all of train has {target} {next(iter(learnt))}: nothing to learn; change the split")
+
+
+def _count_odd(values: "pd.Series[Any]") -> int:
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
+    return int((~np.isfinite(numbers)).sum())
 
 
 def _summarize(
