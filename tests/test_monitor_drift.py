@@ -149,6 +149,14 @@ class TestVerdicts:
         with pytest.raises(BadParameter, match="empty"):
             make_profile(pd.DataFrame({"x": []}))
 
+    def test_bins_are_named_as_people_read_them(self):
+        pair = pair_column(make_profile(pd.DataFrame({"x": [0.0] * 900 + [5.0] * 100})), pd.Series([1.0]))
+        assert pair.labels == ["below 0", "0", "0 to 5", "above 5", "missing"]
+        assert pair_column(make_profile(pd.DataFrame({"x": [np.nan]})), pd.Series([1.0])).labels == [
+            "any number",
+            "missing",
+        ]
+
 
 class TestProfile:
     def test_shares_and_kinds(self):

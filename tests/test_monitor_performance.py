@@ -80,6 +80,11 @@ class TestMeasured:
             table = measure_performance(y, y + offset, then, task="regression")
             assert table["level"].tolist() == [level], offset
 
+    def test_a_cost_among_the_scores_is_left_to_others(self):
+        then = pd.concat([reference(), pd.DataFrame({"value": [12.0], "better": ["lower"]}, index=["cost_per_row"])])
+        table = measure_performance(*simulate(500, 1), then, task="binary", positive=1)
+        assert table.index.tolist() == reference().index.tolist()
+
     def test_unknown_metrics(self):
         with pytest.raises(BadCriterion, match="hold"):
             measure_performance([0, 1], [0.1, 0.9], reference(100), task="binary", positive=1, metrics=["rmse"])

@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
 from nbkit.errors import BadCriterion
-from nbkit.model import score_predictions
+from nbkit.model import known_metrics, score_predictions
 from nbkit.model.outcome import find_class
 from nbkit.monitor.profile import Floats
 
@@ -62,7 +62,8 @@ def measure_performance(
         The reference holds none of the metrics.
     """
     labels = pd.Series(y)
-    names = [name for name in (metrics or reference.index) if name in reference.index]
+    scored = set(reference.index) & set(known_metrics(task))  # a table of scores may hold costs, too
+    names = [name for name in (metrics or reference.index) if name in scored]
     if not names:
         raise BadCriterion(f"the reference scores hold none of {metrics}; they hold {', '.join(reference.index)}")
     labelled = int(labels.notna().sum())

@@ -130,7 +130,7 @@ def pair_column(profile: pd.DataFrame, window: pd.Series) -> Pair:
         edges = bins["upper"].to_numpy(float)[:-1]
         counts = np.bincount(np.searchsorted(edges, present, side="left"), minlength=len(bins)).astype(float)
         quantiles = profile.loc[profile["part"] == "quantile", "upper"].to_numpy(float)
-        labels = [f"{low:.4g} to {high:.4g}" for low, high in zip(bins["lower"], bins["upper"], strict=True)]
+        labels = [_label(low, high) for low, high in zip(bins["lower"], bins["upper"], strict=True)]
         values, unseen, once = np.sort(present[np.isfinite(present)]), nothing, 0
     else:
         known = profile[profile["part"] == "category"]
@@ -175,6 +175,17 @@ def _profile_categories(column: pd.Series) -> pd.DataFrame:
     bins["count"] = category.groupby("bin")["count"].sum().reindex(range(len(large) + 1), fill_value=0)
     lost = _missing(len(column) - int(counts.sum()))
     return pd.concat([bins, category.head(MAX_CATEGORIES), lost], ignore_index=True)
+
+
+def _label(lower: float, upper: float) -> str:
+    if np.isinf(lower) and np.isinf(upper):
+        return "any number"
+    if np.isinf(lower):
+        least, most = f"below {np.nextafter(upper, np.inf):.4g}", f"up to {upper:.4g}"
+        return min(least, most, key=lambda words: len(words.split()[-1]))  # an edge just below 0 reads as "below 0"
+    if np.isinf(upper):
+        return f"above {lower:.4g}"
+    return f"{upper:.4g}" if np.nextafter(lower, np.inf) == upper else f"{lower:.4g} to {upper:.4g}"
 
 
 def _missing(count: int) -> pd.DataFrame:

@@ -63,8 +63,8 @@ class Version:
         return f"{self.name}@{self.number}"
 
     def __repr__(self) -> str:
-        aliases = f", {', '.join(self.aliases)}" if self.aliases else ""
-        return f"Version({self.reference}, {self.state}{aliases}, {self.digest[:12]})"
+        aliases = f", aliases {' '.join(self.aliases)}" if self.aliases else ""
+        return f"Version({self.reference}, {self.state}{aliases}, digest {self.digest[:12]})"
 
 
 def split_reference(reference: str) -> tuple[str, str]:
