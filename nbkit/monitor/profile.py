@@ -181,8 +181,8 @@ def _label(lower: float, upper: float) -> str:
     if np.isinf(lower) and np.isinf(upper):
         return "any number"
     if np.isinf(lower):
-        least, most = f"below {np.nextafter(upper, np.inf):.4g}", f"up to {upper:.4g}"
-        return min(least, most, key=lambda words: len(words.split()[-1]))  # an edge just below 0 reads as "below 0"
+        most, below = f"up to {upper:.4g}", f"below {np.nextafter(upper, np.inf) + 0.0:.4g}"
+        return min(most, below, key=lambda words: len(words.split()[-1]))  # an edge just below 0 reads as "below 0"
     if np.isinf(upper):
         return f"above {lower:.4g}"
     return f"{upper:.4g}" if np.nextafter(lower, np.inf) == upper else f"{lower:.4g} to {upper:.4g}"
