@@ -1,5 +1,118 @@
-"""nbkit models (to come)."""
+"""nbkit models, promote, rollback, serve: what is registered, what is in production, who said so."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
-COMMANDS: tuple[click.Command, ...] = ()
+from nbkit.cli.run import print_table
+from nbkit.project import find_root
+
+WHERE = click.option("--registry", "place", default="registry", help="Folder (from the project's root) or URL.")
+BY = click.option("--by", required=True, help="Who decides.")
+WHY = click.option("--why", required=True, help="The reason, for the log.")
+
+
+@click.command()
+@click.argument("name", metavar="[NAME[@VERSION]]", default="")
+@click.option("--history", is_flag=True, help="Show who moved what, when and why.")
+@WHERE
+def models(name: str, history: bool, place: str) -> None:  # noqa: FBT001
+    """List registered models; with NAME its versions; with NAME@VERSION one version, its gates and its lineage."""
+    registry = _open(place)
+    if history:
+        _print_frame(registry.history(name.partition("@")[0] or None))
+    elif "@" in name:
+        _print_version(registry.get(name))
+    else:
+        _print_frame(registry.list(name or None))
+
+
+@click.command()
+@click.argument("version", metavar="NAME@VERSION")
+@click.argument("alias", default="production")
+@BY
+@WHY
+@WHERE
+def promote(version: str, alias: str, by: str, why: str, place: str) -> None:
+    """Promote a version to production, past its gates; exit code 3 if they are closed."""
+    from nbkit.errors import GateClosed
+
+    registry = _open(place)
+    try:
+        if alias == "production":
+            moved = registry.promote(version, alias, by=by, why=why)
+        else:
+            found = registry.get(version)
+            moved = registry.set_alias(found.name, found.number, alias, by=by, why=why)
+    except GateClosed as error:
+        click.echo(f"nbkit: {error}", err=True)
+        sys.exit(3)
+    click.echo(f"{moved.reference} is now {alias} ({moved.digest[:12]})")
+
+
+@click.command()
+@click.argument("name")
+@BY
+@WHY
+@WHERE
+def rollback(name: str, by: str, why: str, place: str) -> None:
+    """Put the version back that was in production before."""
+    moved = _open(place).rollback(name, by=by, why=why)
+    click.echo(f"{moved.reference} is in production again ({moved.digest[:12]})")
+
+
+@click.command()
+@click.argument("version", metavar="NAME@VERSION")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--log", type=click.Path(path_type=Path), help="Folder of the request log; none by default.")
+@WHERE
+def serve(version: str, host: str, port: int, log: Path | None, place: str) -> None:
+    """Serve a registered version over HTTP until told to stop."""
+    from nbkit.serve.__main__ import main
+
+    arguments = ["--registry", _locate(place), "--model", version, "--host", host, "--port", str(port)]
+    sys.exit(main([*arguments, *(["--log", os.fspath(log)] if log else [])]))
+
+
+COMMANDS = (models, promote, rollback, serve)
+
+
+def _locate(place: str) -> str:
+    return place if "://" in place else str(find_root() / place)
+
+
+def _open(place: str) -> Any:
+    from nbkit import Registry
+    from nbkit.errors import UnknownVersion
+
+    path = _locate(place)
+    if "://" not in path and not (Path(path) / "registry.db").is_file():
+        raise UnknownVersion(f"there is no registry in {path} yet: `nbkit run PARAMS` registers a model at stage 09")
+    return Registry(path)
+
+
+def _print_frame(frame: Any) -> None:
+    if not len(frame):
+        click.echo("Nothing is registered under that name.")
+        return
+    shown = frame.copy()
+    for name, column in frame.items():
+        if column.dtype.kind == "f":
+            shown[name] = column.map("{:.4g}".format)
+        elif name in ("digest", "created", "time"):
+            shown[name] = column.str[: 12 if name == "digest" else 19]
+    print_table(shown.to_dict("records"), list(shown.columns))
+
+
+def _print_version(version: Any) -> None:
+    click.secho(f"{version.reference}: {version.state}, aliases {', '.join(version.aliases) or 'none'}", bold=True)
+    click.echo(
+        f"digest {version.digest}\nregistered {version.created} by {version.by}, run {version.lineage.get('run')}"
+    )
+    _print_frame(version.scores.reset_index()[["metric", "value", "low", "high", "n"]].round(4))
+    _print_frame(version.gates)
+    _print_frame(version.files[["path", "kind", "bytes", "sha256"]])

@@ -1,5 +1,89 @@
-"""nbkit monitor (to come)."""
+"""nbkit monitor: the notebook 11, for one window or for each."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
-COMMANDS: tuple[click.Command, ...] = ()
+from nbkit.cli.run import JSON, PARAMS, SET, carry_out, print_table, root_of
+
+STAGE = "11_monitor"
+NO = 3
+
+
+@click.command()
+@PARAMS
+@SET
+@click.option("--window", "windows", multiple=True, metavar="NAME", help="A window, such as 2013-07; may be repeated.")
+@click.option("--all", "every", is_flag=True, help="Every window of the version's data, one run each.")
+@click.option("--list", "only_list", is_flag=True, help="List the windows and stop.")
+@JSON
+def monitor(
+    params: tuple[Path, ...],
+    settings: tuple[str, ...],
+    windows: tuple[str, ...],
+    every: bool,  # noqa: FBT001
+    only_list: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Look at a registered version on new rows and say what should be done.
+
+    Each window is a run of its own. The exit code is 3 if any of them asks for retraining, 1 if one failed.
+    """
+    from nbkit.pipeline import plan_run
+
+    root = root_of(params)
+    if every or only_list:
+        windows = tuple(_list_windows(root, params, settings))
+    if only_list:
+        click.echo("\n".join(windows))
+        return
+    rows, codes = [], []
+    for window in windows or ("",):
+        given = (*settings, *([f"{STAGE}.window={json.dumps(window)}"] if window else []))
+        plan = plan_run(root, params, given, only=[STAGE], name=_name(root, params[0].stem, window))
+        folder, code = carry_out(plan, quiet_stdout=as_json)
+        row = _read_row(folder, window)
+        rows.append(row)
+        codes.append(NO if row["decision"] == "retrain" else code)
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False, default=str))
+    elif len(rows) > 1:
+        print_table(rows, ["window", "decision", "headline"])
+    sys.exit(1 if 1 in codes else max(codes))
+
+
+COMMANDS = (monitor,)
+
+
+def _name(root: Path, project: str, window: str) -> str:
+    """Name a monitoring run after its window; the next free number where that was looked at before."""
+    base = f"{project}-monitor-{window or 'first'}"
+    taken = {folder.name for folder in (root / "runs").glob(f"{base}*")}
+    return next(name for name in [base, *(f"{base}-{n}" for n in range(2, 10_000))] if name not in taken)
+
+
+def _list_windows(root: Path, params: tuple[Path, ...], settings: tuple[str, ...]) -> list[str]:
+    from nbkit import Registry, data, registry
+    from nbkit.pipeline import read_stages, resolve_params
+    from nbkit.project import find_notebooks
+
+    given = resolve_params(params, settings, read_stages(find_notebooks(root))).values[STAGE]
+    place = given["registry"]
+    models = Registry(place if "://" in place else root / place)
+    watched = registry.find_watched(models, given["name"], given["version"])
+    found: list[str] = data.list_windows(watched.lineage["ingest"], root=root)
+    return found
+
+
+def _read_row(folder: Path, window: str) -> dict[str, Any]:
+    from nbkit.errors import NbkitError
+    from nbkit.run import read_value
+
+    try:
+        found = {name: read_value(folder, STAGE, name) for name in ("decision", "headline")}
+    except NbkitError:
+        found = {"decision": "failed", "headline": ""}
+    return {"window": window, "run": folder.name, **found}

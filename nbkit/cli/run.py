@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nbkit.project import find_root
+from nbkit.project import find_root, read_manifest
 
 PARAMS = click.argument("params", nargs=-1, required=True, type=click.Path(path_type=Path))
 SET = click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Override one parameter.")
@@ -43,7 +43,7 @@ def run(
     if dry_run:
         _print_plan(plan, as_json=as_json)
         return
-    sys.exit(carry_out(plan, as_json=as_json))
+    _finish(plan, as_json=as_json)
 
 
 @click.command()
@@ -53,7 +53,7 @@ def resume(name: str, as_json: bool) -> None:  # noqa: FBT001
     """Go on with a run from where it stopped; the latest if none is named."""
     from nbkit.pipeline import plan_resume
 
-    sys.exit(carry_out(plan_resume(find_root(), name), as_json=as_json))
+    _finish(plan_resume(find_root(), name), as_json=as_json)
 
 
 @click.command()
@@ -97,18 +97,23 @@ def root_of(params: tuple[Path, ...]) -> Path:
     return folder.parent if folder.name == "params" else find_root(folder if folder.is_dir() else ".")
 
 
-def carry_out(plan: Any, *, as_json: bool) -> int:
-    """Execute a plan with progress, write its report, and return the exit code."""
+def _finish(plan: Any, *, as_json: bool) -> None:
+    folder, code = carry_out(plan, quiet_stdout=as_json)
+    if as_json:
+        click.echo(json.dumps(read_manifest(folder), indent=1, ensure_ascii=False))
+    sys.exit(code)
+
+
+def carry_out(plan: Any, *, quiet_stdout: bool = False) -> tuple[Path, int]:
+    """Execute a plan with progress, write its report, and return the run folder and the exit code."""
     from nbkit.cli.progress import watch_progress
     from nbkit.pipeline import execute_plan
 
-    with watch_progress(quiet_stdout=as_json) as tell:
+    with watch_progress(quiet_stdout=quiet_stdout) as tell:
         folder, manifest = execute_plan(plan, tell)
         page = write_report(folder)
         tell("report", {"page": page, "folder": folder, "manifest": manifest})
-    if as_json:
-        click.echo(json.dumps(manifest, indent=1, ensure_ascii=False, default=str))
-    return int(manifest["exit"])
+    return folder, int(manifest["exit"])
 
 
 def write_report(folder: Path) -> Path | None:
