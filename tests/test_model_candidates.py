@@ -9,7 +9,7 @@ from nbkit import formats
 from nbkit.errors import BadModel
 from nbkit.model import CANDIDATES, GroupRateClassifier, GroupRateRegressor, make_candidate, predict
 from nbkit.model.candidates import OneHotRecipe
-from nbkit.model.train import fit
+from nbkit.model.search import fit
 
 FRAME = make_binary(300)
 X, Y = FRAME.drop(columns="late"), FRAME["late"]
@@ -86,9 +86,9 @@ def test_many_numbers_are_cut_into_bins():
 
 
 def test_a_rule_needs_its_columns():
-    with pytest.raises(BadModel, match="needs `by`"):
-        make_candidate("rule", None, task="binary")
-    with pytest.raises(BadModel, match="needs `by`"):
+    overall = fit(make_candidate("rule", None, task="binary", rule=[]), X, Y)
+    assert predict(overall, X, "binary", 1).unique().tolist() == [Y.mean()]
+    with pytest.raises(BadModel, match="not shrnk"):
         make_candidate("rule", None, task="binary", rule={"by": ["a"], "shrnk": 3})
     with pytest.raises(BadModel, match="groups by nope"):
         fit(make_candidate("rule", None, task="binary", rule="nope"), X, Y)

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from nbkit.errors import BadModel
 from nbkit.model import explain, explanation, make_candidate
-from nbkit.model.train import fit
+from nbkit.model.search import fit
 
 FRAME = make_binary(500)
 X, Y = FRAME.drop(columns="late"), FRAME["late"]

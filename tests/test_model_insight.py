@@ -6,7 +6,7 @@ import pytest
 from model_helpers import Codes, binary_recipe, load_table, make_binary
 
 from nbkit.model import explain, explain_rows, make_candidate, measure_effects, permute_features, predict
-from nbkit.model.train import fit
+from nbkit.model.search import fit
 
 FRAME = make_binary(900)
 X, Y = FRAME.drop(columns="late"), FRAME["late"]

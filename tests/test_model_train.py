@@ -11,7 +11,7 @@ from sklearn.model_selection import cross_val_score
 from nbkit import formats
 from nbkit.errors import BadCriterion, BadModel
 from nbkit.model import learning_curve, make_candidate, predict, train_candidates
-from nbkit.model.train import Scorer, _make_folds
+from nbkit.model.search import Scorer, make_folds
 
 FRAME = make_binary(400)
 TRAIN, VALID = FRAME.iloc[:300], FRAME.iloc[300:]
@@ -37,7 +37,7 @@ def test_the_table_of_trials_is_cross_validation(capsys):
     assert training.search["candidate"].tolist() == ["dummy"] + ["boosting"] * 5
     row = training.search.iloc[2]
     model = make_candidate("boosting", binary_recipe(), task="binary", seed=1, params=json.loads(row["params"]))
-    folds = _make_folds(TRAIN, "late", "binary", 3, "", "", 1)
+    folds = make_folds(TRAIN, "late", "binary", 3, "", "", 1)
     seen = cross_val_score(model, TRAIN.drop(columns="late"), TRAIN["late"], cv=folds, scoring="roc_auc")
     assert row["mean"] == pytest.approx(seen.mean(), abs=0.02)  # boosted trees depend on the threads
     assert training.best == "boosting"
@@ -96,7 +96,7 @@ def test_small_tables_of_other_tasks(table, task):
 
 def test_time_is_followed():
     late = FRAME.sample(frac=1, random_state=0)
-    folds = _make_folds(late.sort_values("day", kind="stable"), "late", "binary", 3, "day", "", 0)
+    folds = make_folds(late.sort_values("day", kind="stable"), "late", "binary", 3, "day", "", 0)
     ordered = late.sort_values("day", kind="stable")
     for before, after in folds:
         assert ordered["day"].iloc[before].max() <= ordered["day"].iloc[after].min()
@@ -107,10 +107,10 @@ def test_time_is_followed():
 
 def test_groups_stay_together():
     groups = FRAME["carrier"]
-    for inside, outside in _make_folds(FRAME, "late", "binary", 3, "", "carrier", 0):
+    for inside, outside in make_folds(FRAME, "late", "binary", 3, "", "carrier", 0):
         assert not set(groups.iloc[inside].fillna("")) & set(groups.iloc[outside].fillna(""))
     with pytest.raises(BadModel, match="one value only"):
-        _make_folds(FRAME.assign(carrier="a"), "late", "binary", 3, "", "carrier", 0)
+        make_folds(FRAME.assign(carrier="a"), "late", "binary", 3, "", "carrier", 0)
 
 
 def test_the_valid_split_is_never_learned_from():

@@ -153,7 +153,8 @@ def make_candidate(
     class_weight
         For classifiers: None, "balanced" or a dict; with weights, probabilities are no longer those of the data.
     rule
-        Of the candidate ``rule``: the columns to group by, or a dict with `by` and perhaps `shrink` and `bins`.
+        Of the candidate ``rule``: the columns to group by, or a dict with `by` and perhaps `shrink` and `bins`. Without
+        columns it says the same for every row.
     params
         Parameters of the estimator, as in its grid.
 
@@ -197,8 +198,10 @@ def _make_rule(*, task: str, rule: Any, **_: Any) -> Any:
         dict(rule) if isinstance(rule, Mapping) else {"by": [rule] if isinstance(rule, str) else list(rule or ())}
     )
     unknown = sorted(set(spec) - {"by", "shrink", "bins"})
-    if not spec.get("by") or unknown:
-        raise BadModel(f"the rule needs `by`, the columns in use today, and knows shrink and bins; got {rule!r}")
+    if unknown:
+        raise BadModel(f"a rule has `by` (columns), shrink and bins, not {', '.join(unknown)}")
+    if not spec.get("by"):  # no rule is in use: the same answer for every row
+        return _make_dummy(task=task)
     return (GroupRateRegressor if task == "regression" else GroupRateClassifier)(**spec)
 
 

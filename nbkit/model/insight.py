@@ -8,8 +8,8 @@ from sklearn.inspection import permutation_importance
 
 from nbkit.model.explanation import Explanation, draw_rows, used_columns
 from nbkit.model.outcome import prepare
+from nbkit.model.search import Scorer
 from nbkit.model.slices import cut_slices
-from nbkit.model.train import Scorer
 
 
 def explain_rows(

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from nbkit.model.decide import Decision, choose_threshold, confusion_table, price_rows, read_costs
-from nbkit.model.slices import rates_by_group, score_slices
+from nbkit.model.fairness import rates_by_group
+from nbkit.model.slices import score_slices
 
 GROUP_COLUMNS = ["column", "group", "rate", "value", "low", "high", "n", "difference", "judged"]
 NO_CURVE = ["threshold", "cost_per_row", "selection_rate", "tp", "fp", "fn", "tn"]

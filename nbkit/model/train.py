@@ -1,6 +1,5 @@
 """Training: every candidate is tuned by cross-validation on the train split and scored on the valid split."""
 
-import json
 import time as clock
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,29 +9,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.model_selection import (
-    GridSearchCV,
-    GroupKFold,
-    HalvingGridSearchCV,
-    KFold,
-    ParameterGrid,
-    ParameterSampler,
-    StratifiedKFold,
-    TimeSeriesSplit,
-)
 from sklearn.model_selection import learning_curve as sklearn_learning_curve
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from nbkit.errors import BadModel
 from nbkit.model.candidates import find_candidate, make_candidate
-from nbkit.model.intervals import Array
 from nbkit.model.metrics import METRICS, evaluate, find_metric
 from nbkit.model.outcome import check_task
+from nbkit.model.search import (
+    SEARCHES,
+    Scorer,
+    draw_rows,
+    fit,
+    list_settings,
+    make_folds,
+    mean_std,
+    search_settings,
+)
 
 DECIDES = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}
-SEARCHES = ("random", "grid", "halving", "none")
 
 
 @dataclass(frozen=True)
@@ -59,25 +55,6 @@ class Training:
     scores: pd.DataFrame
     best: str
     timings: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """A metric as scikit-learn wants it: the higher the better."""
-
-    metric: str
-    task: str
-    positive: Any = None
-
-    def __call__(self, model: Any, X: pd.DataFrame, y: pd.Series) -> float:
-        """Score a fitted model."""
-        table = evaluate(model, X, y, [self.metric], task=self.task, positive=self.positive, draws=0)
-        return self.turn(float(table["value"].iloc[0]))
-
-    def turn(self, value: float) -> float:
-        """Turn a value of the metric into one that is the higher the better; twice for lower gives it back."""
-        better = METRICS[self.metric].better
-        return value if better == "higher" else -abs(value) if better == "zero" else -value
 
 
 def train_candidates(
@@ -149,18 +126,18 @@ def train_candidates(
     train, valid = _check(train, target, task, "train", [time, group]), _check(valid, target, task, "valid", [])
     if time:
         train = train.sort_values(time, kind="stable")
-    rows = _draw_rows(len(train), sample, seed)
+    rows = draw_rows(len(train), sample, seed)
     models, trials_seen, scores, timings = {}, [], [], []
     for name in dict.fromkeys(candidates):
         start = clock.perf_counter()
         grid = dict((grids or {}).get(name, find_candidate(name).grid))
-        settings = _list_settings(grid, search, trials, seed)
+        settings = list_settings(grid, search, trials, seed)
         make: dict[str, Any] = {"task": task, "seed": seed, "class_weight": class_weight, "rule": rule}
         pipeline = make_candidate(name, recipe, **make)
         scorer = Scorer(metric, task, positive)
         part = train.iloc[rows]
-        cv = _make_folds(part, target, task, folds, time, group, seed)
-        table, chosen = _search(pipeline, part, target, settings, cv, scorer, search, threads)
+        cv = make_folds(part, target, task, folds, time, group, seed)
+        table, chosen = search_settings(pipeline, part, target, settings, cv, scorer, search, threads)
         model = make_candidate(name, recipe, **make, params=chosen)
         models[name] = fit(model, train.drop(columns=target), train[target], threads=threads)
         seen = evaluate(model, valid.drop(columns=target), valid[target], task=task, positive=positive, seed=seed)
@@ -177,34 +154,6 @@ def train_candidates(
         _find_best(board, metric, scorer),
         pd.DataFrame(timings, columns=["candidate", "seconds", "fits"]),
     )
-
-
-def fit(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, *, threads: int = 2) -> Pipeline:
-    """Fit a pipeline with a fixed number of threads, on which boosted trees depend.
-
-    Parameters
-    ----------
-    pipeline
-        Fitted in place, and returned.
-    X, y
-        Rows and target.
-    threads
-        OpenMP and BLAS threads.
-    """
-    last = pipeline[-1]
-    parallel = _is_forest(last)
-    with threadpool_limits(limits=threads):
-        if parallel:
-            last.set_params(n_jobs=threads)
-        pipeline.fit(X, y)
-        if parallel:
-            last.set_params(n_jobs=None)
-    return pipeline
-
-
-def _is_forest(estimator: Any) -> bool:
-    """Tell whether an estimator fits its trees side by side, with the same result for any number of jobs."""
-    return "n_jobs" in estimator.get_params() and hasattr(estimator, "n_estimators")
 
 
 def learning_curve(
@@ -252,7 +201,7 @@ def learning_curve(
             train.drop(columns=target),
             train[target],
             train_sizes=list(sizes),
-            cv=_make_folds(train, target, task, folds, time, group, seed),
+            cv=make_folds(train, target, task, folds, time, group, seed),
             scoring=scorer,
             shuffle=True,
             random_state=seed,
@@ -260,7 +209,7 @@ def learning_curve(
     parts = []
     for split, values in (("train", fitted), ("cross-validation", left_out)):
         turned = values if METRICS[metric].better == "higher" else -values
-        mean, std = _mean_std(turned)
+        mean, std = mean_std(turned)
         parts.append(pd.DataFrame({"rows": rows, "split": split, "value": mean, "std": std}))
     return pd.concat(parts, ignore_index=True)
 
@@ -277,99 +226,6 @@ def _check(table: pd.DataFrame, target: str, task: str, split: str, columns: Seq
     if split == "train" and task != "regression" and known[target].nunique() < 2:
         raise BadModel(f"{target!r} is {known[target].iloc[0]!r} in every row of the train split: nothing to learn")
     return known
-
-
-def _draw_rows(n: int, sample: int, seed: int) -> Array:
-    if not 0 < sample < n:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, sample, replace=False))
-
-
-def _list_settings(grid: Mapping[str, Sequence[Any]], search: str, trials: int, seed: int) -> list[dict[str, Any]]:
-    """List the settings to try, the default first."""
-    if search == "none" or not grid or trials < 1:
-        return [{}]
-    every = ParameterGrid({key: list(values) for key, values in grid.items()})
-    if search == "grid" or trials - 1 >= len(every):
-        return [{}, *every]
-    return [{}, *ParameterSampler(every.param_grid[0], trials - 1, random_state=seed)]
-
-
-def _make_folds(
-    part: pd.DataFrame, target: str, task: str, folds: int, time: str, group: str, seed: int
-) -> list[tuple[Array, Array]]:
-    y = part[target]
-    folds = max(2, min(folds, len(part) // 2))
-    if len(part) < 4:
-        raise BadModel(f"{len(part)} rows are too few to cross-validate; use search='none' or more rows")
-    if time:
-        return list(TimeSeriesSplit(folds).split(part))
-    if group:
-        groups = part[group].astype(object).where(part[group].notna(), "")
-        known = groups.nunique()
-        if known < 2:
-            raise BadModel(f"{group!r} has one value only: its rows cannot be told apart into folds")
-        return list(GroupKFold(min(folds, known)).split(part, y, pd.factorize(groups)[0]))
-    rarest = 0 if task == "regression" else int(y.value_counts().min())
-    if rarest >= folds:
-        return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(part, y.astype(str)))
-    return list(KFold(folds, shuffle=True, random_state=seed).split(part))
-
-
-def _search(
-    pipeline: Pipeline,
-    part: pd.DataFrame,
-    target: str,
-    settings: list[dict[str, Any]],
-    cv: list[tuple[Array, Array]],
-    scorer: Scorer,
-    search: str,
-    threads: int,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Cross-validate the settings; return the table of trials and the best setting."""
-    if _is_forest(pipeline[-1]):
-        pipeline = clone(pipeline).set_params(model__n_jobs=threads)
-    points = [{f"model__{key}": [value] for key, value in setting.items()} for setting in settings]
-    kind = HalvingGridSearchCV if search == "halving" and len(points) > 1 else GridSearchCV
-    more = {"min_resources": "exhaust", "random_state": 0} if kind is HalvingGridSearchCV else {}
-    tuner = kind(pipeline, points, scoring=scorer, cv=cv, refit=False, error_score=np.nan, **more)
-    with threadpool_limits(limits=threads), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a fold that cannot be fitted or scored is NaN, which is what the table says
-        try:
-            tuner.fit(part.drop(columns=target), part[target])
-            results = tuner.cv_results_
-        except ValueError:  # not one fit worked: let the reason speak, or blame the folds
-            fit(clone(pipeline), part.drop(columns=target), part[target], threads=threads)
-            results = {"params": [{}], **{f"split{fold}_test_score": np.array([np.nan]) for fold in range(len(cv))}}
-    return _tabulate(results, len(cv), scorer, len(part))
-
-
-def _tabulate(results: dict[str, Any], folds: int, scorer: Scorer, rows: int) -> tuple[pd.DataFrame, dict[str, Any]]:
-    values = np.stack([results[f"split{fold}_test_score"] for fold in range(folds)], axis=1)
-    mean, std = _mean_std(values)
-    chosen = [{key.removeprefix("model__"): value for key, value in params.items()} for params in results["params"]]
-    used = np.asarray(results.get("n_resources", np.full(len(mean), rows)))
-    table = pd.DataFrame(
-        {
-            "trial": np.arange(len(mean)),
-            "params": [json.dumps(params, sort_keys=True, default=str) for params in chosen],
-            "mean": mean if METRICS[scorer.metric].better == "higher" else -mean,
-            "std": std,
-            "folds": np.isfinite(values).sum(axis=1),
-            "rows": used,
-        }
-    )
-    last = np.where(used == used.max(), mean, -np.inf)  # of a halving search only the last round counts
-    return table, chosen[int(np.argmax(np.where(np.isfinite(last), last, -np.inf)))]
-
-
-def _mean_std(values: Array) -> tuple[Array, Array]:
-    known = np.isfinite(values)
-    count = known.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(known, values, 0).sum(axis=1) / count
-        spread = np.where(known, (values - mean[:, None]) ** 2, 0).sum(axis=1) / count
-    return np.where(count > 0, mean, np.nan), np.where(count > 0, np.sqrt(spread), np.nan)
 
 
 def _find_best(board: pd.DataFrame, metric: str, scorer: Scorer) -> str:

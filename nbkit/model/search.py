@@ -1,0 +1,173 @@
+"""The search: settings of a candidate tried by cross-validation that respects time and groups."""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    HalvingGridSearchCV,
+    KFold,
+    ParameterGrid,
+    ParameterSampler,
+    StratifiedKFold,
+    TimeSeriesSplit,
+)
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from nbkit.errors import BadModel
+from nbkit.model.intervals import Array
+from nbkit.model.metrics import METRICS, evaluate
+
+SEARCHES = ("random", "grid", "halving", "none")
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A metric as scikit-learn wants it: the higher the better."""
+
+    metric: str
+    task: str
+    positive: Any = None
+
+    def __call__(self, model: Any, X: pd.DataFrame, y: pd.Series) -> float:
+        """Score a fitted model."""
+        table = evaluate(model, X, y, [self.metric], task=self.task, positive=self.positive, draws=0)
+        return self.turn(float(table["value"].iloc[0]))
+
+    def turn(self, value: float) -> float:
+        """Turn a value of the metric into one that is the higher the better; twice for lower gives it back."""
+        better = METRICS[self.metric].better
+        return value if better == "higher" else -abs(value) if better == "zero" else -value
+
+
+def fit(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, *, threads: int = 2) -> Pipeline:
+    """Fit a pipeline with a fixed number of threads, on which boosted trees depend.
+
+    Parameters
+    ----------
+    pipeline
+        Fitted in place, and returned.
+    X, y
+        Rows and target.
+    threads
+        OpenMP and BLAS threads.
+    """
+    last = pipeline[-1]
+    parallel = _is_forest(last)
+    with threadpool_limits(limits=threads):
+        if parallel:
+            last.set_params(n_jobs=threads)
+        pipeline.fit(X, y)
+        if parallel:
+            last.set_params(n_jobs=None)
+    return pipeline
+
+
+def _is_forest(estimator: Any) -> bool:
+    """Tell whether an estimator fits its trees side by side, with the same result for any number of jobs."""
+    return "n_jobs" in estimator.get_params() and hasattr(estimator, "n_estimators")
+
+
+def draw_rows(n: int, sample: int, seed: int) -> Array:
+    """Return the positions of a random sample, in order; all of them if `sample` is 0 or too many."""
+    if not 0 < sample < n:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, sample, replace=False))
+
+
+def list_settings(grid: Mapping[str, Sequence[Any]], search: str, trials: int, seed: int) -> list[dict[str, Any]]:
+    """List the settings to try, the default first."""
+    if search == "none" or not grid or trials < 1:
+        return [{}]
+    every = ParameterGrid({key: list(values) for key, values in grid.items()})
+    if search == "grid" or trials - 1 >= len(every):
+        return [{}, *every]
+    return [{}, *ParameterSampler(every.param_grid[0], trials - 1, random_state=seed)]
+
+
+def make_folds(
+    part: pd.DataFrame, target: str, task: str, folds: int, time: str, group: str, seed: int
+) -> list[tuple[Array, Array]]:
+    """Return (learned from, left out) positions per fold: along time, by groups, or stratified, in this order."""
+    y = part[target]
+    folds = max(2, min(folds, len(part) // 2))
+    if len(part) < 4:
+        raise BadModel(f"{len(part)} rows are too few to cross-validate; use search='none' or more rows")
+    if time:
+        return list(TimeSeriesSplit(folds).split(part))
+    if group:
+        groups = part[group].astype(object).where(part[group].notna(), "")
+        known = groups.nunique()
+        if known < 2:
+            raise BadModel(f"{group!r} has one value only: its rows cannot be told apart into folds")
+        return list(GroupKFold(min(folds, known)).split(part, y, pd.factorize(groups)[0]))
+    rarest = 0 if task == "regression" else int(y.value_counts().min())
+    if rarest >= folds:
+        return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(part, y.astype(str)))
+    return list(KFold(folds, shuffle=True, random_state=seed).split(part))
+
+
+def search_settings(
+    pipeline: Pipeline,
+    part: pd.DataFrame,
+    target: str,
+    settings: list[dict[str, Any]],
+    cv: list[tuple[Array, Array]],
+    scorer: Scorer,
+    search: str,
+    threads: int,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Cross-validate the settings; return the table of trials and the best setting."""
+    if _is_forest(pipeline[-1]):
+        pipeline = clone(pipeline).set_params(model__n_jobs=threads)
+    points = [{f"model__{key}": [value] for key, value in setting.items()} for setting in settings]
+    kind = HalvingGridSearchCV if search == "halving" and len(points) > 1 else GridSearchCV
+    more = {"min_resources": "exhaust", "random_state": 0} if kind is HalvingGridSearchCV else {}
+    tuner = kind(pipeline, points, scoring=scorer, cv=cv, refit=False, error_score=np.nan, **more)
+    with threadpool_limits(limits=threads), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fold that cannot be fitted or scored is NaN, which is what the table says
+        try:
+            tuner.fit(part.drop(columns=target), part[target])
+            results = tuner.cv_results_
+        except ValueError:  # not one fit worked: let the reason speak, or blame the folds
+            fit(clone(pipeline), part.drop(columns=target), part[target], threads=threads)
+            results = {"params": [{}], **{f"split{fold}_test_score": np.array([np.nan]) for fold in range(len(cv))}}
+    return _tabulate(results, len(cv), scorer, len(part))
+
+
+def _tabulate(results: dict[str, Any], folds: int, scorer: Scorer, rows: int) -> tuple[pd.DataFrame, dict[str, Any]]:
+    values = np.stack([results[f"split{fold}_test_score"] for fold in range(folds)], axis=1)
+    mean, std = mean_std(values)
+    chosen = [{key.removeprefix("model__"): value for key, value in params.items()} for params in results["params"]]
+    used = np.asarray(results.get("n_resources", np.full(len(mean), rows)))
+    table = pd.DataFrame(
+        {
+            "trial": np.arange(len(mean)),
+            "params": [json.dumps(params, sort_keys=True, default=str) for params in chosen],
+            "mean": mean if METRICS[scorer.metric].better == "higher" else -mean,
+            "std": std,
+            "folds": np.isfinite(values).sum(axis=1),
+            "rows": used,
+        }
+    )
+    last = np.where(used == used.max(), mean, -np.inf)  # of a halving search only the last round counts
+    return table, chosen[int(np.argmax(np.where(np.isfinite(last), last, -np.inf)))]
+
+
+def mean_std(values: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation of each row over the folds that gave a number; NaN if none did."""
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(known, values, 0).sum(axis=1) / count
+        spread = np.where(known, (values - mean[:, None]) ** 2, 0).sum(axis=1) / count
+    return np.where(count > 0, mean, np.nan), np.where(count > 0, np.sqrt(spread), np.nan)
