@@ -2,4 +2,11 @@
 
 from nbkit._lazy import attach
 
-__getattr__, __dir__, __all__ = attach(__name__, {"index": ["write_report"]})
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "overview": ["Overview", "read_overview"],
+        "blocks": ["read_blocks"],
+        "pages": ["write_report"],
+    },
+)

@@ -1,0 +1,115 @@
+"""An executed notebook as blocks to print: prose, tables, figures, code folded away, and the error that stopped it."""
+
+import base64
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mistune
+
+from nbkit.report.clean import clean_html
+
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+ID = re.compile(r'(\bid="|url\(#|href="#)([^")]+)')
+ERROR_TAG = "papermill-error-cell-tag"
+HIDDEN_TAGS = {"remove-cell", "hide", ERROR_TAG}
+MARKDOWN = mistune.create_markdown(plugins=["table", "strikethrough"])
+
+
+@dataclass(frozen=True)
+class Block:
+    """One thing to print.
+
+    Attributes
+    ----------
+    kind
+        ``prose``, ``table``, ``figure``, ``text``, ``error`` or ``code``.
+    html
+        What stands there; for ``code`` the plain source.
+    words
+        The alternative text of a figure; what a code cell printed.
+    """
+
+    kind: str
+    html: str
+    words: str = ""
+
+
+def read_blocks(notebook: Path) -> list[Block]:
+    """Read the blocks of an executed notebook, in order.
+
+    Parameters
+    ----------
+    notebook
+        An ``.ipynb`` file.
+
+    Returns
+    -------
+    list of Block
+        Without the heading (the page has its own), with scraps left out.
+    """
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    blocks: list[Block] = []
+    for place, cell in enumerate(cells):
+        if HIDDEN_TAGS & set(cell.get("metadata", {}).get("tags", [])):
+            continue
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            prose = render_markdown(re.sub(r"\A\s*# .*\n?", "", source))
+            blocks += [Block("prose", prose)] if prose else []
+        elif cell["cell_type"] == "code" and source.strip():
+            blocks += _read_code(cell, source, f"c{place}")
+    return blocks
+
+
+def render_markdown(text: str) -> str:
+    """Turn Markdown into clean HTML."""
+    return clean_html(str(MARKDOWN(text)))
+
+
+def _read_code(cell: dict[str, Any], source: str, prefix: str) -> list[Block]:
+    shown, printed = [], []
+    for number, output in enumerate(cell.get("outputs", [])):
+        kind = output["output_type"]
+        if kind == "stream":
+            printed.append("".join(output["text"]))
+        elif kind == "error":
+            traceback = ANSI.sub("", "\n".join(output["traceback"]))
+            shown.append(Block("error", f"{output['ename']}: {ANSI.sub('', output['evalue'])}", traceback))
+        else:
+            shown += _read_display(output.get("data", {}), output.get("metadata", {}), f"{prefix}-{number}")
+    return [Block("code", source, ANSI.sub("", "".join(printed)).strip()), *shown]
+
+
+def _read_display(data: dict[str, Any], metadata: dict[str, Any], prefix: str) -> list[Block]:
+    """Take the richest form that a page can show by itself."""
+    if any("scrapbook" in mime for mime in data):
+        return []
+    if svg := _text(data.get("image/svg+xml")):
+        words = metadata.get("image/svg+xml", {}).get("alt") or _text(data.get("text/plain"))
+        return [Block("figure", isolate_svg(svg, prefix), words)]
+    for mime in ("image/png", "image/jpeg"):
+        if mime in data:
+            content = "".join(_text(data[mime]).split())
+            base64.b64decode(content, validate=True)
+            words = metadata.get(mime, {}).get("alt") or "A picture without a description"
+            return [Block("figure", f'<img src="data:{mime};base64,{content}" alt="">', words)]
+    if "text/markdown" in data:
+        return [Block("prose", render_markdown(_text(data["text/markdown"])))]
+    if "text/html" in data:
+        return [Block("table", clean_html(_text(data["text/html"])))]
+    plain = _text(data.get("text/plain"))
+    return [Block("text", plain)] if plain else []
+
+
+def isolate_svg(svg: str, prefix: str) -> str:
+    """Cut an SVG down to its element and give its ids a prefix, so that figures of one page do not meet."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<script.*?</script>", "", svg, flags=re.DOTALL | re.IGNORECASE)
+    return ID.sub(lambda found: f"{found.group(1)}{prefix}-{found.group(2)}", svg)
+
+
+def _text(value: Any) -> str:
+    return "".join(value) if isinstance(value, list) else str(value or "")

@@ -1,0 +1,187 @@
+"""What the front page of a report says, as plain tables read from a run."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nbkit.errors import NbkitError
+from nbkit.pipeline.manifest import read_status
+from nbkit.pipeline.notebooks import read_stages
+from nbkit.project import find_notebooks, read_manifest
+from nbkit.run import read_value
+
+MARKS = {
+    "passed": "▲ passed", "pass": "▲ pass", "ok": "▲ ok",
+    "fail": "✕ fail", "failed": "✕ failed", "refused": "✕ refused", "retrain": "✕ retrain",
+    "cannot tell": "■ cannot tell", "look": "■ look", "interrupted": "■ interrupted", "running": "■ running",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All that the front page shows.
+
+    Attributes
+    ----------
+    run, project, status, started, seconds
+        Of the run.
+    objective, decision, owner
+        What was asked (01).
+    verdict
+        ``APPROVE``, ``REJECT``, ``CANNOT JUDGE``, ``STOPPED``, or what the monitor decided.
+    tone
+        ``good``, ``bad`` or ``unsure``, for colour (never colour alone).
+    reasons
+        Sentences, at most five.
+    criteria
+        criterion, target, value, interval, verdict, why.
+    stages
+        stage, title, status, seconds, headline, page (empty if there is none).
+    risks
+        Sentences.
+    facts
+        what, value: how this was made.
+    """
+
+    run: str
+    project: str
+    status: str
+    started: str
+    seconds: float
+    objective: str
+    decision: str
+    owner: str
+    verdict: str
+    tone: str
+    reasons: list[str]
+    criteria: pd.DataFrame
+    stages: pd.DataFrame
+    risks: list[str] = field(default_factory=list)
+    facts: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def read_overview(folder: Path) -> Overview:
+    """Read a run for its front page; what a run did not come to is left empty.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    """
+    manifest = read_manifest(folder)
+    status = read_status(folder, manifest)
+    criteria = _read_criteria(folder)
+    verdict, tone, reasons = _judge(folder, manifest, status, criteria)
+    return Overview(
+        run=folder.name,
+        project=str(manifest.get("project", "")),
+        status=status,
+        started=str(manifest.get("started", ""))[:16].replace("T", " "),
+        seconds=round(sum(entry.get("seconds") or 0 for entry in manifest.get("stages", [])), 1),
+        objective=str(_read(folder, "01_frame", "objective", "")),
+        decision=str(_read(folder, "01_frame", "decision", "")),
+        owner=str(_read(folder, "01_frame", "owner", "")),
+        verdict=verdict,
+        tone=tone,
+        reasons=reasons[:5],
+        criteria=criteria,
+        stages=_read_stages(folder, manifest),
+        risks=_read_risks(folder),
+        facts=_read_facts(folder, manifest),
+    )
+
+
+def _read(folder: Path, stage: str, name: str, default: Any) -> Any:
+    try:
+        return read_value(folder, stage, name)
+    except (NbkitError, OSError, ValueError):
+        return default
+
+
+def _read_criteria(folder: Path) -> pd.DataFrame:
+    table = _read(folder, "07_evaluate", "verdicts", None)
+    columns = ["criterion", "target", "value", "interval", "verdict", "why"]
+    if table is None:
+        stated = _read(folder, "01_frame", "criteria", pd.DataFrame(columns=["words"]))
+        rows = [(words, "", "", "", "not judged yet", "") for words in stated["words"]]
+        return pd.DataFrame(rows, columns=columns)
+    rows = [
+        (row.words, row.target, f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}", row.verdict, row.why)
+        for row in table.itertuples()
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _judge(folder: Path, manifest: dict[str, Any], status: str, criteria: pd.DataFrame) -> tuple[str, str, list[str]]:
+    """Say whether the model may be used, and why."""
+    stopped = next((e for e in manifest.get("stages", []) if e["status"] not in ("passed", "pending")), None)
+    decision = _read(folder, "11_monitor", "decision", "")
+    if decision:
+        reasons = _read(folder, "11_monitor", "reasons", pd.DataFrame(columns=["finding", "evidence", "action"]))
+        said = [f"{row.finding}: {row.evidence}. {row.action}" for row in reasons.itertuples()]
+        return decision.upper(), {"ok": "good", "retrain": "bad"}.get(decision, "unsure"), said
+    open_ones = criteria[criteria["verdict"] != "pass"]
+    told = [f"{row['criterion']}: {row['why'] or row['verdict']}" for row in open_ones.to_dict("records")]
+    gates = _read(folder, "09_register", "gates", pd.DataFrame(columns=["passed", "blocking", "gate", "detail"]))
+    closed = gates[~gates["passed"].astype(bool) & gates["blocking"].astype(bool)]
+    told += [f"Gate {row['gate']}: {row['detail']}" for row in closed.to_dict("records")]
+    if stopped:
+        where = stopped["stage"] + (f", code cell {stopped['cell']}" if stopped.get("cell") else "")
+        told = [f"The run stopped at {where}: {stopped.get('message', '')}", *told]
+        return ("REJECT" if stopped["status"] == "refused" else "STOPPED"), "bad", told
+    if status != "passed" or not len(gates):
+        return "CANNOT JUDGE", "unsure", told or ["The run did not come to the stages that judge."]
+    if len(closed) or (criteria["verdict"] == "fail").any():
+        return "REJECT", "bad", told
+    if told:
+        return "CANNOT JUDGE", "unsure", told
+    good = [f"All {len(criteria)} criteria are met.", f"All {len(gates)} gates are open."]
+    deployed = _read(folder, "10_deploy", "headline", "")
+    return "APPROVE", "good", [*good, *([str(deployed)] if deployed else [])]
+
+
+def _read_stages(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
+    entries = {entry["stage"]: entry for entry in manifest.get("stages", [])}
+    known = read_stages(find_notebooks(Path(manifest["root"]))) if manifest.get("root") else {}
+    rows = []
+    for name in list(dict.fromkeys([*known, *entries])):
+        entry = entries.get(name, {"status": "not part of this run"})
+        page = f"{name}.html" if (folder / f"{name}.ipynb").is_file() else ""
+        title = known[name].title if name in known else name
+        said = entry.get("headline") or entry.get("message") or ""
+        if name not in entries and name in known and known[name].cadence != "run":
+            said = "It looks at one window of new rows at a time, in a run of its own: nbkit monitor."
+        rows.append((name, title, entry["status"], entry.get("seconds"), said, page))
+    return pd.DataFrame(rows, columns=["stage", "title", "status", "seconds", "headline", "page"])
+
+
+def _read_risks(folder: Path) -> list[str]:
+    risks = []
+    violations = _read(folder, "03_validate", "violations", pd.DataFrame())
+    risks += [f"Data: {row.message} ({row.severity})" for row in violations.head(3).itertuples()]
+    worst = _read(folder, "07_evaluate", "worst", pd.DataFrame())
+    risks += [
+        f"Weak spot: {row.column} {row.slice} does worse than the whole ({row.value:.3f} on {int(row.n):,} rows)."
+        for row in worst.head(3).itertuples()
+    ]
+    return risks
+
+
+def _read_facts(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
+    around = manifest.get("surroundings", {})
+    git = around.get("git") or {}
+    commit = f"{git['commit'][:12]}{' with changes' if git.get('dirty') else ''}" if git.get("commit") else "not in git"
+    rows = [
+        ("Run", folder.name),
+        ("Started (UTC)", str(manifest.get("started", ""))[:19].replace("T", " ")),
+        ("Command", " ".join(manifest.get("command", []))),
+        ("Params", ", ".join(manifest.get("files", []))),
+        ("Data version", str(_read(folder, "02_ingest", "version", "–"))[:16]),
+        ("Model version", str(_read(folder, "09_register", "version", _read(folder, "11_monitor", "version", "–")))),
+        ("Code", commit),
+        ("Python", around.get("python", "")),
+        ("Packages", ", ".join(f"{name} {version}" for name, version in around.get("versions", {}).items())),
+    ]
+    return pd.DataFrame(rows, columns=["what", "value"])

@@ -1,0 +1,75 @@
+"""Writes the pages of a run: the front page and one a stage, each a file that asks the network for nothing."""
+
+import json
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from nbkit.report.blocks import read_blocks
+from nbkit.report.overview import MARKS, Overview, read_overview
+from nbkit.store import write_atomic
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report/index.html`` and a page for each stage of a run, also of one that failed.
+
+    Parameters
+    ----------
+    folder
+        The run.
+
+    Returns
+    -------
+    Path
+        The front page.
+    """
+    overview = read_overview(folder)
+    place = folder / "report"
+    names = [page for page in overview.stages["page"] if page]
+    for row in overview.stages.to_dict("records"):
+        if row["page"]:
+            html = render_stage(overview, row, folder / f"{row['stage']}.ipynb", names)
+            write_atomic(place / row["page"], html.encode())
+    write_atomic(place / "index.html", render_index(overview).encode())
+    return place / "index.html"
+
+
+def render_index(overview: Overview) -> str:
+    """Render the front page."""
+    twin = {name: _plain(value) for name, value in asdict(overview).items()}
+    return _template("index.html.j2").render(
+        o=overview, twin=_embed(twin), title=f"{overview.project}: {overview.verdict}"
+    )
+
+
+def render_stage(overview: Overview, stage: dict[Any, Any], notebook: Path, pages: list[str]) -> str:
+    """Render the page of one stage, with links to its neighbours."""
+    place = pages.index(stage["page"])
+    neighbours = pages[place - 1] if place else "", pages[place + 1] if place + 1 < len(pages) else ""
+    return _template("stage.html.j2").render(
+        o=overview, stage=stage, blocks=read_blocks(notebook), before=neighbours[0], after=neighbours[1],
+        title=f"{stage['title']} · {overview.project}",
+    )  # fmt: skip
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["mark"] = lambda word: MARKS.get(word, word)
+    environment.filters["tone"] = lambda word: {"▲": "good", "✕": "bad"}.get(MARKS.get(word, "■")[0], "unsure")
+    environment.filters["missing"] = pd.isna
+    return environment.get_template(name)
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(value.to_json(orient="records")) if isinstance(value, pd.DataFrame) else value
+
+
+def _embed(value: Any) -> str:
+    """Return JSON that may stand inside a script element."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
