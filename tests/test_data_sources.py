@@ -38,6 +38,17 @@ def test_types_are_decided_on_all_rows(read):
     assert "'abc'" in notes
 
 
+def test_late_rows_count_as_much_as_early_ones(read):
+    first = "1,,x,2020-01-01\n" * 5000
+    table, notes = read("p,late,s,d\n" + first + '"1,234",2020-01-01,NA,2020-01-02\n')
+    assert kinds(table) == ["float64", "datetime64[us]", "str", "datetime64[us]"]
+    assert table["p"].iloc[-1] == 1234
+    assert "thousands" in notes
+    assert "'s': 1 entries such as NA" in notes
+    table, _ = read("p,d\n" + "1,2020-01-01\n" * 5000 + "01,soon\n")
+    assert kinds(table) == ["str", "str"]
+
+
 def test_bom_and_windows_encoding(read):
     table, _ = read(b"\xef\xbb\xbfa,b\n1,x\n")
     assert list(table) == ["a", "b"]

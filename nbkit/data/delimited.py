@@ -20,13 +20,14 @@ VALUE_MISSING = (*TEXT_MISSING, "na", "None", "none", "?", "-", "--", ".", "#DIV
 NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|Infinity)"
 FORMS = {
     "integer": r"[+-]?(0|[1-9]\d{0,17})",
-    "zero": r"0\d+",
-    "number": NUMBER,
     "thousands": r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?",
     "comma": r"[+-]?(\d+|\d{1,3}([. ]\d{3})+),\d+",
     "dateish": r"\d{4}-\d{1,2}-\d{1,2}([ T]\d.*)?",
     "offset": r".*\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)",
 }
+SEPARATED = ("thousands", "comma", "odd")
+NOTED = ("odd", "low", "high")
+SAMPLE = 2000
 FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%Y/%m/%d")
 
 
@@ -109,10 +110,11 @@ def query_delimited(
     notes += [f"columns are separated by {separator!r}"] if separator != "," else []
     notes += [f"the first {skip} lines of {path.name} are above the header: skipped"] if skip else []
     typed = ", ".join(f"{quote_name(name)}: 'VARCHAR'" for name in names)
-    raw = (
-        f"read_csv({quote_text(str(plain))}, auto_detect=false, columns={{{typed}}}, delim={quote_text(separator)}, "
-        f"quote={quote_text(quote)}, escape={quote_text(quote)}, header={str(header).lower()}, skip={skip}, "
-        "null_padding=true, parallel=false, max_line_size=16777216)"
+    raw = quote_name(f"raw {scratch}")  # parsed once; DuckDB moves it to disk if memory is short
+    con.execute(
+        f"CREATE TEMP TABLE {raw} AS FROM read_csv({quote_text(str(plain))}, auto_detect=false, columns={{{typed}}}, "
+        f"delim={quote_text(separator)}, quote={quote_text(quote)}, escape={quote_text(quote)}, "
+        f"header={str(header).lower()}, skip={skip}, null_padding=true, parallel=false, max_line_size=16777216)"
     )
     expressions, said = _decide_types(con, raw, names, options, blank=not first[0].strip())
     select = ", ".join(f"{expression} AS {quote_name(name)}" for name, expression in expressions.items())
@@ -215,14 +217,40 @@ def _value(name: str, words: Sequence[str]) -> str:
 def _count_forms(
     con: duckdb.DuckDBPyConnection, raw: str, names: list[str], options: dict[str, Any], extra: tuple[str, ...]
 ) -> list[dict[str, Any]]:
-    """Count how many values of each column have which form; all columns in one pass, wide tables in several."""
+    """Count how many values of each column have which form: all forms on a sample, the likely ones on all rows."""
     formats = (options["dates"],) if options.get("dates") else FORMATS
-    found: list[dict[str, Any]] = []
+    fields = {name: _form_fields(name, formats, extra) for name in names}
+    counts = _aggregate(con, f"(FROM {raw} LIMIT {SAMPLE})", fields)
+    likely = {name: _choose_fields(counts[name], fields[name]) for name in names}
+    exact = _aggregate(con, raw, likely)
+    unclear = [name for name in names if "number" in exact[name] and 0 < exact[name]["number"] < exact[name]["n"]]
+    again = _aggregate(con, raw, {name: {form: fields[name][form] for form in SEPARATED} for name in unclear})
+    return [{**dict.fromkeys(fields[name], 0), **exact[name], **again.get(name, {})} for name in names]
+
+
+def _choose_fields(sample: dict[str, Any], fields: dict[str, str]) -> dict[str, str]:
+    """Keep the forms that a column may have, seeing some of its values."""
+    numeric = any(sample[form] for form in ("number", "thousands", "comma"))
+    if not sample["n"] or (numeric and not sample["number"]):
+        return fields
+    always = {"n", "texts", "filled", *(("number", "integer", "zero", "low", "high") if numeric else ())}
+    return {
+        form: sql
+        for form, sql in fields.items()
+        if form in always or (sample[form] == sample["n"] and form not in NOTED)
+    }
+
+
+def _aggregate(
+    con: duckdb.DuckDBPyConnection, raw: str, fields: dict[str, dict[str, str]]
+) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    names = list(fields)
     for start in range(0, len(names), 40):
-        fields = [_form_fields(name, formats, extra) for name in names[start : start + 40]]
-        listed = ", ".join(expression for each in fields for expression in each.values())
+        some = names[start : start + 40]
+        listed = ", ".join(expression for name in some for expression in fields[name].values())
         row = iter(con.execute(f"SELECT {listed} FROM {raw}").fetchall()[0])  # noqa: S608
-        found += [{key: next(row) for key in each} for each in fields]
+        found |= {name: {form: next(row) for form in fields[name]} for name in some}
     return found
 
 
@@ -232,11 +260,13 @@ def _form_fields(name: str, formats: Sequence[str], extra: tuple[str, ...]) -> d
         "n": f"count({v})",
         "texts": f"count({_value(name, (*TEXT_MISSING, *extra))})",
         "filled": f"count(nullif(trim({quote_name(name)}), ''))",
+        "number": f"count(TRY_CAST({v} AS DOUBLE))",
+        "zero": f"count(*) FILTER ({v} LIKE '0_%' AND {v} NOT LIKE '0.%')",
         **{key: f"count(*) FILTER (regexp_full_match({v}, {quote_text(form)}))" for key, form in FORMS.items()},
         "bool": f"count(*) FILTER (lower({v}) IN ('true', 'false'))",
         "stamp": f"count(TRY_CAST({v} AS TIMESTAMP))",
         **{form: f"count(try_strptime({v}, {quote_text(form)}))" for form in formats},
-        "odd": f"min({v}) FILTER (NOT regexp_full_match({v}, {quote_text(FORMS['number'])}))",
+        "odd": f"min({v}) FILTER (TRY_CAST({v} AS DOUBLE) IS NULL)",
         "low": f"min(TRY_CAST({v} AS DOUBLE))",
         "high": f"max(TRY_CAST({v} AS DOUBLE))",
     }

@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from nbkit.data.delimited import quote_name
+from nbkit.data.delimited import quote_name, quote_text
 from nbkit.data.nearest import suggest
 from nbkit.data.readers import SOURCES, Reading, guess_kind
 from nbkit.data.tables import describe_table, digest_table, fetch_table
@@ -104,6 +104,7 @@ def take_snapshot(
     try:
         with tempfile.TemporaryDirectory() as scratch, duckdb.connect() as con:
             con.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
+            con.execute(f"SET temp_directory = {quote_text(scratch)}")
             manifest = []
             for name, spec in sources.items():
                 line, said = _read_source(
@@ -147,8 +148,7 @@ def _read_source(
     con: duckdb.DuckDBPyConnection, name: str, spec: Spec, root: Path, scratch: Path, secrets: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
     """Make a view of a source; return its line of the manifest, with the location as written, and notes."""
-    folder = scratch / str(len(list(scratch.iterdir())))
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(dir=scratch))
     everything = f"SELECT * FROM {quote_name(name)}"  # noqa: S608
     try:
         read = SOURCES[spec["kind"]][1](Reading(con, name, _fill(spec, secrets), root, folder))
