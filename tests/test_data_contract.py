@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from nbkit.data import (
     ColumnRule,
@@ -14,6 +15,7 @@ from nbkit.data import (
     infer_contract,
     read_contract,
     refuse_leaks,
+    split_table,
     take_snapshot,
     usable_columns,
     write_contract,
@@ -260,11 +262,26 @@ def test_leads():
             read_lead(bad)
 
 
-def test_the_shipped_contracts_hold():
-    for name, loader in (("wine", "load_wine"), ("diabetes", "load_diabetes")):
-        contract = read_contract(PARAMS / f"{name}.contract.yaml")
-        assert check_contract(take_snapshot({"d": f"sklearn.datasets:{loader}"}).table, contract).empty
-    flights = read_contract(PARAMS / "flights.contract.yaml")
-    with pytest.raises(LeakedFeature, match="dep_delay"):
-        refuse_leaks(["carrier", "temp", "dep_delay"], flights, lead="2h")
-    refuse_leaks(["carrier", "temp", "recent_delay_origin"], flights, lead="2h")
+@pytest.mark.parametrize("name", ["wine", "diabetes"])
+def test_the_shipped_contracts_hold_for_every_part(name):
+    params = YAML(typ="safe").load((PARAMS / f"{name}.yaml").read_text())
+    shared = params["shared"]
+    contract = read_contract(PARAMS / f"{name}.contract.yaml")
+    table = take_snapshot(shared["sources"], shared.get("query", "")).table
+    splits = split_table(table, params["02_ingest"]["split"], target=shared["target"], task=shared["task"])
+    for part in (table, splits.train, splits.valid, splits.test, *splits.windows.values()):
+        found = check_contract(part, contract)
+        assert found.empty, found.to_string()
+
+
+def test_the_flights_contract_covers_the_query_and_refuses_what_comes_late():
+    params = YAML(typ="safe").load((PARAMS / "flights.yaml").read_text())
+    shared = params["shared"]
+    contract = read_contract(PARAMS / "flights.contract.yaml")
+    table = take_snapshot(shared["sources"], shared["query"], keys=shared["keys"]).table
+    found = check_contract(table, contract)
+    assert found[["rule", "column", "severity", "count"]].values.tolist() == [["max", "wind_speed", "warning", 2]]
+    with pytest.raises(LeakedFeature) as caught:
+        refuse_leaks(list(table.columns), contract, lead="2h")
+    late = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:-1]]
+    assert late == ["late", "dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
