@@ -375,7 +375,8 @@ def _tidy(svg: str, alt: str) -> str:
     for name, (style, *others) in sorted((name, sorted(found)) for name, found in styles.items()):
         if not others:  # every copy looks the same: say so once, where the marker is defined
             svg = re.sub(rf'(<use xlink:href="#{name}"[^>]*?) style="[^"]*"', r"\1", svg)
-            svg = re.sub(rf'(<path id="{name}"[^>]*?) style="[^"]*"', rf'\1 style="{style}"', svg)
+            svg = re.sub(rf'(<path id="{name}"[^>]*?) style="[^"]*"', r"\1", svg)
+            svg = svg.replace(f'<path id="{name}"', f'<path id="{name}" style="{style}"')
     return re.sub(r"\n *", "\n", svg).replace("<svg ", f'<svg {HEAD} aria-label="{escape(alt)}" ', 1)
 
 
@@ -414,7 +415,10 @@ def _steps(axes: Axes, every: pd.Series, own: pd.Series) -> Any:
         return own.to_numpy(dtype="datetime64[us]")
     names = list(dict.fromkeys(every.astype(str)))
     shown = range(0, len(names), max(1, len(names) // 10))
-    axes.set_xticks(list(shown), [_clip(names[place], 12) for place in shown])
+    labels = [_clip(names[place], 12) for place in shown]
+    axes.set_xticks(list(shown), labels)
+    if sum(map(len, labels)) > 60:
+        axes.tick_params(axis="x", rotation=30)
     return [names.index(name) for name in own.astype(str)]
 
 
