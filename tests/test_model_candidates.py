@@ -34,7 +34,7 @@ def test_a_candidate_reads_raw_rows_and_survives_a_round_trip(name):
     assert content == formats.dump(fit(build(name), X, Y))[2], "the same data give the same bytes"
     again = formats.load("model", content)
     strange = X.assign(carrier="never seen", temp=np.nan, extra=1)
-    for rows in (X, strange, X.iloc[:1]):
+    for rows in (X, strange, X.iloc[:1], X.iloc[:0]):
         p = predict(model, rows, "binary", 1)
         pd.testing.assert_series_equal(p, predict(again, rows, "binary", 1))
         assert p.between(0, 1).all()

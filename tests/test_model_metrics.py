@@ -150,6 +150,11 @@ def test_one_class_is_a_note_not_a_crash(y):
     assert np.isfinite(table.at["brier", "value"])
 
 
+def test_without_a_positive_class_it_is_one():
+    assert score_predictions([0, 0], [0.2, 0.4], "bias", draws=0)["value"].iloc[0] == pytest.approx(0.3)
+    assert score_predictions([False], [0.2], "bias", draws=0)["value"].iloc[0] == pytest.approx(0.2)
+
+
 def test_no_rows_and_one_row():
     assert score_predictions([], [], task="binary")["value"].isna().all()
     assert score_predictions([], np.empty((0, 3)), task="multiclass")["value"].isna().all()
@@ -199,6 +204,8 @@ def test_class_names_may_be_read_as_text():
         (["no", "yes"], [0.5, 0.5], {"positive": "yess"}, "Did you mean yes"),
         (["a", "b", "c"], [0.5, 0.5, 0.5], {"positive": "a"}, "multiclass"),
         (["a", "b"], [0.5, 0.5], {"task": "regression"}, "needs numbers"),
+        ([0, 1], [[0.5, 0.5], [0.1, 0.9]], {"task": "binary"}, "one number per row"),
+        ([0, 1], [0.5, 0.5], {"groups": ["a"]}, "2 true values but 1 groups"),
         ([0, 1], [0.5, 0.5], {"task": "binry"}, "'binary'"),
         ([0, 1], [0.5, 0.5], {"task": "multiclass"}, "table of probabilities"),
     ],

@@ -144,6 +144,9 @@ def test_folds_with_one_class_are_not_counted():
         ({"search": "bayes"}, BadModel, "no search 'bayes'"),
         ({"metric": "rocauc"}, BadCriterion, "roc_auc"),
         ({"candidates": ["forrest"]}, BadModel, "did you mean 'forest'"),
+        ({"grids": {"linear": {"c": [1]}}}, BadModel, "grid of 'linear' has a parameter 'c'"),
+        ({"grids": {"boostin": {}}}, BadModel, "did you mean 'boosting'"),
+        ({"positive": "lat"}, BadModel, "no class 'lat'"),
         ({"candidates": []}, BadModel, "no candidates"),
         ({"task": "binry"}, BadModel, "'binary'"),
     ],
@@ -156,6 +159,12 @@ def test_what_cannot_be_trained_is_explained(change, error, words):
 def test_a_recipe_that_fails_says_so_itself():
     with pytest.raises(KeyError, match="nope"):
         train_candidates(Codes(["nope"]), TRAIN, VALID, **BINARY)
+
+
+def test_a_single_value_is_a_grid_too():
+    grid = {"boosting": {"max_iter": 5, "max_depth": None}}
+    training = train_candidates(binary_recipe(), TRAIN, VALID, **BINARY | {"candidates": ["boosting"]}, grids=grid)
+    assert training.search["params"].tolist() == ["{}", '{"max_depth": null, "max_iter": 5}']
 
 
 def test_nothing_to_learn_is_said():

@@ -73,7 +73,7 @@ def ece(y: Any, p: Any, *, bins: int = 10, positive: Any = None) -> float:
     0.0
     """
     outcome = prepare(y, p, task="binary", positive=positive)
-    return float(_ece(outcome.truth[None].astype(float), outcome.score, bins)[0])
+    return float(_ece(outcome.truth[None].astype(float), outcome.score, bins)[0]) if len(outcome) else np.nan
 
 
 def spiegelhalter_z(y: Any, p: Any, *, positive: Any = None) -> float:

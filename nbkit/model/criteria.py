@@ -27,7 +27,7 @@ PATTERN = re.compile(
 )
 
 
-def read_criteria(criteria: Mapping[str, Any], task: str) -> pd.DataFrame:
+def read_criteria(criteria: Mapping[str, Any] | None, task: str) -> pd.DataFrame:
     """Read success criteria.
 
     Parameters
@@ -58,7 +58,9 @@ def read_criteria(criteria: Mapping[str, Any], task: str) -> pd.DataFrame:
     >>> table[["metric", "operator", "bound", "reference"]].values.tolist()
     [['roc_auc', '>=', 0.65, ''], ['brier', '<', 0.0, 'rule']]
     """
-    rows = [_read(str(name), value, task) for name, value in criteria.items()]
+    if criteria is not None and not isinstance(criteria, Mapping):
+        raise BadCriterion(f'criteria are written as name: "demand", such as roc_auc: ">= 0.65"; got {criteria!r}')
+    rows = [_read(str(name), value, task) for name, value in (criteria or {}).items()]
     columns = ["name", "metric", "operator", "bound", "reference", "split", "words"]
     return pd.DataFrame(rows, columns=columns).astype({"bound": float})
 

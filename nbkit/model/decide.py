@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from nbkit.errors import BadCriterion
 from nbkit.model.intervals import Array, bootstrap, percentile_interval
-from nbkit.model.outcome import Outcome, prepare
+from nbkit.model.outcome import Outcome, check_length, prepare
 
 BINARY_COSTS = ("false_positive", "false_negative", "true_positive", "true_negative")
 REGRESSION_COSTS = ("over", "under")
@@ -170,6 +171,8 @@ def score_cost(
     """
     outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
     cost = _price_outcome(outcome, costs)
+    if groups is not None:
+        check_length(groups, len(y), "groups")
     blocks = None if groups is None else np.asarray(groups)[outcome.kept]
     mean = {"cost": lambda w: w @ cost / w.sum(axis=1)}
     low, high = percentile_interval(bootstrap(mean, len(cost), draws=draws, seed=seed, groups=blocks)["cost"])
@@ -237,7 +240,7 @@ def read_costs(costs: Mapping[Any, Any], task: str) -> dict[str, float]:
             near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.3)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise BadCriterion(f"no cost {name!r} for {task}; {hint}There are {', '.join(known)}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
             raise BadCriterion(f"the cost {name!r} is {value!r}; it must be a number, a gain is negative")
     return {name: float(costs.get(name, 0.0)) for name in known}
 

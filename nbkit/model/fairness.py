@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nbkit.model.intervals import Array, Z, wilson_interval
-from nbkit.model.outcome import prepare
+from nbkit.model.outcome import check_length, prepare
 from nbkit.model.slices import cut_slices
 
 RATES: dict[
@@ -52,6 +52,7 @@ def rates_by_group(
         `value`, `low`, `high` (Wilson, 95 %), `count`, `n` (rows under the rate), `difference` and `ratio` (to the
         largest group), `judged`.
     """
+    check_length(groups, len(y), "groups")
     outcome = prepare(y, p, task="binary", positive=positive, threshold=threshold)
     labels = cut_slices(pd.Series(np.asarray(groups)) if not isinstance(groups, pd.Series) else groups)
     codes, names = labels.cat.codes.to_numpy()[outcome.kept], labels.cat.categories

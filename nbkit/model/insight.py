@@ -80,9 +80,10 @@ def measure_effects(explanation: Explanation, X: pd.DataFrame, *, features: int 
     """
     parts = []
     keys = ["class", "slice"] if "class" in explanation.values else ["slice"]
+    names = explanation.values.index
+    rows = X[~X.index.duplicated()].loc[names[~names.duplicated()]]
     for name in explanation.importance["feature"].head(features):
-        names = explanation.values.index
-        labels = cut_slices(X[name].loc[names[~names.duplicated()]], bins=bins)
+        labels = cut_slices(rows[name], bins=bins)
         table = explanation.values[[*keys[:-1], name]].rename(columns={name: "effect"})
         table = table.assign(slice=labels.reindex(table.index).to_numpy())
         table["slice"] = pd.Categorical(table["slice"], categories=labels.cat.categories)

@@ -11,7 +11,7 @@ import pandas as pd
 from nbkit.errors import BadCriterion
 from nbkit.model import statistics as st
 from nbkit.model.intervals import bootstrap, percentile_interval
-from nbkit.model.outcome import Outcome, check_task, infer_task, predict, prepare
+from nbkit.model.outcome import Outcome, check_length, check_task, infer_task, predict, prepare
 from nbkit.model.statistics import Weighted
 
 
@@ -45,6 +45,7 @@ class Metric:
 
 BINARY, CLASSES, NUMBERS = ("binary",), ("binary", "multiclass"), ("regression",)
 
+DECIDES = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}
 METRICS: dict[str, Metric] = {
     row.name: row
     for row in (
@@ -206,7 +207,7 @@ def score_predictions(
     outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
     names = [metrics] if isinstance(metrics, str) else list(known_metrics(outcome.task) if metrics is None else metrics)
     statistics = {name: find_metric(name, outcome.task).function(outcome) for name in names}
-    blocks = None if groups is None else np.asarray(groups)[outcome.kept]
+    blocks = _keep_groups(groups, outcome, len(y))
     resampled = bootstrap(statistics, len(outcome), draws=draws, seed=seed, groups=blocks)
     left_out = len(y) - len(outcome)
     rows = []
@@ -222,7 +223,7 @@ def compare(
     y: Any,
     p_a: Any,
     p_b: Any,
-    metric: str | Sequence[str] = "roc_auc",
+    metric: str | Sequence[str] = "",
     *,
     task: str | None = None,
     positive: Any = None,
@@ -240,7 +241,7 @@ def compare(
     p_a, p_b
         Predictions of the two models, as `nbkit.model.predict` returns them.
     metric
-        One name or several.
+        One name or several; the usual one of the task if empty.
     task, positive, threshold, seed, draws, groups
         As in `score_predictions`.
 
@@ -253,9 +254,9 @@ def compare(
     task = task or infer_task(y, p_a, positive=positive)
     a = prepare(y, p_a, task=task, positive=positive, threshold=threshold)
     b = prepare(y, p_b, task=task, positive=positive, threshold=threshold)
-    names = [metric] if isinstance(metric, str) else list(metric)
+    names = [metric or DECIDES[task]] if isinstance(metric, str) else list(metric)
     pairs = {name: (find_metric(name, task).function(a), METRICS[name].function(b)) for name in names}
-    blocks = None if groups is None else np.asarray(groups)[a.kept]
+    blocks = _keep_groups(groups, a, len(y))
     differences = {name: (lambda w, f=f, g=g: g(w) - f(w)) for name, (f, g) in pairs.items()}
     resampled = bootstrap(differences, len(a), draws=draws, seed=seed, groups=blocks)
     rows = []
@@ -265,6 +266,13 @@ def compare(
         rows.append((name, first, second, second - first, low, high, len(a), better, _tell(better, low, high)))
     columns = ["metric", "value_a", "value_b", "difference", "low", "high", "n", "better", "verdict"]
     return pd.DataFrame(rows, columns=columns).set_index("metric")
+
+
+def _keep_groups(groups: Any, outcome: Outcome, n: int) -> Any:
+    if groups is None:
+        return None
+    check_length(groups, n, "groups")
+    return np.asarray(groups)[outcome.kept]
 
 
 def _tell(better: str, low: float, high: float) -> str:

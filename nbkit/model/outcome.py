@@ -69,6 +69,12 @@ def check_task(task: str) -> str:
     return task
 
 
+def check_length(values: Any, n: int, what: str) -> None:
+    """Refuse values that cannot be of the same rows as n true values."""
+    if len(values) != n:
+        raise BadModel(f"{n} true values but {len(values)} {what}: they must be of the same rows")
+
+
 def find_class(positive: Any, classes: Sequence[Any]) -> Any:
     """Return the class that is meant by `positive`: the same value, else the one that reads the same.
 
@@ -91,7 +97,7 @@ def find_class(positive: Any, classes: Sequence[Any]) -> Any:
     """
     if positive is None:
         if set(classes) <= {0, 1}:
-            return max(classes, default=1)
+            return next((value for value in classes if value == 1), 1)
         raise BadModel(f"which class is the positive one? Say positive=, one of {', '.join(map(str, classes))}")
     for value in classes:
         if value == positive:
@@ -132,6 +138,9 @@ def predict(model: Any, X: pd.DataFrame, task: str, positive: Any = None) -> Any
         If the model gives no probabilities, or a prediction is not a finite number.
     """
     check_task(task)
+    if not len(X):  # scikit-learn refuses to predict nothing
+        names = {} if task != "multiclass" else dict.fromkeys(getattr(model, "classes_", ()))
+        return pd.DataFrame(names, index=X.index, dtype=float) if names else pd.Series(index=X.index, dtype=float)
     if task == "regression":
         return _check_finite(pd.Series(np.asarray(model.predict(X), dtype=float).ravel(), index=X.index, name="value"))
     if not hasattr(model, "predict_proba"):
@@ -171,8 +180,7 @@ def prepare(y: Any, p: Any, *, task: str | None = None, positive: Any = None, th
     task = check_task(task or infer_task(y, p, positive=positive))
     truth = pd.Series(y.to_numpy() if isinstance(y, pd.Series) and y.dtype == "object" else y)
     table: Any = p if isinstance(p, pd.DataFrame) else np.asarray(p, dtype=float)
-    if len(truth) != len(table):
-        raise BadModel(f"{len(truth)} true values but {len(table)} predictions: they must be of the same rows")
+    check_length(table, len(truth), "predictions")
     _check_order(y, p)
     kept = np.flatnonzero(truth.notna().to_numpy())
     truth, table = (
@@ -181,7 +189,11 @@ def prepare(y: Any, p: Any, *, task: str | None = None, positive: Any = None, th
     )
     if task == "multiclass":
         return _prepare_classes(truth, table, kept)
-    score = np.asarray(table, dtype=float).ravel()
+    score = np.asarray(table, dtype=float)
+    if score.ndim != 1:
+        raise BadModel(
+            f"a {task} prediction is one number per row, this one has the shape {score.shape}: use predict()"
+        )
     _check_finite(score)
     if task == "regression":
         return Outcome(task, _to_numbers(truth), score, score, (), kept)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from nbkit.model.decide import Decision, choose_threshold, confusion_table, price_rows, read_costs
 from nbkit.model.fairness import rates_by_group
+from nbkit.model.metrics import DECIDES
 from nbkit.model.slices import score_slices
 
 GROUP_COLUMNS = ["column", "group", "rate", "value", "low", "high", "n", "difference", "judged"]
@@ -22,7 +23,7 @@ def usual_metric(task: str) -> str:
     >>> usual_metric("regression")
     'mae'
     """
-    return {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}[task]
+    return DECIDES[task]
 
 
 def set_decision(

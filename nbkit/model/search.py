@@ -1,8 +1,9 @@
 """The search: settings of a candidate tried by cross-validation that respects time and groups."""
 
+import difflib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from nbkit.errors import BadModel
+from nbkit.model.candidates import CANDIDATES, find_candidate
 from nbkit.model.intervals import Array
 from nbkit.model.metrics import METRICS, evaluate
 
@@ -84,11 +86,25 @@ def draw_rows(n: int, sample: int, seed: int) -> Array:
     return np.sort(np.random.default_rng(seed).choice(n, sample, replace=False))
 
 
+def find_grid(name: str, grids: Mapping[str, Mapping[str, Any]], known: Collection[str]) -> dict[str, list[Any]]:
+    """Return the values to try per parameter of a candidate; a parameter it has not is refused."""
+    for stranger in set(grids) - set(CANDIDATES):
+        find_candidate(stranger)
+    grid = grids.get(name, CANDIDATES[name].grid)
+    for key in grid:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise BadModel(f"the grid of {name!r} has a parameter {key!r} that it does not know{hint}")
+    plain = (str, bytes, int, float, bool, type(None))
+    return {key: [values] if isinstance(values, plain) else list(values) for key, values in grid.items()}
+
+
 def list_settings(grid: Mapping[str, Sequence[Any]], search: str, trials: int, seed: int) -> list[dict[str, Any]]:
     """List the settings to try, the default first."""
     if search == "none" or not grid or trials < 1:
         return [{}]
-    every = ParameterGrid({key: list(values) for key, values in grid.items()})
+    every = ParameterGrid(grid)
     if search == "grid" or trials - 1 >= len(every):
         return [{}, *every]
     return [{}, *ParameterSampler(every.param_grid[0], trials - 1, random_state=seed)]

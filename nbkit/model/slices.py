@@ -9,7 +9,7 @@ import pandas as pd
 
 from nbkit.errors import BadModel
 from nbkit.model.metrics import METRICS, find_metric, score_predictions
-from nbkit.model.outcome import infer_task, prepare
+from nbkit.model.outcome import check_length, infer_task, prepare
 
 LEVELS = 30
 
@@ -63,6 +63,7 @@ def score_slices(
     missing = [name for name in by if name not in frame.columns]
     if missing:
         raise BadModel(f"no column {', '.join(missing)} to slice by; there are {', '.join(map(str, frame.columns))}")
+    check_length(frame, len(y), "rows to slice")
     options: dict[str, Any] = {"task": task, "threshold": threshold, "seed": seed}
     y = pd.Series(np.asarray(y)) if not isinstance(y, pd.Series) else y.reset_index(drop=True)
     if task == "binary":  # a slice may hold one class only

@@ -14,21 +14,20 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from nbkit.errors import BadModel
-from nbkit.model.candidates import find_candidate, make_candidate
-from nbkit.model.metrics import METRICS, evaluate, find_metric
+from nbkit.model.candidates import make_candidate
+from nbkit.model.metrics import DECIDES, METRICS, evaluate, find_metric
 from nbkit.model.outcome import check_task
 from nbkit.model.search import (
     SEARCHES,
     Scorer,
     draw_rows,
+    find_grid,
     fit,
     list_settings,
     make_folds,
     mean_std,
     search_settings,
 )
-
-DECIDES = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}
 
 
 @dataclass(frozen=True)
@@ -130,10 +129,10 @@ def train_candidates(
     models, trials_seen, scores, timings = {}, [], [], []
     for name in dict.fromkeys(candidates):
         start = clock.perf_counter()
-        grid = dict((grids or {}).get(name, find_candidate(name).grid))
-        settings = list_settings(grid, search, trials, seed)
         make: dict[str, Any] = {"task": task, "seed": seed, "class_weight": class_weight, "rule": rule}
         pipeline = make_candidate(name, recipe, **make)
+        grid = find_grid(name, grids or {}, pipeline[-1].get_params())
+        settings = list_settings(grid, search, trials, seed)
         scorer = Scorer(metric, task, positive)
         part = train.iloc[rows]
         cv = make_folds(part, target, task, folds, time, group, seed)
