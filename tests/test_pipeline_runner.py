@@ -258,8 +258,8 @@ def test_a_run_in_use_is_refused(project, params):
     folder = project / "runs" / "toy-1"
     folder.mkdir(parents=True)
     with hold_run(folder):
-        code = f"from nbkit.pipeline.manifest import hold_run; from pathlib import Path\nwith hold_run(Path({str(folder)!r})): pass"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        code = "import sys, pathlib; from nbkit.pipeline.manifest import hold_run\nwith hold_run(pathlib.Path(sys.argv[1])): pass"
+        done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True)
     assert "RunInUse" in done.stderr
 
 

@@ -33,7 +33,7 @@ def list_refused(contract: Contract, *, lead: str = "") -> pd.DataFrame:
 
 
 def list_columns(recipe: Any, others: Sequence[str], table: pd.DataFrame) -> list[str]:
-    """List the raw columns that go on: those of the recipe and `others` (target, time, the rule's), in the table's order.
+    """List the raw columns that go on, in the table's order: those of the recipe and `others`.
 
     Parameters
     ----------

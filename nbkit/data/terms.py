@@ -107,8 +107,8 @@ def stop_if_blocking(violations: pd.DataFrame) -> None:
     blocking = violations[violations["severity"] == "blocking"]
     if len(blocking):
         told = [
-            f"{row.part}: {row.message}" + (f", such as {row.examples}" if row.examples else "")
-            for row in blocking.itertuples()
+            f"{row['part']}: {row['message']}" + (f", such as {row['examples']}" if row["examples"] else "")
+            for row in blocking.to_dict("records")
         ]
         raise ContractViolation(
             f"{len(blocking)} blocking violation{'s' if len(blocking) > 1 else ''}: "

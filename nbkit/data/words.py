@@ -19,7 +19,8 @@ def explain_splits(splits: Splits, spec: dict[str, Any], *, time: str = "") -> s
     sentences = [f"The rows are set apart {how}."]
     means = splits.summary.dropna(subset="target_mean")
     if len(means) > 1:
-        low, high = means.loc[means["target_mean"].idxmin()], means.loc[means["target_mean"].idxmax()]
+        values = means["target_mean"].to_numpy()
+        low, high = means.iloc[int(values.argmin())], means.iloc[int(values.argmax())]
         sentences.append(
             f"The target's mean goes from {low['target_mean']:.3g} in {low['split']} ({low['rows']:,} rows) "
             f"to {high['target_mean']:.3g} in {high['split']} ({high['rows']:,} rows)."
@@ -42,7 +43,8 @@ def explain_target(summary: pd.DataFrame, target: str, task: str) -> str:
     )
     if task == "multiclass" or len(summary) < 2:
         return said + "."
-    low, high = summary.loc[summary["value"].idxmin()], summary.loc[summary["value"].idxmax()]
+    values = summary["value"].to_numpy()
+    low, high = summary.iloc[int(values.argmin())], summary.iloc[int(values.argmax())]
     return (
         f"{said}; by period it goes from {low['value']:.3g} ({low['period']}) to {high['value']:.3g} "
         f"({high['period']}), each give or take {(high['high'] - high['low']) / 2:.2g}."

@@ -235,9 +235,9 @@ def _explain(parameter: Parameter) -> str:
 
 
 def _read_annotation(annotation: str, place: str) -> Any:
-    names: dict[str, Any] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "None": None, "object": Any}
+    names: dict[str, Any] = {each.__name__: each for each in (str, int, float, bool, list, dict, object)}
     try:
-        return eval(annotation, {"__builtins__": {}}, names)  # noqa: S307 - names of types from the project's notebook
+        return Any if annotation == "object" else eval(annotation, {"__builtins__": {}}, names)  # noqa: S307 - names of types from the project's notebook
     except Exception:
         raise BadParameter(
             f"{place}: the notebook annotates it as {annotation!r}; use {', '.join(names)}, such as `list[str]`"

@@ -1,0 +1,86 @@
+"""The anatomy of a stage notebook, notebook by notebook."""
+
+import ast
+import json
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+from nbkit.pipeline.notebooks import check_graph, read_stages
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+STAGES = read_stages(FOLDER)
+NUMBER_TYPED_IN = re.compile(r"(?<![\w@`#.-])\d+(?:\.\d+)?\s?%|\b0\.\d+\b")
+
+
+@pytest.fixture(params=STAGES, ids=str)
+def stage(request):
+    return STAGES[request.param]
+
+
+@pytest.fixture
+def cells(stage):
+    return json.loads(stage.path.read_text())["cells"]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def test_there_are_eleven_and_they_fit_together():
+    assert [name[:2] for name in STAGES] == [f"{n:02}" for n in range(1, 12)]
+    check_graph(STAGES)
+
+
+def test_it_begins_with_the_question_and_says_what_it_reads_and_hands_over(stage, cells):
+    heading = source(cells[0])
+    assert heading.startswith(f"# {stage.name[:2]} · ")
+    assert stage.question.endswith("?")
+    assert [word for word in ("**Asks**", "**Reads**", "**Hands over**") if word not in heading] == []
+
+
+def test_parameters_come_first_and_every_one_is_explained(stage, cells):
+    assert cells[1]["metadata"]["tags"] == ["parameters"]
+    assert next(iter(stage.parameters)) == "run_dir"
+    assert [each.name for each in stage.parameters.values() if not each.meaning] == []
+
+
+def test_all_loads_stand_in_one_cell(cells):
+    assert [place for place, cell in enumerate(cells) if cell["cell_type"] == "code" and "run.load(" in source(cell)] in ([], [2])
+    assert "run = nbkit.Run(run_dir, globals())" in source(cells[2])
+
+
+def test_all_it_hands_over_stands_in_one_cell_and_ends_with_the_headline(stage, cells):
+    places = [place for place, cell in enumerate(cells) if cell["cell_type"] == "code" and "run.save(" in source(cell)]
+    assert len(places) == 1
+    assert source(cells[places[0] - 1]) == "## Hand over"
+    assert stage.saves[-1] == "headline"
+
+
+def test_it_ends_with_what_we_now_know(cells):
+    assert source(cells[-1]).startswith("## What we now know")
+    assert source(cells[-1]).splitlines()[-1].startswith(("←", "02 · "))
+
+
+def test_code_cells_are_short_and_hold_no_definitions(cells):
+    bodies = [source(cell) for cell in cells[3:] if cell["cell_type"] == "code"]
+    assert statistics.median(len(ast.parse(body).body) for body in bodies if "run.save" not in body) <= 3
+    for body in bodies:
+        kinds = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef, ast.Lambda, ast.Try, ast.While)
+        assert not [node for node in ast.walk(ast.parse(body)) if isinstance(node, kinds)], body
+        assert "run.save" in body or (len(ast.parse(body).body) <= 6 and len(body.splitlines()) <= 25), body
+        assert not re.search(r"^\s*[%!]|input\(|/home/|/root/|C:\\", body, flags=re.MULTILINE), body
+
+
+def test_no_number_is_typed_into_prose(cells):
+    prose = [source(cell) for cell in cells[1:] if cell["cell_type"] == "markdown"]
+    assert [found for text in prose for found in NUMBER_TYPED_IN.findall(text)] == []
+
+
+def test_it_is_stripped_and_its_metadata_is_bare(cells, stage):
+    notebook = json.loads(stage.path.read_text())
+    assert set(notebook["metadata"]) <= {"kernelspec", "language_info", "nbkit"}
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    assert len({cell["id"] for cell in cells}) == len(cells)
