@@ -57,6 +57,8 @@ class Run:
             sys.path.insert(1, str(self.root))  # the project's own modules
         if parameters is not None and self.at_desk:
             self._adopt(parameters)
+        if "ipykernel" in sys.modules:
+            _show_tables_whole()
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -293,6 +295,13 @@ def _spell(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds // unit:.0f} {({86_400: 'days', 3_600: 'h', 60: 'min'})[unit]}"
     return f"{max(seconds, 0):.0f} s"
+
+
+def _show_tables_whole() -> None:
+    """Let a table in a notebook show its sentences and its columns whole: the report prints what the cell shows."""
+    import pandas as pd
+
+    pd.set_option("display.max_colwidth", 300, "display.max_columns", 40, "display.max_rows", 60)
 
 
 def _shorten(value: Any) -> str:

@@ -16,7 +16,14 @@ __getattr__, __dir__, __all__ = attach(
         "intervals": ["wilson_interval"],
         "metrics": ["METRICS", "compare", "evaluate", "known_metrics", "score_predictions"],
         "outcome": ["predict"],
-        "outcomes": ["compare_protected", "describe_costs", "set_decision", "tabulate_outcomes", "usual_metric"],
+        "outcomes": [
+            "compare_protected",
+            "describe_costs",
+            "mark_blocks",
+            "set_decision",
+            "tabulate_outcomes",
+            "usual_metric",
+        ],
         "slices": ["score_slices", "slice_gap", "worst_slices"],
         "words": [
             "explain_calibration",
