@@ -79,7 +79,7 @@ def test_what_is_proposed_works(look, tmp_path, target):
     recipe = declare_features(params["05_features"]["features"], splits.train, contract=contract, lead="")
     out = recipe.fit_transform(splits.train, splits.train[target])
     assert not out.isna().all().any()
-    assert text.startswith("# my project: ☃: predict")
+    assert text.startswith("# params/my project: ☃.yaml: predict")
     assert params["06_train"] == {"metric": found.metric}
 
 

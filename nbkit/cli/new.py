@@ -1,5 +1,134 @@
-"""nbkit new (to come)."""
+"""nbkit new, contract: a project, or a contract, for a table of one's own."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
-COMMANDS: tuple[click.Command, ...] = ()
+from nbkit.cli.run import print_table, root_of
+
+NO = 3
+DATA = "A file (csv, tsv, parquet, json, also packed), a URL, an SQL database, or Python's module:name."
+
+
+@click.command()
+@click.argument("name")
+@click.option("--data", required=True, help=DATA)
+@click.option("--target", required=True, help="The column to predict.")
+@click.option("--time", default="", help="The column of the event's time; looked for if left out.")
+@click.option("--out", default=".", type=click.Path(path_type=Path), help="The project's folder; this one by default.")
+@click.option("--force", is_flag=True, help="Replace the params and the contract of that name.")
+def new(name: str, data: str, target: str, time: str, out: Path, force: bool) -> None:  # noqa: FBT001
+    """Look at a table and propose a project NAME for it: params, contract, notebooks.
+
+    Each decision is said with its reason, and stands as a comment in the params file, for you to edit.
+    """
+    from nbkit.pipeline.layout import check_free, check_name, lay_project
+
+    check_name(name)
+    files = [f"params/{name}.yaml", f"params/{name}.contract.yaml"]
+    check_free(out, [] if force else files)
+    location = _relate(data, out)
+
+    from nbkit.data import inspect_table, propose_contract, propose_params, spell_contract
+
+    found = inspect_table(location, target=target, time=time, root=out)
+    texts = [propose_params(found, name=name, data=location), spell_contract(propose_contract(found))]
+    written = lay_project(out, dict(zip(files, texts, strict=True)))
+    click.echo("\n".join(f"- {note}" for note in found.notes))
+    click.echo("\n" + "\n".join(_show(path) for path in _fold(written)))
+    click.echo(f"\nNext: fill in what the comments of {_show(out / files[0])} ask for, then\n")
+    click.echo(f"  nbkit run {_show(out / files[0])}")
+
+
+@click.group()
+def contract() -> None:
+    """Propose a contract for a table, or hold a table to one."""
+
+
+@contract.command()
+@click.option("--data", default="", help=DATA)
+@click.option(
+    "--params", "files", multiple=True, type=click.Path(path_type=Path), help="Take the data of this project."
+)
+@click.option("--target", default="", help="The column to predict; that of --params by default.")
+@click.option("--time", default="", help="The column of the event's time.")
+@click.option("--out", default=None, type=click.Path(path_type=Path), help="Write here instead of to the terminal.")
+@click.option("--force", is_flag=True, help="Replace the file that is there.")
+def infer(data: str, files: tuple[Path, ...], target: str, time: str, out: Path | None, force: bool) -> None:  # noqa: FBT001
+    """Propose a contract that a table keeps, with some slack, for a person to edit."""
+    from nbkit.data import inspect_snapshot, propose_contract, spell_contract
+    from nbkit.pipeline.layout import check_free, write_files
+
+    snapshot, given = _take(data, files)
+    target, time = target or given.get("target", ""), time or given.get("time", "")
+    if not target:
+        raise click.UsageError("name the column to predict with --target")
+    if out:
+        check_free(out.parent, [] if force else [out.name])
+    found = inspect_snapshot(snapshot, target=target, time=time, name=data or files[0].name)
+    text = spell_contract(propose_contract(found))
+    if out:
+        write_files({out: text.encode()})
+    click.echo(_show(out) if out else text, nl=bool(out))
+
+
+@contract.command()
+@click.argument("terms", metavar="CONTRACT", type=click.Path(path_type=Path))
+@click.option("--data", default="", help=DATA)
+@click.option(
+    "--params", "files", multiple=True, type=click.Path(path_type=Path), help="Take the data of this project."
+)
+def check(terms: Path, data: str, files: tuple[Path, ...]) -> None:
+    """Hold a table to a CONTRACT file; the exit code is 3 if a violation blocks."""
+    from nbkit.data import check_contract, judge_violations, read_contract, summarize_violations
+
+    agreed = read_contract(terms)
+    snapshot, _ = _take(data, files)
+    violations = check_contract(snapshot.table, agreed)
+    click.echo(summarize_violations(violations, agreed, rows=len(snapshot.table)))
+    if len(violations):
+        print_table(violations.to_dict("records"), ["severity", "rule", "message"])
+    sys.exit(NO if judge_violations(violations) == "blocked" else 0)
+
+
+COMMANDS = (new, contract)
+
+
+def _take(data: str, files: tuple[Path, ...]) -> tuple[Any, dict[str, Any]]:
+    """Take a snapshot of a location, or of what params say; with the params of 02_ingest in that case."""
+    from nbkit.data import take_snapshot
+
+    if bool(data) == bool(files):
+        raise click.UsageError("name the table with --data, or the project with --params")
+    if data:
+        return take_snapshot({"data": data}), {}
+    from nbkit.pipeline import read_stages, resolve_params
+    from nbkit.project import find_notebooks
+
+    root = root_of(files)
+    given = resolve_params(files, (), read_stages(find_notebooks(root))).values["02_ingest"]
+    wanted = {key: given[key] for key in ("rows", "seed", "keys")}
+    return take_snapshot(given["sources"], given["query"], root=root, **wanted), given
+
+
+def _relate(data: str, folder: Path) -> str:
+    """Return where a table lies as seen from a project: relative if inside, else absolute; no file, as it is."""
+    from nbkit.data.readers import guess_kind
+
+    if "://" in data or (not Path(data).exists() and guess_kind(data, Path()) == "python"):
+        return data
+    whole = Path(os.path.abspath(data))  # noqa: PTH100 - links stay what they are
+    home = Path(os.path.abspath(folder))  # noqa: PTH100
+    return whole.relative_to(home).as_posix() if whole.is_relative_to(home) else str(whole)
+
+
+def _fold(paths: list[Path]) -> list[Path]:
+    """List notebooks as their folder."""
+    return list(dict.fromkeys(path.parent if path.suffix == ".ipynb" else path for path in paths))
+
+
+def _show(path: Path) -> str:
+    return os.path.relpath(path) if path.is_absolute() else str(path)

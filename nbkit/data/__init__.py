@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "tables": ["digest_table"],
         "splits": ["Splits", "list_windows", "read_rows", "read_window", "split_table"],
         "contract": ["ColumnRule", "Contract", "TableRule", "check_contract", "infer_contract"],
-        "contract_file": ["read_contract", "write_contract"],
+        "contract_file": ["read_contract", "spell_contract", "write_contract"],
         "leaks": ["refuse_leaks", "usable_columns"],
         "explore": ["find_oddities", "measure_missing", "summarize_columns", "summarize_target"],
         "relations": ["find_leakage", "rank_relations"],
@@ -34,6 +34,7 @@ __getattr__, __dir__, __all__ = attach(
         ],
         "seen": ["encode_features", "list_columns", "list_refused"],
         "declare": ["catalogue_features", "declare_features"],
-        "inspect": ["Inspection", "inspect_table", "propose_params"],
+        "inspect": ["Inspection", "inspect_snapshot", "inspect_table"],
+        "propose": ["propose_contract", "propose_params"],
     },
 )

@@ -90,6 +90,11 @@ def write_contract(contract: Contract, path: str | os.PathLike[str]) -> None:
     path
         The file; replaced if it is there.
     """
+    Path(path).write_text(spell_contract(contract), encoding="utf-8")
+
+
+def spell_contract(contract: Contract) -> str:
+    """Return the text of a contract file."""
     data = CommentedMap()
     data.yaml_set_start_comment(HEAD)
     if contract.description:
@@ -109,7 +114,7 @@ def write_contract(contract: Contract, path: str | os.PathLike[str]) -> None:
     out = io.StringIO()
     yaml.dump(data, out)
     text = "\n".join(line.rstrip() for line in out.getvalue().splitlines())
-    Path(path).write_text(re.sub(r"^#$", "", text, flags=re.MULTILINE) + "\n", encoding="utf-8")
+    return re.sub(r"^#$", "", text, flags=re.MULTILINE) + "\n"
 
 
 def _quoted(value: Any) -> Any:

@@ -1,26 +1,24 @@
 """A table of one's own is looked at, and a project proposed for it, each decision with its reason."""
 
-import io
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from nbkit.data.delimited import quote_name
 from nbkit.data.explore import column_kind, find_oddities
 from nbkit.data.nearest import suggest
 from nbkit.data.relations import find_leakage
-from nbkit.data.sources import take_snapshot
-from nbkit.errors import BadSource
+from nbkit.data.sources import Snapshot, take_snapshot
+from nbkit.data.splits import split_table
+from nbkit.errors import BadSource, BadSplit
 
-METRICS = {"binary": "roc_auc", "multiclass": "macro_f1", "regression": "mae"}
+METRICS = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}
+LEAST = 50  # rows that a window of the monitor should have
 SUSPECT = "too good to be true"
 NAMES_ONE = re.compile(r"(^|[_\s.-])(id|ID|Id)$|[a-z](Id|ID)$|^(customer|patient|user|subject|client)$")
 POSITIVE = ("1", "1.0", "true", "yes", "y", "positive", "churned", "default", "fraud", "bad", "late", "died", ">50k")
@@ -60,7 +58,9 @@ class Inspection:
     drop: pd.DataFrame
 
 
-def inspect_table(path: str | os.PathLike[str], *, target: str, time: str = "") -> Inspection:
+def inspect_table(
+    path: str | os.PathLike[str], *, target: str, time: str = "", root: str | os.PathLike[str] = "."
+) -> Inspection:
     """Look at a table and propose roles, features and a split.
 
     Parameters
@@ -71,6 +71,8 @@ def inspect_table(path: str | os.PathLike[str], *, target: str, time: str = "") 
         The column to predict.
     time
         The column of the event's time; empty to look for one.
+    root
+        The folder that relative files are looked up in.
 
     Returns
     -------
@@ -82,27 +84,46 @@ def inspect_table(path: str | os.PathLike[str], *, target: str, time: str = "") 
     BadSource
         If the table cannot be read, the target or time is no column, or the target cannot be learnt.
     """
-    snapshot = take_snapshot({"data": str(path)})
+    snapshot = take_snapshot({"data": str(path)}, root=root)
+    return inspect_snapshot(snapshot, target=target, time=time, name=Path(str(path)).name)
+
+
+def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: str = "the table") -> Inspection:
+    """Look at a snapshot as `inspect_table` looks at a table; `name` is what messages call it."""
     table, notes = snapshot.table, list(snapshot.notes)
-    for role, name in (("target", target), ("time", time)):
-        if name and name not in table.columns:
-            raise BadSource(f"{role} {name!r} is no column of {Path(str(path)).name}{suggest(name, table.columns)}")
+    for role, wanted in (("target", target), ("time", time)):
+        if wanted and wanted not in table.columns:
+            raise BadSource(f"{role} {wanted!r} is no column of {name}{suggest(wanted, table.columns)}")
+    if target == time:
+        raise BadSource(f"{target!r} cannot be both the target and the time")
     notes.append(f"{len(table):,} rows, {len(table.columns)} columns")
+    if not len(table):
+        raise BadSource(f"{name} has {len(table.columns)} columns and no rows")
     task, positive, said = _read_target(table[target], target)
     table = table[table[target].notna()].reset_index(drop=True)
     if len(table) < 20:
         raise BadSource(f"{len(table)} rows with a {target} are too few to learn from, test and watch")
     time, time_said = _find_time(table, target, time)
     drop = _find_drops(table, target, task, time)
-    keys = [name for name, reason in drop if reason.startswith("names each row")][:1]
-    group, group_said = _find_group(table, target, time, [name for name, _ in drop])
-    features = _propose_features(table, target, time, group, [name for name, _ in drop])
-    split, split_said = _propose_split(table, target, task, time, group)
-    notes += [*said, *time_said, *(f"{name} is left out: {reason}" for name, reason in drop), *group_said, *split_said]
+    keys = [column for column, reason in drop if reason.startswith("names each row")][:1]
+    group, group_said = _find_group(table, target, time, [column for column, _ in drop])
+    features = _propose_features(table, target, time, group, [column for column, _ in drop])
+    if not any(features.values()):
+        raise BadSource(
+            f"{name} has no column left to learn {target} from: " + "; ".join(": ".join(one) for one in drop)
+        )
+    roles = {"target": target, "task": task, "positive": positive, "time": time, "group": group, "keys": keys}
+    split, split_said = _propose_split(table, roles)
+    notes += [*said, *time_said, *(f"{column} is left out: {reason}" for column, reason in drop)]
     return Inspection(
-        table, notes, target, task, positive, time, group, keys, features, split, METRICS[task],
-        pd.DataFrame(drop, columns=["column", "reason"]),
-    )  # fmt: skip
+        table=table,
+        notes=[*notes, *group_said, *split_said],
+        **roles,
+        features=features,
+        split=split,
+        metric=METRICS[task],
+        drop=pd.DataFrame(drop, columns=["column", "reason"]),
+    )
 
 
 def _read_target(column: "pd.Series[Any]", target: str) -> tuple[str, Any, list[str]]:
@@ -163,8 +184,11 @@ def _find_time(table: pd.DataFrame, target: str, time: str) -> tuple[str, list[s
 def _find_drops(table: pd.DataFrame, target: str, task: str, time: str) -> list[tuple[str, str]]:
     rest = table.drop(columns=[target, *([time] if time else [])])
     drops: dict[str, str] = {}
-    for line in find_leakage(table[[*rest.columns, target]], target, task, limit=0.95).itertuples():
-        drops[str(line.column)] = f"{SUSPECT}: {line.reason} ({line.evidence}); keep it if it is known in time"
+    surely = 0.99 if task == "regression" else 0.95  # one honest measure may well tell most of a number
+    leaks = find_leakage(table[[*rest.columns, target]], target, task, limit=0.95)
+    for name, reason, score, evidence in zip(*(leaks[key] for key in leaks.columns), strict=True):
+        if score >= surely or "missing" in reason:
+            drops[name] = f"{SUSPECT}: {reason} ({evidence}); keep it if it is known in time"
     for name, finding, evidence in find_oddities(rest).itertuples(index=False):
         column = rest[name] if name else None
         if column is None or (finding == "constant" and column.isna().any()):  # that it is missing may tell something
@@ -218,79 +242,37 @@ def _date_parts(dates: "pd.Series[Any]") -> list[str]:
     return [*(["hour"] if hours else []), "weekday", *(["month"] if years else [])]
 
 
-def _propose_split(
-    table: pd.DataFrame, target: str, task: str, time: str, group: str
-) -> tuple[dict[str, Any], list[str]]:
-    shares = {"valid": 0.15, "test": 0.15, "production": 0.2 if len(table) >= 500 else 0.0}
+def _propose_split(table: pd.DataFrame, roles: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the first split that can be made of this table, in the order of how much it demands."""
+    target, time, group = roles["target"], roles["time"], roles["group"]
+    few = len(table) < 500  # then more of them judge, fewer wait for the monitor
+    shares = {"valid": 0.15, "test": 0.2 if few else 0.15, "production": 0.1 if few else 0.15}
+    ways: list[tuple[str, Any, str]] = []
     if time:
-        days = (table[time].max() - table[time].min()).days
-        windows: str | int = "month" if days > 300 else "week" if days > 60 else 3
-        return {"by": "time", **shares, "windows": windows}, [f"split by {time}: the past teaches, the future judges"]
+        ways.append(("time", _choose_windows(table[time], shares["production"]), "the past teaches, the future judges"))
     if group:
-        return {"by": "group", **shares, "windows": 2}, [f"split by {group}"]
-    if task == "regression":
-        return {"by": "random", **shares, "windows": 2}, ["split at random"]
-    return {"by": "stratified", **shares, "windows": 2}, [
-        f"split at random, with the same shares of {target} in each part"
-    ]
+        ways.append(("group", 2, f"no {group} is in two parts"))
+    if roles["task"] != "regression":
+        ways.append(("stratified", 2, f"at random, with the same shares of {target} in each part"))
+    ways.append(("random", 2, "at random"))
+    notes = []
+    for by, windows, words in ways:
+        spec = {"by": by, **shares, "windows": windows}
+        try:
+            parts = split_table(table, spec, **roles)
+            if roles["task"] != "regression" and parts.test[target].nunique() < 2:
+                raise BadSplit(f"all of test has {target} {parts.test[target].iloc[0]}")
+        except BadSplit as error:
+            notes.append(f"no split by {by}: {error}")
+            continue
+        return spec, [*notes, f"split by {time if by == 'time' else by}: {words}"]
+    raise BadSource(f"the {len(table)} rows cannot be split: {notes[-1]}")
 
 
-def propose_params(inspection: Inspection, *, name: str, data: str) -> str:
-    """Write the params file of a new project.
-
-    Parameters
-    ----------
-    inspection
-        What was found.
-    name
-        Of the project.
-    data
-        The location of the table as the project will read it.
-
-    Returns
-    -------
-    str
-        Commented YAML.
-    """
-    found = inspection
-    params = CommentedMap((section, _to_yaml(make(found, name, data))) for section, (_, make) in SECTIONS.items())
-    for section, (words, _) in SECTIONS.items():
-        params.yaml_set_comment_before_after_key(section, before=f"\n{words}")
-    notes = [f"{name}: predict {found.target} ({found.task})", "", *(f"- {note}" for note in found.notes)]
-    out, yaml = io.StringIO(), YAML()
-    yaml.width = 110
-    yaml.dump(params, out)
-    return "".join(f"# {' '.join(note.split())}".rstrip() + "\n" for note in notes) + out.getvalue()
-
-
-def _to_yaml(value: Any) -> Any:
-    if isinstance(value, dict):
-        return CommentedMap((key, _to_yaml(inner)) for key, inner in value.items())
-    if isinstance(value, list):
-        seq = CommentedSeq(value)
-        seq.fa.set_flow_style()
-        return seq
-    return value
-
-
-def _propose_shared(found: Inspection, name: str, data: str) -> dict[str, Any]:
-    left_out = any("are left out" in note for note in found.notes)
-    query = f"SELECT * FROM data WHERE {quote_name(found.target)} IS NOT NULL" if left_out else ""  # noqa: S608
-    roles = {role: getattr(found, role) for role in ("target", "task", "positive", "time", "group", "keys")}
-    return {"name": name, **roles, "seed": 42, "sources": {"data": data}, "query": query}
-
-
-# section of the params file: a comment, and what it proposes from (inspection, name, data)
-SECTIONS: dict[str, tuple[str, Callable[[Inspection, str, str], dict[str, Any]]]] = {
-    "shared": ("what every stage knows", _propose_shared),
-    "02_ingest": ("how rows are set apart", lambda found, name, data: {"rows": 0, "split": found.split}),
-    "03_validate": (
-        "what the table must be like",
-        lambda found, name, data: {"contract": f"params/{name}.contract.yaml"},
-    ),
-    "05_features": (
-        "what the model sees; lead is how long before the event the prediction is due, such as 2h",
-        lambda found, name, data: {"lead": "", "features": found.features},
-    ),
-    "06_train": ("how models are chosen", lambda found, name, data: {"metric": found.metric}),
-}
+def _choose_windows(times: "pd.Series[Any]", production: float) -> str | int:
+    """Choose months or weeks if the last share of the rows fills several of them, else a number of windows."""
+    days, rows = (times.max() - times.min()).days * production, len(times) * production
+    for name, length in (("month", 30), ("week", 7)):
+        if days / length >= 2 and rows * length / days >= LEAST:
+            return name
+    return int(min(max(rows // LEAST, 2), 4))

@@ -1,0 +1,185 @@
+"""What was found in a table becomes the files of a project: commented params, and a contract."""
+
+import dataclasses
+import io
+import textwrap
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from nbkit.data.contract import Contract, infer_contract
+from nbkit.data.delimited import quote_name
+from nbkit.data.explore import column_kind
+from nbkit.data.inspect import SUSPECT, Inspection
+
+BETTER = {"roc_auc": ">", "log_loss": "<", "mae": "<"}
+PROTECTED = ("sex", "gender", "race", "ethnicity", "nationality", "religion", "disability", "marital status")
+WIDTH = 110
+COMMENTS = 24  # the column in which a comment beside a value begins
+UNCLEAR = ("yes", "no", "y", "n", "on", "off")  # words that older YAML readers take for true and false
+MANY = 40_000  # rows from which the search looks at a sample
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes nothing as null."""
+
+
+_Representer.add_representer(type(None), lambda self, data: self.represent_scalar("tag:yaml.org,2002:null", "null"))
+SECTIONS = {
+    "shared": "what every stage knows",
+    "01_frame": "what it is for; the lines to fill in are read by people, the criteria also by the gates",
+    "02_ingest": "how rows are set apart: to learn from, to choose with, to judge by, and windows for the monitor",
+    "03_validate": "what the table must be like",
+    "05_features": "what the model sees",
+    "06_train": "how models are chosen",
+    "07_evaluate": "where to look for weak spots",
+}
+WORDS = {
+    "positive": "the value that counts as yes",
+    "keys": "columns that name a row",
+    "query": "SQL over the sources (DuckDB)",
+    "objective": "fill in: what is to become better, in one sentence",
+    "decision": "fill in: what is done differently because of a prediction",
+    "owner": "fill in: who takes that decision",
+    "rule": "fill in: columns of the rule in use today",
+    "rule_in_words": "fill in: the same rule as its users say it",
+    "criteria": "what a model must reach; without a rule it is measured against one answer for all",
+    "nonfunctional": "limits that 10 measures, such as {latency_p95_ms: 250, throughput_rps: 20}",
+    "protected": "columns whose groups must be treated alike",
+    "rows": "0 = all; fewer for a quick trial",
+    "lead": "how long before the event the prediction is due, such as 2h",
+    "sample": "the search looks at so many rows; the chosen settings are fitted on all of train",
+}
+
+
+def propose_params(inspection: Inspection, *, name: str, data: str) -> str:
+    """Write the params file of a new project.
+
+    Parameters
+    ----------
+    inspection
+        What was found.
+    name
+        Of the project.
+    data
+        The location of the table as the project will read it.
+
+    Returns
+    -------
+    str
+        Commented YAML.
+    """
+    found = inspection
+    sections = {
+        "shared": _propose_shared(found, name, data),
+        "01_frame": _propose_frame(found),
+        "02_ingest": {"rows": 0, "split": found.split},
+        "03_validate": {"contract": f"params/{name}.contract.yaml"},
+        "05_features": {"lead": "", "features": found.features},
+        "06_train": {"metric": found.metric, **({"sample": MANY // 2} if len(found.table) > MANY else {})},
+        "07_evaluate": {"slice_by": _few_valued(found)[:3], "min_rows": min(100, max(10, len(found.table) // 40))},
+    }
+    hints = {**WORDS, "rule": WORDS["rule"] + _hint_at_rule(found), "costs": _hint_at_costs(found.task)}
+    params = CommentedMap((section, _to_yaml(values, hints)) for section, values in sections.items())
+    for section in sections:
+        params.yaml_set_comment_before_after_key(section, before=f"\n{SECTIONS[section]}")
+    out, yaml = io.StringIO(), YAML()
+    yaml.Representer = _Representer
+    yaml.width = WIDTH
+    yaml.allow_unicode = True
+    yaml.dump(params, out)
+    text = out.getvalue()
+    return _head(found, name) + "\n".join(line.rstrip().removesuffix("#") for line in text.splitlines()) + "\n"
+
+
+def propose_contract(inspection: Inspection) -> Contract:
+    """Propose a contract for a table: `infer_contract`, with what is too good to be true known only afterwards.
+
+    Parameters
+    ----------
+    inspection
+        What was found.
+    """
+    found = inspection
+    contract = infer_contract(found.table, target=found.target, time=found.time, keys=found.keys)
+    suspects = set(found.drop.loc[found.drop["reason"].str.startswith(SUSPECT), "column"])
+    columns = tuple(
+        dataclasses.replace(rule, available_at="after") if rule.name in suspects else rule for rule in contract.columns
+    )
+    least = max(1, min(10, len(found.table) // 50))  # a window of the monitor may be small
+    return dataclasses.replace(contract, columns=columns, min_rows=least)
+
+
+def _head(found: Inspection, name: str) -> str:
+    lines = [f"params/{name}.yaml: predict {found.target} ({found.task}). Proposed by `nbkit new`, for you to edit."]
+    for note in found.notes:
+        lines += textwrap.wrap(" ".join(note.split()), WIDTH, initial_indent="- ", subsequent_indent="  ")
+    return "".join(f"# {line}\n" for line in lines)
+
+
+def _propose_shared(found: Inspection, name: str, data: str) -> dict[str, Any]:
+    left_out = any("are left out" in note for note in found.notes)
+    query = f"SELECT * FROM data WHERE {quote_name(found.target)} IS NOT NULL" if left_out else ""  # noqa: S608
+    roles = {role: getattr(found, role) for role in ("target", "task", "positive", "time", "group", "keys")}
+    return {"name": name, **roles, "seed": 42, "sources": {"data": data}, "query": query}
+
+
+def _propose_frame(found: Inspection) -> dict[str, Any]:
+    named = [column for column in _few_valued(found, 10) if column.casefold().replace("_", " ") in PROTECTED]
+    return {
+        "objective": "",
+        "decision": "",
+        "owner": "",
+        "rule": [],
+        "rule_in_words": "",
+        "criteria": {found.metric: DoubleQuotedScalarString(f"{BETTER[found.metric]} rule")},
+        "costs": {},
+        "nonfunctional": {},
+        "protected": named,
+    }
+
+
+def _few_valued(found: Inspection, most: int = 20) -> list[str]:
+    """List the features with few values, those with the fewest first."""
+    names = [*found.features["categorical"], *found.features["numeric"]]
+    counts = {name: found.table[name].nunique() for name in names}
+    text = {name for name in names if column_kind(found.table[name]) != "number"}
+    few = [name for name in names if 2 <= counts[name] <= (most if name in text else 5)]
+    return sorted(few, key=lambda name: counts[name])
+
+
+def _hint_at_rule(found: Inspection) -> str:
+    few = _few_valued(found)
+    return f", such as [{few[-1]}]: the usual outcome for each" if few else ""
+
+
+def _hint_at_costs(task: str) -> str:
+    shown = "{over: 1, under: 3}" if task == "regression" else "{false_positive: 1, false_negative: 5}"
+    return f"fill in: what each error costs, such as {shown}" if task != "multiclass" else "of each error"
+
+
+def _to_yaml(values: dict[str, Any], hints: dict[str, str]) -> CommentedMap:
+    made = CommentedMap((key, _plain(value)) for key, value in values.items())
+    for key, value in values.items():
+        if key in hints and isinstance(value, dict | list):
+            made.yaml_set_comment_before_after_key(key, before=hints[key], indent=2)
+        elif key in hints and value is not None:
+            made.yaml_add_eol_comment(hints[key], key, column=COMMENTS)
+    return made
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        made = CommentedMap((key, _plain(inner)) for key, inner in value.items())
+        if all(not isinstance(inner, dict | list) for inner in value.values()) and len(str(value)) < WIDTH:
+            made.fa.set_flow_style()
+        return made
+    if isinstance(value, list):
+        seq = CommentedSeq(_plain(item) for item in value)
+        seq.fa.set_flow_style()
+        return seq
+    unclear = isinstance(value, str) and value.casefold() in UNCLEAR
+    return DoubleQuotedScalarString(value) if unclear else value
