@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -55,13 +54,6 @@ def to_picture(figure: Figure, alt: str, title: str = "") -> Picture:
     if not title:
         title = figure.get_suptitle() or " · ".join(filter(None, (axes.get_title() for axes in figure.axes)))
     return Picture(_tidy(buffer.getvalue(), alt), alt, title)
-
-
-def save_picture(picture: Picture, path: str | Path) -> Path:
-    """Write a picture as an SVG file that stands alone."""
-    path = Path(path)
-    path.write_text(picture.svg.replace("<svg ", '<svg color="#222" ', 1), encoding="utf-8")
-    return path
 
 
 def draw_bars(
@@ -268,44 +260,6 @@ def draw_outcomes(outcomes: pd.DataFrame, y: Any, p: Any, *, task: str) -> Pictu
     low = outcomes.set_index("outcome")["share"].get("too low", np.nan)
     table = pd.DataFrame({"true": np.asarray(y, dtype=float), "predicted": np.asarray(p, dtype=float)})
     return draw_scatter(table, "true", "predicted", f"{low:.0%} of the predictions are too low", diagonal=True)
-
-
-def draw_histograms(table: pd.DataFrame, value: str, title: str, *, by: str = "", bins: int = 30) -> Picture:
-    """Draw the distribution of a column, or compare it between groups, as shares.
-
-    Parameters
-    ----------
-    table
-        Rows.
-    value
-        A column of numbers.
-    title
-        The finding.
-    by
-        Column that names the groups; the first five are drawn.
-    bins
-        Of equal width between the 0.5th and the 99.5th percentile; what lies beyond is counted in the outer ones.
-    """
-    known = table[np.isfinite(table[value].to_numpy(dtype=float, na_value=np.nan))]
-    low, high = np.quantile(_floats(known[value]), [0.005, 0.995]) if len(known) else (0.0, 1.0)
-    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
-    groups = _split(known, by)
-    words = []
-    with _sheet(title) as (figure, axes):
-        for place, (name, part) in enumerate(groups[: len(COLOURS)]):
-            numbers = _floats(part[value])
-            share = np.histogram(np.clip(numbers, edges[0], edges[-1]), edges)[0] / max(len(numbers), 1)
-            axes.stairs(share, edges, color=COLOURS[place], linestyle=LINES[place], linewidth=1.5, label=name)
-            axes.stairs(share, edges, color=COLOURS[place], fill=True, alpha=0.15)
-            quarters = (
-                [_number(part) for part in np.quantile(numbers, [0.25, 0.5, 0.75])] if len(numbers) else ["–"] * 3
-            )
-            words.append(
-                f"{name or value}: {len(numbers):,} rows, median {quarters[1]}, "
-                f"middle half {quarters[0]} to {quarters[2]}"
-            )
-        _label(axes, value, "share of rows", legend=bool(by))
-        return _finish(figure, title, "; ".join(words), len(groups) - len(COLOURS))
 
 
 def draw_scatter(

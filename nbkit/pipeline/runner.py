@@ -19,7 +19,6 @@ from nbkit.pipeline.manifest import (
     hold_run,
     make_run_dir,
     now,
-    read_status,
     write_manifest,
 )
 from nbkit.pipeline.notebooks import Stage, check_graph, read_stages
@@ -399,11 +398,3 @@ def _exit_code(manifest: dict[str, Any]) -> int:
     if any(entry.get("kind") == "terminated" for entry in manifest["stages"]):
         return 143
     return EXIT[manifest["status"]]
-
-
-def describe_failure(folder: Path) -> dict[str, Any]:
-    """Return the entry of the stage at which a run stopped; empty if it passed."""
-    manifest = read_manifest(folder)
-    if read_status(folder, manifest) == "passed":
-        return {}
-    return next((entry for entry in manifest.get("stages", []) if entry["status"] not in ("passed", "pending")), {})
