@@ -27,6 +27,7 @@ FORMS = {
 }
 SEPARATED = ("thousands", "comma", "odd")
 NOTED = ("odd", "low", "high")
+SEPARATORS = (",", ";", "\t", "|")
 SAMPLE = 2000
 FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%Y/%m/%d")
 
@@ -181,6 +182,9 @@ def _sniff(
     first = _first_row(path, separator, quote, skip)
     if skip and "skip" not in options and not _is_header(first):  # rather a ragged table than lines above it
         skip, first = 0, _first_row(path, separator, quote, 0)
+    if len(first) == 1 and "separator" not in options:  # nor does it see the separator of a ragged table
+        separator = max(SEPARATORS, key=first[0].count) if any(one in first[0] for one in SEPARATORS) else separator
+        first = _first_row(path, separator, quote, skip)
     return separator, quote, skip, first, bool(options.get("header", header or _is_header(first)))
 
 

@@ -105,13 +105,16 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
         raise BadSource(f"{len(table)} rows with a {target} are too few to learn from, test and watch")
     time, time_said = _find_time(table, target, time)
     drop = _find_drops(table, target, task, time)
-    keys = [column for column, reason in drop if reason.startswith("names each row")][:1]
     group, group_said = _find_group(table, target, time, [column for column, _ in drop])
+    suspects = [column for column, reason in drop if reason.startswith(SUSPECT)]
+    if set(table.columns) <= {target, time, group, *(column for column, _ in drop)} and suspects:
+        said.append(f"{', '.join(suspects)}: {SUSPECT}, kept as there is no other; make sure it is known in time")
+        drop = [(column, reason) for column, reason in drop if column not in suspects]
+    keys = [column for column, reason in drop if reason.startswith("names each row")][:1]
     features = _propose_features(table, target, time, group, [column for column, _ in drop])
     if not any(features.values()):
-        raise BadSource(
-            f"{name} has no column left to learn {target} from: " + "; ".join(": ".join(one) for one in drop)
-        )
+        left_out = "".join(f"; {column} is left out: {reason}" for column, reason in drop)
+        raise BadSource(f"{name} has no column to learn {target} from{left_out}")
     roles = {"target": target, "task": task, "positive": positive, "time": time, "group": group, "keys": keys}
     split, split_said = _propose_split(table, roles)
     notes += [*said, *time_said, *(f"{column} is left out: {reason}" for column, reason in drop)]
@@ -148,11 +151,10 @@ def _read_target(column: "pd.Series[Any]", target: str) -> tuple[str, Any, list[
         return "regression", None, [*notes, f"{target} is a number of {len(levels)} values: regression"]
     if len(levels) > max(50, len(values) / 10):
         raise BadSource(f"target {target!r} has {len(levels)} different texts in {len(values)} rows: too many classes")
-    words = "a small whole number" if whole else "text"
-    notes.append(
-        f"{target} is {words} of {len(levels)} values: multiclass (set task: regression if their order counts)"
-    )
-    return "multiclass", None, notes
+    words = f"text of {len(levels)} values: multiclass"
+    if whole:
+        words = f"a whole number of {len(levels)} values: multiclass (set task: regression if their order counts)"
+    return "multiclass", None, [*notes, f"{target} is {words}"]
 
 
 def _guess_positive(levels: list[Any], values: "pd.Series[Any]") -> Any:

@@ -127,7 +127,7 @@ def _is_database(place: str) -> bool:
 # kind: does a location look like it, its reader
 SOURCES: dict[str, tuple[Callable[[str], bool], Callable[[Reading], Read]]] = {
     "python": (lambda place: bool(re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", place)), _read_python),
-    "csv": (_packed("csv", "tsv", "txt", "zip"), _read_csv),
+    "csv": (_packed("csv", "tsv", "tab", "txt", "data", "dat", "zip"), _read_csv),
     "json": (
         _packed("json", "jsonl", "ndjson"),
         _read_by("read_json_auto", "sample_size=-1, union_by_name=true, maximum_object_size=268435456"),

@@ -136,7 +136,8 @@ def _as_spec(name: str, spec: str | Spec, root: Path) -> Spec:
     full.setdefault("kind", guess_kind(location, root))
     if not full["kind"]:
         ways = (
-            f"set `kind` to one of {', '.join(SOURCES)}, or read it with Python (location: pandas:read_excel, args: …)"
+            f"save it as CSV or Parquet, set `kind` to one of {', '.join(SOURCES)}, "
+            "or read it with Python (location: pandas:read_excel, args: …)"
         )
         raise BadSource(f"source {name!r}: {location} tells no kind; {ways}")
     if full["kind"] not in SOURCES:
@@ -159,7 +160,8 @@ def _read_source(
         raise
     except Exception as error:
         install = "; install it, or place it beside the project" if isinstance(error, ImportError) else ""
-        words = f"source {name!r} at {spec['location']} cannot be read as {spec['kind']}: {error}{install}"
+        said = "; ".join((str(error).strip() or type(error).__name__).splitlines()[:3])[:300]
+        words = f"source {name!r} at {spec['location']} cannot be read as {spec['kind']}: {said}{install}"
         raise BadSource(words) from None
     line = {
         "name": name,

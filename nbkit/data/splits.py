@@ -286,7 +286,9 @@ def _refuse_bad_parts(parts: dict[str, pd.DataFrame], target: str, task: str, po
         return
     learnt = set(parts["train"][target].unique())
     if task == "binary" and positive is not None and positive not in learnt:
-        raise BadSplit(f"no row of train has {target} {positive!r}{suggest(positive, sorted(learnt, key=str))}")
+        raise BadSplit(
+            f"no row of train has {target} {positive!r}, only {', '.join(sorted(str(one) for one in learnt)[:5])}"
+        )
     for name in ("valid", "test"):
         if unseen := sorted(str(value) for value in set(parts[name][target].unique()) - learnt):
             raise BadSplit(
