@@ -1,6 +1,5 @@
 """An executed notebook as blocks to print: prose, tables, figures, code folded away, and the error that stopped it."""
 
-import base64
 import json
 import re
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from typing import Any
 import mistune
 
 from nbkit.report.clean import clean_html
+from nbkit.report.figures import clean_svg, embed_image
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-ID = re.compile(r'(\bid="|url\(#|href="#)([^")]+)')
 ERROR_TAG = "papermill-error-cell-tag"
 HIDDEN_TAGS = {"remove-cell", "hide", ERROR_TAG}
+UNDESCRIBED = "A picture without a description"
 MARKDOWN = mistune.create_markdown(plugins=["table", "strikethrough"])
 
 
@@ -87,29 +87,19 @@ def _read_display(data: dict[str, Any], metadata: dict[str, Any], prefix: str) -
     """Take the richest form that a page can show by itself."""
     if any("scrapbook" in mime for mime in data):
         return []
-    if svg := _text(data.get("image/svg+xml")):
-        words = metadata.get("image/svg+xml", {}).get("alt") or _text(data.get("text/plain"))
-        return [Block("figure", isolate_svg(svg, prefix), words)]
-    for mime in ("image/png", "image/jpeg"):
-        if mime in data:
-            content = "".join(_text(data[mime]).split())
-            base64.b64decode(content, validate=True)
-            words = metadata.get(mime, {}).get("alt") or "A picture without a description"
-            return [Block("figure", f'<img src="data:{mime};base64,{content}" alt="">', words)]
-    if "text/markdown" in data:
-        return [Block("prose", render_markdown(_text(data["text/markdown"])))]
-    if "text/html" in data:
-        return [Block("table", clean_html(_text(data["text/html"])))]
     plain = _text(data.get("text/plain"))
+    for mime in ("image/svg+xml", "image/png", "image/jpeg"):
+        content = _text(data.get(mime))
+        drawn = clean_svg(content, prefix) if mime == "image/svg+xml" else embed_image(mime, content)
+        if content and drawn:
+            words = metadata.get(mime, {}).get("alt") or (plain if mime == "image/svg+xml" else "")
+            return [Block("figure", drawn, str(words).strip() or UNDESCRIBED)]
+    if prose := render_markdown(_text(data.get("text/markdown"))):
+        return [Block("prose", prose)]
+    if table := clean_html(_text(data.get("text/html"))):
+        return [Block("table", table)]
     return [Block("text", plain)] if plain else []
 
 
-def isolate_svg(svg: str, prefix: str) -> str:
-    """Cut an SVG down to its element and give its ids a prefix, so that figures of one page do not meet."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<script.*?</script>", "", svg, flags=re.DOTALL | re.IGNORECASE)
-    return ID.sub(lambda found: f"{found.group(1)}{prefix}-{found.group(2)}", svg)
-
-
 def _text(value: Any) -> str:
-    return "".join(value) if isinstance(value, list) else str(value or "")
+    return "".join(map(str, value)) if isinstance(value, list) else str(value or "")

@@ -1,17 +1,22 @@
-"""HTML that a cell displayed, made safe and readable: allowed tags only, numbers without idle digits."""
+"""HTML that a cell displayed, made safe and readable: allowed tags only, each closed, numbers without idle digits."""
 
 import html
 import re
 from html.parser import HTMLParser
 
+from nbkit.report.tables import Cell, drop_idle_cells
+
 ALLOWED = set(re.findall(r"\w+", """
-    table thead tbody tfoot tr th td caption p b i em strong code pre ul ol li br hr span div sub sup h2 h3 h4 h5 h6
+    table thead tbody tfoot tr th td caption p b i em strong code pre ul ol li br hr span sub sup h2 h3 h4 h5 h6
     blockquote dl dt dd del a
 """))  # fmt: skip
-DROPPED = {"script", "style", "head", "title", "iframe", "object", "template"}
+DROPPED = {"script", "style", "head", "title", "iframe", "object", "template", "svg", "math", "noscript", "textarea"}
 KEPT = {"colspan", "rowspan", "href"}
 VOID = {"br", "hr"}
 LONG_NUMBER = re.compile(r"^-?\d+\.\d{4,}(e[-+]\d+)?$|^-?\d\.\d+e[-+]\d+$")
+NUMBER = re.compile(r"[-+]?[\d,.]+(e[-+]?\d+)?\s?%?")
+MISSING = {"NaN", "NaT", "<NA>", "None"}
+FRAME = '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
 
 
 def clean_html(text: str) -> str:
@@ -25,8 +30,9 @@ def clean_html(text: str) -> str:
     Returns
     -------
     str
-        HTML in which header cells have a scope, table cells that hold numbers are marked, long floats are shortened to
-        four significant digits, and every table stands in a frame that scrolls sideways and takes the keyboard.
+        HTML in which every tag is closed, header cells have a scope, table cells that hold numbers are marked, long
+        floats are shortened to four significant digits, missing values are dashes, an index that only counts rows is
+        gone, and every table stands in a frame that scrolls sideways and takes the keyboard.
 
     Examples
     --------
@@ -34,58 +40,91 @@ def clean_html(text: str) -> str:
     '<b>0.5</b>'
     """
     cleaner = _Cleaner()
-    cleaner.feed(text)
-    cleaner.close()
+    try:
+        cleaner.feed(text)
+        cleaner.close()
+    except AssertionError:  # what the parser says to some declarations that are none, such as `<![x`
+        return f"<pre>{html.escape(text)}</pre>"
+    cleaner.close_tags(0)
     return "".join(cleaner.parts).strip()
 
 
 def shorten_number(text: str) -> str:
-    """Shorten a float to four significant digits; any other text stays.
+    """Shorten a float to four significant digits, a large one to its whole part; any other text stays.
 
     Examples
     --------
-    >>> shorten_number("0.741732"), shorten_number("2013.5"), shorten_number("flights")
-    ('0.7417', '2013.5', 'flights')
+    >>> shorten_number("0.741732"), shorten_number("20145.512345"), shorten_number("2013.5"), shorten_number("flights")
+    ('0.7417', '20,146', '2013.5', 'flights')
     """
-    return f"{float(text):.4g}" if LONG_NUMBER.match(text) else text
+    if not LONG_NUMBER.match(text):
+        return text
+    number = float(text)
+    return f"{number:,.0f}" if 1e3 <= abs(number) < 1e15 else f"{number:.4g}"
 
 
 class _Cleaner(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
-        self.hidden = 0
-        self.row_of_head = False
-        self.tables = 0
+        self.stack: list[str] = []
+        self.tables: list[list[list[Cell]]] = []  # rows of cells of each table that is open
+        self.hidden: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in DROPPED:
-            self.hidden += 1
-        if self.hidden or tag not in ALLOWED or tag == "div":
+            self.hidden.append(tag)
+        tag = "h2" if tag == "h1" else tag
+        if self.hidden or tag not in ALLOWED:
             return
         kept = {name: value for name, value in attrs if name in KEPT and value}
         if not kept.get("href", "#").startswith("#"):
             kept.pop("href")
-        if tag in ("thead", "tbody"):
-            self.row_of_head = tag == "thead"
         if tag == "th":
-            kept["scope"] = "col" if self.row_of_head else "row"
+            kept["scope"] = "col" if self._in_head() else "row"
         if tag == "table":
-            self.tables += 1
-            self.parts.append('<div class="scroll" tabindex="0" role="region" aria-label="Table">')
+            self.tables.append([])
+            self.parts.append(FRAME)
+        if self.tables and tag == "tr":
+            self.tables[-1].append([])
+        if self.tables and tag in ("th", "td") and self.tables[-1]:
+            self.tables[-1][-1].append(Cell(tag, len(self.parts), is_head=self._in_head()))
         said = "".join(f' {name}="{html.escape(value or "")}"' for name, value in kept.items())
         self.parts.append(f"<{tag}{said}>")
+        if tag not in VOID:
+            self.stack.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in DROPPED:
-            self.hidden = max(0, self.hidden - 1)
-        elif not self.hidden and tag in ALLOWED and tag not in VOID and tag != "div":
-            self.parts.append(f"</{tag}>" + ("</div>" if tag == "table" else ""))
+        tag = "h2" if tag == "h1" else tag
+        if self.hidden:
+            if tag in self.hidden:
+                del self.hidden[len(self.hidden) - 1 - self.hidden[::-1].index(tag) :]
+        elif tag in self.stack:
+            self.close_tags(len(self.stack) - 1 - self.stack[::-1].index(tag))
 
     def handle_data(self, data: str) -> None:
         if self.hidden:
             return
-        shown = shorten_number(data.strip())
-        if self.parts and self.parts[-1].startswith("<td") and re.fullmatch(r"-?[\d,.]+(e[-+]?\d+)?%?", shown):
-            self.parts[-1] = self.parts[-1].replace("<td", '<td class="number"', 1)
-        self.parts.append(html.escape(shown if shown != data.strip() else data, quote=False))
+        bare = data.strip()
+        shown = shorten_number(bare)
+        if self.parts and self.parts[-1].startswith("<td"):
+            shown = "–" if shown in MISSING else shown
+            if shown == "–" or NUMBER.fullmatch(shown):
+                self.parts[-1] = self.parts[-1].replace("<td", '<td class="number"', 1)
+        self.parts.append(html.escape(shown if shown != bare else data, quote=False))
+
+    def close_tags(self, depth: int) -> None:
+        """Close what is open, down to a depth of the stack."""
+        while len(self.stack) > depth:
+            tag = self.stack.pop()
+            if tag in ("th", "td") and self.tables and self.tables[-1] and self.tables[-1][-1]:
+                self.tables[-1][-1][-1].end = len(self.parts)
+            self.parts.append(f"</{tag}>")
+            if tag == "table":
+                drop_idle_cells(self.parts, self.tables.pop())
+                self.parts.append("</div>")
+
+    def _in_head(self) -> bool:
+        """Tell whether the innermost table is in its head."""
+        inside = self.stack[len(self.stack) - self.stack[::-1].index("table") :] if "table" in self.stack else []
+        return "thead" in inside

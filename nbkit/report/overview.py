@@ -1,5 +1,6 @@
 """What the front page of a report says, as plain tables read from a run."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pandas as pd
 
 from nbkit.errors import NbkitError
 from nbkit.pipeline.manifest import read_status
-from nbkit.pipeline.notebooks import read_stages
+from nbkit.pipeline.notebooks import Stage, read_stages
 from nbkit.project import find_notebooks, read_manifest
 from nbkit.run import read_value
 
@@ -108,32 +109,51 @@ def _read_criteria(folder: Path) -> pd.DataFrame:
         rows = [(words, "", "", "", "not judged yet", "") for words in stated["words"]]
         return pd.DataFrame(rows, columns=columns)
     rows = [
-        (row.words, row.target, f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}", row.verdict, row.why)
+        (row.words, row.target, _say_number(row.value), _say_interval(row.low, row.high), row.verdict, row.why)
         for row in table.itertuples()
     ]
     return pd.DataFrame(rows, columns=columns)
 
 
+def _say_number(value: float) -> str:
+    """Write a number with three digits, a large one whole, a missing one as a dash."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.3g}"
+
+
+def _say_interval(low: float, high: float) -> str:
+    return "–" if math.isnan(low) and math.isnan(high) else f"{_say_number(low)} to {_say_number(high)}"
+
+
 def _judge(folder: Path, manifest: dict[str, Any], status: str, criteria: pd.DataFrame) -> tuple[str, str, list[str]]:
     """Say whether the model may be used, and why."""
-    stopped = next((e for e in manifest.get("stages", []) if e["status"] not in ("passed", "pending")), None)
-    decision = _read(folder, "11_monitor", "decision", "")
+    decision = str(_read(folder, "11_monitor", "decision", ""))
     if decision:
         reasons = _read(folder, "11_monitor", "reasons", pd.DataFrame(columns=["finding", "evidence", "action"]))
         said = [f"{row.finding}: {row.evidence}. {row.action}" for row in reasons.itertuples()]
         return decision.upper(), {"ok": "good", "retrain": "bad"}.get(decision, "unsure"), said
-    open_ones = criteria[criteria["verdict"] != "pass"]
-    told = [f"{row['criterion']}: {row['why'] or row['verdict']}" for row in open_ones.to_dict("records")]
     gates = _read(folder, "09_register", "gates", pd.DataFrame(columns=["passed", "blocking", "gate", "detail"]))
     closed = gates[~gates["passed"].astype(bool) & gates["blocking"].astype(bool)]
-    told += [f"Gate {row['gate']}: {row['detail']}" for row in closed.to_dict("records")]
+    told = [
+        f"{row['criterion']}: {row['why'] or row['verdict']}"
+        for row in criteria[criteria["verdict"] != "pass"].to_dict("records")
+    ]
+    others = closed[closed["gate"] != "criteria_met"] if told else closed  # what the criteria say is said already
+    told += [f"Gate {row['gate']}: {row['detail']}" for row in others.to_dict("records")]
+    stopped = next((e for e in manifest.get("stages", []) if e["status"] not in ("passed", "pending")), None)
+    if stopped and status == "running":
+        return "CANNOT JUDGE", "unsure", [f"The run is at work on {stopped['stage']}."]
     if stopped:
         where = stopped["stage"] + (f", code cell {stopped['cell']}" if stopped.get("cell") else "")
-        told = [f"The run stopped at {where}: {stopped.get('message', '')}", *told]
-        return ("REJECT" if stopped["status"] == "refused" else "STOPPED"), "bad", told
+        told = [f"The run stopped at {where}: {stopped.get('message') or 'its process ended without a word'}", *told]
+        if stopped["status"] != "refused":
+            return "STOPPED", "bad", told
+        undecided = len(closed) and not len(others) and not (criteria["verdict"] == "fail").any()
+        return ("CANNOT JUDGE", "unsure", told) if undecided else ("REJECT", "bad", told)
     if status != "passed" or not len(gates):
         return "CANNOT JUDGE", "unsure", told or ["The run did not come to the stages that judge."]
-    if len(closed) or (criteria["verdict"] == "fail").any():
+    if len(others) or (criteria["verdict"] == "fail").any():
         return "REJECT", "bad", told
     if told:
         return "CANNOT JUDGE", "unsure", told
@@ -144,7 +164,7 @@ def _judge(folder: Path, manifest: dict[str, Any], status: str, criteria: pd.Dat
 
 def _read_stages(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
     entries = {entry["stage"]: entry for entry in manifest.get("stages", [])}
-    known = read_stages(find_notebooks(Path(manifest["root"]))) if manifest.get("root") else {}
+    known = _read_sources(manifest)
     rows = []
     for name in list(dict.fromkeys([*known, *entries])):
         entry = entries.get(name, {"status": "not part of this run"})
@@ -157,13 +177,22 @@ def _read_stages(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["stage", "title", "status", "seconds", "headline", "page"])
 
 
+def _read_sources(manifest: dict[str, Any]) -> dict[str, Stage]:
+    """Read the stages of the project; a run can be told also where its sources are gone or broken by now."""
+    try:
+        return read_stages(find_notebooks(Path(manifest["root"])))
+    except (KeyError, NbkitError, OSError):
+        return {}
+
+
 def _read_risks(folder: Path) -> list[str]:
     risks = []
     violations = _read(folder, "03_validate", "violations", pd.DataFrame())
     risks += [f"Data: {row.message} ({row.severity})" for row in violations.head(3).itertuples()]
     worst = _read(folder, "07_evaluate", "worst", pd.DataFrame())
     risks += [
-        f"Weak spot: {row.column} {row.slice} does worse than the whole ({row.value:.3f} on {int(row.n):,} rows)."
+        f"Weak spot: {row.column} {row.slice} does worse than the whole "
+        f"({_say_number(row.value)} on {int(row.n):,} rows)."
         for row in worst.head(3).itertuples()
     ]
     return risks

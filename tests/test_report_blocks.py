@@ -1,0 +1,160 @@
+import json
+
+import pandas as pd
+import pytest
+
+from nbkit.formats import Picture
+from nbkit.plots import draw_bars
+from nbkit.report.blocks import UNDESCRIBED, Block, read_blocks, render_markdown
+from nbkit.report.figures import clean_svg
+from tests.conftest import make_notebook
+from tests.page_checks import Page
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">{}</svg>'
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a notebook whose last cell has these outputs, and return its blocks without the code."""
+
+    def write(*outputs, cells=()):
+        path = make_notebook(tmp_path / "01_first.ipynb", "code")
+        notebook = json.loads(path.read_text())
+        notebook["cells"][-1]["outputs"] = list(outputs)
+        notebook["cells"] += cells
+        path.write_text(json.dumps(notebook))
+        return [block for block in read_blocks(path) if block.kind != "code"][1:]
+
+    return write
+
+
+def display(metadata=None, **data):
+    return {"output_type": "display_data", "data": {name.replace("_", "/", 1).replace("svg", "svg+xml"): value for name, value in data.items()}, "metadata": metadata or {}}  # fmt: skip
+
+
+def test_prose_tables_figures_and_code_come_in_order(tmp_path):
+    path = make_notebook(tmp_path / "01_first.ipynb", "x = 1\nx")
+    blocks = read_blocks(path)
+    assert [block.kind for block in blocks] == ["prose", "code", "code"]
+    assert blocks[0].html == "<p>A question?</p>"
+    assert blocks[2] == Block("code", "x = 1\nx")
+
+
+def test_scraps_and_hidden_cells_are_left_out(write):
+    scrap = {
+        "output_type": "display_data",
+        "data": {"application/scrapbook.scrap.json+json": {}, "text/plain": "x"},
+        "metadata": {},
+    }
+    hidden = {
+        "cell_type": "markdown",
+        "id": "h",
+        "metadata": {"tags": ["papermill-error-cell-tag"]},
+        "source": "An error",
+    }
+    assert write(scrap, cells=[hidden]) == []
+
+
+def test_what_was_printed_stays_with_the_code(write, tmp_path):
+    write({"output_type": "stream", "name": "stdout", "text": ["a\n", "\x1b[31mb\x1b[0m"]})
+    code = read_blocks(tmp_path / "01_first.ipynb")[-1]
+    assert (code.kind, code.words) == ("code", "a\nb")
+
+
+def test_an_error_is_shown_without_colours(write):
+    error = {
+        "output_type": "error",
+        "ename": "ValueError",
+        "evalue": "\x1b[1m<b>",
+        "traceback": ["\x1b[31mline 1\x1b[0m", "line 2"],
+    }
+    assert write(error) == [Block("error", "ValueError: <b>", "line 1\nline 2")]
+
+
+def test_the_richest_form_is_taken(write):
+    assert write(display(text_html="<b>x</b>", text_plain="x")) == [Block("table", "<b>x</b>")]
+    assert write(display(text_markdown="**x**", text_plain="x")) == [Block("prose", "<p><strong>x</strong></p>")]
+    assert write(display(text_plain=["a", "b"])) == [Block("text", "ab")]
+    assert write(display(text_html="<script>draw()</script>", text_plain="a chart")) == [Block("text", "a chart")]
+    assert write(display(text_html="<script>draw()</script>")) == []
+
+
+@pytest.mark.parametrize("text", ["<svg", "no svg", "<svg><path></svg>", "<html/>", "<svg>&nbsp;</svg>"])
+def test_a_broken_picture_is_told_in_words(write, text):
+    assert write(display(image_svg=text, text_plain="bars")) == [Block("text", "bars")]
+
+
+def test_broken_base64_is_told_in_words(write):
+    assert write(display(image_png="!!", text_plain="bars")) == [Block("text", "bars")]
+
+
+def test_every_figure_has_words(write):
+    words = {"image/svg+xml": {"alt": "Two bars."}}
+    assert write(display(image_svg=SVG.format(""), metadata=words))[0].words == "Two bars."
+    assert write(display(image_svg=SVG.format(""), text_plain="Bars"))[0].words == "Bars"
+    assert write(display(image_svg=SVG.format("")))[0].words == UNDESCRIBED
+    (block,) = write(display(image_png=PIXEL, text_plain="<Figure size 640x480 with 1 Axes>"))
+    assert block.words == UNDESCRIBED
+    assert block.html == f'<img src="data:image/png;base64,{PIXEL}" alt="">'
+
+
+def test_our_own_pictures_pass_unharmed(write):
+    table = pd.DataFrame({"column": ["a", "<b>"], "strength": [0.5, 0.2]})
+    picture = draw_bars(table, "column", "strength", "What tells `late`", unit="strength")
+    assert isinstance(picture, Picture)
+    data, metadata = picture._repr_mimebundle_()
+    (block,) = write({"output_type": "execute_result", "data": data, "metadata": metadata})
+    page = Page(block.html)
+    assert not page.wrong
+    assert block.words == picture.alt
+    assert "http" not in block.html
+    drawn = [attrs["d"].split() for attrs in page.all("path")]
+    assert [attrs["d"].split() for attrs in Page(picture.svg).all("path")] == drawn
+    assert "<b>" in page.text
+    assert 'viewBox="' in block.html
+
+
+def test_ids_of_a_picture_get_a_prefix_and_its_references_follow():
+    body = '<defs><clipPath id="a"/></defs><g clip-path="url(#a)" style="fill: url(\'#a\')"/><use xlink:href="#a"/><use href="#a"/>'
+    page = Page(clean_svg(SVG.format(body), "c2-0"))
+    assert page.all("clippath") == [{"id": "c2-0-a"}]
+    assert list(page.all("g")) == [{"clip-path": "url(#c2-0-a)", "style": "fill: url(#c2-0-a)"}]
+    assert page.all("use") == [{"href": "#c2-0-a"}] * 2
+
+
+@pytest.mark.parametrize(
+    "evil",
+    ["<script>alert(1)</script>", '<path onclick="alert(1)"/>', '<image href="http://x/y.png"/>', '<image xlink:href="https://x"/>',
+     '<use xlink:href="http://x#a"/>', "<style>@import url(http://x)</style>", "<style>body{display:none}</style>",
+     '<foreignObject><b xmlns="http://www.w3.org/1999/xhtml">x</b></foreignObject>', '<g style="fill:url(http://x)"/>', "<metadata>x</metadata>",
+     '<a xlink:href="javascript:alert(1)"><path/></a>', '<set attributeName="href" to="javascript:alert(1)"/>', '<g fill="url( http://x )"/>',
+     '<image href="data:text/html,x"/>', '<image href="data:image/svg+xml;base64,x"/>', '<g style="fill:\\75rl(http://x)"/>', '<g ONLOAD="x"/>'],
+)  # fmt: skip
+def test_a_picture_neither_acts_nor_fetches(evil):
+    html = clean_svg(SVG.format(f'<path id="ok"/>{evil}'), "f")
+    page = Page(html)
+    assert page.all("path")[0] == {"id": "f-ok"}
+    assert {tag for tag, _ in page.elements} <= {"svg", "path", "image", "use", "g"}
+    assert [attrs for _, attrs in page.elements[2:] if attrs] == []
+    assert not any(word in html for word in ("http", "alert", "javascript", "display"))
+
+
+def test_entities_of_a_prolog_do_not_grow():
+    bomb = '<!DOCTYPE svg [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]>' + SVG.format("<text>&b;</text>")
+    assert clean_svg(bomb, "f") == ""
+    assert clean_svg("<svg>" + "<g>" * 100_000 + "</g>" * 100_000 + "</svg>", "f") == ""
+
+
+def test_matplotlib_styles_its_own_lines_only():
+    html = clean_svg(SVG.format("<defs><style>*{stroke-linejoin: round; stroke-linecap: butt}</style></defs>"), "f")
+    assert html == '<svg><defs style="stroke-linejoin: round; stroke-linecap: butt" /></svg>'
+
+
+def test_markdown_is_text_not_markup():
+    assert "<script" not in render_markdown("<script>alert(1)</script> and [a](javascript:x) ![b](http://x/y.png)")
+    assert render_markdown("[out](https://example.com)") == "<p><a>out</a></p>"
+    assert render_markdown("") == ""
+    table = render_markdown("| a | b |\n|---|---|\n| 1 | <img src=x> |")
+    assert table.count('scope="col"') == 2
+    assert "<img" not in table

@@ -1,0 +1,220 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nbkit.report import read_overview
+from tests.conftest import glue, make_notebook
+
+PASSED = {"status": "passed", "seconds": 2.0}
+VERDICTS = pd.DataFrame(
+    [("auc is more than that of the rule", "> rule", 0.7456, 0.72, 0.77, "pass", "all of it is"),
+     ("cost is at most 2,000", "<= 2000", 1903.4, 1800.2, 1999.9, "pass", "all of it is")],
+    columns=["words", "target", "value", "low", "high", "verdict", "why"],
+)  # fmt: skip
+GATES = pd.DataFrame(
+    [("criteria_met", True, True, "all met"), ("beats_rule", True, True, "by far")],
+    columns=["gate", "passed", "blocking", "detail"],
+)
+DEATHS = [
+    "error",
+    "exit",
+    "dead_kernel",
+    "out_of_memory",
+    "cell_timeout",
+    "stage_timeout",
+    "kernel_start",
+    "unfinished",
+    "system",
+]
+
+
+def write_run(project, name="toy-1", status="passed", stages=None, **values):
+    """Write a run by hand: `stages` are entries of its manifest, `values` what each stage hands over."""
+    folder = project / "runs" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = [{"stage": stage, **entry} for stage, entry in (stages or {}).items()]
+    manifest = {"run": name, "project": "toy", "root": str(project), "status": status, "started": "2026-01-02T03:04:05.678+00:00",
+                "files": ["params/toy.yaml"], "command": ["nbkit", "run", "params/toy.yaml"], "stages": entries,
+                "surroundings": {"python": "3.11", "versions": {"nbkit": "0.1"}, "git": {}}}  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(manifest))
+    for stage in stages or {}:
+        make_notebook(project / "notebooks" / f"{stage}.ipynb")
+    for stage in values:
+        glue(folder / f"{stage}.ipynb", **values[stage])
+    return folder
+
+
+def judged(project, verdicts=VERDICTS, gates=GATES, status="passed", last=PASSED, **more):
+    """Write a run that came to its verdict."""
+    stages = {"01_frame": PASSED, "07_evaluate": PASSED, "09_register": last}
+    frame = {"objective": "Fewer missed connections", "decision": "Rebook", "owner": "Ann"}
+    values = {
+        "01_frame": frame,
+        "07_evaluate": {"verdicts": verdicts},
+        "09_register": {"gates": gates, "version": "toy@3"},
+        **more,
+    }
+    return read_overview(write_run(project, status=status, stages=stages, **values))
+
+
+def closed(*names):
+    return GATES.assign(passed=[name not in names for name in GATES["gate"]], detail="because")
+
+
+def test_all_open_is_approved(project):
+    o = judged(project, **{"10_deploy": {"headline": "It holds."}})
+    assert (o.verdict, o.tone) == ("APPROVE", "good")
+    assert o.reasons == ["All 2 criteria are met.", "All 2 gates are open.", "It holds."]
+    assert (o.objective, o.decision, o.owner) == ("Fewer missed connections", "Rebook", "Ann")
+    assert (o.run, o.project, o.status, o.started, o.seconds) == ("toy-1", "toy", "passed", "2026-01-02 03:04", 6.0)
+    assert o.criteria.columns.tolist() == ["criterion", "target", "value", "interval", "verdict", "why"]
+    assert o.criteria["value"].tolist() == ["0.746", "1,903"]
+    assert o.criteria["interval"].tolist() == ["0.720 to 0.770", "1,800 to 2,000"]
+    facts = dict(o.facts.itertuples(index=False))
+    assert facts["Model version"] == "toy@3"
+    assert facts["Command"] == "nbkit run params/toy.yaml"
+    assert facts["Code"] == "not in git"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "shut", "expected"),
+    [
+        ("fail", [], ("REJECT", "bad")),
+        ("fail", ["criteria_met"], ("REJECT", "bad")),
+        ("pass", ["beats_rule"], ("REJECT", "bad")),
+        ("cannot tell", ["beats_rule"], ("REJECT", "bad")),
+        ("cannot tell", ["criteria_met"], ("CANNOT JUDGE", "unsure")),
+        ("cannot tell", [], ("CANNOT JUDGE", "unsure")),
+    ],
+)
+def test_what_does_not_hold_is_said(project, verdict, shut, expected):
+    verdicts = VERDICTS.assign(verdict=["pass", verdict], why="the reason")
+    o = judged(project, verdicts, closed(*shut))
+    assert (o.verdict, o.tone) == expected
+    assert any("the reason" in reason for reason in o.reasons) == (verdict != "pass")
+    assert any("Gate beats_rule: because" in reason for reason in o.reasons) == ("beats_rule" in shut)
+    refused = {"status": "refused", "kind": "refused", "message": "toy@3 may not move on", "cell": 6}
+    if shut:
+        o = judged(project, verdicts, closed(*shut), status="refused", last=refused)
+        assert (o.verdict, o.tone) == expected
+        assert o.reasons[0] == "The run stopped at 09_register, code cell 6: toy@3 may not move on"
+
+
+def test_a_gate_that_does_not_block_rejects_nothing(project):
+    assert judged(project, gates=closed("beats_rule").assign(blocking=False)).verdict == "APPROVE"
+
+
+def test_criteria_without_a_number_are_dashes(project):
+    verdicts = VERDICTS.assign(verdict="cannot tell", value=[np.nan, 0.00123], low=np.nan, high=[np.nan, np.inf])
+    o = judged(project, verdicts)
+    assert o.criteria["value"].tolist() == ["–", "0.00123"]
+    assert o.criteria["interval"].tolist() == ["–", "– to inf"]
+
+
+@pytest.mark.parametrize("kind", DEATHS)
+def test_a_run_that_died_is_stopped(project, kind):
+    stages = {"01_frame": PASSED, "02_ingest": {"status": "failed", "kind": kind, "message": "it died", "cell": 3}, "03_validate": {"status": "pending"}}  # fmt: skip
+    criteria = pd.DataFrame({"words": ["auc is at least 0.7"]})
+    o = read_overview(write_run(project, status="failed", stages=stages, **{"01_frame": {"criteria": criteria}}))
+    assert (o.verdict, o.tone) == ("STOPPED", "bad")
+    assert o.reasons[0] == "The run stopped at 02_ingest, code cell 3: it died"
+    assert o.criteria["verdict"].tolist() == ["not judged yet"]
+    assert o.stages["status"].tolist() == ["passed", "failed", "pending"]
+    assert o.stages["page"].tolist() == ["01_frame.html", "", ""]
+    assert o.stages["headline"].tolist() == ["", "it died", ""]
+
+
+def test_a_run_that_was_interrupted_or_killed_is_stopped(project):
+    o = read_overview(
+        write_run(project, "a", "interrupted", {"01_frame": {"status": "interrupted", "message": "from the keyboard"}})
+    )
+    assert (o.verdict, o.status, o.reasons) == (
+        "STOPPED",
+        "interrupted",
+        ["The run stopped at 01_frame: from the keyboard"],
+    )
+    o = read_overview(write_run(project, "b", "running", {"01_frame": {"status": "running"}}))
+    assert (o.verdict, o.status) == ("STOPPED", "interrupted")
+    assert o.reasons == ["The run stopped at 01_frame: its process ended without a word"]
+
+
+def test_a_run_at_work_is_not_judged(project):
+    from nbkit.pipeline.manifest import hold_run
+
+    folder = write_run(project, status="running", stages={"01_frame": PASSED, "02_ingest": {"status": "running"}})
+    with hold_run(folder):
+        o = read_overview(folder)
+    assert (o.verdict, o.tone, o.reasons) == ("CANNOT JUDGE", "unsure", ["The run is at work on 02_ingest."])
+
+
+def test_a_part_of_a_run_is_not_judged(project):
+    o = read_overview(write_run(project, stages={"01_frame": PASSED}))
+    assert (o.verdict, o.tone) == ("CANNOT JUDGE", "unsure")
+    assert o.reasons == ["The run did not come to the stages that judge."]
+
+
+def test_a_refusal_by_the_contract_is_a_rejection(project):
+    refused = {"status": "refused", "kind": "refused", "message": "2 blocking violations", "cell": 7}
+    violations = pd.DataFrame({"message": ["age is below 0"], "severity": ["blocking"]})
+    o = read_overview(
+        write_run(
+            project, status="refused", stages={"03_validate": refused}, **{"03_validate": {"violations": violations}}
+        )
+    )
+    assert (o.verdict, o.tone) == ("REJECT", "bad")
+    assert o.risks == ["Data: age is below 0 (blocking)"]
+
+
+@pytest.mark.parametrize(("decision", "tone"), [("ok", "good"), ("look", "unsure"), ("retrain", "bad")])
+def test_a_monitor_run_says_its_decision(project, decision, tone):
+    reasons = pd.DataFrame({"finding": ["drift"] * 7, "evidence": ["temp moved"] * 7, "action": ["Look."] * 7})
+    values = {"decision": decision, "reasons": reasons, "version": "toy@3"}
+    o = read_overview(write_run(project, stages={"11_monitor": PASSED}, **{"11_monitor": values}))
+    assert (o.verdict, o.tone) == (decision.upper(), tone)
+    assert o.reasons == ["drift: temp moved. Look."] * 5
+    assert dict(o.facts.itertuples(index=False))["Model version"] == "toy@3"
+
+
+def test_weak_spots_are_risks(project):
+    worst = pd.DataFrame({"column": ["origin"], "slice": ["JFK"], "value": [0.61234], "n": [1200]})
+    o = judged(project, **{"07_evaluate": {"verdicts": VERDICTS, "worst": worst}})
+    assert o.risks == ["Weak spot: origin JFK does worse than the whole (0.612 on 1,200 rows)."]
+
+
+def test_stages_that_were_not_run_are_listed_with_their_titles(project):
+    make_notebook(project / "notebooks" / "01_frame.ipynb")
+    make_notebook(project / "notebooks" / "11_monitor.ipynb", nbkit={"cadence": "window"})
+    make_notebook(project / "notebooks" / "12_more.ipynb")
+    o = read_overview(write_run(project, stages={"01_frame": PASSED}))
+    assert o.stages["title"].tolist() == ["01_frame", "11_monitor", "12_more"]
+    assert o.stages["status"].tolist() == ["passed", "not part of this run", "not part of this run"]
+    assert "nbkit monitor" in o.stages["headline"][1]
+
+
+def test_it_is_told_also_where_the_sources_are_broken_or_gone(project):
+    folder = write_run(project, stages={"01_frame": PASSED})
+    (project / "notebooks" / "01_frame.ipynb").write_text("{")
+    assert read_overview(folder).stages["title"].tolist() == ["01_frame"]
+    manifest = json.loads((folder / "run.json").read_text())
+    del manifest["root"]
+    (folder / "run.json").write_text(json.dumps(manifest))
+    assert len(read_overview(folder).stages) == 1
+
+
+def test_an_empty_run_and_an_empty_folder_are_told(project):
+    o = read_overview(write_run(project, status="failed"))
+    assert (o.verdict, len(o.criteria), o.seconds) == ("CANNOT JUDGE", 0, 0)
+    assert set(o.stages["status"]) == {"not part of this run"}
+    (project / "runs" / "none").mkdir()
+    assert read_overview(project / "runs" / "none").verdict == "CANNOT JUDGE"
+
+
+def test_changed_bytes_are_as_good_as_none(project):
+    judged(project)
+    folder = project / "runs" / "toy-1"
+    for path in (folder / "artifacts").rglob("*.parquet"):
+        path.write_bytes(b"?")
+    o = read_overview(folder)
+    assert (o.verdict, len(o.criteria)) == ("CANNOT JUDGE", 0)
