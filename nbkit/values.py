@@ -11,11 +11,15 @@ from typing import Any
 from nbkit.errors import UnknownKind
 
 TAG = "$"
-PLAIN = (str, bool, int, type(None))
+PLAIN = (str, bool, type(None))
+SAFE = 2**53  # up to here JavaScript tells whole numbers apart
 
 
 def encode(value: Any) -> Any:
     """Turn a value into JSON types; what JSON cannot say is wrapped as ``{"$": type, "value": …}``.
+
+    So is what JavaScript would not bring back when JupyterLab saves a notebook: floats without a fraction (it writes 3
+    for 3.0) and whole numbers beyond 2**53.
 
     Parameters
     ----------
@@ -50,9 +54,12 @@ def encode(value: Any) -> Any:
         if belongs(value):
             return _tagged(name, pack(value))
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else _tagged("float", repr(float(value)))
-    if isinstance(value, str | bool | int):  # a subclass, such as an enum's member
-        return next(plain for plain in (bool, int, str) if isinstance(value, plain))(value)
+        whole = not math.isfinite(value) or value.is_integer()
+        return _tagged("float", repr(float(value))) if whole else float(value)
+    if isinstance(value, int):
+        return int(value) if abs(value) <= SAFE else _tagged("int", str(int(value)))
+    if isinstance(value, str):  # a subclass, such as an enum's member
+        return str(value)
     raise UnknownKind(
         f"a {type(value).__module__}.{type(value).__qualname__} is no small value; "
         "save a table, a model, a figure, or plain values"
@@ -76,8 +83,8 @@ def decode(data: Any) -> Any:
     name, inner = data[TAG], data["value"]
     if name == "dict":
         return {decode(key): decode(item) for key, item in inner}
-    if name == "float":
-        return float(inner)
+    if name in ("float", "int"):
+        return {"float": float, "int": int}[name](inner)
     for known, _, _, unpack in CODECS:
         if known == name:
             return unpack(inner)

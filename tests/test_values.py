@@ -34,7 +34,12 @@ VALUES = st.recursive(
 
 
 def travel(value):
-    return decode(json.loads(json.dumps(encode(value), allow_nan=False)))
+    """To JSON and back, through JavaScript, as when JupyterLab saves the notebook."""
+
+    def real(text):
+        return int(float(text)) if float(text).is_integer() else float(text)
+
+    return decode(json.loads(json.dumps(encode(value), allow_nan=False), parse_float=real, parse_int=lambda t: int(float(t))))
 
 
 def same(left, right):
