@@ -48,7 +48,7 @@ class Store:
     >>> store = Store(tempfile.mkdtemp())
     >>> key = store.put(b"a,b", ".csv")
     >>> key[:9], store.get(key)
-    ('f9/f9a7da', b'a,b')
+    ('1e/1eb7c5', b'a,b')
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
