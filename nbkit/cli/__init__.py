@@ -1,35 +1,53 @@
 """The command line: reads arguments, calls, prints."""
 
+import errno
 import sys
 
 import click
 
 from nbkit import __version__
 from nbkit.cli import models, monitor, new, run, show
-from nbkit.errors import NbkitError
+from nbkit.errors import NbkitError, Refusal
 
-USAGE = 2
+FAILED, USAGE, NO, INTERRUPTED = 1, 2, 3, 130
 
 
 class Commands(click.Group):
-    """A group whose commands say what is wrong in one line and exit with 2, instead of a traceback."""
+    """A group whose commands say what is wrong in one line and exit with its code, instead of a traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; an error of ours becomes a line on stderr."""
+        """Run a command; an error becomes a line on stderr, and a traceback only with ``--debug``."""
         try:
             return super().invoke(ctx)
-        except NbkitError as error:
-            click.echo(f"nbkit: {error}", err=True)
-            sys.exit(USAGE)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if ctx.params.get("debug") or getattr(error, "errno", None) == errno.EPIPE:
+                raise
+            code, words = _explain(error)
+        click.echo(f"nbkit: {words}", err=True)
+        sys.exit(code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the commands in the order of a model's life rather than of the alphabet."""
         return list(self.commands)
 
 
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Return the exit code and the line for an error that a command ended with."""
+    if isinstance(error, NbkitError):
+        return (NO if isinstance(error, Refusal) else USAGE), str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted from the keyboard"
+    if isinstance(error, OSError):
+        return FAILED, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    return FAILED, f"{type(error).__name__}: {error} (nobody foresaw this: `nbkit --debug …` shows where)"
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="nbkit")
-def main() -> None:
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:  # noqa: FBT001
     """Carry a machine-learning model through its whole life, one notebook a stage.
 
     Exit codes: 0 all is well, 1 a stage failed, 2 the command or its params are wrong, 3 a gate, a contract or a

@@ -107,10 +107,23 @@ def _finish(plan: Any, *, as_json: bool) -> None:
 def carry_out(plan: Any, *, quiet_stdout: bool = False) -> tuple[Path, int]:
     """Execute a plan with progress, write its report, and return the run folder and the exit code."""
     from nbkit.cli.progress import watch_progress
+    from nbkit.errors import BadParameter
     from nbkit.pipeline import execute_plan
 
+    begun = False
     with watch_progress(quiet_stdout=quiet_stdout) as tell:
-        folder, manifest = execute_plan(plan, tell)
+
+        def note(event: str, facts: dict[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            tell(event, facts)
+
+        try:
+            folder, manifest = execute_plan(plan, note)
+        except OSError as error:
+            if begun:
+                raise
+            raise BadParameter(f"no run can be made in {plan.root / 'runs'}: {error.strerror or error}") from None
         page = write_report(folder)
         tell("report", {"page": page, "folder": folder, "manifest": manifest})
     return folder, int(manifest["exit"])

@@ -1,0 +1,357 @@
+"""nbkit run, resume, runs, compare: what is printed, what the exit code says; most of it without a kernel."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from nbkit.cli import main
+from nbkit.pipeline import engine
+from nbkit.pipeline.engine import Outcome
+from tests.conftest import glue, make_notebook
+from tests.test_pipeline_runner import wait_for
+
+IMPORTS = "import nbkit\nrun = nbkit.Run(run_dir)"
+
+
+def nbkit(*words):
+    """Run a command; an exception that reaches the top is a failure of the test."""
+    done = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+    assert "Traceback" not in done.output
+    return done
+
+
+@pytest.fixture
+def toy(project):
+    """A project of two stages and a window stage."""
+    (project / "params" / "toy.yaml").write_text("shared: {x: 2}\n")
+    cell = 'run_dir: str = "."  # folder\nx: int = 1  # a number [0, 9]'
+    make_notebook(project / "notebooks" / "01_first.ipynb", IMPORTS, "run.save('y', x)", parameters=cell)
+    make_notebook(project / "notebooks" / "02_second.ipynb", IMPORTS, "run.save('z', run.load('01_first', 'y'))")
+    make_notebook(project / "notebooks" / "11_monitor.ipynb", IMPORTS, nbkit={"cadence": "window"})
+    return project
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Executes no kernel: every stage hands over what stands here, or ends as it says here."""
+    given = {"01_first": {"y": 1, "headline": "One."}, "02_second": {"z": 2, "headline": "Two."}}
+
+    def execute_stage(source, target, parameters, limits, **options):
+        options["on_cell"](1, 2)
+        found = given[source.stem]
+        if isinstance(found, BaseException):
+            raise found
+        if isinstance(found, Outcome):
+            make_notebook(target, "1 / 0")
+            return found
+        glue(target, **found)
+        return Outcome(seconds=1.5, headline=found.get("headline", ""))
+
+    monkeypatch.setattr(engine, "execute_stage", execute_stage)
+    return given
+
+
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in main.commands), ["contract", "infer"], ["contract", "check"]]
+)
+def test_every_command_has_help(command):
+    for flag in ("--help", "-h"):
+        done = nbkit(*command, flag)
+        assert done.exit_code == 0
+        assert done.stdout.startswith("Usage: ")
+        assert done.stderr == ""
+
+
+def test_the_help_comes_at_once():
+    code = "import sys, nbkit.cli; print([m for m in ('pandas', 'numpy', 'papermill', 'sklearn', 'rich', 'ruamel') if m in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["rnu"], "Did you mean 'run'?"),
+        (["run"], "Missing argument 'PARAMS...'"),
+        (["run", "params/toy.yaml", "--untill", "1"], "--until"),
+        (["run", "params/toi.yaml"], "did you mean params/toy.yaml?"),
+        (["run", "params/toy.yaml", "--set", "x"], "write it as STAGE.KEY=VALUE"),
+        (["run", "params/toy.yaml", "--set", "01_frist.x=1"], "did you mean 01_first?"),
+        (["run", "params/toy.yaml", "--set", "01_first.y=1"], "no key of 01_first is called 'y'"),
+        (["run", "params/toy.yaml", "--set", "01_first.x=many"], "x = 'many' is no int"),
+        (["run", "params/toy.yaml", "--set", "01_first.x=10"], "at most 9"),
+        (["run", "params/toy.yaml", "--only", "07"], "no stage is called '07'; there are 01_first, 02_second"),
+        (["run", "params/toy.yaml", "--from", "02", "--until", "01"], "no stage lies between"),
+        (["run", "params/toy.yaml", "--from", "02"], "run all stages first"),
+        (["resume"], "there are no runs"),
+        (["resume", "toy-1"], "there are no runs"),
+        (["compare", "a"], "Missing argument 'RUN'"),
+        (["compare", "a", "b"], "there are no runs"),
+        (["run", "params"], "cannot be read"),
+    ],
+)
+def test_wrong_usage_is_told_in_a_line_with_the_nearest_name(toy, words, told):
+    done = nbkit(*words)
+    assert done.exit_code == 2
+    assert told in done.stderr
+    assert done.stdout == ""
+    assert not (toy / "runs").exists()
+
+
+def test_a_dry_run_says_what_would_run_and_runs_nothing(toy):
+    done = nbkit("run", "params/toy.yaml", "--dry-run")
+    assert done.exit_code == 0
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["stage", "action"],
+        ["01_first", "run"],
+        ["02_second", "run"],
+    ]
+    rows = json.loads(nbkit("run", "params/toy.yaml", "--dry-run", "--json", "--until", "first").stdout)
+    assert rows == [{"stage": "01_first", "action": "run", "why": "asked for", "parameters": {"x": 2}}]
+    assert not (toy / "runs").exists()
+
+
+def test_a_run_prints_a_line_a_stage_and_where_the_report_is(toy, fake):
+    done = nbkit("run", "params/toy.yaml", "--name", "one")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "toy → runs/one",
+        "✓ 01_first        1.5 s  One.",
+        "✓ 02_second       1.5 s  Two.",
+        "passed in 3 s, report: runs/one/report/index.html",
+    ]
+    assert done.stderr == ""
+    assert (toy / "runs" / "one" / "report" / "02_second.html").is_file()
+
+
+def test_json_is_alone_on_stdout(toy, fake):
+    done = nbkit("run", "params/toy.yaml", "--json")
+    manifest = json.loads(done.stdout)
+    assert (manifest["status"], manifest["exit"], manifest["project"]) == ("passed", 0, "toy")
+    assert [entry["headline"] for entry in manifest["stages"]] == ["One.", "Two."]
+    assert "✓ 01_first" in done.stderr
+    (row,) = json.loads(nbkit("runs", "--json").stdout)
+    assert (row["run"], row["status"], row["stages"], row["headline"]) == (manifest["run"], "passed", "2/2", "Two.")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "mark"),
+    [
+        (
+            Outcome(
+                "failed", "error", "ZeroDivisionError: division by zero", 3, "1 / 0", "last words", "the traceback"
+            ),
+            1,
+            "✗",
+        ),
+        (Outcome("refused", "refused", "toy@1 may not move on", 3, "stop()", "", "the traceback"), 3, "■"),
+        (Outcome("interrupted", "interrupted", "interrupted from the keyboard", 3, "sleep()"), 130, "◼"),
+        (Outcome("interrupted", "terminated", "the run was told to terminate", 3, "sleep()"), 143, "◼"),
+    ],
+)
+def test_how_a_run_ended_shows_in_the_code_and_in_words(toy, fake, outcome, code, mark):
+    fake["02_second"] = outcome
+    log = toy / "runs" / "one" / "logs" / "02_second.log"
+    done = nbkit("run", "params/toy.yaml", "--name", "one")
+    assert done.exit_code == code
+    out = done.stdout
+    assert f"{mark} 02_second" in out
+    assert f"{outcome.status} at 02_second, code cell 3: {outcome.message}" in out
+    assert f"--- the cell\n{outcome.source}\n" in out
+    assert ("--- its last output\nlast words" in out) == bool(outcome.tail)
+    assert ("the traceback" in out) == (code == 1)
+    assert "jupyter lab runs/one/02_second.ipynb" in out
+    assert "nbkit resume one" in out
+    assert out.splitlines()[-1] == f"{outcome.status} in 2 s, report: runs/one/report/index.html"
+    assert not log.exists()
+    assert json.loads(nbkit("runs", "--json").stdout)[0]["stages"] == "1/2"
+
+    fake["02_second"] = {"z": 3, "headline": "Two."}
+    done = nbkit("resume")
+    assert done.exit_code == 0
+    assert "· 01_first     passed before" in done.stdout
+    assert "✓ 02_second" in done.stdout
+    done = nbkit("resume", "one")
+    assert done.exit_code == 2
+    assert "nothing is left to do" in done.stderr
+
+
+def test_the_log_is_named_if_it_holds_anything(toy, fake):
+    fake["01_first"] = Outcome("failed", "dead_kernel", "killed", 1)
+    log = toy / "runs" / "one" / "logs" / "01_first.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("Segmentation fault")
+    (toy / "runs" / "one" / "run.json").write_text(json.dumps({"files": ["params/toy.yaml"], "settings": [], "project": "toy", "stages": [{"stage": "01_first", "status": "failed"}], "parameters": {}}))  # fmt: skip
+    assert "the kernel's log: runs/one/logs/01_first.log" in nbkit("resume", "one").stdout
+
+
+def test_ctrl_c_between_two_cells_is_told(toy, fake):
+    fake["02_second"] = KeyboardInterrupt()
+    done = nbkit("run", "params/toy.yaml")
+    assert done.exit_code == 130
+    assert "interrupted between two cells" in done.stdout
+
+
+def test_ctrl_c_before_the_run_is_told(toy, monkeypatch):
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nbkit.pipeline.plan_run", interrupt)
+    done = nbkit("run", "params/toy.yaml")
+    assert (done.exit_code, done.stderr) == (130, "nbkit: interrupted from the keyboard\n")
+
+
+def test_what_nobody_foresaw_is_a_line_and_with_debug_a_traceback(toy, monkeypatch):
+    def fail(*args, **options):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("nbkit.pipeline.plan_run", fail)
+    done = nbkit("run", "params/toy.yaml")
+    assert done.exit_code == 1
+    assert done.stderr == "nbkit: ZeroDivisionError: by zero (nobody foresaw this: `nbkit --debug …` shows where)\n"
+    with pytest.raises(ZeroDivisionError):
+        nbkit("--debug", "run", "params/toy.yaml")
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(toy, fake):
+    (toy / "runs").write_text("a file")
+    done = nbkit("run", "params/toy.yaml")
+    assert done.exit_code == 2
+    assert f"no run can be made in {toy / 'runs'}" in done.stderr
+
+
+def test_a_disk_that_fills_up_is_told_and_earlier_runs_stay(toy, fake, monkeypatch):
+    nbkit("run", "params/toy.yaml", "--name", "one")
+    before = {path: path.read_bytes() for path in (toy / "runs" / "one").rglob("*") if path.is_file()}
+    fake["02_second"] = OSError(28, "No space left on device")
+    done = nbkit("run", "params/toy.yaml", "--name", "two")
+    assert done.exit_code == 1
+    assert "No space left on device" in done.stdout
+
+    def full(folder, manifest):
+        raise OSError(28, "No space left on device", str(folder))
+
+    fake["02_second"] = {"z": 2}
+    monkeypatch.setattr("nbkit.pipeline.runner.write_manifest", full)
+    done = nbkit("run", "params/toy.yaml", "--name", "three")
+    assert done.exit_code == 2
+    assert "No space left on device" in done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_report_that_cannot_be_made_changes_no_exit_code(toy, fake, monkeypatch):
+    def fail(folder):
+        raise ValueError("no ink")
+
+    monkeypatch.setattr("nbkit.report.write_report", fail)
+    done = nbkit("run", "params/toy.yaml", "--name", "one")
+    assert done.exit_code == 0
+    assert "the report of one could not be written: no ink" in done.stderr
+    assert done.stdout.splitlines()[-1] == "passed in 3 s"
+
+
+def test_a_name_that_is_taken_is_refused(toy, fake):
+    nbkit("run", "params/toy.yaml", "--name", "one")
+    done = nbkit("run", "params/toy.yaml", "--name", "one")
+    assert done.exit_code == 2
+    assert "nbkit resume one" in done.stderr
+
+
+def test_a_part_is_taken_over_from_the_latest_run(toy, fake):
+    nbkit("run", "params/toy.yaml", "--name", "one")
+    done = nbkit("run", "params/toy.yaml", "--from", "second", "--name", "two")
+    assert done.exit_code == 0
+    assert "· 01_first     passed in one" in done.stdout
+
+
+def test_the_project_is_found_from_its_params_file(toy, fake, tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    done = nbkit("run", toy / "params" / "toy.yaml", "--name", "one")
+    assert done.exit_code == 0
+    assert (toy / "runs" / "one" / "run.json").is_file()
+    assert str(toy / "runs" / "one") in done.stdout
+
+
+def test_runs_lists_the_newest_first(toy, fake):
+    assert nbkit("runs").stdout == "No runs yet: `nbkit run PARAMS` makes one.\n"
+    assert json.loads(nbkit("runs", "--json").stdout) == []
+    nbkit("run", "params/toy.yaml", "--name", "one")
+    fake["02_second"] = Outcome("failed", "error", "no")
+    nbkit("run", "params/toy.yaml", "--name", "two")
+    lines = nbkit("runs").stdout.splitlines()
+    assert lines[0].split() == ["run", "status", "stages", "started", "seconds", "headline"]
+    assert [line.split()[:3] for line in lines[1:]] == [["two", "failed", "1/2"], ["one", "passed", "2/2"]]
+
+
+def test_compare_says_what_differs(toy, fake):
+    scores = pd.DataFrame({"metric": ["auc"], "value": [0.7], "low": [0.6], "high": [0.8]})
+    fake["01_first"] = {"y": 1, "scores": scores, "headline": "One."}
+    nbkit("run", "params/toy.yaml", "--name", "one")
+    nbkit("run", "params/toy.yaml", "--name", "two")
+    done = nbkit("compare", "one", "two")
+    assert done.exit_code == 0
+    assert done.stdout == "The two runs handed over the same, byte for byte, with the same parameters.\n"
+    fake["01_first"] = {"y": 2, "scores": scores.assign(value=0.75), "headline": "1."}
+    nbkit("run", "params/toy.yaml", "--set", "01_first.x=3", "--name", "three")
+    rows = json.loads(nbkit("compare", "one", "three", "--json").stdout)
+    assert [(row["what"], row["where"]) for row in rows] == [
+        ("parameter", "01_first.x"), ("value", "01_first.y"), ("score", "01_first.scores auc"), ("headline", "01_first.headline")
+    ]  # fmt: skip
+    assert rows[2]["before"] == "0.7 (0.6 to 0.8)"
+    assert "parameter" in nbkit("compare", "one", "three").stdout
+    done = nbkit("compare", "one", "thre")
+    assert done.exit_code == 0, "a unique beginning is enough"
+    done = nbkit("compare", "one", "tree")
+    assert done.exit_code == 2
+    assert "did you mean three?" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_real_kernel_that_fails_is_explained_and_resumed(toy):
+    path = toy / "notebooks" / "02_second.ipynb"
+    good = path.read_text()
+    make_notebook(path, IMPORTS, "print('so far')\nraise ValueError('no such thing')")
+    command = [sys.executable, "-m", "nbkit", "run", "params/toy.yaml", "--name", "one"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=toy)
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+    for words in (
+        "✓ 01_first",
+        "✗ 02_second",
+        "failed at 02_second, code cell 4: ValueError: no such thing",
+        "--- the cell\nprint('so far')",
+        "--- its last output\nso far",
+        "raise ValueError('no such thing')",
+        "jupyter lab runs/one/02_second.ipynb    # the failed notebook on its real inputs",
+        "nbkit resume one    # go on from 02_second once it is mended",
+        "report: runs/one/report/index.html",
+    ):
+        assert words in done.stdout
+    assert "STOPPED" in (toy / "runs" / "one" / "report" / "index.html").read_text()
+    path.write_text(good)
+    done = nbkit("resume", "--json")
+    assert done.exit_code == 0
+    assert [entry["status"] for entry in json.loads(done.stdout)["stages"]] == ["passed", "passed"]
+    assert "STOPPED" not in (toy / "runs" / "one" / "report" / "index.html").read_text()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_real_run_with_130(toy):
+    make_notebook(
+        toy / "notebooks" / "02_second.ipynb", "import pathlib, time\npathlib.Path('asleep').touch()\ntime.sleep(60)"
+    )
+    command = [sys.executable, "-m", "nbkit", "run", "params/toy.yaml", "--name", "one"]
+    done = subprocess.Popen(command, cwd=toy, stdout=subprocess.PIPE, text=True)
+    wait_for(toy / "notebooks" / "asleep")
+    done.send_signal(signal.SIGINT)
+    out, _ = done.communicate(timeout=30)
+    assert done.returncode == 130
+    assert "interrupted at 02_second" in out
+    assert "nbkit resume one" in out
