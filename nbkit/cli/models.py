@@ -80,10 +80,14 @@ def _locate(place: str) -> str:
 
 
 def _open(place: str) -> Any:
+    return open_registry(_locate(place))
+
+
+def open_registry(path: str) -> Any:
+    """Open a registry that is there: a folder or a URL; none is made by looking."""
     from nbkit import Registry
     from nbkit.errors import UnknownVersion
 
-    path = _locate(place)
     if "://" not in path and not (Path(path) / "registry.db").is_file():
         raise UnknownVersion(f"there is no registry in {path} yet: `nbkit run PARAMS` registers a model at stage 09")
     return Registry(path)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nbkit.cli.models import open_registry
 from nbkit.cli.run import JSON, PARAMS, SET, carry_out, print_table, root_of
 
 STAGE = "11_monitor"
@@ -66,13 +67,13 @@ def _name(root: Path, project: str, window: str) -> str:
 
 
 def _list_windows(root: Path, params: tuple[Path, ...], settings: tuple[str, ...]) -> list[str]:
-    from nbkit import Registry, data, registry
+    from nbkit import data, registry
     from nbkit.pipeline import read_stages, resolve_params
     from nbkit.project import find_notebooks
 
     given = resolve_params(params, settings, read_stages(find_notebooks(root))).values[STAGE]
     place = given["registry"]
-    models = Registry(place if "://" in place else root / place)
+    models = open_registry(place if "://" in place else str(root / place))
     watched = registry.find_watched(models, given["name"], given["version"])
     found: list[str] = data.list_windows(watched.lineage["ingest"], root=root)
     return found
