@@ -1,5 +1,7 @@
 """nbkit models, promote, rollback, serve: what is shown, and that no gate is passed by."""
 
+import shutil
+
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -21,10 +23,11 @@ def judge(passed):
     )
 
 
-@pytest.fixture
-def registry(project):
-    """Versions 1 and 2 are on staging, 3 failed its gate."""
-    models = Registry(project / "registry")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Version 1 is on staging, 2 is a candidate, 3 failed its gate."""
+    folder = tmp_path_factory.mktemp("made") / "registry"
+    models = Registry(folder)
     for number, passed in ((1, True), (2, True), (3, False)):
         bundle = {"model": LogisticRegression(C=number).fit(X, Y)}
         models.register("toy", bundle, scores=SCORES, gates=judge(passed), by="ann", lineage={"run": f"toy-{number}"})
@@ -32,7 +35,12 @@ def registry(project):
         models.set_alias("toy", 1, alias)
     models.record_gates("toy@2", judge(True))
     models.set_alias("toy", 2, "candidate")
-    return models
+    return folder
+
+
+@pytest.fixture
+def registry(made, project):
+    return Registry(shutil.copytree(made, project / "registry"))
 
 
 @pytest.mark.parametrize(
