@@ -270,7 +270,7 @@ def test_a_name_that_is_taken_is_refused(project, params):
 
 
 def test_planning_refuses_what_cannot_work(project, params):
-    with pytest.raises(UnknownStage, match="there are 01_first, 02_second, 03_third"):
+    with pytest.raises(UnknownStage, match="There are 01_first, 02_second, 03_third"):
         plan_run(project, [params], first="04")
     with pytest.raises(UnknownStage, match="no stage lies between"):
         plan_run(project, [params], first="03", last="01")

@@ -1,6 +1,7 @@
 """Runs stages one after the other, each in a fresh kernel, and keeps the manifest true at every moment."""
 
 import contextlib
+import difflib
 import json
 import os
 import re
@@ -216,7 +217,9 @@ def _match(name: str, stages: dict[str, Stage]) -> str:
     """Find a stage by its name, its number or the word after it."""
     found = [each for each in stages if name in (each, each[:2], each[3:])]
     if len(found) != 1:
-        raise UnknownStage(f"no stage is called {name!r}; there are {', '.join(stages)}")
+        near = difflib.get_close_matches(name, stages, 1, 0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UnknownStage(f"no stage is called {name!r}; {hint}There are {', '.join(stages)}")
     return found[0]
 
 
