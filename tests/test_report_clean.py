@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,6 +94,20 @@ def test_an_index_that_only_counts_rows_goes_with_its_corner():
 )
 def test_an_index_that_says_something_stays(frame):
     assert shown(frame).count('scope="row"') >= 2
+
+
+def test_the_name_of_an_index_stands_in_the_corner():
+    one = pd.DataFrame({"value": [0.5]}, index=pd.Index(["auc"], name="metric"))
+    assert re.findall(r'<th scope="col">(.*?)</th>', shown(one)) == ["metric", "value"]
+    two = pd.DataFrame({"value": [0.5]}, index=pd.MultiIndex.from_tuples([("a", "auc")], names=["model", "<metric>"]))
+    assert re.findall(r'<th scope="col">(.*?)</th>', shown(two)) == ["model", "&lt;metric&gt;", "value"]
+    wide = pd.DataFrame(
+        [[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")]), index=pd.Index([0], name="day")
+    )
+    assert re.findall(r'<th scope="col">(.*?)</th>', shown(wide)) == ["", "day", "x", "y"]
+    assert 'colspan="2"' in shown(wide)
+    both = one.rename_axis(columns="what")
+    assert re.findall(r'<th scope="col">(.*?)</th>', shown(both)) == ["what", "value", "metric", ""]
 
 
 def test_tables_without_columns_or_rows_stand():

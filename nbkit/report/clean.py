@@ -4,7 +4,7 @@ import html
 import re
 from html.parser import HTMLParser
 
-from nbkit.report.tables import Cell, drop_idle_cells
+from nbkit.report.tables import Cell, tidy_cells
 
 ALLOWED = set(re.findall(r"\w+", """
     table thead tbody tfoot tr th td caption p b i em strong code pre ul ol li br hr span sub sup h2 h3 h4 h5 h6
@@ -15,7 +15,7 @@ KEPT = {"colspan", "rowspan", "href"}
 VOID = {"br", "hr"}
 LONG_NUMBER = re.compile(r"^-?\d+\.\d{4,}(e[-+]\d+)?$|^-?\d\.\d+e[-+]\d+$")
 NUMBER = re.compile(r"[-+]?[\d,.]+(e[-+]?\d+)?\s?%?")
-MISSING = {"NaN", "NaT", "<NA>", "None"}
+MISSING = {"NaN", "nan", "NaT", "<NA>", "None"}
 FRAME = '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
 
 
@@ -32,7 +32,8 @@ def clean_html(text: str) -> str:
     str
         HTML in which every tag is closed, header cells have a scope, table cells that hold numbers are marked, long
         floats are shortened to four significant digits, missing values are dashes, an index that only counts rows is
-        gone, and every table stands in a frame that scrolls sideways and takes the keyboard.
+        gone, one with a name has it in the corner, and every table stands in a frame that scrolls sideways and takes
+        the keyboard.
 
     Examples
     --------
@@ -121,7 +122,7 @@ class _Cleaner(HTMLParser):
                 self.tables[-1][-1][-1].end = len(self.parts)
             self.parts.append(f"</{tag}>")
             if tag == "table":
-                drop_idle_cells(self.parts, self.tables.pop())
+                tidy_cells(self.parts, self.tables.pop())
                 self.parts.append("</div>")
 
     def _in_head(self) -> bool:

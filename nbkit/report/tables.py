@@ -1,4 +1,4 @@
-"""Cells of a table that say nothing: an index that only counts rows, a head without a word."""
+"""Cells of a table that say nothing or stand in the way: an index that only counts rows, a head without a word."""
 
 import re
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class Cell:
     is_head: bool = False
 
 
-def drop_idle_cells(parts: list[str], rows: list[list[Cell]]) -> None:
-    """Blank the index that pandas prints where it only counts rows from 0, and a head in which no cell says anything.
+def tidy_cells(parts: list[str], rows: list[list[Cell]]) -> None:
+    """Blank an index that only counts rows from 0 and a head without a word; lift the index's name into the corner.
 
     Parameters
     ----------
@@ -41,13 +41,17 @@ def drop_idle_cells(parts: list[str], rows: list[list[Cell]]) -> None:
     if head and not any(_read(parts, cell) for row in head for cell in row):
         _blank(parts, [cell for row in head for cell in row])
         head = []
+    if len(head) > 1 and (levels := _count_names(parts, *head[-2:])):
+        names = head.pop()
+        said = ["".join(parts[cell.start : cell.end + 1]) for cell in names[:levels]]
+        _blank(parts, [*head[-1][:levels], *names])
+        for cell, text in zip(head[-1], said, strict=False):
+            parts[cell.start] = text
     corner = [row[0] for row in head]
     index = [row[0] for row in body]
-    if any([cell.tag for cell in row[:2]] != ["th", "td"] for row in body) or any(
-        _read(parts, cell) for cell in corner
-    ):
-        return
-    if is_counting([_read(parts, cell) for cell in index]):
+    is_single = all([cell.tag for cell in row[:2]] == ["th", "td"] for row in body)
+    is_named = any(_read(parts, cell) for cell in corner)
+    if is_single and not is_named and is_counting([_read(parts, cell) for cell in index]):
         _blank(parts, [*corner, *index])
 
 
@@ -69,6 +73,13 @@ def is_counting(names: list[str]) -> bool:
         return True
     first = int(after[0]) if after and after[0].isdecimal() and after[0].isascii() else 0
     return first > len(before) and after == [str(first + number) for number in range(len(after))]
+
+
+def _count_names(parts: list[str], above: list[Cell], row: list[Cell]) -> int:
+    """Count the names of the index in the last row of a head, if it holds nothing else and there is room above."""
+    room, names = [not _read(parts, cell) for cell in above], [bool(_read(parts, cell)) for cell in row]
+    levels = sum(names)
+    return levels if len(room) == len(names) and all(names[:levels]) and all(room[:levels]) else 0
 
 
 def _read(parts: list[str], cell: Cell) -> str:
