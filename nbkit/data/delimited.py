@@ -64,7 +64,7 @@ def clean_names(names: Sequence[Any]) -> tuple[list[str], list[str]]:
     notes = []
     taken: set[str] = set()
     for place, name in enumerate(names, start=1):
-        base = re.sub(r"\s+", " ", str(name).replace("\ufeff", "")).strip() or f"column_{place}"
+        base = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", str(name).replace("\ufeff", "")).strip() or f"column_{place}"
         final, again = base, 2
         while final.casefold() in taken:
             final, again = f"{base}_{again}", again + 1

@@ -114,9 +114,10 @@ def propose_contract(inspection: Inspection) -> Contract:
 
 
 def _head(found: Inspection, name: str) -> str:
-    lines = [f"params/{name}.yaml: predict {found.target} ({found.task}). Proposed by `nbkit new`, for you to edit."]
+    what = f"predict {_print(found.target)} ({found.task})"
+    lines = [f"params/{name}.yaml: {what}. Proposed by `nbkit new`, for you to edit."]
     for note in found.notes:
-        lines += textwrap.wrap(" ".join(note.split()), WIDTH, initial_indent="- ", subsequent_indent="  ")
+        lines += textwrap.wrap(_print(note), WIDTH, initial_indent="- ", subsequent_indent="  ")
     return "".join(f"# {line}\n" for line in lines)
 
 
@@ -153,7 +154,12 @@ def _few_valued(found: Inspection, most: int = 20) -> list[str]:
 
 def _hint_at_rule(found: Inspection) -> str:
     few = _few_valued(found)
-    return f", such as [{few[-1]}]: the usual outcome for each" if few else ""
+    return f", such as [{_print(few[-1])}]: the usual outcome for each" if few else ""
+
+
+def _print(text: str) -> str:
+    """Write a text on one line of a comment."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 def _hint_at_costs(task: str) -> str:

@@ -123,7 +123,7 @@ def _mapping(value: Any, place: str, what: str) -> Any:
 def _parse_yaml(text: str, place: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import RoundTripConstructor
-    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.error import YAMLError
 
     class Reader(RoundTripConstructor):
         """YAML 1.2 in which dates stay strings."""
@@ -133,9 +133,10 @@ def _parse_yaml(text: str, place: str) -> Any:
     yaml.Constructor = Reader
     try:
         return yaml.load(text)
-    except MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        said = re.sub(r"\s+", " ", str(error.problem or error.context or error)).strip()
+    except YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        line = f":{mark.line + 1}" if mark else ""
+        said = re.sub(r"\s+", " ", str(problem or getattr(error, "context", None) or error)).strip()
         raise BadParameter(f"{place}{line}: this is not YAML: {said}") from None
 
 

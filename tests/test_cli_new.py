@@ -1,0 +1,267 @@
+import csv
+import io
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from table_helpers import write_customers, write_houses, write_species
+
+from nbkit.cli import main
+from nbkit.data import check_contract, read_contract, split_table, take_snapshot
+from nbkit.model import read_criteria
+from nbkit.pipeline import read_stages, resolve_params
+from nbkit.project import find_notebooks
+
+MADE = ["params/p.yaml", "params/p.contract.yaml", "notebooks", ".gitignore"]
+
+
+def call(*words):
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def resolve(folder, name="p"):
+    """Read a proposal as a run would: strictly, against the notebooks."""
+    stages = read_stages(find_notebooks(folder))
+    return resolve_params([folder / "params" / f"{name}.yaml"], (), stages).values
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("write", "target", "task", "by", "criterion"),
+    [
+        (write_customers, "churned", "binary", "time", {"roc_auc": "> rule"}),
+        (write_houses, "Preis", "regression", "random", {"mae": "< rule"}),
+        (write_species, "kind", "multiclass", "stratified", {"log_loss": "< rule"}),
+    ],
+)
+def test_a_project_of_one_s_own(here, write, target, task, by, criterion):
+    write(here / "d.csv")
+    said = call("new", "p", "--data", "d.csv", "--target", target)
+    assert said.exit_code == 0, said.output
+    assert all((here / path).exists() for path in MADE)
+    assert said.output.endswith("  nbkit run params/p.yaml\n")
+    values = resolve(here)
+    frame, ingest = values["01_frame"], values["02_ingest"]
+    assert (ingest["task"], ingest["split"]["by"], frame["criteria"]) == (task, by, criterion)
+    assert ingest["sources"] == {"data": "d.csv"}
+    assert len(read_criteria(frame["criteria"], task)) == 1
+    table = take_snapshot(ingest["sources"], ingest["query"], root=here, keys=ingest["keys"]).table
+    roles = {role: ingest[role] for role in ("target", "task", "positive", "time", "group", "keys", "seed")}
+    assert len(split_table(table, ingest["split"], **roles).windows) >= 2
+    assert check_contract(table, read_contract(here / values["03_validate"]["contract"])).empty
+    assert "/runs/" in (here / ".gitignore").read_text()
+    assert len(list((here / "notebooks").glob("*.ipynb"))) == 11
+
+
+def test_decisions_are_said_and_written(here):
+    write_customers(here / "d.csv")
+    said = call("new", "p", "--data", "d.csv", "--target", "churned").output
+    text = (here / "params/p.yaml").read_text()
+    for words in (
+        "dates read as %d.%m.%Y",
+        "16 rows have no churned",
+        "'yes' counts as positive",
+        "signed up is taken as the event's time",
+        "Customer ID is left out: names each row",
+        "country is left out: constant",
+        "cancel reason is left out: too good to be true",
+    ):
+        assert f"- {words}" in said or words in said
+        assert words in " ".join(line.removeprefix("# ").strip() for line in text.splitlines())
+    assert 'positive: "yes"' in text
+    values = resolve(here)
+    assert values["01_frame"]["protected"] == ["gender"]
+    assert values["05_features"]["features"]["categorical"] == ["plan", "gender", "city"]
+    moments = {rule.name: rule.available_at for rule in read_contract(here / "params/p.contract.yaml").columns}
+    assert (moments["cancel reason"], moments["churned"], moments["plan"]) == ("after", "target", "known")
+
+
+def test_a_number_that_one_column_tells_well_keeps_it(here):
+    write_houses(here / "d.csv")
+    call("new", "p", "--data", "d.csv", "--target", "Preis")
+    assert resolve(here)["05_features"]["features"]["numeric"] == ["Fläche", "Zimmer", "column_4", "Fläche_2"]
+
+
+def test_nothing_is_overwritten(here):
+    write_species(here / "d.csv")
+    (here / ".gitignore").write_text("mine\n")
+    (here / "notebooks").mkdir()
+    own = here / "notebooks" / "01_frame.ipynb"
+    own.write_bytes((find_notebooks(here) / "01_frame.ipynb").read_bytes() + b"\n")
+    kept = own.read_bytes()
+    assert call("new", "p", "--data", "d.csv", "--target", "kind").exit_code == 0
+    assert (own.read_bytes(), (here / ".gitignore").read_text()) == (kept, "mine\n")
+    assert len(list((here / "notebooks").iterdir())) == 1
+    params = here / "params/p.yaml"
+    params.write_text("# edited\n")
+    again = call("new", "p", "--data", "d.csv", "--target", "kind")
+    assert again.exit_code == 2
+    assert "params/p.yaml, params/p.contract.yaml exists already" in again.stderr
+    assert params.read_text() == "# edited\n"
+    assert call("new", "p", "--data", "d.csv", "--target", "kind", "--force").exit_code == 0
+    assert "multiclass" in params.read_text()
+
+
+def test_a_table_inside_the_project_moves_with_it(here):
+    (here / "home" / "data").mkdir(parents=True)
+    write_species(here / "home" / "data" / "in.csv")
+    write_species(here / "out.csv")
+    said = call("new", "a", "--data", "home/data/in.csv", "--target", "kind", "--out", "home")
+    assert "nbkit run home/params/a.yaml" in said.output
+    assert call("new", "b", "--data", "out.csv", "--target", "kind", "--out", "home").exit_code == 0
+    assert (
+        call("new", "c", "--data", "sklearn.datasets:load_wine", "--target", "target", "--out", "home").exit_code == 0
+    )
+    found = [resolve(here / "home", name)["02_ingest"]["sources"]["data"] for name in "abc"]
+    assert found == ["data/in.csv", str(here / "out.csv"), "sklearn.datasets:load_wine"]
+
+
+def rows(n, *fields):
+    return "".join(",".join(field(i) if callable(field) else field for field in fields) + "\n" for i in range(n))
+
+
+BAD = {
+    "empty": ("", "y", "d.csv is empty"),
+    "a header only": ("a,y\n", "y", "d.csv has 2 columns and no rows"),
+    "one row": ("a,y\n1,2\n", "y", "always 2: there is nothing to predict"),
+    "one class": ("a,y\n" + rows(60, str, "yes"), "y", "always yes: there is nothing to predict"),
+    "no label": ("a,y\n" + rows(60, str, ""), "y", "target 'y' has no value in any row"),
+    "unknown target": ("a,price\n" + rows(60, str, str), "prize", "did you mean 'price'"),
+    "few rows": ("a,y\n" + rows(12, str, lambda i: "ab"[i % 2]), "y", "12 rows with a y are too few"),
+    "nothing but ids": ("id,y\n" + rows(60, str, lambda i: "ab"[i % 2]), "y", "no column to learn y from; id is left"),
+    "only the target": ("y\n" + rows(60, lambda i: "ab"[i % 2]), "y", "no column to learn y from"),
+    "ragged": (
+        "a,b,y\n" + rows(60, str, "1", lambda i: "ab"[i % 2], "x"),
+        "y",
+        "Expected Number of Columns: 3 Found: 4",
+    ),
+    "bytes": (bytes(range(256)) * 20, "y", "cannot be read as csv"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_tables_are_refused_in_one_line(here, case):
+    content, target, words = BAD[case]
+    (here / "d.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    said = call("new", "p", "--data", "d.csv", "--target", target)
+    assert said.exit_code == 2
+    assert words in said.stderr
+    assert len(said.stderr.splitlines()) == 1
+    assert [path.name for path in here.iterdir()] == ["d.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("my churn!", "--data", "d.csv"), "such as my_churn"),
+        (("../p", "--data", "d.csv"), "'../p' is no name"),
+        (("p", "--data", "e.csv"), "did you mean 'd.csv'"),
+        (("p", "--data", "d.xlsx"), "save it as CSV or Parquet"),
+        (("p", "--data", "d.csv", "--time", "x"), "holds no dates"),
+        (("p", "--data", "d.csv", "--time", "kind"), "both the target and the time"),
+        (("p", "--data", "d.csv", "--out", "d.csv"), "d.csv is a file, not a folder"),
+        (("p", "--data", "no.such:thing"), "cannot be read as python"),
+    ],
+)
+def test_bad_words_are_refused_in_one_line(here, words, told):
+    write_species(here / "d.csv")
+    (here / "d.xlsx").write_bytes(b"PK")
+    said = call("new", *words, "--target", "kind")
+    assert (said.exit_code, len(said.stderr.splitlines())) == (2, 1)
+    assert told in said.stderr
+    assert not (here / "params").exists()
+
+
+def test_a_folder_that_cannot_be_written(here, monkeypatch):
+    write_species(here / "d.csv")
+    (here / "params").write_text("a file where the folder should be")
+    said = call("new", "p", "--data", "d.csv", "--target", "kind")
+    assert said.exit_code == 2
+    assert "cannot be written" in said.stderr
+
+
+CELL = st.one_of(
+    st.sampled_from(
+        ["", "NA", "1", "2", "3", "0", "1.5", "1,5", "1,234", "yes", "no", "2024-01-02", "01.02.2024", "-"]
+    ),
+    st.text(max_size=4),
+    st.floats().map(str),
+)
+
+
+@st.composite
+def tables(draw):
+    headers = draw(
+        st.lists(st.one_of(st.sampled_from(["a", "A", "", " b ", "id", "y"]), st.text(max_size=3)), max_size=4)
+    )
+    pools = [draw(st.lists(CELL, min_size=1, max_size=6)) for _ in headers]
+    answers = draw(st.lists(CELL, min_size=1, max_size=4))
+    separator, n = draw(st.sampled_from(",;\t")), draw(st.integers(0, 90))
+    random = draw(st.randoms(use_true_random=False))
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=separator)
+    writer.writerow([*headers, "answer"])
+    writer.writerows([*(random.choice(pool) for pool in pools), random.choice(answers)] for _ in range(n))
+    return out.getvalue()
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(text=tables())
+def test_any_table_is_taken_or_refused_in_words(here, text):
+    (here / "d.csv").write_text(text, encoding="utf-8", newline="")
+    said = call("new", "p", "--data", "d.csv", "--target", "answer", "--force")
+    assert said.exit_code in (0, 2), said.exception
+    if said.exit_code:
+        assert said.stderr.startswith("nbkit: ")
+        return
+    values = resolve(here)
+    table = take_snapshot(values["02_ingest"]["sources"], values["02_ingest"]["query"], root=here).table
+    violations = check_contract(table, read_contract(here / "params/p.contract.yaml"))
+    assert not len(violations) or (violations["severity"] == "warning").all()
+
+
+def test_contract(here):
+    write_customers(here / "d.csv")
+    call("new", "p", "--data", "d.csv", "--target", "churned")
+    shown = call("contract", "infer", "--data", "d.csv", "--target", "churned")
+    assert shown.output == (here / "params/p.contract.yaml").read_text()
+    assert call("contract", "infer", "--params", "params/p.yaml", "--out", "c.yaml").exit_code == 0
+    assert (here / "c.yaml").read_text() == shown.output
+    assert "exists already" in call("contract", "infer", "--params", "params/p.yaml", "--out", "c.yaml").stderr
+    assert call("contract", "check", "c.yaml", "--params", "params/p.yaml").exit_code == 0
+    raw = call("contract", "check", "c.yaml", "--data", "d.csv")
+    assert raw.exit_code == 3
+    assert "churned: 16 of 1,500 are missing" in raw.output
+    pd.DataFrame({"plan": ["free"], "churned": ["no"]}).to_csv(here / "bad.csv", index=False)
+    other = call("contract", "check", "c.yaml", "--data", "bad.csv")
+    assert other.exit_code == 3
+    assert "column 'signed up' is not there" in other.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("infer", "--data", "d.csv"), "--target"),
+        (("infer", "--target", "kind"), "--data"),
+        (("infer", "--data", "d.csv", "--target", "kinds"), "did you mean 'kind'"),
+        (("check", "no.contract.yaml", "--data", "d.csv"), "no contract no.contract.yaml"),
+        (("infer", "--data", "d.csv", "--params", "p.yaml"), "or the project with --params"),
+    ],
+)
+def test_contract_refusals(here, words, told):
+    write_species(here / "d.csv")
+    said = call("contract", *words)
+    assert said.exit_code == 2
+    assert told in said.stderr
