@@ -62,6 +62,12 @@ def test_what_was_printed_stays_with_the_code(write, tmp_path):
     assert (code.kind, code.words) == ("code", "a\nb")
 
 
+def test_the_folder_on_this_machine_is_not_told(tmp_path):
+    folder = tmp_path / 'a "b" ü'
+    blocks = read_blocks(make_notebook(folder / "01_first.ipynb", f"run_dir = {str(folder)!r}"))
+    assert blocks[-1].html == "run_dir = '.'"
+
+
 def test_an_error_is_shown_without_colours(write):
     error = {
         "output_type": "error",

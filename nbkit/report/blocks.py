@@ -48,9 +48,9 @@ def read_blocks(notebook: Path) -> list[Block]:
     Returns
     -------
     list of Block
-        Without the heading (the page has its own), with scraps left out.
+        Without the heading (the page has its own), with scraps left out; the run's folder is ``.``.
     """
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    cells = _forget_folder(json.loads(notebook.read_text(encoding="utf-8")), notebook.resolve().parent)["cells"]
     blocks: list[Block] = []
     for place, cell in enumerate(cells):
         if HIDDEN_TAGS & set(cell.get("metadata", {}).get("tags", [])):
@@ -62,6 +62,13 @@ def read_blocks(notebook: Path) -> list[Block]:
         elif cell["cell_type"] == "code" and source.strip():
             blocks += _read_code(cell, source, f"c{place}")
     return blocks
+
+
+def _forget_folder(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Put ``.`` for the folder of the run, which tells a reader elsewhere nothing but how this machine is laid out."""
+    path, text = (json.dumps(each, ensure_ascii=False) for each in (str(folder), content))
+    forgotten: dict[str, Any] = json.loads(text.replace(path[1:-1], "."))
+    return forgotten
 
 
 def render_markdown(text: str) -> str:
