@@ -23,7 +23,7 @@ fast: $(VENV)/.test
 	$(BIN)/pytest -q -n 2 -m "not slow"
 
 slow: $(VENV)/.test
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -n 2 --dist loadfile -m slow --durations 10
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -27,7 +27,7 @@ DEATHS = {
     "killed": ("import os\nos.kill(os.getpid(), 9)", {}, "failed", "dead_kernel", "killed or crashed", 1),
     "segfault": ("import ctypes\nctypes.string_at(0)", {}, "failed", "dead_kernel", "killed or crashed", 1),
     "cell_timeout": ("import time\ntime.sleep(60)", {"cell_timeout": 8}, "failed", "cell_timeout", "of 8 s", 1),
-    "stage_timeout": ("import time\ntime.sleep(60)", {"stage_timeout": 15}, "failed", "stage_timeout", "of 15 s", 1),
+    "stage_timeout": ("import time\ntime.sleep(60)", {"stage_timeout": 20}, "failed", "stage_timeout", "of 20 s", 1),
     "deaf": (
         "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(60)",
         {"cell_timeout": 8}, "failed", "cell_timeout", "of 8 s", 1,
