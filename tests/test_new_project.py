@@ -8,7 +8,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from table_helpers import write_customers, write_houses, write_species
+from table_helpers import write_customers, write_houses
 
 from nbkit.run import read_value
 
@@ -73,13 +73,10 @@ def test_an_empty_folder_with_nothing_but_the_wheel(installed, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("write", "target"), [(write_houses, "Preis"), (write_species, "kind")])
-def test_numbers_and_classes(installed, tmp_path, write, target):
-    write(tmp_path / "d.csv")
-    code, said = call(installed, tmp_path, "new", "p", "--data", "d.csv", "--target", target)
+def test_a_spreadsheet_of_numbers(installed, tmp_path):
+    write_houses(tmp_path / "d.csv")
+    code, said = call(installed, tmp_path, "new", "p", "--data", "d.csv", "--target", "Preis")
     assert code == 0, said
-    code, said = call(installed, tmp_path, "run", "params/p.yaml", *SETTINGS)
+    code, said = call(installed, tmp_path, "run", "params/p.yaml", "--until", "06_train", *SETTINGS)
     assert code == 0, said
-    code, said = call(installed, tmp_path, "monitor", "params/p.yaml", "--all")
-    assert code in (0, 3), said
-    assert said.count("p@1 on") >= 2
+    assert "linear is the best" in said.lower()
