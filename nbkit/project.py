@@ -8,6 +8,16 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "run.json"
+UNREADABLE = "unreadable"  # the status of a run whose manifest is not what the runner writes
+SHAPE = {
+    "project": str,
+    "root": str,
+    "started": str,
+    "parameters": dict,
+    "files": list,
+    "settings": list,
+    "stages": list,
+}
 
 
 def find_root(start: str | os.PathLike[str] = ".") -> Path:
@@ -42,12 +52,22 @@ def find_notebooks(root: Path) -> Path:
 
 
 def read_manifest(run_dir: Path) -> dict[str, Any]:
-    """Read ``run.json`` of a run folder; an empty dict where there is none."""
+    """Read ``run.json`` of a run folder; an empty dict where there is none, a status `UNREADABLE` for garbage."""
     try:
-        manifest: dict[str, Any] = json.loads((run_dir / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((run_dir / MANIFEST).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    return manifest
+    except (OSError, ValueError, RecursionError):
+        manifest = None
+    return manifest if _is_manifest(manifest) else {"status": UNREADABLE}
+
+
+def _is_manifest(content: Any) -> bool:
+    if not isinstance(content, dict) or any(
+        not isinstance(content.get(key, kind()), kind) for key, kind in SHAPE.items()
+    ):
+        return False
+    return all(isinstance(each, dict) and {"stage", "status"} <= each.keys() for each in content.get("stages", []))
 
 
 def iterate_runs(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -66,6 +66,7 @@ def rollback(name: str, by: str, why: str, place: str) -> None:
 @WHERE
 def serve(version: str, host: str, port: int, log: Path | None, place: str) -> None:
     """Serve a registered version over HTTP until told to stop."""
+    check_place(_locate(place))
     from nbkit.serve.__main__ import main
 
     arguments = ["--registry", _locate(place), "--model", version, "--host", host, "--port", str(port)]
@@ -86,11 +87,17 @@ def _open(place: str) -> Any:
 def open_registry(path: str) -> Any:
     """Open a registry that is there: a folder or a URL; none is made by looking."""
     from nbkit import Registry
+
+    check_place(path)
+    return Registry(path)
+
+
+def check_place(path: str) -> None:
+    """Refuse a folder in which there is no registry."""
     from nbkit.errors import UnknownVersion
 
     if "://" not in path and not (Path(path) / "registry.db").is_file():
         raise UnknownVersion(f"there is no registry in {path} yet: `nbkit run PARAMS` registers a model at stage 09")
-    return Registry(path)
 
 
 def _print_frame(frame: Any) -> None:

@@ -37,8 +37,8 @@ def compare_runs(root: Path, before: str, after: str) -> list[Row]:
     first, second = (read_manifest(folder) for folder in folders)
     return [
         *_differ("parameter", _flatten(first.get("parameters", {})), _flatten(second.get("parameters", {}))),
-        *_differ("version", first["surroundings"]["versions"], second["surroundings"]["versions"]),
-        *_differ("code", first["surroundings"]["git"], second["surroundings"]["git"]),
+        *_differ("version", *(each.get("surroundings", {}).get("versions", {}) for each in (first, second))),
+        *_differ("code", *(each.get("surroundings", {}).get("git", {}) for each in (first, second))),
         *_differ("status", _statuses(first), _statuses(second)),
         *_compare_scraps(*folders),
     ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import nbclient.client
 import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
@@ -22,6 +23,10 @@ from nbkit import errors
 from nbkit.pipeline.watch import GIGABYTE, Watch, available_memory
 from nbkit.run import read_scraps
 from nbkit.store import write_atomic
+
+# nbclient's own is quadratic in the length of a line and holds the interpreter meanwhile: 100 kB took 15 s, and no
+# time-out and no Ctrl-C could end it
+nbclient.client._RGX_CARRIAGERETURN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 SAVE_EVERY = 5.0  # seconds between two writes of a notebook that is being executed

@@ -12,17 +12,42 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-from nbkit.errors import RunInUse, UnknownRun
+from nbkit.errors import BadParameter, RunInUse, UnknownRun
 from nbkit.project import MANIFEST, iterate_runs, read_manifest
 from nbkit.store import write_atomic
 
 LOCK = ".lock"
+LONGEST = 200  # bytes of a run's name; file systems allow 255
 PACKAGES = ("nbkit", "papermill", "scrapbook", "pandas", "numpy", "scikit-learn", "skops", "duckdb", "shap")
 
 
 def now() -> str:
     """Return the time as ISO 8601 in UTC."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+
+
+def check_run_name(name: str) -> None:
+    """Refuse a name that is none for a folder in ``runs/``: it would lead elsewhere, or hide.
+
+    Raises
+    ------
+    BadParameter
+        With what a name may be.
+
+    Examples
+    --------
+    >>> check_run_name("with more trees")
+    >>> check_run_name("../elsewhere")
+    Traceback (most recent call last):
+        ...
+    nbkit.errors.BadParameter: '../elsewhere' is no name for a run: it is a folder's name, without / or a leading dot
+    """
+    unfit = name.startswith(".") or "/" in name or "\\" in name or not name.isprintable()
+    if unfit or len(name.encode(errors="replace")) > LONGEST:
+        raise BadParameter(
+            f"{name[:60]!r} is no name for a run: it is a folder's name, without / or a leading dot"
+            + (f", of at most {LONGEST} bytes" if not unfit else "")
+        )
 
 
 def make_run_dir(root: Path, project: str, name: str = "") -> Path:
@@ -32,6 +57,8 @@ def make_run_dir(root: Path, project: str, name: str = "") -> Path:
     ------
     RunInUse
         If a run of that `name` exists.
+    BadParameter
+        If the `name` is none for a folder.
     """
     base = name or f"{project}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%MZ}"
     for number in range(1, 1000):

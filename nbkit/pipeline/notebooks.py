@@ -13,7 +13,8 @@ from typing import Any
 from nbkit.errors import BadNotebook
 
 STAGE_NAME = re.compile(r"\d\d_\w+")
-RANGE = re.compile(r"([\[(])\s*([-+.\w]*)\s*,\s*([-+.\w]*)\s*([\])])$")
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf|"
+RANGE = re.compile(rf"([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])$")
 CHOICES = re.compile(r"\{([^{}]*)\}$")
 
 
@@ -181,7 +182,7 @@ def _read_parameters(source: str, path: Path) -> Iterator[Parameter]:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value):
                 try:
                     default = ast.literal_eval(value)
-                except ValueError:
+                except (ValueError, TypeError):
                     raise BadNotebook(
                         f"{path}: the default of {name} is no literal; compute it in a later cell"
                     ) from None

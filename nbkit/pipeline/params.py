@@ -107,9 +107,14 @@ def read_params(path: Path) -> Iterator[Entry]:
         raise BadParameter(f"{path} cannot be read: {error}") from None
     content = _parse_yaml(text, str(path))
     for section, keys in _mapping(content, f"{path}:1", "a params file").items():
-        line = content.lc.key(section)[0] + 1
-        for key, value in _mapping(keys, f"{path}:{line}", f"section {section}").items():
-            yield Entry(str(section), str(key), _plain(value), f"{path}:{keys.lc.key(key)[0] + 1}")
+        place = _place(path, content, section)
+        for key, value in _mapping(keys, place, f"section {section}").items():
+            yield Entry(str(section), str(key), _plain(value), _place(path, keys, key))
+
+
+def _place(path: Path, mapping: Any, key: Any) -> str:
+    known = mapping.lc.data or {}  # a key that `<<` merges in stands elsewhere
+    return f"{path}:{(known[key][0] if key in known else mapping.lc.line) + 1}"
 
 
 def _mapping(value: Any, place: str, what: str) -> Any:
@@ -133,7 +138,7 @@ def _parse_yaml(text: str, place: str) -> Any:
     yaml.Constructor = Reader
     try:
         return yaml.load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # also a number of 5,000 digits, and [[[[…
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         line = f":{mark.line + 1}" if mark else ""
         said = re.sub(r"\s+", " ", str(problem or getattr(error, "context", None) or error)).strip()

@@ -15,6 +15,7 @@ from typing import Any
 
 from nbkit.errors import BadNotebook, BadParameter, UnknownRun, UnknownStage
 from nbkit.pipeline.manifest import (
+    check_run_name,
     describe_surroundings,
     find_run,
     hold_run,
@@ -24,7 +25,7 @@ from nbkit.pipeline.manifest import (
 )
 from nbkit.pipeline.notebooks import Stage, check_graph, read_stages
 from nbkit.pipeline.params import Resolved, resolve_params
-from nbkit.project import find_notebooks, iterate_runs, read_manifest
+from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest
 from nbkit.run import STORE
 
 EXIT = {"passed": 0, "failed": 1, "refused": 3, "interrupted": 130}
@@ -113,13 +114,16 @@ def plan_run(
     BadParameter, UnknownParameter, BadNotebook, UnknownStage, UnknownRun
         Each says what and where, and what to do.
     """
+    check_run_name(name)
+    if only and (first or last):
+        raise BadParameter("--only names the stages one by one, --from and --until the ends: use one or the other")
     stages = read_stages(find_notebooks(root))
     check_graph(stages)
     resolved = resolve_params(files, settings, stages)
     chosen = _choose(stages, first, last, only)
     before = [] if stages[chosen[0]].cadence != "run" else [each for each in stages if each < max(chosen)]
     borrowed = [each for each in before if each not in chosen]
-    source = _find_source(root, resolved.project, borrowed) if borrowed else None
+    source = _find_source(root, resolved, borrowed) if borrowed else None
     steps = []
     for stage in stages.values():
         if stage.name in chosen:
@@ -142,6 +146,11 @@ def plan_resume(root: Path, name: str = "") -> Plan:
     """
     folder = find_run(root, name)
     manifest = read_manifest(folder)
+    if lacking := {"project", "files", "settings", "parameters", "stages"} - manifest.keys():
+        raise UnknownRun(
+            f"{folder / MANIFEST} is damaged (no {', '.join(sorted(lacking))}), so nobody knows what has passed: "
+            "`nbkit run PARAMS` makes a new run"
+        )
     stages = read_stages(find_notebooks(root))
     check_graph(stages)
     files = [root / path for path in manifest["files"]]
@@ -223,12 +232,22 @@ def _match(name: str, stages: dict[str, Stage]) -> str:
     return found[0]
 
 
-def _find_source(root: Path, project: str, stages: list[str]) -> Path:
-    """Return the latest run of the project in which all these stages passed."""
+def _find_source(root: Path, resolved: Resolved, stages: list[str]) -> Path:
+    """Return the latest run of the project in which all these stages passed with the parameters they would now get."""
+    project, differing = resolved.project, ""
     for folder, manifest in iterate_runs(root):
         status = {entry["stage"]: entry["status"] for entry in manifest.get("stages", [])}
-        if manifest.get("project") == project and all(status.get(stage) == "passed" for stage in stages):
+        if manifest.get("project") != project or any(status.get(stage) != "passed" for stage in stages):
+            continue
+        changes = _find_changes(manifest.get("parameters", {}), {stage: resolved.values[stage] for stage in stages})
+        if not changes:
             return folder
+        differing = differing or f"{changes[0]}, as in {folder.name}"
+    if differing:
+        raise BadParameter(
+            f"no run of {project} has what {', '.join(stages)} would hand over with these params: {differing}. "
+            "Give the same params as that run, or begin with the stage that changes"
+        )
     raise UnknownRun(
         f"no run of {project} has passed {', '.join(stages)} yet, so nothing can be taken over: run all stages first"
     )
@@ -236,6 +255,16 @@ def _find_source(root: Path, project: str, stages: list[str]) -> Path:
 
 def _read_defaults(stages: dict[str, Stage]) -> dict[str, dict[str, Any]]:
     return {name: {key: each.default for key, each in stage.parameters.items()} for name, stage in stages.items()}
+
+
+def _find_changes(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> list[str]:
+    """Say which parameters have another value now; one that a notebook has got since then is none of them."""
+    return [
+        f"{stage}.{key} is now {value!r}, not {before[stage][key]!r}"
+        for stage, values in after.items()
+        for key, value in values.items()
+        if key in before.get(stage, {}) and json.dumps(before[stage][key]) != json.dumps(value)
+    ]
 
 
 def _check_unchanged(stage: str, before: dict[str, Any], after: dict[str, Any]) -> None:

@@ -1,0 +1,128 @@
+"""What an operator and a data scientist may do to break it: damaged manifests, strange params, names that lead elsewhere."""
+
+import json
+import re
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from nbkit.cli import main
+from nbkit.errors import BadParameter, UnknownRun
+from nbkit.pipeline import list_runs, plan_resume, plan_run
+from nbkit.pipeline.notebooks import read_stage
+from nbkit.project import find_root, read_manifest
+from tests.conftest import glue, make_notebook
+
+GARBAGE = {
+    "empty": b"", "text": b"garbage", "bytes": b"\xff\xfe", "list": b"[]", "null": b"null", "deep": b"[" * 100_000,
+    "stages": b'{"stages": 3}', "entries": b'{"stages": ["01_first"]}', "no status": b'{"stages": [{"stage": "01_first"}]}',
+    "started": b'{"started": 5}', "root": b'{"root": 5}', "parameters": b'{"parameters": []}',
+}  # fmt: skip
+
+
+@pytest.fixture
+def toy(project):
+    """A project of two stages that have passed in the run `good` with x = 2."""
+    path = project / "params" / "toy.yaml"
+    path.write_text("shared: {x: 2}\n")
+    cell = 'run_dir: str = "."  # folder\nx: int = 1  # a number [0, 9]'
+    make_notebook(project / "notebooks" / "01_first.ipynb", "run.save('y', x)", parameters=cell)
+    make_notebook(project / "notebooks" / "02_second.ipynb", "run.load('01_first', 'y')")
+    stages = [{"stage": "01_first", "status": "passed"}, {"stage": "02_second", "status": "failed"}]
+    manifest = {"run": "good", "project": "toy", "status": "failed", "started": "2026-01-01", "stages": stages,
+                "files": ["params/toy.yaml"], "settings": [], "parameters": {"01_first": {"x": 2}}}  # fmt: skip
+    glue(project / "runs" / "good" / "01_first.ipynb", y=2)
+    (project / "runs" / "good" / "run.json").write_text(json.dumps(manifest))
+    return path
+
+
+def nbkit(*words):
+    """Run a command; an exception that reaches the top is a failure of the test."""
+    return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE)
+def test_a_damaged_manifest_hides_no_other_run(project, toy, content):
+    damaged = project / "runs" / "zzz" / "run.json"
+    damaged.parent.mkdir()
+    damaged.write_bytes(content)
+    assert {row["run"]: row["status"] for row in list_runs(project)} == {"good": "failed", "zzz": "unreadable"}
+    assert find_root(damaged.parent) == project
+    assert plan_run(project, [toy], first="02").steps[0].source == project / "runs" / "good"
+    with pytest.raises(UnknownRun, match=r"zzz.run\.json is damaged.*`nbkit run PARAMS` makes a new run"):
+        plan_resume(project, "zzz")
+    for words in (["runs"], ["compare", "zzz", "good"], ["report", "zzz"]):
+        assert "nobody foresaw" not in nbkit(*words).output
+
+
+def test_a_manifest_that_is_a_folder_is_unreadable(project):
+    (project / "runs" / "odd" / "run.json").mkdir(parents=True)
+    assert read_manifest(project / "runs" / "odd") == {"status": "unreadable"}
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil", "a/b", "/abs", "..", ".", ".hidden", "a\\b", "a\nb", "a\0b", "x" * 300, "é" * 101]
+)
+def test_a_name_that_is_no_folder_is_refused(project, toy, name):
+    with pytest.raises(BadParameter, match="is no name for a run"):
+        plan_run(project, [toy], name=name)
+
+
+def test_names_of_people_are_allowed(project, toy):
+    assert plan_run(project, [toy], name="größere Bäume, 2. Versuch").name == "größere Bäume, 2. Versuch"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["shared: {x: \0}", f"shared: {{x: {'9' * 5000}}}", f"shared: {'[' * 3000}{']' * 3000}", "shared: {x: \ud800}"],
+)
+def test_what_yaml_chokes_on_is_a_bad_parameter(project, toy, text):
+    toy.write_bytes(text.encode(errors="surrogatepass"))
+    with pytest.raises(BadParameter, match=r"toy\.yaml"):
+        plan_run(project, [toy])
+
+
+def test_merged_keys_are_read_and_placed(project, toy):
+    toy.write_text("01_first: &first {x: 3}\nshared:\n  <<: *first\n")
+    assert plan_run(project, [toy]).resolved.values["01_first"] == {"x": 3}
+    toy.write_text("01_first: &first\n  x: 3\nshared:\n  <<: *first\n  y: 3\n")
+    with pytest.raises(KeyError, match=r"toy\.yaml:5: no key of shared is called 'y'"):
+        plan_run(project, [toy])
+
+
+def test_stages_are_named_in_one_way(project, toy):
+    done = nbkit("run", toy, "--only", "01", "--from", "02")
+    assert (done.exit_code, "use one or the other" in done.stderr) == (2, True)
+
+
+def test_what_other_params_made_is_not_borrowed(project, toy):
+    with pytest.raises(BadParameter, match=r"01_first\.x is now 3, not 2, as in good"):
+        plan_run(project, [toy], ["01_first.x=3"], first="02")
+    assert plan_run(project, [toy], ["02_second.retries=3"], first="02").steps[0].action == "borrow"
+
+
+def test_serving_makes_no_registry(project, toy):
+    done = nbkit("serve", "toy@1")
+    assert (done.exit_code, "there is no registry" in done.stderr) == (2, True)
+    assert not (project / "registry").exists()
+
+
+def test_brackets_with_words_in_a_meaning_are_no_range(project):
+    path = make_notebook(project / "notebooks" / "01_a.ipynb", parameters="x: list = []  # the ends (low, high)")
+    assert read_stage(path).parameters["x"].meaning == "the ends (low, high)"
+    path = make_notebook(project / "notebooks" / "01_a.ipynb", parameters="x: float = .5  # a share (0, 1e0]")
+    assert (read_stage(path).parameters["x"].high, read_stage(path).parameters["x"].closed) == (1.0, (False, True))
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 2_000_000, "a\rb\rc\n" * 3, "a\r\nb\r\r\n\rc", "10%\r20%\r30%", "\r\r\n", "é\r" * 9]
+)
+def test_a_long_line_is_tidied_at_once_and_as_nbclient_would(text):
+    from nbkit.pipeline import engine
+
+    quick, slow = engine.nbclient.client._RGX_CARRIAGERETURN, re.compile(r".*\r(?=[^\n])")
+    began = time.perf_counter()
+    tidied = quick.sub("", text)
+    assert time.perf_counter() - began < 5
+    assert tidied == (text if "\r" not in text else slow.sub("", text))
