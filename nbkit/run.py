@@ -204,7 +204,7 @@ def read_scraps(notebook: Path) -> dict[str, Any]:
     dict
         Name to the scrap's data, exactly what ``scrapbook.read_notebook(…).scraps[name].data`` is.
     """
-    return dict(_iterate_scraps(json.loads(notebook.read_text(encoding="utf-8"))))
+    return dict(_iterate_scraps(_read_notebook(notebook)))
 
 
 def read_scrap(data: Any, folder: Path) -> Any:
@@ -232,6 +232,28 @@ def read_value(folder: Path, stage: str, name: str) -> Any:
     return read_scrap(_pick(read_scraps(notebook), stage, name, notebook), folder)
 
 
+def check_artifacts(notebook: Path) -> None:
+    """Verify every artifact that a notebook hands over.
+
+    Raises
+    ------
+    CorruptArtifact
+        If one is gone or was changed, or the notebook is damaged.
+    """
+    store = Store(notebook.parent / STORE)
+    for data in read_scraps(notebook).values():
+        if isinstance(data, dict) and data.get(TAG) == "artifact":
+            store.get(data["value"]["key"])
+
+
+def _read_notebook(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = {"metadata": {}, **json.loads(path.read_bytes())}
+    except (ValueError, TypeError) as error:
+        raise CorruptArtifact(f"{path} is damaged ({error}): run its stage again") from None
+    return content
+
+
 def _iterate_scraps(notebook: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for cell in notebook.get("cells", []):
         for output in cell.get("outputs", []):
@@ -248,7 +270,7 @@ def _pick(scraps: dict[str, Any], stage: str, name: str, notebook: Path) -> Any:
 
 
 def _read_finished(notebook: Path) -> dict[str, Any]:
-    content = json.loads(notebook.read_text(encoding="utf-8"))
+    content = _read_notebook(notebook)
     status = content["metadata"].get("nbkit", {}).get("status", "passed")
     if status != "passed" or content["metadata"].get("papermill", {}).get("exception"):
         raise UnfinishedStage(
@@ -266,8 +288,7 @@ def _has_passed(folder: Path, stage: str) -> bool:
 def _is_sources(folder: Path) -> bool:
     """Tell whether a folder holds sources (the desk) rather than executed notebooks of a plain papermill run."""
     for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
-        metadata = json.loads(path.read_text(encoding="utf-8")).get("metadata", {})
-        return "papermill" not in metadata
+        return "papermill" not in _read_notebook(path)["metadata"]
     return False
 
 

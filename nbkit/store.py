@@ -59,7 +59,7 @@ class Store:
         digest = hashlib.sha256(content).hexdigest()
         key = f"{digest[:2]}/{digest}{suffix}"
         path = self.folder / key
-        if not path.is_file() or path.stat().st_size != len(content):
+        if not path.is_file() or path.read_bytes() != content:  # bytes that were changed are put right
             write_atomic(path, content)
         return key
 

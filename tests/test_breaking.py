@@ -4,14 +4,16 @@ import json
 import re
 import time
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from nbkit.cli import main
 from nbkit.errors import BadParameter, UnknownRun
-from nbkit.pipeline import list_runs, plan_resume, plan_run
+from nbkit.pipeline import execute_plan, list_runs, plan_resume, plan_run
 from nbkit.pipeline.notebooks import read_stage
 from nbkit.project import find_root, read_manifest
+from nbkit.store import Store
 from tests.conftest import glue, make_notebook
 
 GARBAGE = {
@@ -126,3 +128,40 @@ def test_a_long_line_is_tidied_at_once_and_as_nbclient_would(text):
     tidied = quick.sub("", text)
     assert time.perf_counter() - began < 5
     assert tidied == (text if "\r" not in text else slow.sub("", text))
+
+
+def find_artifact(folder):
+    return next(path for path in (folder / "artifacts").rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("damage", ["gone", "flipped", "notebook"])
+def test_resume_runs_again_what_was_damaged(project, toy, damage):
+    good = project / "runs" / "good"
+    glue(good / "01_first.ipynb", y=pd.DataFrame({"a": [1, 2]}))
+    assert [step.action for step in plan_resume(project).steps] == ["keep", "run"]
+    artifact = find_artifact(good)
+    if damage == "gone":
+        artifact.unlink()
+    elif damage == "flipped":
+        artifact.write_bytes(artifact.read_bytes()[:-1] + b"X")
+    else:
+        (good / "01_first.ipynb").write_text('{"cells')
+    step = plan_resume(project).steps[0]
+    assert (step.action, "run" in step.why) == ("run", True)
+
+
+@pytest.mark.parametrize("damage", ["gone", "flipped", "notebook"])
+def test_what_was_damaged_is_not_taken_over(project, toy, damage):
+    test_resume_runs_again_what_was_damaged(project, toy, damage)
+    folder, manifest = execute_plan(plan_run(project, [toy], first="02", name="next"))
+    assert (manifest["status"], manifest["exit"]) == ("failed", 1)
+    assert manifest["stages"][0]["message"].startswith("nothing can be taken over: ")
+    assert read_manifest(folder)["status"] == "failed"
+    assert [step.action for step in plan_resume(project, "next").steps] == ["run", "run"]
+
+
+def test_saving_again_puts_changed_bytes_right(tmp_path):
+    store = Store(tmp_path)
+    key = store.put(b"abc")
+    store.path(key).write_bytes(b"abd")
+    assert store.get(store.put(b"abc")) == b"abc"

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nbkit.errors import BadNotebook, BadParameter, UnknownRun, UnknownStage
+from nbkit.errors import BadNotebook, BadParameter, CorruptArtifact, UnknownRun, UnknownStage
 from nbkit.pipeline.manifest import (
     check_run_name,
     describe_surroundings,
@@ -26,7 +26,7 @@ from nbkit.pipeline.manifest import (
 from nbkit.pipeline.notebooks import Stage, check_graph, read_stages
 from nbkit.pipeline.params import Resolved, resolve_params
 from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest
-from nbkit.run import STORE
+from nbkit.run import STORE, check_artifacts
 
 EXIT = {"passed": 0, "failed": 1, "refused": 3, "interrupted": 130}
 SECRET = re.compile(r"\$\{(\w+)\}")
@@ -163,6 +163,11 @@ def plan_resume(root: Path, name: str = "") -> Plan:
             steps.append(Step(stage, "run", f"{entry['status']} before"))
             continue
         _check_unchanged(stage.name, manifest["parameters"].get(stage.name, {}), resolved.values[stage.name])
+        try:
+            check_artifacts(folder / f"{stage.name}.ipynb")
+        except CorruptArtifact as error:
+            steps.append(Step(stage, "run", str(error)))
+            continue
         steps.append(Step(stage, "keep", "passed before"))
     if all(step.action == "keep" for step in steps):
         raise UnknownRun(f"nothing is left to do: every stage of {folder.name} passed")
@@ -320,7 +325,13 @@ def _take(step: Step, entry: dict[str, Any], plan: Plan, folder: Path, manifest:
         tell("stage_kept", {"stage": name, "entry": entry, "why": step.why})
         return
     if step.action == "borrow" and step.source:
-        _borrow(step.source, folder, name, entry)
+        try:
+            _borrow(step.source, folder, name, entry)
+        except (OSError, ValueError) as error:
+            entry.update(status="failed", kind="system", message=f"nothing can be taken over: {error}", ended=now())
+            write_manifest(folder, manifest)
+            tell("stage_end", {"stage": name, "entry": entry, "folder": folder})
+            return
         write_manifest(folder, manifest)
         tell("stage_kept", {"stage": name, "entry": entry, "why": step.why})
         return
@@ -372,6 +383,7 @@ def _borrow(source: Path, folder: Path, stage: str, entry: dict[str, Any]) -> No
     notebook = source / f"{stage}.ipynb"
     if not notebook.is_file():
         raise BadNotebook(f"{notebook} is gone: run {stage} again")
+    check_artifacts(notebook)
     for scrap in read_scraps(notebook).values():
         if isinstance(scrap, dict) and scrap.get("$") == "artifact":
             _link(source / STORE / scrap["value"]["key"], folder / STORE / scrap["value"]["key"])
