@@ -8,7 +8,12 @@ import pytest
 
 def make_notebook(path: Path, *cells, parameters: str = 'run_dir: str = "."  # folder of this run', **metadata):
     """Write a notebook: a heading, a parameters cell, and the given code cells."""
-    heading = {"cell_type": "markdown", "id": "head", "metadata": {}, "source": [f"# {path.stem}\n", "\n", "A question?"]}
+    heading = {
+        "cell_type": "markdown",
+        "id": "head",
+        "metadata": {},
+        "source": [f"# {path.stem}\n", "\n", "A question?"],
+    }
     first = {"cell_type": "code", "id": "params", "metadata": {"tags": ["parameters"]}, "source": [parameters]}
     rest = [{"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": [cell]} for n, cell in enumerate(cells)]
     for cell in (first, *rest):

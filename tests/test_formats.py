@@ -53,7 +53,9 @@ def test_a_model_has_the_same_bytes_in_another_process():
         "import hashlib, tests.test_formats as t\n"
         "print(hashlib.sha256(t.formats.dump(t.MODELS['linear'][0].fit(t.TEXT, t.Y))[2]).hexdigest())"
     )
-    said = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"}
+    said = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"
+    }
     assert len(said) == 1
 
 

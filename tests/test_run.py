@@ -17,7 +17,9 @@ TABLE = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
 def batch(project):
     """A finished batch run of one stage."""
     folder = project / "runs" / "toy-1"
-    glue(folder / "01_first.ipynb", y=3, low=float("nan"), when=np.datetime64("2013-01-01"), table=TABLE, headline="One.")
+    glue(
+        folder / "01_first.ipynb", y=3, low=float("nan"), when=np.datetime64("2013-01-01"), table=TABLE, headline="One."
+    )
     entry = {"stage": "01_first", "status": "passed"}
     manifest = {"root": str(project), "started": "2026-01-01", "stages": [entry], "run": "toy-1"}
     (folder / "run.json").write_text(json.dumps(manifest))
@@ -38,12 +40,14 @@ def test_a_stage_loads_what_its_neighbour_saved_and_says_where_from(batch, capsy
 
 
 def test_a_missing_scrap_lists_what_there_is(batch):
-    with pytest.raises(MissingScrap, match=r"01_first hands over no 'z' .*it hands over: headline, low, table, when, y"):
+    with pytest.raises(
+        MissingScrap, match=r"01_first hands over no 'z' .*it hands over: headline, low, table, when, y"
+    ):
         Run(batch).load("01_first", "z")
 
 
 def test_a_stage_that_has_not_run_is_named(batch):
-    with pytest.raises(UnknownStage, match="02_second has not run in .*stages that have: 01_first"):
+    with pytest.raises(UnknownStage, match=r"02_second has not run in .*stages that have: 01_first"):
         Run(batch).load("02_second", "x")
 
 
@@ -111,7 +115,9 @@ def test_parameters_at_the_desk_come_from_the_latest_run_unless_they_were_change
     cell = {"target": "target", "trials": 7, "seed": 0, "run_dir": "."}
     Run(".", cell)
     assert cell == {"target": "late", "trials": 7, "seed": 1, "run_dir": "."}
-    assert "parameters ← toy-1 (change them in the parameters cell): target = 'late', seed = 1" in capsys.readouterr().out
+    assert (
+        "parameters ← toy-1 (change them in the parameters cell): target = 'late', seed = 1" in capsys.readouterr().out
+    )
 
 
 def test_in_a_batch_the_parameters_stay_as_they_are(batch, monkeypatch):

@@ -39,7 +39,9 @@ def travel(value):
     def real(text):
         return int(float(text)) if float(text).is_integer() else float(text)
 
-    return decode(json.loads(json.dumps(encode(value), allow_nan=False), parse_float=real, parse_int=lambda t: int(float(t))))
+    return decode(
+        json.loads(json.dumps(encode(value), allow_nan=False), parse_float=real, parse_int=lambda t: int(float(t)))
+    )
 
 
 def same(left, right):
