@@ -1,16 +1,22 @@
 """What an operator and a data scientist may do to break it: damaged manifests, strange params, names that lead elsewhere."""
 
+import contextlib
 import json
+import os
 import re
+import signal
+import sys
 import time
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from nbkit.cli import main
+from nbkit.cli.run import carry_out
 from nbkit.errors import BadParameter, UnknownRun
-from nbkit.pipeline import execute_plan, list_runs, plan_resume, plan_run
+from nbkit.pipeline import engine, execute_plan, list_runs, plan_resume, plan_run
 from nbkit.pipeline.notebooks import read_stage
 from nbkit.project import find_root, read_manifest
 from nbkit.store import Store
@@ -121,8 +127,6 @@ def test_brackets_with_words_in_a_meaning_are_no_range(project):
     "text", ["x" * 2_000_000, "a\rb\rc\n" * 3, "a\r\nb\r\r\n\rc", "10%\r20%\r30%", "\r\r\n", "é\r" * 9]
 )
 def test_a_long_line_is_tidied_at_once_and_as_nbclient_would(text):
-    from nbkit.pipeline import engine
-
     quick, slow = engine.nbclient.client._RGX_CARRIAGERETURN, re.compile(r".*\r(?=[^\n])")
     began = time.perf_counter()
     tidied = quick.sub("", text)
@@ -165,3 +169,53 @@ def test_saving_again_puts_changed_bytes_right(tmp_path):
     key = store.put(b"abc")
     store.path(key).write_bytes(b"abd")
     assert store.get(store.put(b"abc")) == b"abc"
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Executes no kernel: every stage passes."""
+
+    def execute_stage(source, target, parameters, limits, **options):
+        glue(target, y=1)
+        return engine.Outcome()
+
+    monkeypatch.setattr(engine, "execute_stage", execute_stage)
+
+
+@pytest.mark.parametrize(
+    "trouble", [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error"), SystemExit(1)]
+)
+def test_a_run_that_nobody_watches_any_more_goes_on(project, toy, fake, monkeypatch, trouble):
+    from nbkit.cli import progress
+
+    def tell(self, event, facts):
+        raise trouble
+
+    monkeypatch.setattr(progress.Progress, "tell", tell)
+    assert nbkit("run", toy, "--name", "alone").exit_code == 0
+    assert read_manifest(project / "runs" / "alone")["status"] == "passed"
+
+
+def test_a_pipe_that_closes_does_not_end_the_run(project, toy, fake, monkeypatch):
+    """rich leaves the process on a broken pipe."""
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as pipe:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr(sys, "stdout", pipe)
+        monkeypatch.setattr(Console, "on_broken_pipe", lambda self: sys.exit(1))
+        folder, code = carry_out(plan_run(project, [toy], name="head"))
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()
+    assert (code, read_manifest(folder)["status"]) == (0, "passed")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
+def test_nohup_is_respected(project, toy, fake, monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        plan = plan_run(project, [toy], name="nohup")
+        seen = []
+        execute_plan(plan, lambda event, facts: seen.append((signal.getsignal(signal.SIGHUP), event)))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert {handler for handler, _ in seen} == {signal.SIG_IGN}

@@ -110,13 +110,20 @@ def carry_out(plan: Any, *, quiet_stdout: bool = False) -> tuple[Path, int]:
     from nbkit.errors import BadParameter
     from nbkit.pipeline import execute_plan
 
-    begun = False
+    begun, heard = False, True
     with watch_progress(quiet_stdout=quiet_stdout) as tell:
 
         def note(event: str, facts: dict[str, Any]) -> None:
-            nonlocal begun
+            nonlocal begun, heard
             begun = True
-            tell(event, facts)
+            if heard:
+                try:
+                    tell(event, facts)
+                except (
+                    OSError,
+                    SystemExit,
+                ):  # `| head -1`, a closed terminal: nobody listens any more, the run goes on
+                    heard = False
 
         try:
             folder, manifest = execute_plan(plan, note)
@@ -125,7 +132,7 @@ def carry_out(plan: Any, *, quiet_stdout: bool = False) -> tuple[Path, int]:
                 raise
             raise BadParameter(f"no run can be made in {plan.root / 'runs'}: {error.strerror or error}") from None
         page = write_report(folder)
-        tell("report", {"page": page, "folder": folder, "manifest": manifest})
+        note("report", {"page": page, "folder": folder, "manifest": manifest})
     return folder, int(manifest["exit"])
 
 

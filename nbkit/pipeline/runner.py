@@ -404,7 +404,7 @@ def _link(source: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an interruption that can be caught, as Ctrl-C is."""
+    """Turn SIGTERM and SIGHUP into an interruption that can be caught, as Ctrl-C is; what `nohup` ignores stays so."""
 
     def terminate(number: int, frame: Any) -> None:
         from nbkit.pipeline.engine import Terminated
@@ -414,7 +414,8 @@ def _signals() -> Iterator[None]:
     before = {}
     with contextlib.suppress(ValueError):  # not in the main thread: whoever runs us there handles signals
         for which in (signal.SIGTERM, signal.SIGHUP):
-            before[which] = signal.signal(which, terminate)
+            if signal.getsignal(which) != signal.SIG_IGN:
+                before[which] = signal.signal(which, terminate)
     try:
         yield
     finally:
