@@ -219,3 +219,9 @@ def test_nohup_is_respected(project, toy, fake, monkeypatch):
     finally:
         signal.signal(signal.SIGHUP, before)
     assert {handler for handler, _ in seen} == {signal.SIG_IGN}
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_a_port_that_is_none_is_refused(project, port):
+    """99999 would wrap around to 34463."""
+    assert nbkit("serve", "toy@1", "--port", port).exit_code == 2

@@ -61,7 +61,7 @@ def rollback(name: str, by: str, why: str, place: str) -> None:
 @click.command()
 @click.argument("version", metavar="NAME@VERSION")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--port", default=8000, type=click.IntRange(0, 65535), show_default=True, help="0 takes a free one.")
 @click.option("--log", type=click.Path(path_type=Path), help="Folder of the request log; none by default.")
 @WHERE
 def serve(version: str, host: str, port: int, log: Path | None, place: str) -> None:
