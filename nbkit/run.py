@@ -104,7 +104,7 @@ class Run:
                 reference["rows"] = len(value)
             scrapbook.glue(name, {TAG: "artifact", "value": reference}, encoder="json")
             return
-        data = encode(value)
+        data = {TAG: "None", "value": 0} if value is None else encode(value)  # scrapbook refuses a bare None
         scrapbook.glue(name, data, encoder="text" if isinstance(data, str) else "json")
 
     # --- loading

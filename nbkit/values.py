@@ -83,6 +83,8 @@ def decode(data: Any) -> Any:
     name, inner = data[TAG], data["value"]
     if name == "dict":
         return {decode(key): decode(item) for key, item in inner}
+    if name == "None":
+        return None
     if name in ("float", "int"):
         return {"float": float, "int": int}[name](inner)
     for known, _, _, unpack in CODECS:

@@ -79,6 +79,7 @@ def test_later_files_and_settings_override(stages, project):
         ("01_first: {names: [a, 1]}", BadParameter, r"is no list\[str\]"),
         ("01_first: {names: a}", BadParameter, r"is no list\[str\]"),
         ("01_first: {retries: -1}", BadParameter, "at least 0"),
+        ("01_first: {cell_timeout: .inf}", BadParameter, "cell_timeout = inf is not allowed"),
         ("01_first: 3", BadParameter, r"churn\.yaml:1: section 01_first holds `key: value` lines, not 3"),
         ("- a", BadParameter, "a params file holds"),
         ("01_first: {rows: 1, rows: 2}", BadParameter, "duplicate key"),

@@ -48,7 +48,10 @@ def params(project):
     notebooks = project / "notebooks"
     number = 'run_dir: str = "."  # folder\nx: int = 1  # a number'
     make_notebook(
-        notebooks / "01_first.ipynb", IMPORTS, "run.save('y', x + 1)\nrun.save('headline', 'One.')", parameters=number
+        notebooks / "01_first.ipynb",
+        IMPORTS,
+        "run.save('y', x + 1)\nrun.save('none', None)\nrun.save('pair', (2.0, float('nan')))\nrun.save('headline', 'One.')",
+        parameters=number,
     )
     make_notebook(
         notebooks / "02_second.ipynb", IMPORTS, "y = run.load('01_first', 'y')", "run.save('z', y * 10)", "'the end'"
@@ -78,6 +81,8 @@ def test_a_run_that_passes(project, params):
     assert manifest["stages"][0]["headline"] == "One."
     assert manifest["stages"][0]["peak_gb"] > 0
     assert read_value(folder, "03_third", "w") == 31
+    assert read_value(folder, "01_first", "none") is None
+    assert repr(read_value(folder, "01_first", "pair")) == "(2.0, nan)"
     assert events[0] == "run_start"
     assert events[-1] == "run_end"
     assert events.count("stage_end") == 3

@@ -195,6 +195,14 @@ class TestMoves:
         assert registry.get("flights@production").number == 1
         assert "already" in registry.promote("flights@1", by="ann", why="again").note
 
+    def test_what_was_changed_on_disk_is_not_promoted(self, registry):
+        ready(registry)
+        key = registry.get("flights").files["key"].iloc[0]
+        registry.store.path(key).write_bytes(b"other bytes")
+        with pytest.raises(CorruptArtifact):
+            registry.promote("flights", by="ann", why="x")
+        assert registry.get("flights").state == "staging"
+
     def test_a_gate_that_does_not_block_may_fail(self, registry):
         ready(registry)
         registry.record_gates("flights", gates(soft=False).assign(blocking=False))

@@ -1,6 +1,7 @@
 """Params files, read strictly: names, types and ranges are checked against the notebooks before a kernel starts."""
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -229,6 +230,8 @@ def _is_allowed(item: Any, parameter: Parameter) -> bool:
         return str(item) in parameter.choices
     if not isinstance(item, int | float) or isinstance(item, bool):
         return True
+    if not math.isfinite(item) and (parameter.low is not None or parameter.high is not None):
+        return False
     above = parameter.low is None or item > parameter.low or (parameter.closed[0] and item == parameter.low)
     below = parameter.high is None or item < parameter.high or (parameter.closed[1] and item == parameter.high)
     return above and below

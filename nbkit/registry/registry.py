@@ -320,10 +320,14 @@ class Registry:
         ------
         GateClosed
             A blocking gate failed, no gate was recorded, or the application test is missing: the message lists all.
+        CorruptArtifact
+            A file of the bundle is gone or is no longer what was registered.
         """
         if alias != "production":
             raise BadParameter(f"promote leads to production; for {alias!r} use set_alias")
         by, why = need(by, "by"), need(why, "why")
+        for row in self.get(reference).files.to_dict("records"):
+            bundles.read_file(row, self.store)
         name, rest = split_reference(reference)
         with self._write() as connection, connection.begin():
             number = find_number(connection, name, rest)
