@@ -157,5 +157,13 @@ def test_a_registry_elsewhere_is_named(registry, project, tmp_path_factory, monk
 @pytest.mark.parametrize("words", [["toi"], ["toy@9"]])
 def test_serving_what_is_not_there_is_refused(registry, words):
     done = nbkit("serve", *words, "--port", "0")
-    assert done.exit_code != 0
+    assert done.exit_code == 2
     assert words[0].partition("@")[0] in done.stderr
+
+
+@pytest.mark.parametrize("words", [["models"], ["promote", "toy@1", *WHO], ["serve", "toy", "--port", "0"]])
+def test_a_database_that_is_none_is_told_in_a_line(registry, project, words):
+    (project / "registry" / "registry.db").write_bytes(b"not a database" * 400)
+    done = nbkit(*words)
+    assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert "registry.db cannot be opened: file is not a database" in done.stderr

@@ -11,11 +11,14 @@ from tests.test_cli_run import fake, nbkit, toy  # noqa: F401 - fixtures
 CELL = 'run_dir: str = "."  # folder\nwindow: str = ""  # name of the window\nregistry: str = "registry"  # where\nname: str = "toy"  # what\nversion: str = ""  # which'
 
 
+WINDOWS = ["a", "b", "2013", "2013-07"]
+
+
 @pytest.fixture
 def watch(toy, fake, monkeypatch):  # noqa: F811
-    """Windows a, b and c; what is decided is set in the returned dictionary."""
+    """Four windows; what is decided is set in the returned dictionary."""
     make_notebook(toy / "notebooks" / "11_monitor.ipynb", nbkit={"cadence": "window"}, parameters=CELL)
-    monkeypatch.setattr("nbkit.cli.monitor._list_windows", lambda root, params, settings: ["a", "b", "c"])
+    monkeypatch.setattr("nbkit.cli.monitor._list_windows", lambda *_: list(WINDOWS))
 
     def decide(decision):
         fake["11_monitor"] = {"decision": decision, "headline": f"We say {decision}."}
@@ -42,7 +45,7 @@ def test_every_window_is_a_run_of_its_own(toy, watch):  # noqa: F811
     assert done.exit_code == 0
     rows = json.loads(done.stdout)
     assert [(row["window"], row["run"], row["decision"]) for row in rows] == [
-        (name, f"toy-monitor-{name}", "ok") for name in "abc"
+        (name, f"toy-monitor-{name}", "ok") for name in WINDOWS
     ]
     table = nbkit("monitor", "params/toy.yaml", "--window", "a", "--window", "b").stdout.splitlines()
     assert [line.split()[:2] for line in table[-3:]] == [["window", "decision"], ["a", "ok"], ["b", "ok"]]
@@ -50,7 +53,7 @@ def test_every_window_is_a_run_of_its_own(toy, watch):  # noqa: F811
 
 
 def test_windows_are_listed_without_a_run(toy, watch):  # noqa: F811
-    assert nbkit("monitor", "params/toy.yaml", "--list").stdout == "a\nb\nc\n"
+    assert nbkit("monitor", "params/toy.yaml", "--list").stdout == "a\nb\n2013\n2013-07\n"
     assert not (toy / "runs").exists()
 
 
@@ -75,6 +78,13 @@ def test_the_pipeline_need_not_have_run(toy, watch):  # noqa: F811
     (toy / "notebooks" / "02_second.ipynb").unlink()
     (toy / "params" / "toy.yaml").write_text("")
     assert nbkit("monitor", "params/toy.yaml", "--window", "a").exit_code == 0
+
+
+def test_an_unknown_window_is_refused_before_anything_runs(toy, watch):  # noqa: F811
+    done = nbkit("monitor", "params/toy.yaml", "--window", "a", "--window", "2013-70")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--window 2013-70: there is no such window; there are a, b, 2013, 2013-07" in done.stderr
+    assert not (toy / "runs").exists()
 
 
 def test_without_a_registry_no_window_is_known(toy):  # noqa: F811

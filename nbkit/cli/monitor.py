@@ -11,6 +11,7 @@ from nbkit.cli.models import open_registry
 from nbkit.cli.run import JSON, PARAMS, SET, carry_out, print_table, root_of
 
 STAGE = "11_monitor"
+PARTS = ("train", "valid", "test")
 NO = 3
 
 
@@ -36,11 +37,12 @@ def monitor(
     from nbkit.pipeline import plan_run
 
     root = root_of(params)
-    if every or only_list:
-        windows = tuple(_list_windows(root, params, settings))
+    known = _list_windows(root, params, settings, windows)
     if only_list:
-        click.echo("\n".join(windows))
+        click.echo("\n".join(known))
         return
+    _check_windows(windows, known)
+    windows = tuple(known) if every else windows
     rows, codes = [], []
     for window in windows or ("",):
         given = (*settings, *([f"{STAGE}.window={json.dumps(window)}"] if window else []))
@@ -66,12 +68,25 @@ def _name(root: Path, project: str, window: str) -> str:
     return next(name for name in [base, *(f"{base}-{n}" for n in range(2, 10_000))] if name not in taken)
 
 
-def _list_windows(root: Path, params: tuple[Path, ...], settings: tuple[str, ...]) -> list[str]:
+def _check_windows(windows: tuple[str, ...], known: list[str]) -> None:
+    from nbkit.errors import BadParameter
+
+    for name in windows:
+        if name not in known and name not in PARTS:
+            words = f"there are {', '.join(known)}" if known else "set `production` or `test_until` in the split"
+            raise BadParameter(f"--window {name}: there is no such window; {words}")
+
+
+def _list_windows(
+    root: Path, params: tuple[Path, ...], settings: tuple[str, ...], windows: tuple[str, ...]
+) -> list[str]:
     from nbkit import data, registry
     from nbkit.pipeline import read_stages, resolve_params
     from nbkit.project import find_notebooks
 
     given = resolve_params(params, settings, read_stages(find_notebooks(root))).values[STAGE]
+    if given.get("source"):
+        return list(windows)  # the rows come from there, a window is only what they are called
     place = given["registry"]
     models = open_registry(place if "://" in place else str(root / place))
     watched = registry.find_watched(models, given["name"], given["version"])

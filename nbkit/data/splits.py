@@ -131,7 +131,7 @@ def read_window(ingest: dict[str, Any], name: str, *, root: str | os.PathLike[st
     parts = {**splits.windows, "train": splits.train, "valid": splits.valid, "test": splits.test}
     if name not in parts:
         known = ", ".join(splits.windows) or "no windows: set `production` or `test_until` in the split"
-        raise BadSplit(f"no window {name!r}{suggest(name, list(parts))}; there are {known}")
+        raise BadSplit(f"no window {name!r}; there are {known}")
     return parts[name]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from nbkit.errors import BadParameter
+from nbkit.errors import BadParameter, CorruptArtifact
 
 SCHEMA = 1
 BUSY_MS = 30_000
@@ -93,6 +93,8 @@ def open_database(url: sa.URL) -> sa.Engine:
     ------
     BadParameter
         A newer nbkit wrote the database.
+    CorruptArtifact
+        It cannot be opened, or what is there is no database.
     """
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_MS / 1000})
@@ -100,17 +102,27 @@ def open_database(url: sa.URL) -> sa.Engine:
         sa.event.listen(engine, "begin", _begin_sqlite)
     else:
         engine = sa.create_engine(url)
+    place = url.database if url.get_backend_name() == "sqlite" else url.render_as_string()
+    try:
+        found = _lay_tables(engine)
+    except sa.exc.DatabaseError as error:
+        raise CorruptArtifact(
+            f"the registry {place} cannot be opened: {error.orig}; check the path and your rights to it, or put a "
+            "backup back"
+        ) from error
+    if found > SCHEMA:
+        raise BadParameter(f"the registry {place} has schema {found}, this nbkit knows {SCHEMA}; update nbkit")
+    return engine
+
+
+def _lay_tables(engine: sa.Engine) -> int:
+    """Lay the tables that are not there; return the schema's version."""
     with engine.connect().execution_options(write=True) as connection, connection.begin():
         META.create_all(connection)
         found = connection.execute(sa.select(SCHEMA_VERSION.c.version)).scalar()
         if found is None:
             connection.execute(SCHEMA_VERSION.insert().values(version=SCHEMA))
-        elif found > SCHEMA:
-            raise BadParameter(
-                f"the registry {engine.url.render_as_string()} has schema {found}, this nbkit knows {SCHEMA}; "
-                "update nbkit"
-            )
-    return engine
+    return SCHEMA if found is None else int(found)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -15,7 +15,7 @@ from nbkit.serve.predictor import Predictor
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM; return the exit code (1: the model cannot be loaded or the port is taken)."""
+    """Serve until SIGTERM; return the exit code: 2 the model cannot be loaded, 1 the port is taken."""
     parser = argparse.ArgumentParser(prog="python -m nbkit.serve", description=__doc__)
     parser.add_argument("--registry", default="registry", help="folder or database URL")
     parser.add_argument("--model", required=True, help="NAME@ALIAS or NAME@NUMBER")
@@ -28,8 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
         app = create_app(Predictor.from_registry(options.registry, options.model), log=options.log)
         listener = _listen(options.host, options.port)
     except (NbkitError, OSError) as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        return 1
+        sys.stderr.write(f"nbkit: {error}\n")
+        return 2 if isinstance(error, NbkitError) else 1
     if options.until_stdin_closes:
         threading.Thread(target=_follow_parent, daemon=True).start()
     host, port = listener.getsockname()[:2]
