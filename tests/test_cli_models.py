@@ -58,13 +58,13 @@ def test_models_are_listed_with_aliases_and_scores(registry):
     done = nbkit("models")
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["name", "number", "state", "aliases", "created", "by", "digest", "roc_auc"]
+    assert lines[0].split() == ["name", "number", "state", "aliases", "created", "digest", "scores"]
     assert [line.split()[:3] for line in lines[1:]] == [
         ["toy", "3", "draft"],
         ["toy", "2", "candidate"],
         ["toy", "1", "staging"],
     ]
-    assert "0.7568" in lines[1]
+    assert "roc_auc 0.7568" in lines[1]
     assert nbkit("models", "toy").stdout == done.stdout
 
 

@@ -83,7 +83,7 @@ def test_the_pipeline_need_not_have_run(toy, watch):  # noqa: F811
 def test_an_unknown_window_is_refused_before_anything_runs(toy, watch):  # noqa: F811
     done = nbkit("monitor", "params/toy.yaml", "--window", "a", "--window", "2013-70")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "--window 2013-70: there is no such window; there are a, b, 2013, 2013-07" in done.stderr
+    assert "no window '2013-70'; did you mean '2013-07'? There are a, b, 2013, 2013-07" in done.stderr
     assert not (toy / "runs").exists()
 
 

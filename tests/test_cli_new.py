@@ -66,7 +66,7 @@ def test_decisions_are_said_and_written(here):
     text = (here / "params/p.yaml").read_text()
     for words in (
         "dates read as %d.%m.%Y",
-        "16 rows have no churned",
+        "left out: 16 rows without churned",
         "'yes' counts as positive",
         "signed up is taken as the event's time",
         "Customer ID is left out: names each row",

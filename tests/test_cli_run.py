@@ -80,13 +80,13 @@ def test_the_help_comes_at_once():
         (["rnu"], "Did you mean 'run'?"),
         (["run"], "Missing argument 'PARAMS...'"),
         (["run", "params/toy.yaml", "--untill", "1"], "--until"),
-        (["run", "params/toi.yaml"], "did you mean params/toy.yaml?"),
+        (["run", "params/toi.yaml"], "did you mean 'params/toy.yaml'?"),
         (["run", "params/toy.yaml", "--set", "x"], "write it as STAGE.KEY=VALUE"),
-        (["run", "params/toy.yaml", "--set", "01_frist.x=1"], "did you mean 01_first?"),
+        (["run", "params/toy.yaml", "--set", "01_frist.x=1"], "did you mean '01_first'?"),
         (["run", "params/toy.yaml", "--set", "01_first.y=1"], "no key of 01_first is called 'y'"),
         (["run", "params/toy.yaml", "--set", "01_first.x=many"], "x = 'many' is no int"),
         (["run", "params/toy.yaml", "--set", "01_first.x=10"], "at most 9"),
-        (["run", "params/toy.yaml", "--only", "07"], "no stage is called '07'; There are 01_first, 02_second"),
+        (["run", "params/toy.yaml", "--only", "07"], "no stage is called '07'; there are 01_first, 02_second"),
         (["run", "params/toy.yaml", "--from", "02", "--until", "01"], "no stage lies between"),
         (["run", "params/toy.yaml", "--from", "02"], "run all stages first"),
         (["resume"], "there are no runs"),
@@ -309,7 +309,7 @@ def test_compare_says_what_differs(toy, fake):
     assert done.exit_code == 0, "a unique beginning is enough"
     done = nbkit("compare", "one", "tree")
     assert done.exit_code == 2
-    assert "did you mean three?" in done.stderr
+    assert "did you mean 'three'?" in done.stderr
 
 
 @pytest.mark.slow

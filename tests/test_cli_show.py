@@ -88,4 +88,4 @@ def test_a_report_of_no_run_is_refused(toy, fake):  # noqa: F811
     nbkit("run", "params/toy.yaml", "--name", "one")
     done = nbkit("report", "onee")
     assert done.exit_code == 2
-    assert "did you mean one?" in done.stderr
+    assert "did you mean 'one'?" in done.stderr

@@ -56,7 +56,7 @@ def test_a_table_of_customers(look):
     assert found.split["by"] == "time"
     told = " | ".join(found.notes)
     for words in (
-        "5 rows have no churned",
+        "left out: 5 rows without churned",
         "'yes' counts as positive",
         "too good to be true",
         "dates read as %d.%m.%Y",

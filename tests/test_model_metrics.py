@@ -166,7 +166,7 @@ def test_no_rows_and_one_row():
 
 def test_rows_without_truth_are_left_out_and_said():
     table = score_predictions(pd.Series([0, 1, pd.NA, 1], dtype="Int64"), [0.1, 0.8, 0.5, 0.7], "roc_auc", draws=0)
-    assert table.loc["roc_auc", ["value", "n", "note"]].tolist() == [1.0, 3, "1 rows without truth left out"]
+    assert table.loc["roc_auc", ["value", "n", "note"]].tolist() == [1.0, 3, "1 row without truth left out"]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_class_names_may_be_read_as_text():
         ([0.5, 1], [0.5, np.inf], {}, "no finite number"),
         ([0, 1], [0.5, 1.5], {"task": "binary"}, r"in \[0, 1\]"),
         (["a", "b"], [0.5, 0.5], {"task": "binary"}, "which class is the positive one"),
-        (["no", "yes"], [0.5, 0.5], {"positive": "yess"}, "Did you mean yes"),
+        (["no", "yes"], [0.5, 0.5], {"positive": "yess"}, "did you mean 'yes'"),
         (["a", "b", "c"], [0.5, 0.5, 0.5], {"positive": "a"}, "multiclass"),
         (["a", "b"], [0.5, 0.5], {"task": "regression"}, "needs numbers"),
         ([0, 1], [[0.5, 0.5], [0.1, 0.9]], {"task": "binary"}, "one number per row"),

@@ -60,14 +60,14 @@ def test_later_files_and_settings_override(stages, project):
         (
             "01_frist: {rows: 1}",
             UnknownParameter,
-            r"churn\.yaml:1: no section is called '01_frist'; did you mean 01_first",
+            r"churn\.yaml:1: no section is called '01_frist'; did you mean '01_first'",
         ),
         (
             "01_first:\n  row: 1",
             UnknownParameter,
-            r"churn\.yaml:2: no key of 01_first is called 'row'; did you mean rows",
+            r"churn\.yaml:2: no key of 01_first is called 'row'; did you mean 'rows'",
         ),
-        ("shared: {tarjet: a}", UnknownParameter, r"churn\.yaml:1: .*did you mean target"),
+        ("shared: {tarjet: a}", UnknownParameter, r"churn\.yaml:1: .*did you mean 'target'"),
         ("01_first: {run_dir: a}", UnknownParameter, "run_dir"),
         ("01_first:\n  rows: many", BadParameter, r"churn\.yaml:2: rows = 'many' is no int .*at least 0 \(sample"),
         ("01_first: {rows: -1}", BadParameter, "rows = -1 is not allowed: it is a int, at least 0"),

@@ -26,11 +26,11 @@ DEATHS = {
     "exits": ("import sys\nsys.exit(0)", {}, "failed", "exit", "before the notebook's end", 1),
     "killed": ("import os\nos.kill(os.getpid(), 9)", {}, "failed", "dead_kernel", "killed or crashed", 1),
     "segfault": ("import ctypes\nctypes.string_at(0)", {}, "failed", "dead_kernel", "killed or crashed", 1),
-    "cell_timeout": ("import time\ntime.sleep(60)", {"cell_timeout": 8}, "failed", "cell_timeout", "of 8 s", 1),
-    "stage_timeout": ("import time\ntime.sleep(60)", {"stage_timeout": 20}, "failed", "stage_timeout", "of 20 s", 1),
+    "cell_timeout": ("import time\ntime.sleep(90)", {"cell_timeout": 20}, "failed", "cell_timeout", "of 20 s", 1),
+    "stage_timeout": ("import time\ntime.sleep(90)", {"stage_timeout": 40}, "failed", "stage_timeout", "of 40 s", 1),
     "deaf": (
-        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(60)",
-        {"cell_timeout": 8}, "failed", "cell_timeout", "of 8 s", 1,
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(90)",
+        {"cell_timeout": 20}, "failed", "cell_timeout", "of 20 s", 1,
     ),
     "memory": (
         "import time\nhoard = bytearray(700_000_000)\ntime.sleep(60)",
@@ -280,7 +280,7 @@ def test_a_name_that_is_taken_is_refused(project, params):
 
 
 def test_planning_refuses_what_cannot_work(project, params):
-    with pytest.raises(UnknownStage, match="There are 01_first, 02_second, 03_third"):
+    with pytest.raises(UnknownStage, match="there are 01_first, 02_second, 03_third"):
         plan_run(project, [params], first="04")
     with pytest.raises(UnknownStage, match="no stage lies between"):
         plan_run(project, [params], first="03", last="01")

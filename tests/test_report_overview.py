@@ -66,7 +66,7 @@ def closed(*names):
 def test_all_open_is_approved(project):
     o = judged(project, **{"10_deploy": {"headline": "It holds."}})
     assert (o.verdict, o.tone) == ("APPROVE", "good")
-    assert o.reasons == ["All 2 criteria are met.", "All 2 gates are open.", "It holds."]
+    assert o.reasons == ["Every criterion is met (2).", "Every gate is open (2).", "It holds."]
     assert (o.objective, o.decision, o.owner) == ("Fewer missed connections", "Rebook", "Ann")
     assert (o.run, o.project, o.status, o.started, o.seconds) == ("toy-1", "toy", "passed", "2026-01-02 03:04", 6.0)
     assert o.criteria.columns.tolist() == ["criterion", "target", "value", "interval", "verdict", "why"]

@@ -58,7 +58,7 @@ def test_a_run_becomes_a_front_page_and_one_page_a_stage(project):
     assert list(found) == ["01_frame.html", "07_evaluate.html", "09_register.html", "index.html"]
     front = found["index.html"].text
     assert "▲ APPROVE" in front
-    assert "All 2 criteria are met." in front
+    assert "Every criterion is met (2)." in front
     assert "▲ pass" in front
     assert "▲ passed" in front
     assert front.count("fine 0") >= 3

@@ -27,7 +27,7 @@ def models(name: str, history: bool, place: str) -> None:  # noqa: FBT001
     elif "@" in name:
         _print_version(registry.get(name))
     else:
-        _print_frame(registry.list(name or None))
+        _print_frame(_gather_scores(registry.list(name or None)))
 
 
 @click.command()
@@ -100,6 +100,16 @@ def check_place(path: str) -> None:
         raise UnknownVersion(f"there is no registry in {path} yet: `nbkit run PARAMS` registers a model at stage 09")
 
 
+def _gather_scores(table: Any) -> Any:
+    """Put the first scores of each version into one column: models of different tasks have different metrics."""
+    names = list(table.columns[table.columns.get_loc("digest") + 1 :])
+    scores = [
+        ", ".join([f"{name} {value:.4g}" for name, value in zip(names, row, strict=True) if value == value][:3])
+        for row in table[names].to_numpy()
+    ]
+    return table.drop(columns=[*names, "by"]).assign(scores=scores)
+
+
 def _print_frame(frame: Any) -> None:
     if not len(frame):
         click.echo("Nothing is registered under that name.")
@@ -109,7 +119,7 @@ def _print_frame(frame: Any) -> None:
         if column.dtype.kind == "f":
             shown[name] = column.map("{:.4g}".format)
         elif name in ("digest", "created", "time"):
-            shown[name] = column.str[: 12 if name == "digest" else 19]
+            shown[name] = column.str[: {"digest": 12, "created": 16}.get(name, 19)]
     print_table(shown.to_dict("records"), list(shown.columns))
 
 

@@ -9,6 +9,7 @@ import click
 
 from nbkit.cli.models import open_registry
 from nbkit.cli.run import JSON, PARAMS, SET, carry_out, print_table, root_of
+from nbkit.wording import suggest
 
 STAGE = "11_monitor"
 PARTS = ("train", "valid", "test")
@@ -73,8 +74,8 @@ def _check_windows(windows: tuple[str, ...], known: list[str]) -> None:
 
     for name in windows:
         if name not in known and name not in PARTS:
-            words = f"there are {', '.join(known)}" if known else "set `production` or `test_until` in the split"
-            raise BadParameter(f"--window {name}: there is no such window; {words}")
+            there = suggest(name, known) or "; there are none: set `production` or `test_until` in the split"
+            raise BadParameter(f"no window {name!r}{there}")
 
 
 def _list_windows(

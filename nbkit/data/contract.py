@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from nbkit.data.nearest import suggest
 from nbkit.data.tables import register_table
+from nbkit.wording import say_count, suggest
 
 TYPES = ("integer", "number", "text", "datetime", "boolean")
 SEVERITIES = ("blocking", "warning")
@@ -147,7 +147,7 @@ def _point_at(rule: str, values: "pd.Series[Any]", severity: str, bad: Any, word
 
 def _check_table(table: pd.DataFrame, contract: Contract) -> Iterator[dict[str, Any]]:
     if len(table) < contract.min_rows:
-        words = f"{len(table):,} rows, at least {contract.min_rows:,} are needed"
+        words = f"{say_count(len(table), 'row')}, at least {contract.min_rows:,} are needed"
         yield _violation("min_rows", "", "blocking", words, len(table), len(table))
     for name in dict.fromkeys(table.columns[table.columns.duplicated()]):
         yield _violation("others", name, "blocking", f"column {name!r} comes twice", len(table), len(table))
@@ -241,9 +241,8 @@ def _check_rules(table: pd.DataFrame, rules: Sequence[TableRule]) -> Iterator[di
                 continue
             if places:
                 rows = ", ".join(str(place) for place in places[:5])
-                words = (
-                    f"{len(places):,} of {len(table):,} rows break {rule.name!r}: {rule.description or rule.expression}"
-                )
+                said = rule.description or rule.expression
+                words = f"{len(places):,} of {say_count(len(table), 'row')} against {rule.name!r}: {said}"
                 yield _violation(
                     rule.name, "", rule.severity, words, len(places), len(table), rows, _show(table, places)
                 )

@@ -17,8 +17,8 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from nbkit.data.contract import SEVERITIES, TYPES, ColumnRule, Contract, TableRule
 from nbkit.data.leaks import read_lead
-from nbkit.data.nearest import suggest
 from nbkit.errors import BadContract, BadParameter
+from nbkit.wording import suggest
 
 MOMENTS = ("known", "event", "after", "target")
 OTHERS = ("allow", *SEVERITIES)

@@ -8,8 +8,8 @@ from nbkit.data.contract import Contract
 from nbkit.data.explore import column_kind
 from nbkit.data.features import DATE_PARTS, Recipe
 from nbkit.data.leaks import refuse_leaks, usable_columns
-from nbkit.data.nearest import suggest
 from nbkit.errors import BadFeature
+from nbkit.wording import suggest
 
 SPEC = ("numeric", "categorical", "datetime", "cyclical", "ordinal", "target_encoded", "interactions", "custom", "drop")
 MANY_LEVELS = 1000

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data.nearest import suggest
 from nbkit.errors import BadSource
+from nbkit.wording import say_count, suggest
 
 SAMPLE = 20_000
 
@@ -244,14 +244,14 @@ def find_oddities(table: pd.DataFrame) -> pd.DataFrame:
         elif distinct == 1:
             found.append((name, "constant", f"always {filled.iloc[0]}" + ("" if len(filled) == n else " or missing")))
         elif n >= 20 and column_kind(column) != "datetime" and distinct == len(filled) and not _is_measure(filled):
-            found.append((name, "id-like", f"{distinct} different values in {n} rows"))
+            found.append((name, "id-like", f"{distinct} different values in {say_count(n, 'row')}"))
         digest = pd.util.hash_pandas_object(column.astype("str") if column.dtype.kind == "O" else column, index=False)
         first = seen.setdefault(digest.to_numpy().tobytes(), str(name))
         if first != name and distinct > 1:
             found.append((name, "duplicate column", f"equal to {first} in every row"))
     plain = table.astype({name: "str" for name in table if table[name].dtype.kind == "O"})
     if repeated := int(plain.duplicated().sum()):
-        found.append(("", "duplicate rows", f"{repeated} of {len(table)} rows repeat an earlier one"))
+        found.append(("", "duplicate rows", f"{repeated} of {say_count(len(table), 'row')} repeat an earlier one"))
     return pd.DataFrame(found, columns=["column", "finding", "evidence"])
 
 

@@ -11,8 +11,8 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
 from sklearn.utils.validation import check_is_fitted
 
-from nbkit.data.nearest import suggest
 from nbkit.errors import BadFeature
+from nbkit.wording import suggest
 
 DATE_PARTS: dict[str, Callable[[Any], Any]] = {
     "year": lambda dates: dates.year,

@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 
 from nbkit.data.explore import column_kind, find_oddities
-from nbkit.data.nearest import suggest
 from nbkit.data.relations import find_leakage
 from nbkit.data.sources import Snapshot, take_snapshot
 from nbkit.data.splits import split_table
 from nbkit.errors import BadSource, BadSplit
+from nbkit.wording import say_count, suggest
 
 METRICS = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}
 LEAST = 50  # rows that a window of the monitor should have
-SUSPECT = "too good to be true"
+SUSPECT, NAMES_ROW = "too good to be true", "names each row"
 NAMES_ONE = re.compile(r"(^|[_\s.-])(id|ID|Id)$|[a-z](Id|ID)$|^(customer|patient|user|subject|client)$")
 POSITIVE = ("1", "1.0", "true", "yes", "y", "positive", "churned", "default", "fraud", "bad", "late", "died", ">50k")
 
@@ -31,7 +31,9 @@ class Inspection:
     Parameters
     ----------
     table
-        The rows as read.
+        The rows that have a target.
+    unlabelled
+        How many rows have none.
     notes
         Each decision with its reason, and what was mended on reading.
     target, task, positive, time, group, keys
@@ -45,6 +47,7 @@ class Inspection:
     """
 
     table: pd.DataFrame
+    unlabelled: int
     notes: list[str]
     target: str
     task: str
@@ -96,10 +99,11 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
             raise BadSource(f"{role} {wanted!r} is no column of {name}{suggest(wanted, table.columns)}")
     if target == time:
         raise BadSource(f"{target!r} cannot be both the target and the time")
-    notes.append(f"{len(table):,} rows, {len(table.columns)} columns")
+    notes.append(f"{say_count(len(table), 'row')}, {say_count(len(table.columns), 'column')}")
     if not len(table):
         raise BadSource(f"{name} has {len(table.columns)} columns and no rows")
     task, positive, said = _read_target(table[target], target)
+    unlabelled = int(table[target].isna().sum())
     table = table[table[target].notna()].reset_index(drop=True)
     if len(table) < 20:
         raise BadSource(f"{len(table)} rows with a {target} are too few to learn from, test and watch")
@@ -110,7 +114,7 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     if set(table.columns) <= {target, time, group, *(column for column, _ in drop)} and suspects:
         said.append(f"{', '.join(suspects)}: {SUSPECT}, kept as there is no other; make sure it is known in time")
         drop = [(column, reason) for column, reason in drop if column not in suspects]
-    keys = [column for column, reason in drop if reason.startswith("names each row")][:1]
+    keys = [column for column, reason in drop if reason.startswith(NAMES_ROW)][:1]
     features = _propose_features(table, target, time, group, [column for column, _ in drop])
     if not any(features.values()):
         left_out = "".join(f"; {column} is left out: {reason}" for column, reason in drop)
@@ -120,6 +124,7 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     notes += [*said, *time_said, *(f"{column} is left out: {reason}" for column, reason in drop)]
     return Inspection(
         table=table,
+        unlabelled=unlabelled,
         notes=[*notes, *group_said, *split_said],
         **roles,
         features=features,
@@ -134,7 +139,7 @@ def _read_target(column: "pd.Series[Any]", target: str) -> tuple[str, Any, list[
     if not len(values):
         raise BadSource(f"target {target!r} has no value in any row")
     if gone := len(column) - len(values):
-        notes.append(f"{gone} rows have no {target} and are left out")
+        notes.append(f"left out: {say_count(gone, 'row')} without {target}")
     levels = sorted(values.unique().tolist(), key=str)
     if len(levels) == 1:
         raise BadSource(f"target {target!r} is always {levels[0]}: there is nothing to predict")
@@ -197,11 +202,11 @@ def _find_drops(table: pd.DataFrame, target: str, task: str, time: str) -> list[
             continue
         if finding == "id-like" and column_kind(column) == "number" and not _counts(column):
             continue
-        reasons = {"id-like": f"names each row ({evidence})", "empty": "empty", "constant": f"constant ({evidence})"}
+        reasons = {"id-like": f"{NAMES_ROW} ({evidence})", "empty": "empty", "constant": f"constant ({evidence})"}
         drops.setdefault(str(name), reasons.get(finding, evidence))
     for name in rest.columns:
         if column_kind(rest[name]) == "text" and rest[name].nunique() > max(50, len(rest) / 2):
-            drops.setdefault(name, f"free text or an identifier ({rest[name].nunique()} values)")
+            drops.setdefault(name, f"free text or an identifier ({say_count(rest[name].nunique(), 'value')})")
     return [(name, drops[name]) for name in rest.columns if name in drops]
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from nbkit.data.nearest import suggest
 from nbkit.errors import BadParameter, LeakedFeature
+from nbkit.wording import suggest
 
 if TYPE_CHECKING:
     from nbkit.data.contract import Contract

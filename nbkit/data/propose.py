@@ -122,8 +122,7 @@ def _head(found: Inspection, name: str) -> str:
 
 
 def _propose_shared(found: Inspection, name: str, data: str) -> dict[str, Any]:
-    left_out = any("are left out" in note for note in found.notes)
-    query = f"SELECT * FROM data WHERE {quote_name(found.target)} IS NOT NULL" if left_out else ""  # noqa: S608
+    query = f"SELECT * FROM data WHERE {quote_name(found.target)} IS NOT NULL" if found.unlabelled else ""  # noqa: S608
     roles = {role: getattr(found, role) for role in ("target", "task", "positive", "time", "group", "keys")}
     return {"name": name, **roles, "seed": 42, "sources": {"data": data}, "query": query}
 

@@ -13,9 +13,9 @@ import fsspec
 import pandas as pd
 
 from nbkit.data.delimited import query_delimited, quote_name, quote_text
-from nbkit.data.nearest import suggest
 from nbkit.data.tables import register_table
 from nbkit.errors import BadSource
+from nbkit.wording import suggest
 
 
 class Reading(NamedTuple):

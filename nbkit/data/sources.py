@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from nbkit.data.delimited import quote_name, quote_text
-from nbkit.data.nearest import suggest
 from nbkit.data.readers import SOURCES, Reading, guess_kind
 from nbkit.data.tables import describe_table, digest_table, fetch_table
 from nbkit.errors import BadSource
+from nbkit.wording import say_count, suggest
 
 Spec = dict[str, Any]
 
@@ -119,7 +119,7 @@ def take_snapshot(
     if keys:
         notes += _check_keys(table, keys)
     if 0 < rows < len(table):
-        notes.append(f"a sample of {rows:,} of {len(table):,} rows (seed {seed})")
+        notes.append(f"a sample of {rows:,} of {say_count(len(table), 'row')} (seed {seed})")
         table = _sample(table, rows, seed, keys)
     return Snapshot(table, pd.DataFrame(manifest), describe_table(table), query, digest_table(table), notes)
 
@@ -222,7 +222,7 @@ def _check_keys(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
         if key not in table.columns:
             raise BadSource(f"key {key!r} is no column{suggest(key, table.columns)}")
     repeated = int(table.duplicated(list(keys)).sum())
-    return [f"{repeated:,} rows repeat the keys {', '.join(keys)} of an earlier row"] if repeated else []
+    return [f"{say_count(repeated, 'row')} with the keys {', '.join(keys)} of an earlier row"] if repeated else []
 
 
 def _sample(table: pd.DataFrame, rows: int, seed: int, keys: Sequence[str]) -> pd.DataFrame:

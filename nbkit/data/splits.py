@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data.nearest import suggest
 from nbkit.data.sources import hash_rows, take_snapshot
 from nbkit.errors import BadSplit
+from nbkit.wording import suggest
 
 SPEC = {
     "time": ("by", "train_until", "valid_until", "test_until", "valid", "test", "production", "windows"),
@@ -130,8 +130,8 @@ def read_window(ingest: dict[str, Any], name: str, *, root: str | os.PathLike[st
     splits = _split_again(ingest, root)
     parts = {**splits.windows, "train": splits.train, "valid": splits.valid, "test": splits.test}
     if name not in parts:
-        known = ", ".join(splits.windows) or "no windows: set `production` or `test_until` in the split"
-        raise BadSplit(f"no window {name!r}; there are {known}")
+        known = suggest(name, splits.windows) or "; there are no windows: set `production` or `test_until` in the split"
+        raise BadSplit(f"no window {name!r}{known}")
     return parts[name]
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from nbkit.data.contract import ColumnRule, Contract, TableRule, check_contract
 from nbkit.errors import ContractViolation
+from nbkit.wording import say_count
 
 
 def dump_contract(contract: Contract) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def judge_violations(violations: pd.DataFrame) -> str:
 
 def explain_violations(violations: pd.DataFrame, contract: Contract, *, source: str = "") -> str:
     """Say in Markdown what the violations mean for the run."""
-    terms = f"{len(contract.columns)} columns and {len(contract.rules)} rules between columns"
+    terms = _count_terms(contract)
     agreed = (
         f"`{source}`" if source else "a contract inferred from train (give `contract` to hold the data to agreed terms)"
     )
@@ -79,21 +80,26 @@ def explain_violations(violations: pd.DataFrame, contract: Contract, *, source: 
         if blocking
         else ("None of them blocks: the run goes on, and the table says what to look into.")
     )
-    return f"Held to {agreed} ({terms}), {len(violations)} things are broken, {blocking} of them blocking. {effect}"
+    return (
+        f"Held to {agreed} ({terms}), {say_count(len(violations), 'violation')}, {blocking} of them blocking. {effect}"
+    )
 
 
 def summarize_violations(violations: pd.DataFrame, contract: Contract, *, rows: int) -> str:
     """Return the headline of a validation over `rows` rows."""
     verdict = judge_violations(violations)
-    checked = (
-        f"{rows:,} rows were held to a contract of {len(contract.columns)} columns and {len(contract.rules)} rules"
-    )
+    checked = f"{say_count(rows, 'row')} held to a contract of {_count_terms(contract)}"
     if verdict == "clean":
         return f"{checked}: nothing is broken."
     worst = violations.iloc[0]
-    names = {"blocked": "blocking violations", "warned": "warnings"}
+    noun = {"blocked": "blocking violation", "warned": "warning"}[verdict]
     count = int((violations["severity"] == worst["severity"]).sum())
-    return f"{checked}: {count} {names[verdict]}, first {worst['rule']} of {worst['column'] or 'the table'}."
+    return f"{checked}: {say_count(count, noun)}, first {worst['rule']} of {worst['column'] or 'the table'}."
+
+
+def _count_terms(contract: Contract) -> str:
+    columns, rules = say_count(len(contract.columns), "column"), say_count(len(contract.rules), "rule")
+    return f"{columns} and {rules} between columns"
 
 
 def stop_if_blocking(violations: pd.DataFrame) -> None:
@@ -111,7 +117,7 @@ def stop_if_blocking(violations: pd.DataFrame) -> None:
             for row in blocking.to_dict("records")
         ]
         raise ContractViolation(
-            f"{len(blocking)} blocking violation{'s' if len(blocking) > 1 else ''}: "
+            f"{say_count(len(blocking), 'blocking violation')}: "
             + "; ".join(told[:8])
             + ". Mend the data, or the contract if its terms are wrong."
         )

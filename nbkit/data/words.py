@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from nbkit.data.splits import Splits
+from nbkit.wording import say_count
 
 
 def explain_splits(splits: Splits, spec: dict[str, Any], *, time: str = "") -> str:
@@ -22,12 +23,14 @@ def explain_splits(splits: Splits, spec: dict[str, Any], *, time: str = "") -> s
         values = means["target_mean"].to_numpy()
         low, high = means.iloc[int(values.argmin())], means.iloc[int(values.argmax())]
         sentences.append(
-            f"The target's mean goes from {low['target_mean']:.3g} in {low['split']} ({low['rows']:,} rows) "
-            f"to {high['target_mean']:.3g} in {high['split']} ({high['rows']:,} rows)."
+            f"The target's mean goes from {low['target_mean']:.3g} in {low['split']} ({say_count(low['rows'], 'row')}) "
+            f"to {high['target_mean']:.3g} in {high['split']} ({say_count(high['rows'], 'row')})."
         )
     if splits.windows:
         rows = sum(len(part) for part in splits.windows.values())
-        sentences.append(f"{len(splits.windows)} windows with {rows:,} rows wait for the monitor.")
+        sentences.append(
+            f"Kept for the monitor: {say_count(len(splits.windows), 'window')} with {say_count(rows, 'row')}."
+        )
     return " ".join(sentences)
 
 
@@ -39,7 +42,9 @@ def explain_target(summary: pd.DataFrame, target: str, task: str) -> str:
     )
     overall = (summary["value"] * summary["n"]).sum() / summary["n"].sum()
     said = (
-        f"{what} over {rows:,} rows is {overall:.3g}" if task != "multiclass" else f"{what} over {rows:,} rows is above"
+        f"{what} over {say_count(rows, 'row')} is {overall:.3g}"
+        if task != "multiclass"
+        else f"{what} over {say_count(rows, 'row')} is above"
     )
     if task == "multiclass" or len(summary) < 2:
         return said + "."
@@ -54,10 +59,11 @@ def explain_target(summary: pd.DataFrame, target: str, task: str) -> str:
 def explain_missing(missing: pd.DataFrame, columns: int) -> str:
     """Say in Markdown which columns lack values."""
     if not len(missing):
-        return f"None of the {columns} columns lacks a value."
+        return f"None of the {say_count(columns, 'column')} lacks a value."
     worst = missing.iloc[0]
     return (
-        f"{len(missing)} of {columns} columns lack values, most of all `{worst['column']}` ({worst['share']:.1%}). "
+        f"Values are missing in {len(missing)} of {say_count(columns, 'column')}, most of all in `{worst['column']}` "
+        f"({worst['share']:.1%}). "
         "Missing is kept as such: it is information, and the features treat it as a level of its own."
     )
 
@@ -68,7 +74,8 @@ def explain_relations(relations: pd.DataFrame, leaks: pd.DataFrame, target: str)
     if not len(above):
         return f"No column alone tells `{target}` better than chance would."
     named = ", ".join(f"`{row.column}` ({row.strength:.2f})" for row in above.head(3).itertuples())
-    said = f"{len(above)} of {len(relations)} columns tell `{target}` better than chance; strongest alone: {named}."
+    among = f"{len(above)} of {say_count(len(relations), 'column')}"
+    said = f"Better than chance, `{target}` is told by {among}; strongest alone: {named}."
     if len(leaks):
         suspects = ", ".join(f"`{column}`" for column in leaks["column"].head(6))
         said += f" **Too good to be true: {suspects}.** 05 refuses what the contract says is known only afterwards."
@@ -80,8 +87,8 @@ def explain_features(catalogue: pd.DataFrame, columns: int) -> str:
     kinds = catalogue["type"].value_counts()
     mix = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     return (
-        f"The model sees **{len(catalogue)} features** ({mix}) made of "
-        f"{catalogue['source'].nunique()} of the {columns} columns."
+        f"The model sees **{say_count(len(catalogue), 'feature')}** ({mix}) made of "
+        f"{catalogue['source'].nunique()} of the {say_count(columns, 'column')}."
     )
 
 
@@ -91,8 +98,10 @@ def summarize_exploration(
     """Return the headline of an exploration."""
     told = relations[relations["strength"] > relations["noise"]]
     strongest = f", strongest {told['column'].iloc[0]}" if len(told) else ""
-    suspects = f"; {leaks['column'].nunique()} suspects of leakage" if len(leaks) else "; no suspect of leakage"
+    suspects = (
+        f"; {say_count(leaks['column'].nunique(), 'suspect')} of leakage" if len(leaks) else "; no suspect of leakage"
+    )
     return (
-        f"Of {train.shape[1]} columns in {len(train):,} rows {len(missing)} lack values and {len(told)} tell the target "
-        f"better than chance{strongest}{suspects}."
+        f"{say_count(train.shape[1], 'column')} in {say_count(len(train), 'row')}: values are missing in {len(missing)}, "
+        f"the target is told better than chance by {len(told)}{strongest}{suspects}."
     )

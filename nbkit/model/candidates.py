@@ -1,6 +1,5 @@
 """The candidates: one entry each, from the dummy and today's rule to boosted trees."""
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -25,6 +24,7 @@ from nbkit.errors import BadModel
 from nbkit.model.grouprate import GroupRateClassifier, GroupRateRegressor
 from nbkit.model.intervals import Array
 from nbkit.model.outcome import check_task
+from nbkit.wording import suggest
 
 
 @dataclass(frozen=True)
@@ -169,9 +169,7 @@ def make_candidate(
     known = estimator.get_params()
     for key in params or {}:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise BadModel(f"candidate {name!r} has no parameter {key!r}; {hint}There are {', '.join(known)}")
+            raise BadModel(f"candidate {name!r} has no parameter {key!r}{suggest(key, known, most=40)}")
     estimator.set_params(**(params or {}))
     if candidate.reads == "raw":
         return Pipeline([("model", estimator)])
@@ -184,9 +182,7 @@ def find_candidate(name: str) -> Candidate:
     """Return a candidate, or say which is nearest."""
     if name in CANDIDATES:
         return CANDIDATES[name]
-    near = difflib.get_close_matches(str(name), CANDIDATES, n=1, cutoff=0.3)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise BadModel(f"no candidate {name!r}; {hint}There are {', '.join(CANDIDATES)}")
+    raise BadModel(f"no candidate {name!r}{suggest(name, CANDIDATES)}")
 
 
 def _make_dummy(*, task: str, **_: Any) -> Any:

@@ -1,6 +1,5 @@
 """The success criteria: read from params before anything is trained, judged once the test split has spoken."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,7 @@ import pandas as pd
 
 from nbkit.errors import BadCriterion
 from nbkit.model.metrics import METRICS, known_metrics
+from nbkit.wording import suggest
 
 MEASURES = {  # what criteria may also name: (better, words)
     "cost_per_row": ("lower", "what a decision costs on average"),
@@ -130,22 +130,14 @@ def _find_measure(metric: str, task: str, name: str) -> tuple[str, str]:
     known = known_metrics(task)
     if metric in known:
         return METRICS[metric].better, METRICS[metric].words
-    near = difflib.get_close_matches(metric, [*known, *MEASURES], n=1, cutoff=0.4)
-    raise BadCriterion(
-        f"criterion {name!r}: no metric {metric!r} for {task}; "
-        + (f"did you mean {near[0]!r}? " if near else "")
-        + f"There are {', '.join([*known, *MEASURES])}"
-    )
+    raise BadCriterion(f"criterion {name!r}: no metric {metric!r} for {task}{suggest(metric, [*known, *MEASURES])}")
 
 
 def _find_reference(word: str, name: str) -> str:
     if word.lower() in REFERENCES:
         return REFERENCES[word.lower()]
-    near = difflib.get_close_matches(word.lower(), REFERENCES, n=1, cutoff=0.3)
     raise BadCriterion(
-        f"criterion {name!r}: nothing to compare with called {word!r}; "
-        + (f"did you mean {near[0]!r}? " if near else "")
-        + f"There are {', '.join(REFERENCES)}"
+        f"criterion {name!r}: nothing to compare with called {word!r}{suggest(word.lower(), REFERENCES)}"
     )
 
 

@@ -1,6 +1,5 @@
 """Decisions and money: the threshold that costs least, and what right and wrong decisions cost."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -12,6 +11,7 @@ import pandas as pd
 from nbkit.errors import BadCriterion
 from nbkit.model.intervals import Array, bootstrap, percentile_interval
 from nbkit.model.outcome import Outcome, check_length, prepare
+from nbkit.wording import suggest
 
 BINARY_COSTS = ("false_positive", "false_negative", "true_positive", "true_negative")
 REGRESSION_COSTS = ("over", "under")
@@ -237,9 +237,7 @@ def read_costs(costs: Mapping[Any, Any], task: str) -> dict[str, float]:
     known = BINARY_COSTS if task == "binary" else REGRESSION_COSTS
     for name, value in costs.items():
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.3)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise BadCriterion(f"no cost {name!r} for {task}; {hint}There are {', '.join(known)}")
+            raise BadCriterion(f"no cost {name!r} for {task}{suggest(name, known)}")
         if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
             raise BadCriterion(f"the cost {name!r} is {value!r}; it must be a number, a gain is negative")
     return {name: float(costs.get(name, 0.0)) for name in known}

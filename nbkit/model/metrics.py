@@ -1,6 +1,5 @@
 """The metrics: one entry each, with a bootstrap interval on every value."""
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from nbkit.model import statistics as st
 from nbkit.model.intervals import bootstrap, percentile_interval
 from nbkit.model.outcome import Outcome, check_length, check_task, infer_task, predict, prepare
 from nbkit.model.statistics import Weighted
+from nbkit.wording import say_count, suggest
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,7 @@ def find_metric(name: str, task: str) -> Metric:
         return METRICS[name]
     if name in METRICS:
         raise BadCriterion(f"{name!r} scores {' and '.join(METRICS[name].tasks)}, not {task}: use {', '.join(known)}")
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise BadCriterion(f"no metric {name!r} for {task}; {hint}There are {', '.join(known)}")
+    raise BadCriterion(f"no metric {name!r} for {task}{suggest(name, known)}")
 
 
 def evaluate(
@@ -290,7 +288,7 @@ def _point(statistic: Weighted, outcome: Outcome) -> float:
 
 
 def _note(outcome: Outcome, value: float, left_out: int) -> str:
-    notes = [f"{left_out} rows without truth left out"] if left_out else []
+    notes = [f"{say_count(left_out, 'row')} without truth left out"] if left_out else []
     if not len(outcome):
         notes.append("no rows with truth")
     elif np.isnan(value):

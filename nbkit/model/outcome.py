@@ -1,6 +1,5 @@
 """What was true beside what was said: truth and prediction as clean arrays, whatever they came as."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ import pandas as pd
 
 from nbkit.errors import BadModel
 from nbkit.model.intervals import Array
+from nbkit.wording import suggest
 
 TASKS = ("binary", "multiclass", "regression")
 
@@ -64,8 +64,7 @@ def infer_task(y: Any, p: Any = None, *, positive: Any = None) -> str:
 def check_task(task: str) -> str:
     """Return the task, or say which there are."""
     if task not in TASKS:
-        near = difflib.get_close_matches(str(task), TASKS, n=1, cutoff=0.3)
-        raise BadModel(f"no task {task!r}; there are {', '.join(TASKS)}" + (f": {near[0]!r}?" if near else ""))
+        raise BadModel(f"no task {task!r}{suggest(task, TASKS)}")
     return task
 
 
@@ -105,11 +104,7 @@ def find_class(positive: Any, classes: Sequence[Any]) -> Any:
     for value in classes:
         if str(value) == str(positive):
             return value
-    near = difflib.get_close_matches(str(positive), [str(value) for value in classes], n=1)
-    raise BadModel(
-        f"no class {positive!r}; there are {', '.join(map(str, classes))}"
-        + (f". Did you mean {near[0]}?" if near else "")
-    )
+    raise BadModel(f"no class {positive!r}{suggest(positive, classes)}")
 
 
 def predict(model: Any, X: pd.DataFrame, task: str, positive: Any = None) -> Any:

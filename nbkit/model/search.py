@@ -1,6 +1,5 @@
 """The search: settings of a candidate tried by cross-validation that respects time and groups."""
 
-import difflib
 import json
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -28,6 +27,7 @@ from nbkit.errors import BadModel
 from nbkit.model.candidates import CANDIDATES, find_candidate
 from nbkit.model.intervals import Array
 from nbkit.model.metrics import METRICS, evaluate
+from nbkit.wording import suggest
 
 SEARCHES = ("random", "grid", "halving", "none")
 
@@ -93,9 +93,7 @@ def find_grid(name: str, grids: Mapping[str, Mapping[str, Any]], known: Collecti
     grid = grids.get(name, CANDIDATES[name].grid)
     for key in grid:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise BadModel(f"the grid of {name!r} has a parameter {key!r} that it does not know{hint}")
+            raise BadModel(f"the grid of {name!r} has a parameter {key!r} that it does not know{suggest(key, known)}")
     plain = (str, bytes, int, float, bool, type(None))
     return {key: [values] if isinstance(values, plain) else list(values) for key, values in grid.items()}
 

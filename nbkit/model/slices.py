@@ -10,6 +10,7 @@ import pandas as pd
 from nbkit.errors import BadModel
 from nbkit.model.metrics import METRICS, find_metric, score_predictions
 from nbkit.model.outcome import check_length, infer_task, prepare
+from nbkit.wording import say_count
 
 LEVELS = 30
 
@@ -164,8 +165,8 @@ def cut_slices(column: pd.Series, *, bins: int = 4) -> pd.Series:
         counts = labels[known].value_counts()
         names = list(counts.sort_index(key=_natural).index) if len(counts) <= LEVELS else list(counts.index[:LEVELS])
         if len(counts) > LEVELS:
-            labels = labels.where(labels.isin(names), f"other ({len(counts) - LEVELS} levels)")
-            names.append(f"other ({len(counts) - LEVELS} levels)")
+            labels = labels.where(labels.isin(names), f"other ({say_count(len(counts) - LEVELS, 'level')})")
+            names.append(f"other ({say_count(len(counts) - LEVELS, 'level')})")
     if not known.all():
         labels, names = labels.where(known, "missing"), [*names, "missing"]
     return pd.Series(pd.Categorical(labels, categories=list(dict.fromkeys(names))), index=column.index)

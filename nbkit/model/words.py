@@ -8,6 +8,7 @@ import pandas as pd
 from nbkit.model.decide import Decision, choose_threshold
 from nbkit.model.metrics import METRICS
 from nbkit.model.train import Training
+from nbkit.wording import say_count
 
 
 def explain_costs(costs: Mapping[str, Any], task: str, *, currency: str = "units") -> str:
@@ -31,7 +32,7 @@ def explain_training(training: Training, metric: str, *, rows: int) -> str:
         rule = _score(training.scores, "rule", metric)
         said += f" The rule in use today gives {_interval(rule)}. 07 compares them on the same rows of the test split."
     tried = len(training.search)
-    return f"{said} {tried} settings were cross-validated on {rows:,} rows of train or a sample of them."
+    return f"{said} {say_count(tried, 'setting')} went through cross-validation on {rows:,} rows of train or a sample of them."
 
 
 def summarize_training(training: Training, metric: str) -> str:
@@ -40,7 +41,7 @@ def summarize_training(training: Training, metric: str) -> str:
     rule = _score(training.scores, "rule", metric) if "rule" in training.models else None
     against = f", today's rule {rule['value']:.3f}" if rule is not None and training.best != "rule" else ""
     return (
-        f"{training.best.capitalize()} is the best of {len(training.models)} candidates: {metric} {best['value']:.3f} "
+        f"{training.best.capitalize()} is the best of {say_count(len(training.models), 'candidate')}: {metric} {best['value']:.3f} "
         f"({best['low']:.3f} to {best['high']:.3f}) on {int(best['n']):,} validation rows{against}."
     )
 
@@ -58,7 +59,7 @@ def explain_learning(curve: pd.DataFrame, metric: str) -> str:
         "more rows of the same kind would hardly help"
     )  # fmt: skip
     return (
-        f"From {int(before['rows']):,} to {int(last['rows']):,} rows {metric} goes from {before['value']:.3f} to "
+        f"From {int(before['rows']):,} to {say_count(last['rows'], 'row')} {metric} goes from {before['value']:.3f} to "
         f"{last['value']:.3f} (spread over folds {last['std']:.3f}): {reading}."
     )
 
@@ -82,7 +83,7 @@ def explain_decision(decision: Decision, outcomes: pd.DataFrame, *, task: str, c
     everything = decision.curve["cost_per_row"].iloc[0]
     counts = outcomes.set_index("outcome")["n"]
     return (
-        f"Act from a probability of **{decision.threshold:.2f}** on ({decision.low:.2f} to {decision.high:.2f} if the valid "
+        f"Act from a probability of **{decision.threshold:.2g}** on ({decision.low:.2g} to {decision.high:.2g} if the valid "
         f"split were drawn again). There it costs {decision.cost:.2f} {currency} a row, against {nothing:.2f} for never "
         f"acting and {everything:.2f} for always acting. On the test split that is {counts['true positive']:,} rightly "
         f"warned, {counts['false positive']:,} warned for nothing, {counts['false negative']:,} missed, "
@@ -97,7 +98,7 @@ def explain_calibration(table: pd.DataFrame) -> str:
     worst = table.iloc[int(gap.to_numpy().argmax())]
     return (
         f"Over {len(table)} bins the prediction is off by {(gap * table['n']).sum() / table['n'].sum():.3g} on average, most "
-        f"where it says {worst['predicted']:.3g} and {worst['observed']:.3g} is seen ({int(worst['n']):,} rows). "
+        f"where it says {worst['predicted']:.3g} and {worst['observed']:.3g} is seen ({say_count(worst['n'], 'row')}). "
         f"In {inside:.0%} of the bins what was predicted lies inside the interval of what was observed."
     )
 
@@ -110,7 +111,7 @@ def explain_slices(slices: pd.DataFrame, worst: pd.DataFrame, metric: str) -> st
     first = worst.iloc[0]
     return (
         f"{len(worst)} of {judged} slices with enough rows are certainly worse than the whole, most of all "
-        f"**{first['column']} {first['slice']}**: {metric} {first['value']:.3f} on {int(first['n']):,} rows."
+        f"**{first['column']} {first['slice']}**: {metric} {first['value']:.3f} on {say_count(first['n'], 'row')}."
     )
 
 
@@ -148,7 +149,7 @@ def summarize_evaluation(verdicts: pd.DataFrame, scores: pd.DataFrame, compariso
     score: Any = scores.loc[metric]
     against: Any = comparison.loc[metric]
     met = (
-        f"{(verdicts['verdict'] == 'pass').sum()} of {len(verdicts)} criteria are met"
+        f"{(verdicts['verdict'] == 'pass').sum()} of {say_count(len(verdicts), 'criterion')} met"
         if len(verdicts)
         else "no criteria"
     )
@@ -174,7 +175,7 @@ def explain_check(check: pd.DataFrame) -> str:
     """Say in Markdown whether the attributions add up to what the model says."""
     row = check.iloc[0]
     return (
-        f"The attributions of {int(row['rows']):,} rows ({row['method']}) add up to the served model's output within "
+        f"The attributions of {say_count(row['rows'], 'row')} ({row['method']}) add up to the served model's output within "
         f"{row['error']:.2g}, on a spread of {row['spread']:.3g}."
     )
 
@@ -196,6 +197,6 @@ def summarize_explanation(importance: pd.DataFrame, check: pd.DataFrame) -> str:
     first = ", ".join(f"{row.feature} ({row.share:.0%})" for row in importance.head(3).itertuples())
     row = check.iloc[0]
     return (
-        f"Predictions move most with {first}; checked on {int(row['rows']):,} rows, the attributions add up to the model's "
+        f"Predictions move most with {first}; checked on {say_count(row['rows'], 'row')}, the attributions add up to the model's "
         f"output within {row['error']:.1g}."
     )

@@ -13,7 +13,7 @@ from scipy import stats
 
 from nbkit.errors import BadParameter
 from nbkit.monitor.profile import KINDS, Floats, Pair, pair_column
-from nbkit.registry.versions import nearest
+from nbkit.wording import say_count, suggest
 
 EFFECT = 0.05  # PSI up to which a change is immaterial
 ALPHA = 0.05  # false discovery rate over the columns
@@ -109,7 +109,7 @@ def measure_drift(profile: pd.DataFrame, window: pd.DataFrame, tests: Sequence[s
     """
     for name in tests:
         if name not in TESTS:
-            raise BadParameter(f"unknown drift test {name!r}{nearest(name, TESTS)}; known: {', '.join(TESTS)}")
+            raise BadParameter(f"unknown drift test {name!r}{suggest(name, TESTS)}")
     rows = []
     for column, part in profile.groupby("column", sort=False):
         facts = {"column": column, "kind": part["kind"].iloc[0]}
@@ -142,7 +142,7 @@ def _too_few(test: DriftTest, pair: Pair) -> str:
         return "identifier-like: most rows have rare values, so only unseen values are judged"
     least = bins / 0.10  # effective rows below which a PSI of 0.10 is what chance alone gives
     if n * m / (n + m) < least:
-        needed = f"{int(np.ceil(least * n / (n - least)))} rows" if n > least else "a larger reference"
+        needed = f"{say_count(np.ceil(least * n / (n - least)), 'row')}" if n > least else "a larger reference"
         return f"too few rows ({m:.0f}) to see a drift; {needed} needed"
     return ""
 

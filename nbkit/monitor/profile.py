@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from nbkit.errors import BadParameter
-from nbkit.registry.versions import nearest
+from nbkit.wording import suggest
 
 BINS = 10
 QUANTILES = 1_000  # points of the reference kept for distances between distribution functions
@@ -85,7 +85,7 @@ def make_profile(
     names = list(reference.columns) if columns is None else list(columns)
     for name in [*names, *(kinds or {})]:
         if name not in reference.columns:
-            raise BadParameter(f"the reference has no column {name!r}{nearest(str(name), reference.columns)}")
+            raise BadParameter(f"the reference has no column {name!r}{suggest(str(name), reference.columns)}")
     parts = []
     for name in names:
         kind = (kinds or {}).get(name) or find_kind(reference[name])

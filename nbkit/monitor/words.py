@@ -7,6 +7,7 @@ import pandas as pd
 from nbkit.monitor.check import Monitoring
 from nbkit.monitor.performance import fit_calibration
 from nbkit.monitor.profile import make_profile
+from nbkit.wording import say_count
 
 DECISIONS = {
     "ok": "Nothing needs to be done.",
@@ -57,5 +58,5 @@ def summarize_window(found: Monitoring, version: str, window: str, *, metric: st
         )
     return (
         f"{found.decision.decision}: {version} on {int(row['rows']):,} rows of {window or 'the first window'}:{said} "
-        f"{int(row['drifted'])} columns drifted, {int(row['violations'])} violations."
+        f"{say_count(row['drifted'], 'column')} drifted, {say_count(row['violations'], 'violation')}."
     )

@@ -8,6 +8,7 @@ from nbkit.pipeline.manifest import find_run
 from nbkit.project import read_manifest
 from nbkit.run import read_scrap, read_scraps
 from nbkit.values import TAG
+from nbkit.wording import say_count
 
 Row = dict[str, Any]
 
@@ -91,7 +92,7 @@ def _is_table(data: Any) -> bool:
 def _name(data: Any) -> Any:
     if not _is_artifact(data):
         return "–" if data is None else data
-    rows = f", {data['value']['rows']:,} rows" if "rows" in data["value"] else ""
+    rows = f", {say_count(data['value']['rows'], 'row')}" if "rows" in data["value"] else ""
     return f"{data['value']['kind']} {data['value']['sha256'][:8]}{rows}"
 
 

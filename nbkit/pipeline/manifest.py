@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime as dt
-import difflib
 import json
 import os
 import platform
@@ -15,6 +14,7 @@ from typing import IO, Any
 from nbkit.errors import BadParameter, RunInUse, UnknownRun
 from nbkit.project import MANIFEST, iterate_runs, read_manifest
 from nbkit.store import write_atomic
+from nbkit.wording import suggest
 
 LOCK = ".lock"
 LONGEST = 200  # bytes of a run's name; file systems allow 255
@@ -160,9 +160,9 @@ def find_run(root: Path, name: str = "") -> Path:
     begun = [folder for folder in known if folder.name.startswith(name)]
     if len(begun) == 1:
         return begun[0]
-    near = difflib.get_close_matches(name, names, 1, 0.3)
-    hint = f"several runs begin with {name!r}" if begun else f"no run is called {name!r}"
-    raise UnknownRun(f"{hint}; " + (f"did you mean {near[0]}? " if near else "") + "`nbkit runs` lists them")
+    problem = f"several runs begin with {name!r}" if begun else f"no run is called {name!r}"
+    near = suggest(name, [folder.name for folder in begun] or names, most=5)
+    raise UnknownRun(f"{problem}{near} (`nbkit runs` lists them)")
 
 
 def list_runs(root: Path) -> list[dict[str, Any]]:

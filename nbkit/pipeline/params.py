@@ -1,6 +1,5 @@
 """Params files, read strictly: names, types and ranges are checked against the notebooks before a kernel starts."""
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 from nbkit.errors import BadParameter, UnknownParameter
 from nbkit.pipeline.notebooks import Parameter, Stage
+from nbkit.wording import suggest
 
 SHARED = "shared"
 DATE = "tag:yaml.org,2002:timestamp"
@@ -101,9 +101,8 @@ def read_params(path: Path) -> Iterator[Entry]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        near = difflib.get_close_matches(path.name, [each.name for each in path.parent.glob("*.y*ml")], 1, 0.4)
-        hint = f"; did you mean {path.parent / near[0]}?" if near else ""
-        raise BadParameter(f"there is no params file {path}{hint}") from None
+        beside = [str(each) for each in sorted(path.parent.glob("*.y*ml"))]
+        raise BadParameter(f"there is no params file {path}{suggest(path, beside)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadParameter(f"{path} cannot be read: {error}") from None
     content = _parse_yaml(text, str(path))
@@ -185,9 +184,7 @@ def _check_entry(entry: Entry, stages: dict[str, Stage]) -> Any:
 def _known(name: str, known: list[str], entry: Entry, what: str) -> str:
     if name in known:
         return name
-    near = difflib.get_close_matches(name, known, 1, 0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise UnknownParameter(f"{entry.place}: no {what} is called {name!r}; {hint}known: {', '.join(known)}")
+    raise UnknownParameter(f"{entry.place}: no {what} is called {name!r}{suggest(name, known, most=40)}")
 
 
 def check_value(value: Any, parameter: Parameter, place: str) -> Any:

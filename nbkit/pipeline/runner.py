@@ -1,7 +1,6 @@
 """Runs stages one after the other, each in a fresh kernel, and keeps the manifest true at every moment."""
 
 import contextlib
-import difflib
 import json
 import os
 import re
@@ -27,6 +26,7 @@ from nbkit.pipeline.notebooks import Stage, check_graph, read_stages
 from nbkit.pipeline.params import Resolved, resolve_params
 from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest
 from nbkit.run import STORE, check_artifacts
+from nbkit.wording import suggest
 
 EXIT = {"passed": 0, "failed": 1, "refused": 3, "interrupted": 130}
 SECRET = re.compile(r"\$\{(\w+)\}")
@@ -231,9 +231,7 @@ def _match(name: str, stages: dict[str, Stage]) -> str:
     """Find a stage by its name, its number or the word after it."""
     found = [each for each in stages if name in (each, each[:2], each[3:])]
     if len(found) != 1:
-        near = difflib.get_close_matches(name, stages, 1, 0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UnknownStage(f"no stage is called {name!r}; {hint}There are {', '.join(stages)}")
+        raise UnknownStage(f"no stage is called {name!r}{suggest(name, stages)}")
     return found[0]
 
 

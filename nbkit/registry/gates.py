@@ -13,7 +13,7 @@ from nbkit.data import refuse_leaks
 from nbkit.errors import BadParameter, LeakedFeature
 from nbkit.registry.golden import check_golden
 from nbkit.registry.moves import GATE_COLUMNS
-from nbkit.registry.versions import nearest
+from nbkit.wording import say_count, suggest
 
 Verdict = tuple[bool, str]
 
@@ -88,10 +88,10 @@ def evaluate_gates(
     given = {name: value for name, value in {"criteria": criteria, **evidence}.items() if value is not None}
     asked = {name for row in GATES.values() for name in inspect.signature(row.judge).parameters}
     for name in sorted(set(evidence) - asked):
-        raise BadParameter(f"no gate asks for {name!r}{nearest(name, asked)}")
+        raise BadParameter(f"no gate asks for {name!r}{suggest(name, asked)}")
     for name in gates or ():
         if name not in GATES:
-            raise BadParameter(f"unknown gate {name!r}{nearest(name, GATES)}")
+            raise BadParameter(f"unknown gate {name!r}{suggest(name, GATES)}")
     rows = [(row.name, *_judge(row, given)) for row in GATES.values() if gates is None or row.name in gates]
     table = [(name, passed, GATES[name].blocking, detail) for name, passed, detail in rows]
     return pd.DataFrame(table, columns=GATE_COLUMNS)
@@ -114,7 +114,9 @@ def criteria_met(criteria: pd.DataFrame) -> Verdict:
     """Every success criterion has the verdict *pass*."""
     open_ones = criteria[criteria["verdict"] != "pass"]
     words = [f"{row['name']}: {row['verdict']}" for _, row in open_ones.iterrows()]
-    return not words and len(criteria) > 0, "; ".join(words) or f"all {len(criteria)} criteria met"
+    if not len(criteria):
+        return False, "there is no criterion"
+    return not words, "; ".join(words) or f"every criterion is met ({len(criteria)})"
 
 
 @gate()
@@ -137,7 +139,7 @@ def data_keeps_contract(violations: pd.DataFrame) -> Verdict:
     """The data break no blocking rule of their contract."""
     blocking = violations[violations["severity"] == "blocking"] if len(violations) else violations
     words = [str(message) for message in blocking["message"]] if len(blocking) else []
-    return not words, "; ".join(words) or f"no blocking violation, {len(violations)} warnings"
+    return not words, "; ".join(words) or f"no blocking violation, {say_count(len(violations), 'warning')}"
 
 
 @gate()
@@ -147,7 +149,7 @@ def no_leaked_feature(columns: Sequence[str], contract: Any, lead: str = "") -> 
         refuse_leaks(list(columns), contract, lead=lead)
     except LeakedFeature as error:
         return False, str(error)
-    return True, f"{len(columns)} columns, all known at prediction time"
+    return True, f"{say_count(len(columns), 'column')}, all known at prediction time"
 
 
 @gate()
@@ -155,7 +157,9 @@ def explanation_adds_up(explanation: pd.DataFrame) -> Verdict:
     """The attributions add up to what the model says."""
     row = explanation.iloc[0]
     error = float(row["relative" if "relative" in explanation else "max_error"])
-    return bool(np.isfinite(error) and error <= 1e-3), f"largest gap {error:.2g} of the spread on {row['rows']} rows"
+    return bool(
+        np.isfinite(error) and error <= 1e-3
+    ), f"largest gap {error:.2g} of the spread on {say_count(row['rows'], 'row')}"
 
 
 @gate()
@@ -163,4 +167,4 @@ def bundle_reproduces_golden(model: Any, golden: pd.DataFrame, task: str, positi
     """The model, saved and loaded again, gives the golden answers."""
     kind, _, content = formats.dump(model)
     gap = check_golden(formats.load(kind, content), golden, task=task, positive=positive)
-    return gap <= 1e-9, f"largest difference {gap:.2g} on {len(golden)} rows"
+    return gap <= 1e-9, f"largest difference {gap:.2g} on {say_count(len(golden), 'row')}"

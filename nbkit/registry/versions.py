@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import pandas as pd
 
 from nbkit.errors import UnknownVersion
 from nbkit.values import decode, encode
+from nbkit.wording import suggest
 
 STATES = ("draft", "candidate", "staging", "production", "retired", "rejected")
 STAGES = ("candidate", "staging", "production")  # the aliases that move a version's state
@@ -81,23 +81,9 @@ def split_reference(reference: str) -> tuple[str, str]:
     return name, rest.strip()
 
 
-def unknown(what: str, wanted: str, known: Iterable[str], hint: str = "") -> UnknownVersion:
+def unknown(what: str, wanted: str, known: Iterable[str]) -> UnknownVersion:
     """Make the error for a name that is not there: it lists the known ones and the nearest first."""
-    names = [str(name) for name in known]
-    listing = f"known: {', '.join(names[:20])}" if names else "there are none yet"
-    return UnknownVersion(f"no {what} {wanted!r}{nearest(wanted, names)} ({listing}){hint}")
-
-
-def nearest(wanted: str, known: Iterable[str]) -> str:
-    """Return the words that guess what was meant, empty where nothing is near.
-
-    Examples
-    --------
-    >>> nearest("flihgts", ["flights", "wine"])
-    "; did you mean 'flights'?"
-    """
-    found = get_close_matches(wanted, [str(name) for name in known], 1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    return UnknownVersion(f"no {what} {wanted!r}{suggest(wanted, known) or '; there are none yet'}")
 
 
 def pack_table(table: pd.DataFrame | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from nbkit.pipeline.manifest import read_status
 from nbkit.pipeline.notebooks import Stage, read_stages
 from nbkit.project import find_notebooks, read_manifest
 from nbkit.run import read_value
+from nbkit.wording import say_count
 
 MARKS = {
     "passed": "▲ passed", "pass": "▲ pass", "ok": "▲ ok",
@@ -157,7 +158,7 @@ def _judge(folder: Path, manifest: dict[str, Any], status: str, criteria: pd.Dat
         return "REJECT", "bad", told
     if told:
         return "CANNOT JUDGE", "unsure", told
-    good = [f"All {len(criteria)} criteria are met.", f"All {len(gates)} gates are open."]
+    good = [f"Every criterion is met ({len(criteria)}).", f"Every gate is open ({len(gates)})."]
     deployed = _read(folder, "10_deploy", "headline", "")
     return "APPROVE", "good", [*good, *([str(deployed)] if deployed else [])]
 
@@ -192,7 +193,7 @@ def _read_risks(folder: Path) -> list[str]:
     worst = _read(folder, "07_evaluate", "worst", pd.DataFrame())
     risks += [
         f"Weak spot: {row.column} {row.slice} does worse than the whole "
-        f"({_say_number(row.value)} on {int(row.n):,} rows)."
+        f"({_say_number(row.value)} on {say_count(row.n, 'row')})."
         for row in worst.head(3).itertuples()
     ]
     return risks

@@ -20,6 +20,7 @@ from nbkit.serve.batching import Batcher
 from nbkit.serve.log import RequestLog
 from nbkit.serve.predictor import TOLERANCE, Predictor, plain_rows
 from nbkit.serve.schema import RowDecoder, count_rows
+from nbkit.wording import say_count
 
 MAX_BYTES = 10_000_000
 MAX_ROWS = 10_000
@@ -63,7 +64,7 @@ class Endpoints:
         try:
             asked = self.decoder.decode(await request.body())
             if count_rows(asked) > self.max_rows:
-                return 413, {"error": f"{count_rows(asked)} rows; at most {self.max_rows} in one request"}
+                return 413, {"error": f"{say_count(count_rows(asked), 'row')}; at most {self.max_rows} in one request"}
             outputs = await self.batcher.ask(asked)
         except msgspec.ValidationError as error:
             return 422, {"error": str(error)}

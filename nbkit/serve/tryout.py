@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadCriterion, ServiceFailed
-from nbkit.registry.versions import nearest
 from nbkit.serve.predictor import plain_rows
 from nbkit.serve.process import Service
+from nbkit.wording import suggest
 
 TIMEOUT = 30.0
 REQUIREMENTS: dict[str, tuple[str, str]] = {  # name in params: column of measure_latency, "max" at most, "min" at least
@@ -277,9 +277,7 @@ def judge_requirements(measured: pd.DataFrame, requirements: Mapping[str, float]
     rows = []
     for name, limit in requirements.items():
         if name not in REQUIREMENTS:
-            raise BadCriterion(
-                f"unknown requirement {name!r}{nearest(name, REQUIREMENTS)}; known: {', '.join(REQUIREMENTS)}"
-            )
+            raise BadCriterion(f"unknown requirement {name!r}{suggest(name, REQUIREMENTS)}")
         column, worst = REQUIREMENTS[name]
         value = float(measured[column].max(skipna=False))
         rows.append((name, float(limit), value, value <= limit if worst == "max" else value >= limit))

@@ -1,0 +1,45 @@
+"""Words that many messages share: what may have been meant, and how many there are."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+PLURALS = {"criterion": "criteria", "hypothesis": "hypotheses", "class": "classes", "query": "queries"}
+
+
+def suggest(name: Any, known: Iterable[Any], *, most: int = 20) -> str:
+    """Return the end of an error message: the nearest known name, and which there are.
+
+    Parameters
+    ----------
+    name
+        The unknown name.
+    known
+        The names there are.
+    most
+        How many of them are listed. A longer list is cut short, and left out beside a near name.
+
+    Examples
+    --------
+    >>> suggest("carier", ["carrier", "origin"])
+    "; did you mean 'carrier'? There are carrier, origin"
+    >>> suggest("carier", ["carrier", "origin"], most=1), suggest("x", ["carrier", "origin"], most=1), suggest("x", [])
+    ("; did you mean 'carrier'?", '; there are carrier, …', '')
+    """
+    names = [str(one) for one in known]
+    listing = f"here are {', '.join(names[:most])}{', …' if len(names) > most else ''}" if names and most else ""
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]!r}?" + (f" T{listing}" if listing and len(names) <= most else "")
+    return f"; t{listing}" if listing else ""
+
+
+def say_count(number: float, noun: str) -> str:
+    """Return a count with its noun in the right number.
+
+    Examples
+    --------
+    >>> say_count(1, "column"), say_count(28128, "row"), say_count(0, "criterion")
+    ('1 column', '28,128 rows', '0 criteria')
+    """
+    return f"{int(number):,} {noun if int(number) == 1 else PLURALS.get(noun, noun + 's')}"
