@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 
 run: $(VENV)/.run
 	$(BIN)/nbkit run params/flights.yaml
+	$(BIN)/nbkit monitor params/flights.yaml
 
 test: lint fast slow
 

@@ -8,7 +8,7 @@ from nbkit.pipeline.engine import Outcome
 from tests.conftest import make_notebook
 from tests.test_cli_run import fake, nbkit, toy  # noqa: F401 - fixtures
 
-CELL = 'run_dir: str = "."  # folder\nwindow: str = ""  # name of the window\nregistry: str = "registry"  # where\nname: str = "toy"  # what\nversion: str = ""  # which'
+CELL = 'run_dir: str = "."  # folder\nwindow: str = ""  # name of the window\nsource: str = ""  # rows\nregistry: str = "registry"  # where\nname: str = "toy"  # what\nversion: str = ""  # which'
 
 
 WINDOWS = ["a", "b", "2013", "2013-07"]
@@ -57,9 +57,18 @@ def test_windows_are_listed_without_a_run(toy, watch):  # noqa: F811
     assert not (toy / "runs").exists()
 
 
-def test_without_a_name_the_first_window_is_taken(toy, watch):  # noqa: F811
+def test_without_a_name_the_window_of_the_params_is_taken_or_the_first(toy, watch):  # noqa: F811
     assert nbkit("monitor", "params/toy.yaml").exit_code == 0
-    assert (toy / "runs" / "toy-monitor-first").is_dir()
+    assert (toy / "runs" / "toy-monitor-a").is_dir()
+    assert nbkit("monitor", "params/toy.yaml", "--set", "11_monitor.window=b").exit_code == 0
+    assert (toy / "runs" / "toy-monitor-b").is_dir()
+
+
+def test_rows_of_a_source_may_be_called_anything(toy, watch):  # noqa: F811
+    source = ("--set", "11_monitor.source=new.csv")
+    assert nbkit("monitor", "params/toy.yaml", *source, "--window", "today").exit_code == 0
+    assert nbkit("monitor", "params/toy.yaml", *source).exit_code == 0
+    assert {folder.name for folder in (toy / "runs").iterdir()} == {"toy-monitor-today", "toy-monitor-first"}
 
 
 def test_a_name_that_looks_like_a_number_stays_a_name(toy, watch):  # noqa: F811
@@ -71,6 +80,12 @@ def test_one_that_fails_is_worse_than_one_that_asks(toy, watch, fake, monkeypatc
     done = nbkit("monitor", "params/toy.yaml", "--all", "--json")
     assert done.exit_code == 1
     assert {row["decision"] for row in json.loads(done.stdout)} == {"failed"}
+
+
+def test_an_interrupt_ends_them_all(toy, watch, fake):  # noqa: F811
+    fake["11_monitor"] = Outcome("interrupted", "interrupt", "Ctrl-C", 2)
+    assert nbkit("monitor", "params/toy.yaml", "--all").exit_code == 130
+    assert len(list((toy / "runs").iterdir())) == 1
 
 
 def test_the_pipeline_need_not_have_run(toy, watch):  # noqa: F811

@@ -13,13 +13,19 @@ from nbkit.wording import suggest
 
 STAGE = "11_monitor"
 PARTS = ("train", "valid", "test")
-NO = 3
+NO, INTERRUPTED = 3, (130, 143)
 
 
 @click.command()
 @PARAMS
 @SET
-@click.option("--window", "windows", multiple=True, metavar="NAME", help="A window, such as 2013-07; may be repeated.")
+@click.option(
+    "--window",
+    "windows",
+    multiple=True,
+    metavar="NAME",
+    help="A window, such as 2013-07; may be repeated; the first by default.",
+)
 @click.option("--all", "every", is_flag=True, help="Every window of the version's data, one run each.")
 @click.option("--list", "only_list", is_flag=True, help="List the windows and stop.")
 @JSON
@@ -35,20 +41,26 @@ def monitor(
 
     Each window is a run of its own. The exit code is 3 if any of them asks for retraining, 1 if one failed.
     """
-    from nbkit.pipeline import plan_run
+    from nbkit.pipeline import plan_run, read_stages, resolve_params
+    from nbkit.project import find_notebooks
 
     root = root_of(params)
-    known = _list_windows(root, params, settings, windows)
+    given = resolve_params(params, settings, read_stages(find_notebooks(root))).values[STAGE]
+    # with a source of its own the rows come from there, and a window is only what they are called
+    known = [given["window"]] if given.get("source") else _list_windows(root, given)
     if only_list:
         click.echo("\n".join(known))
         return
-    _check_windows(windows, known)
-    windows = tuple(known) if every else windows
+    windows = tuple(known) if every else windows or ((given["window"],) if given["window"] else tuple(known[:1]))
+    if not given.get("source"):
+        _check_windows(windows, known)
     rows, codes = [], []
     for window in windows or ("",):
-        given = (*settings, *([f"{STAGE}.window={json.dumps(window)}"] if window else []))
-        plan = plan_run(root, params, given, only=[STAGE], name=_name(root, params[0].stem, window))
+        named = (*settings, *([f"{STAGE}.window={json.dumps(window)}"] if window else []))
+        plan = plan_run(root, params, named, only=[STAGE], name=_name(root, params[0].stem, window))
         folder, code = carry_out(plan, quiet_stdout=as_json)
+        if code in INTERRUPTED:
+            sys.exit(code)
         row = _read_row(folder, window)
         rows.append(row)
         codes.append(NO if row["decision"] == "retrain" else code)
@@ -78,16 +90,9 @@ def _check_windows(windows: tuple[str, ...], known: list[str]) -> None:
             raise BadParameter(f"no window {name!r}{there}")
 
 
-def _list_windows(
-    root: Path, params: tuple[Path, ...], settings: tuple[str, ...], windows: tuple[str, ...]
-) -> list[str]:
+def _list_windows(root: Path, given: dict[str, Any]) -> list[str]:
     from nbkit import data, registry
-    from nbkit.pipeline import read_stages, resolve_params
-    from nbkit.project import find_notebooks
 
-    given = resolve_params(params, settings, read_stages(find_notebooks(root))).values[STAGE]
-    if given.get("source"):
-        return list(windows)  # the rows come from there, a window is only what they are called
     place = given["registry"]
     models = open_registry(place if "://" in place else str(root / place))
     watched = registry.find_watched(models, given["name"], given["version"])

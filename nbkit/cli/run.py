@@ -142,6 +142,7 @@ def write_report(folder: Path) -> Path | None:
 
     try:
         page: Path | None = report.write_report(folder)
+        report.refresh_fronts(folder)
         return page
     except Exception as error:  # the run is what counts
         click.echo(f"nbkit: the report of {folder.name} could not be written: {error}", err=True)

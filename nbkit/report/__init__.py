@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "overview": ["Overview", "read_overview"],
         "blocks": ["read_blocks"],
-        "pages": ["write_report"],
+        "pages": ["refresh_fronts", "write_report"],
+        "since": ["read_since"],
     },
 )

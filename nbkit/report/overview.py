@@ -11,6 +11,7 @@ from nbkit.errors import NbkitError
 from nbkit.pipeline.manifest import read_status
 from nbkit.pipeline.notebooks import Stage, read_stages
 from nbkit.project import find_notebooks, read_manifest
+from nbkit.report.since import read_since
 from nbkit.run import read_value
 from nbkit.wording import say_count
 
@@ -41,6 +42,8 @@ class Overview:
         criterion, target, value, interval, verdict, why.
     stages
         stage, title, status, seconds, headline, page (empty if there is none).
+    since
+        window, decision, headline, run, page: what the monitor has found about the version since.
     risks
         Sentences.
     facts
@@ -60,6 +63,7 @@ class Overview:
     reasons: list[str]
     criteria: pd.DataFrame
     stages: pd.DataFrame
+    since: pd.DataFrame = field(default_factory=pd.DataFrame)
     risks: list[str] = field(default_factory=list)
     facts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -75,6 +79,7 @@ def read_overview(folder: Path) -> Overview:
     manifest = read_manifest(folder)
     status = read_status(folder, manifest)
     criteria = _read_criteria(folder)
+    since = read_since(folder)
     verdict, tone, reasons = _judge(folder, manifest, status, criteria)
     return Overview(
         run=folder.name,
@@ -89,7 +94,8 @@ def read_overview(folder: Path) -> Overview:
         tone=tone,
         reasons=reasons[:5],
         criteria=criteria,
-        stages=_read_stages(folder, manifest),
+        stages=_read_stages(folder, manifest, since),
+        since=since,
         risks=_read_risks(folder),
         facts=_read_facts(folder, manifest),
     )
@@ -163,7 +169,7 @@ def _judge(folder: Path, manifest: dict[str, Any], status: str, criteria: pd.Dat
     return "APPROVE", "good", [*good, *([str(deployed)] if deployed else [])]
 
 
-def _read_stages(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
+def _read_stages(folder: Path, manifest: dict[str, Any], since: pd.DataFrame) -> pd.DataFrame:
     entries = {entry["stage"]: entry for entry in manifest.get("stages", [])}
     known = _read_sources(manifest)
     rows = []
@@ -174,6 +180,10 @@ def _read_stages(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
         said = entry.get("headline") or entry.get("message") or ""
         if name not in entries and name in known and known[name].cadence != "run":
             said = "It looks at one window of new rows at a time, in a run of its own: nbkit monitor."
+            if len(since):
+                last = since.iloc[-1]
+                entry = {"status": last["decision"]}
+                said = f"{say_count(len(since), 'window')} of new rows so far. {last['headline']}"
         rows.append((name, title, entry["status"], entry.get("seconds"), said, page))
     return pd.DataFrame(rows, columns=["stage", "title", "status", "seconds", "headline", "page"])
 

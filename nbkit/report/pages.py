@@ -11,6 +11,7 @@ import pandas as pd
 
 from nbkit.report.blocks import read_blocks
 from nbkit.report.overview import MARKS, Overview, read_overview
+from nbkit.report.since import find_registering
 from nbkit.store import write_atomic
 
 
@@ -36,6 +37,12 @@ def write_report(folder: Path) -> Path:
             write_atomic(place / row["page"], html.encode())
     write_atomic(place / "index.html", render_index(overview).encode())
     return place / "index.html"
+
+
+def refresh_fronts(monitor: Path) -> None:
+    """Write the front page again of the runs whose version a run of the monitor looked at."""
+    for folder in find_registering(monitor):
+        write_atomic(folder / "report" / "index.html", render_index(read_overview(folder)).encode())
 
 
 def render_index(overview: Overview) -> str:

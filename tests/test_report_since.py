@@ -1,0 +1,58 @@
+"""What the monitor has found since stands on the front page of the run that registered the version."""
+
+import pytest
+
+from nbkit.report import read_overview, read_since, refresh_fronts, write_report
+from tests.conftest import make_notebook
+from tests.test_report_overview import PASSED, write_run
+
+
+@pytest.fixture
+def registered(project):
+    make_notebook(project / "notebooks" / "11_monitor.ipynb", nbkit={"cadence": "window"})
+    return write_run(project, "toy-1", stages={"09_register": PASSED}, **{"09_register": {"digest": "abc"}})
+
+
+def look(project, name, window, decision, digest="abc"):
+    values = {"digest": digest, "window": window, "decision": decision, "headline": f"{window} says {decision}."}
+    folder = write_run(project, name, stages={"11_monitor": PASSED}, **{"11_monitor": values})
+    make_notebook(project / "notebooks" / "11_monitor.ipynb", nbkit={"cadence": "window"})
+    return folder
+
+
+def test_nothing_is_told_before_the_monitor_has_looked(project, registered):
+    assert read_since(registered).empty
+    o = read_overview(registered)
+    assert o.stages.set_index("title").at["11_monitor", "status"] == "not part of this run"
+
+
+def test_each_window_is_told_by_its_latest_look(project, registered):
+    look(project, "toy-monitor-b", "b", "retrain")
+    look(project, "toy-monitor-a", "a", "retrain")
+    look(project, "toy-monitor-a-2", "a", "ok")
+    look(project, "other-monitor-c", "c", "retrain", digest="xyz")
+    found = read_since(registered)
+    assert found[["window", "decision", "run"]].values.tolist() == [
+        ["a", "ok", "toy-monitor-a-2"],
+        ["b", "retrain", "toy-monitor-b"],
+    ]
+    row = read_overview(registered).stages.set_index("title").loc["11_monitor"]
+    assert (row["status"], row["headline"]) == ("retrain", "2 windows of new rows so far. b says retrain.")
+
+
+def test_the_front_page_follows_a_look(project, registered):
+    page = write_report(registered)
+    assert "How it has done since" not in page.read_text()
+    refresh_fronts(registered)  # a run of the pipeline concerns no other
+    refresh_fronts(look(project, "toy-monitor-<a>", "<a>", "look"))
+    html = page.read_text()
+    assert '<a href="../../toy-monitor-&lt;a&gt;/report/index.html">&lt;a&gt;</a>' in html
+    assert "■ look" in html
+
+
+def test_a_run_that_registered_nothing_has_no_since(project):
+    folder = write_run(project, "toy-2", stages={"01_frame": PASSED}, **{"01_frame": {"objective": "x"}})
+    look(project, "toy-monitor-a", "a", "ok", digest="")
+    assert read_since(folder).empty
+    refresh_fronts(project / "runs" / "toy-monitor-a")
+    assert not (folder / "report").exists()
