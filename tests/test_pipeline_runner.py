@@ -97,6 +97,28 @@ def test_a_run_that_passes(project, params):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("end", ["", "\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)"])
+def test_no_process_outlives_its_stage(project, params, end):
+    start = "import subprocess\nsleeper = subprocess.Popen(['sleep', '300'], start_new_session=True)\n"
+    keep = f"open(r'{project / 'pid'}', 'w').write(str(sleeper.pid))"
+    spoil(project, start + keep + end)
+    _, manifest = execute_plan(plan_run(project, [params], last="02"))
+    assert manifest["exit"] == (1 if end else 0)
+    pid = int((project / "pid").read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.slow
+def test_a_kernel_that_a_user_calls_python3_is_not_taken(project, params, monkeypatch):
+    folder = project / "share" / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    spec = {"argv": ["false"], "display_name": "mine", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(project / "share"))
+    assert execute_plan(plan_run(project, [params], last="01"))[1]["exit"] == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("death", DEATHS)
 def test_a_stage_that_dies_says_how_and_can_be_resumed(project, params, death):
     source, limits, status, kind, words, code = DEATHS[death]

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +16,15 @@ from typing import Any
 import nbclient.client
 import nbformat
 import papermill
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
 from nbkit import errors
-from nbkit.pipeline.watch import GIGABYTE, Watch, available_memory
+from nbkit.pipeline.watch import GIGABYTE, MARK, Watch, available_memory, end_orphans
 from nbkit.run import read_scraps
 from nbkit.store import write_atomic
 
@@ -52,6 +56,15 @@ SENTENCES = {
 
 class Terminated(KeyboardInterrupt):
     """The process was told to end (SIGTERM, SIGHUP)."""
+
+
+class OwnKernelManager(AsyncKernelManager):
+    """Starts kernels with the interpreter that runs nbkit, whatever kernel a user has installed as python3."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """The kernel's command line."""
+        return KernelSpec(**get_kernel_dict())
 
 
 @dataclass
@@ -124,6 +137,7 @@ class TruthfulEngine(NBClientEngine):  # type: ignore[misc]
         client = PapermillNotebookClient(
             nb_man,
             kernel_name=kernel_name,
+            kernel_manager_class=OwnKernelManager,
             startup_timeout=120,
             iopub_timeout=300,
             timeout=None,
@@ -143,6 +157,7 @@ class TruthfulEngine(NBClientEngine):  # type: ignore[misc]
             job.trouble = trouble
         finally:
             job.watch.stop()
+            end_orphans(job.environment[MARK])
             nb_man.save = save
             _mark_failure(nb_man, job, codes)
 
@@ -188,7 +203,7 @@ def execute_stage(
     logging.getLogger("papermill").setLevel(logging.ERROR)
     log.parent.mkdir(parents=True, exist_ok=True)
     running = target.with_name(f".{target.stem}.running.ipynb")
-    environment = {**os.environ, "NBKIT_STAGE": target.stem, "PYTHONHASHSEED": "0"}
+    environment = {**os.environ, "NBKIT_STAGE": target.stem, MARK: uuid.uuid4().hex, "PYTHONHASHSEED": "0"}
     started = time.monotonic()
     executed: Any = None
     with log.open("ab") as stderr:

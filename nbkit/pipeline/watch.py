@@ -13,6 +13,7 @@ STEP = 0.2  # seconds between two looks
 FAMILY_EVERY = 2.0  # seconds between two searches for the kernel's children, which read the whole process table
 GRACE = 5.0  # seconds that an interrupted kernel has to stop by itself
 GIGABYTE = 1e9
+MARK = "NBKIT_KERNEL"  # an environment variable that all processes of one kernel share
 
 
 class Watch(threading.Thread):
@@ -110,6 +111,25 @@ class Watch(threading.Thread):
             for process in family:
                 with contextlib.suppress(psutil.Error, ProcessLookupError):
                     os.kill(process.pid, which)
+
+
+def end_orphans(token: str) -> None:
+    """End the processes that outlive their kernel, also those in a session of their own.
+
+    Parameters
+    ----------
+    token
+        The value of the environment variable ``NBKIT_KERNEL`` that they inherited.
+    """
+    left = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == token:
+                process.terminate()
+                left.append(process)
+    for process in psutil.wait_procs(left, timeout=GRACE)[1]:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
 def available_memory() -> int:
