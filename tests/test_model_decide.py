@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from nbkit.errors import BadCriterion
+from nbkit.errors import BadCriterion, NbkitError
 from nbkit.model import choose_threshold, confusion_table, price_rows, score_cost
 
 COSTS = {"false_positive": 10, "false_negative": 60, "true_positive": 4, "true_negative": -1}
@@ -108,3 +108,23 @@ def test_numbers_are_priced_per_unit():
     assert price_rows([10.0, 10.0], [12.0, 9.0], {"over": 1, "under": 5}, task="regression").tolist() == [2, 5]
     with pytest.raises(BadCriterion, match="no confusion table"):
         confusion_table([1.5, 2.5], [1.0, 2.0], task="regression")
+
+
+def test_rows_told_twenty_times_do_not_make_a_threshold_surer():
+    rng = np.random.default_rng(3)
+    p = rng.random(200)
+    y = (rng.random(200) < p).astype(int)
+    once = choose_threshold(y, p, COSTS)
+    told, again = np.tile(y, 20), np.tile(p, 20)
+    groups = pd.Series(np.tile(np.arange(200), 20))
+    alike = choose_threshold(told, again, COSTS, groups=groups)
+    naive = choose_threshold(told, again, COSTS)
+    assert alike.threshold == once.threshold
+    assert alike.cost == pytest.approx(once.cost)
+    assert alike.cost_high - alike.cost_low == pytest.approx(once.cost_high - once.cost_low, rel=0.15)
+    assert naive.cost_high - naive.cost_low < 0.4 * (once.cost_high - once.cost_low)
+
+
+def test_groups_are_as_many_as_rows():
+    with pytest.raises(NbkitError, match="groups"):
+        choose_threshold([0, 1], [0.1, 0.9], COSTS, groups=pd.Series([1]))

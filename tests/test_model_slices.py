@@ -43,6 +43,18 @@ def test_a_gap_above_zero_is_worse(metric, sign):
     assert gap["low"] <= gap["value"] <= gap["high"]
 
 
+def test_rows_that_are_alike_make_a_slice_less_sure():
+    rng = np.random.default_rng(0)
+    y, p = rng.integers(0, 2, 120), rng.random(120)
+    frame = pd.DataFrame({"a": ["x"] * 2400})
+    told, again = np.tile(y, 20), np.tile(p, 20)
+    options = {"metric": "roc_auc", "task": "binary"}
+    naive = score_slices(frame, told, again, ["a"], **options).iloc[0]
+    alike = score_slices(frame, told, again, ["a"], **options, groups=pd.Series([*range(120)] * 20)).iloc[0]
+    assert alike["value"] == naive["value"]
+    assert alike["high"] - alike["low"] > 3 * (naive["high"] - naive["low"])
+
+
 def test_small_slices_are_shown_and_not_judged():
     frame, y, p = table(200)
     slices = score_slices(frame, y, p, ["carrier"], metric="brier", min_rows=10_000, draws=10)

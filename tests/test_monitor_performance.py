@@ -54,6 +54,16 @@ class TestMeasured:
         assert set(table["level"]) <= {"ok", "watch"}
         assert (table["level"] == "ok").mean() > 0.8
 
+    def test_rows_that_are_alike_do_not_raise_an_alarm(self):
+        y, p = simulate(60, 3)
+        told = {"y": pd.concat([y] * 50, ignore_index=True), "p": pd.concat([p] * 50, ignore_index=True)}
+        alike = measure_performance(**told, reference=reference(), task="binary", groups=pd.Series([*range(60)] * 50))
+        once = measure_performance(y, p, reference(), task="binary")
+        naive = measure_performance(**told, reference=reference(), task="binary")
+        width = (once["high"] - once["low"])["roc_auc"]
+        assert (alike["high"] - alike["low"])["roc_auc"] == pytest.approx(width, rel=0.2)
+        assert (naive["high"] - naive["low"])["roc_auc"] < width / 3
+
     def test_the_relation_broke(self):
         y, p = simulate(5_000, 1, slope=0.2)
         table = measure_performance(y, p, reference(), task="binary", positive=1)

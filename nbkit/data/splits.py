@@ -118,7 +118,7 @@ def read_window(ingest: dict[str, Any], name: str, *, root: str | os.PathLike[st
     ingest
         The params of 02_ingest: sources, query, rows, split, target, task, positive, time, group, keys, seed.
     name
-        Of the window.
+        Of the window; the first if empty.
     root
         The folder that relative files are looked up in.
 
@@ -128,6 +128,7 @@ def read_window(ingest: dict[str, Any], name: str, *, root: str | os.PathLike[st
         If there is no such window.
     """
     splits = _split_again(ingest, root)
+    name = name or next(iter(splits.windows), "")
     parts = {**splits.windows, "train": splits.train, "valid": splits.valid, "test": splits.test}
     if name not in parts:
         known = suggest(name, splits.windows) or "; there are no windows: set `production` or `test_until` in the split"
@@ -344,4 +345,4 @@ def read_rows(
     """
     if source:
         return take_snapshot({"window": source}, root=root).table
-    return read_window(ingest, window or list_windows(ingest, root=root)[0], root=root)
+    return read_window(ingest, window, root=root)

@@ -59,6 +59,7 @@ def choose_threshold(
     positive: Any = None,
     seed: int = 0,
     draws: int = 500,
+    groups: pd.Series | None = None,
 ) -> Decision:
     """Find the threshold with the lowest cost (binary).
 
@@ -73,8 +74,8 @@ def choose_threshold(
         negative.
     positive
         The positive class.
-    seed, draws
-        Of the bootstrap.
+    seed, draws, groups
+        Of the bootstrap; rows of one group are drawn together.
 
     Raises
     ------
@@ -96,7 +97,13 @@ def choose_threshold(
     table = _count(counts[None])
     cost = _price(table, price)[0]
     best = _lowest(cost[None])[0]
-    draw = np.random.default_rng(seed).multinomial(len(outcome), counts.ravel() / max(len(outcome), 1), size=draws)
+    if groups is None:
+        draw = np.random.default_rng(seed).multinomial(len(outcome), counts.ravel() / max(len(outcome), 1), size=draws)
+    else:
+        check_length(groups, len(y), "groups")
+        draw = _draw_groups(
+            np.asarray(groups)[outcome.kept], outcome.truth * len(grid) + cell, 2 * len(grid), draws, seed
+        )
     costs_drawn = _price(_count(draw.reshape(-1, *shape)), price)
     low, high = percentile_interval(grid[_lowest(costs_drawn)]) if len(outcome) > 1 and draws else (np.nan, np.nan)
     cost_low, cost_high = percentile_interval(costs_drawn[:, best]) if len(outcome) > 1 and draws else (np.nan, np.nan)
@@ -250,6 +257,16 @@ def _list_thresholds(score: Array) -> Array:
         values = np.unique(np.quantile(score, np.linspace(0, 1, STEPS), method="nearest"))
     top = float(np.nextafter(max(1.0, values[-1] if len(values) else 1.0), 2.0))
     return np.unique(np.r_[0.0, values, top])
+
+
+def _draw_groups(groups: Array, cells: Array, size: int, draws: int, seed: int) -> Array:
+    """Count the rows per cell in resamples of whole groups: (draws, size)."""
+    codes, names = pd.factorize(groups, use_na_sentinel=False)
+    units = len(names)
+    held = np.bincount(codes * size + cells, minlength=units * size).reshape(units, size)
+    rng = np.random.default_rng(seed)
+    often = [np.bincount(rng.integers(0, units, units), minlength=units) for _ in range(draws)]
+    return np.asarray(often).reshape(draws, units) @ held
 
 
 def _count(counts: Array) -> tuple[Array, Array, Array, Array]:

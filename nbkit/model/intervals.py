@@ -117,3 +117,44 @@ def percentile_interval(values: Array, level: float = LEVEL) -> tuple[float, flo
         return np.nan, np.nan
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def mark_blocks(frame: pd.DataFrame, *, time: str = "", group: str = "", every: str = "day") -> "pd.Series[Any] | None":
+    """Say which rows are alike and must be resampled together, so that an interval is not narrower than it should be.
+
+    Parameters
+    ----------
+    frame
+        The rows that are scored.
+    time, group
+        The columns of the moment and of the group; either may be empty or missing in the frame.
+    every
+        ``"hour"``, ``"day"`` or ``"week"`` of the time makes a block; ``"row"`` resamples rows one by one.
+
+    Returns
+    -------
+    Series or None
+        The block of each row: its group if there is one, else its stretch of time; None for rows one by one.
+
+    References
+    ----------
+    Field, C. A. and Welsh, A. H. (2007). Bootstrapping clustered data. JRSS B 69, 369-390.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"at": pd.to_datetime(["2013-01-01 06:00", "2013-01-01 22:00", "2013-01-02 06:00"])})
+    >>> mark_blocks(frame, time="at").nunique()
+    2
+    """
+    if every == "row":
+        return None
+    if group in frame:
+        return frame[group].astype(str)
+    if time in frame:
+        moments = pd.to_datetime(frame[time])
+        return (
+            moments.dt.to_period("W").astype(str)
+            if every == "week"
+            else moments.dt.floor({"day": "D", "hour": "h"}[every])
+        )
+    return None

@@ -27,7 +27,14 @@ def usual_metric(task: str) -> str:
 
 
 def set_decision(
-    y: Any, p: Any, costs: Mapping[str, float], *, task: str, positive: Any = None, seed: int = 0
+    y: Any,
+    p: Any,
+    costs: Mapping[str, float],
+    *,
+    task: str,
+    positive: Any = None,
+    seed: int = 0,
+    groups: "pd.Series[Any] | None" = None,
 ) -> Decision:
     """Decide from which probability on to act.
 
@@ -37,8 +44,8 @@ def set_decision(
         Truth and predictions of rows that were neither learned from nor will be judged on (the valid split).
     costs
         As in `choose_threshold`; without any, both errors cost 1.
-    task, positive, seed
-        Of the problem.
+    task, positive, seed, groups
+        As in `choose_threshold`.
 
     Returns
     -------
@@ -46,7 +53,8 @@ def set_decision(
         For a task without a threshold, one with NaN and an empty curve: the likeliest class, or the value, is it.
     """
     if task == "binary":
-        return choose_threshold(y, p, costs or {"false_positive": 1, "false_negative": 1}, positive=positive, seed=seed)
+        given = costs or {"false_positive": 1, "false_negative": 1}
+        return choose_threshold(y, p, given, positive=positive, seed=seed, groups=groups)
     curve = pd.DataFrame(columns=NO_CURVE, dtype=float)
     return Decision(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, curve)
 
@@ -127,44 +135,3 @@ def describe_costs(costs: Mapping[str, Any], task: str, *, currency: str = "unit
     priced = read_costs(costs, task)
     rows = [(name.replace("_", " "), priced[name]) for name in costs]
     return pd.DataFrame(rows, columns=["error", f"cost ({currency})"])
-
-
-def mark_blocks(frame: pd.DataFrame, *, time: str = "", group: str = "", every: str = "day") -> "pd.Series[Any] | None":
-    """Say which rows are alike and must be resampled together, so that an interval is not narrower than it should be.
-
-    Parameters
-    ----------
-    frame
-        The rows that are scored.
-    time, group
-        The columns of the moment and of the group; either may be empty.
-    every
-        ``"hour"``, ``"day"`` or ``"week"`` of the time makes a block; ``"row"`` resamples rows one by one.
-
-    Returns
-    -------
-    Series or None
-        The block of each row: its group if there is one, else its stretch of time; None for rows one by one.
-
-    References
-    ----------
-    Field, C. A. and Welsh, A. H. (2007). Bootstrapping clustered data. JRSS B 69, 369-390.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"at": pd.to_datetime(["2013-01-01 06:00", "2013-01-01 22:00", "2013-01-02 06:00"])})
-    >>> mark_blocks(frame, time="at").nunique()
-    2
-    """
-    if every == "row":
-        return None
-    if group:
-        return frame[group].astype(str)
-    if time:
-        moments = pd.to_datetime(frame[time])
-        return (
-            moments.dt.to_period("W").astype(str)
-            if every == "week"
-            else moments.dt.floor({"day": "D", "hour": "h"}[every])
-        )
-    return None

@@ -29,6 +29,7 @@ def score_slices(
     bins: int = 4,
     seed: int = 0,
     draws: int = 200,
+    groups: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Score every slice of some columns.
 
@@ -41,7 +42,7 @@ def score_slices(
     by
         Columns; numbers with more than 12 distinct values and times are cut at their quantiles, levels beyond the 30
         most frequent are pooled, missing values are a slice.
-    metric, task, positive, threshold, seed, draws
+    metric, task, positive, threshold, seed, draws, groups
         As in `nbkit.model.score_predictions`.
     min_rows
         Smaller slices are shown and not judged.
@@ -84,7 +85,9 @@ def score_slices(
         labels = cut_slices(frame[column], bins=bins)
         for label in labels.cat.categories:
             inside = np.flatnonzero((labels == label).to_numpy())
-            seen = score_predictions(y.iloc[inside], p.iloc[inside], [metric], draws=draws, **options).iloc[0]
+            blocks = None if groups is None else groups.iloc[inside]
+            part = score_predictions(y.iloc[inside], p.iloc[inside], [metric], draws=draws, groups=blocks, **options)
+            seen = part.iloc[0]
             rows.append((column, label, seen["n"], seen["value"], seen["low"], seen["high"], overall))
     table = pd.DataFrame(rows, columns=["column", "slice", "n", "value", "low", "high", "overall"])
     return _add_gap(table, METRICS[metric].better, min_rows)

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from nbkit.errors import BadModel
 from nbkit.model.candidates import make_candidate
+from nbkit.model.intervals import mark_blocks
 from nbkit.model.metrics import DECIDES, METRICS, evaluate, find_metric
 from nbkit.model.outcome import check_task
 from nbkit.model.search import (
@@ -71,6 +72,7 @@ def train_candidates(
     folds: int = 3,
     time: str = "",
     group: str = "",
+    block: str = "day",
     grids: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
     class_weight: Any = None,
     rule: Any = None,
@@ -101,6 +103,8 @@ def train_candidates(
         If named, folds follow time: trained on what was before, scored on what came after.
     group
         If named (and no time), rows of a group stay in one fold.
+    block
+        What the intervals on the valid split resample together, see `mark_blocks`.
     grids
         Candidate to its grid, instead of the one in `CANDIDATES`.
     class_weight, rule
@@ -126,6 +130,7 @@ def train_candidates(
     if time:
         train = train.sort_values(time, kind="stable")
     rows = draw_rows(len(train), sample, seed)
+    blocks = mark_blocks(valid, time=time, group=group, every=block)
     models, trials_seen, scores, timings = {}, [], [], []
     for name in dict.fromkeys(candidates):
         start = clock.perf_counter()
@@ -139,7 +144,8 @@ def train_candidates(
         table, chosen = search_settings(pipeline, part, target, settings, cv, scorer, search, threads)
         model = make_candidate(name, recipe, **make, params=chosen)
         models[name] = fit(model, train.drop(columns=target), train[target], threads=threads)
-        seen = evaluate(model, valid.drop(columns=target), valid[target], task=task, positive=positive, seed=seed)
+        facts: dict[str, Any] = {"task": task, "positive": positive, "seed": seed, "groups": blocks}
+        seen = evaluate(model, valid.drop(columns=target), valid[target], **facts)
         trials_seen.append(table.assign(candidate=name))
         scores.append(seen.reset_index().assign(candidate=name))
         timings.append((name, clock.perf_counter() - start, len(table) * folds + 1))

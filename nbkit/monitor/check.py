@@ -59,6 +59,7 @@ def check_window(
     metrics: Sequence[str] | None = None,
     metric: str = "",
     seed: int = 0,
+    groups: "pd.Series[Any] | None" = None,
 ) -> Monitoring:
     """Check a window against the version that answers.
 
@@ -77,8 +78,8 @@ def check_window(
         Of the scores; all by default.
     metric
         The one that the project is judged by.
-    seed
-        Of the bootstrap.
+    seed, groups
+        Of the bootstrap, as in `nbkit.model.score_predictions`.
     """
     rows = window.drop(columns=target, errors="ignore")
     contract, scores = bundle.get("contract"), bundle.get("scores")
@@ -104,7 +105,13 @@ def check_window(
     drift = measure_drift(profile, seen, tests)
     performance, estimated = pd.DataFrame(), pd.DataFrame()
     if answers is not None and scores is not None and target in window and window[target].notna().any():
-        facts: dict[str, Any] = {"task": task, "positive": positive, "threshold": threshold, "seed": seed}
+        facts: dict[str, Any] = {
+            "task": task,
+            "positive": positive,
+            "threshold": threshold,
+            "seed": seed,
+            "groups": groups,
+        }
         performance = measure_performance(window[target], answers, scores, metrics=metrics, **facts)
     if answers is not None and task == "binary" and bundle.get("calibration") is not None:
         estimated = estimate_performance(answers, bundle["calibration"], scores, threshold=threshold)

@@ -10,6 +10,7 @@ IMPORTANT = 0.05  # share of the model's attributions from which a feature's dri
 RECALIBRATE = ("ece", "brier", "log_loss", "bias")  # what can be mended without a new model
 BASE_RATE = ("accuracy", "precision", "recall", "f1", "average_precision")  # move with the base rate alone
 ESTIMATED_LOSS = 0.02  # of ROC AUC
+FIX = "fix the data pipeline; do not retrain on this window"
 SEVERITIES = ("critical", "warning", "note")
 
 Finding = tuple[str, str, str, str]
@@ -80,7 +81,7 @@ def decide(
     findings.sort(key=lambda finding: SEVERITIES.index(finding[1]))
     reasons = pd.DataFrame(findings, columns=["finding", "severity", "evidence", "action"])
     severities = set(reasons["severity"])
-    broken = reasons["action"].str.startswith("fix").any()
+    broken = (reasons["action"] == FIX).any()
     if "critical" in severities:
         return Decision("look" if broken else "retrain", reasons)
     return Decision("look" if "warning" in severities else "ok", reasons)
@@ -93,7 +94,7 @@ def _look_at(table: pd.DataFrame | None, rule: Callable[[pd.DataFrame], Iterator
 def _violations(table: pd.DataFrame) -> Iterator[Finding]:
     for row in table.to_dict("records"):
         blocking = row["severity"] == "blocking"
-        action = "fix the data pipeline; do not retrain on this window" if blocking else "tell the owner of the data"
+        action = FIX if blocking else "tell the owner of the data"
         yield f"contract: {row['column']}", "critical" if blocking else "note", str(row["message"]), action
 
 
@@ -119,7 +120,7 @@ def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, judged: bool) 
         words = f"{row['test']} {row['value']:.3g}, {row['detail']}" if pd.notna(row["value"]) else str(row["detail"])
         words += f"; {weight:.0%} of the attributions" if column in share else ""
         if row["detail"] == "the column is gone" and weight > 0:
-            yield f"{column} is gone", "critical", words, "fix the data pipeline; do not retrain on this window"
+            yield f"{column} is gone", "critical", words, FIX
         elif weight >= IMPORTANT and not judged:
             yield f"{column} drifted", "warning", words, "look at its source; get labels for this window first"
         else:

@@ -31,6 +31,7 @@ def measure_performance(
     metrics: Sequence[str] | None = None,
     tolerance: float = TOLERANCE,
     seed: int = 0,
+    groups: "pd.Series[Any] | None" = None,
 ) -> pd.DataFrame:
     """Score a window whose labels have come, and hold it against the scores at registration.
 
@@ -40,7 +41,7 @@ def measure_performance(
         Labels and predictions as `nbkit.model.score_predictions` takes them. Rows without a label are left out.
     reference
         The version's scores: index metric; value, low, high, better.
-    task, positive, threshold, seed
+    task, positive, threshold, seed, groups
         As in `nbkit.model.score_predictions`.
     metrics
         Of the reference; all that it holds by default.
@@ -68,7 +69,8 @@ def measure_performance(
         raise BadCriterion(f"the reference scores hold none of {metrics}; they hold {', '.join(reference.index)}")
     labelled = int(labels.notna().sum())
     if labelled:
-        now = score_predictions(y, p, names, task=task, positive=positive, threshold=threshold, seed=seed)
+        how: dict[str, Any] = {"positive": positive, "threshold": threshold, "seed": seed, "groups": groups}
+        now = score_predictions(y, p, names, task=task, **how)
     else:
         now = pd.DataFrame(np.nan, index=names, columns=["value", "low", "high"])
     then = reference.loc[names]
