@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 MARKS = {"passed": ("✓", "green"), "refused": ("■", "yellow"), "failed": ("✗", "red"), "interrupted": ("◼", "yellow")}
+TOLD = ("refused", "cell_timeout", "stage_timeout", "interrupted", "terminated")  # the message says all
 
 
 @contextlib.contextmanager
@@ -90,7 +91,7 @@ class Progress:
         self.console.print(f"\n{entry['status']} at {where}: {entry.get('message', '')}", style="bold")
         for title, key in (("the cell", "source"), ("its last output", "tail"), ("the error", "traceback")):
             text = entry.get(key, "")
-            if text and not (key == "traceback" and entry.get("kind") == "refused"):
+            if text and not (key == "traceback" and entry.get("kind") in TOLD):
                 self.console.print(f"--- {title}", style="dim")
                 self.console.print("\n".join(text.splitlines()[-25:]))
         log = folder / "logs" / f"{entry['stage']}.log"

@@ -37,7 +37,7 @@ class Overview:
     tone
         ``good``, ``bad`` or ``unsure``, for colour (never colour alone).
     reasons
-        Sentences, at most five.
+        Sentences, at most five, and one more if the monitor has found something since.
     criteria
         criterion, target, value, interval, verdict, why.
     stages
@@ -92,7 +92,7 @@ def read_overview(folder: Path) -> Overview:
         owner=str(_read(folder, "01_frame", "owner", "")),
         verdict=verdict,
         tone=tone,
-        reasons=reasons[:5],
+        reasons=[*reasons[:5], *_say_since(since)],
         criteria=criteria,
         stages=_read_stages(folder, manifest, since),
         since=since,
@@ -186,6 +186,14 @@ def _read_stages(folder: Path, manifest: dict[str, Any], since: pd.DataFrame) ->
                 said = f"{say_count(len(since), 'window')} of new rows so far. {last['headline']}"
         rows.append((name, title, entry["status"], entry.get("seconds"), said, page))
     return pd.DataFrame(rows, columns=["stage", "title", "status", "seconds", "headline", "page"])
+
+
+def _say_since(since: pd.DataFrame) -> list[str]:
+    """Say what the monitor said last, where it is not that all is well."""
+    if not len(since) or since["decision"].iloc[-1] == "ok":
+        return []
+    last = since.iloc[-1]
+    return [f"Since then the monitor said {last['decision']}, for the window {last['window']}."]
 
 
 def _read_sources(manifest: dict[str, Any]) -> dict[str, Stage]:
