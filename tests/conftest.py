@@ -1,9 +1,12 @@
 """Shared fixtures: a project folder with small notebooks of its own, made without kernels."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two workers share the cores; before OpenMP is loaded
 
 
 def make_notebook(path: Path, *cells, parameters: str = 'run_dir: str = "."  # folder of this run', **metadata):

@@ -55,6 +55,17 @@ def test_rows_that_are_alike_make_a_slice_less_sure():
     assert alike["high"] - alike["low"] > 3 * (naive["high"] - naive["low"])
 
 
+def test_a_frequent_value_is_a_slice_of_its_own():
+    rain = pd.Series([0.0] * 900 + [*np.linspace(0.1, 5, 100)])
+    labels = cut_slices(rain, bins=4)
+    assert labels.cat.categories.tolist() == ["0", "0.1 to 5"]
+    assert (labels[rain == 0] == "0").all()
+    both = cut_slices(pd.Series([*np.linspace(-9, -1, 200), *[0.0] * 600, *np.linspace(1, 9, 200)]), bins=10)
+    below, above = both.cat.categories.tolist().index("0"), both.value_counts()
+    assert both.iloc[:200].cat.codes.max() < below < both.iloc[800:].cat.codes.min()
+    assert above["0"] == 600
+
+
 def test_small_slices_are_shown_and_not_judged():
     frame, y, p = table(200)
     slices = score_slices(frame, y, p, ["carrier"], metric="brier", min_rows=10_000, draws=10)

@@ -40,6 +40,15 @@ PICTURES = {
         low="low",
         high="high",
     ),
+    "panels": lambda: plots.draw_panels(
+        pd.concat([ROWS.assign(part=part, kind=kind) for part in "abc" for kind in "uv"]),
+        "part",
+        "name",
+        "size",
+        "It pushes",
+        by="kind",
+        unit="log-odds",
+    ),
     "long line": lambda: plots.draw_lines(POINTS.assign(x=range(3000)), "x", "y", "Noise"),
     "calibration": lambda: plots.draw_calibration(calibration_table(Y, P), "It is right"),
     "threshold": lambda: plots.draw_threshold(
@@ -135,6 +144,7 @@ EMPTY = {
     "dots": lambda t: plots.draw_dots(t.assign(low=t["y"], high=t["y"]), "x", "y", "t"),
     "lines": lambda t: plots.draw_lines(t, "x", "y", "t"),
     "groups": lambda t: plots.draw_lines(t, "x", "y", "t", by="x"),
+    "panels": lambda t: plots.draw_panels(t, "x", "x2", "y", "t", by="x"),
     "heatmap": lambda t: plots.draw_heatmap(t, "x", "x2", "y", "t"),
     "scatter": lambda t: plots.draw_scatter(t, "y", "y2", "t", diagonal=True),
 }

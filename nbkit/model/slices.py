@@ -185,15 +185,28 @@ def _natural(index: pd.Index) -> pd.Index:
 
 
 def _cut_quantiles(column: pd.Series, bins: int) -> pd.Series:
+    """Cut at quantiles; a value so frequent that two of them fall on it is a slice of its own."""
     time = pd.api.types.is_datetime64_any_dtype(column)
     values = column.astype("int64").astype(float).where(column.notna()) if time else column.astype("Float64")
     values = pd.Series(values.to_numpy(dtype=float, na_value=np.nan), index=column.index)
     finite = values[np.isfinite(values)]
-    edges = np.unique(np.quantile(finite, np.linspace(0, 1, bins + 1)))
-    shown = [str(pd.Timestamp(int(edge), unit=column.dt.unit).date()) if time else f"{edge:.4g}" for edge in edges]
+    edges, often = np.unique(np.quantile(finite, np.linspace(0, 1, bins + 1)), return_counts=True)
+    frequent = edges[often > 1]
+    rest = finite[~np.isin(finite, frequent)]
+    if len(frequent) and len(rest):
+        cuts = np.quantile(rest, np.linspace(0, 1, max(round(bins * len(rest) / len(finite)), 1) + 1))
+        edges = np.unique(np.r_[cuts, frequent[(frequent > rest.min()) & (frequent < rest.max())]])
+
+    def show(value: float) -> str:
+        return str(pd.Timestamp(int(value), unit=column.dt.unit).date()) if time else f"{value:.4g}"
+
     place = np.clip(np.searchsorted(edges[1:-1], values, side="right"), 0, max(len(edges) - 2, 0))
+    shown = [show(edge) for edge in edges]
     names = np.asarray([f"{low} to {high}" for low, high in pairwise(shown)] or shown, object)
-    return pd.Series(names[place], index=column.index)
+    labels = pd.Series(names[place], index=column.index)
+    for value in frequent:
+        labels = labels.where(values != value, show(value))
+    return labels
 
 
 def _add_gap(table: pd.DataFrame, better: str, min_rows: int) -> pd.DataFrame:
