@@ -64,10 +64,6 @@ class BadContract(NbkitError, ValueError):
     """A contract file cannot be read or contradicts itself."""
 
 
-class LeakedFeature(NbkitError, ValueError):
-    """A feature is not known at prediction time."""
-
-
 class BadFeature(NbkitError, ValueError):
     """A feature is declared that cannot be built from the table."""
 
@@ -94,6 +90,10 @@ class Refusal(NbkitError):
 
 class ContractViolation(Refusal, ValueError):
     """The data break the contract with blocking severity."""
+
+
+class LeakedFeature(Refusal, ValueError):
+    """A feature is not known at prediction time."""
 
 
 class GateClosed(Refusal, PermissionError):

@@ -9,15 +9,6 @@ from typing import Any
 
 MANIFEST = "run.json"
 UNREADABLE = "unreadable"  # the status of a run whose manifest is not what the runner writes
-SHAPE = {
-    "project": str,
-    "root": str,
-    "started": str,
-    "parameters": dict,
-    "files": list,
-    "settings": list,
-    "stages": list,
-}
 
 
 def find_root(start: str | os.PathLike[str] = ".") -> Path:
@@ -63,11 +54,17 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
 
 
 def _is_manifest(content: Any) -> bool:
-    if not isinstance(content, dict) or any(
-        not isinstance(content.get(key, kind()), kind) for key, kind in SHAPE.items()
-    ):
+    import msgspec
+
+    entry = msgspec.defstruct("Entry", [("stage", str), ("status", str), ("seconds", float | None, None)])
+    facts = [(name, str, "") for name in ("project", "root", "started", "status")]
+    lists: list[Any] = [("files", list[str], []), ("settings", list[str], []), ("stages", list[entry], [])]  # type: ignore[valid-type]
+    shape = msgspec.defstruct("Manifest", [*facts, *lists, ("parameters", dict[str, dict[str, Any]], {})])
+    try:
+        msgspec.convert(content, shape)
+    except msgspec.ValidationError:
         return False
-    return all(isinstance(each, dict) and {"stage", "status"} <= each.keys() for each in content.get("stages", []))
+    return isinstance(content, dict)
 
 
 def iterate_runs(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -25,6 +25,8 @@ from tests.conftest import glue, make_notebook
 GARBAGE = {
     "empty": b"", "text": b"garbage", "bytes": b"\xff\xfe", "list": b"[]", "null": b"null", "deep": b"[" * 100_000,
     "stages": b'{"stages": 3}', "entries": b'{"stages": ["01_first"]}', "no status": b'{"stages": [{"stage": "01_first"}]}',
+    "numbers": b'{"project": "p", "files": [3], "settings": [{}], "parameters": {"01_first": 5}, "stages": []}',
+    "seconds": b'{"stages": [{"stage": "01_first", "status": "passed", "seconds": "x"}]}',
     "started": b'{"started": 5}', "root": b'{"root": 5}', "parameters": b'{"parameters": []}',
 }  # fmt: skip
 

@@ -148,6 +148,14 @@ def test_other_aliases_are_set_without_gates(registry):
     assert registry.get("toy@shadow").number == 3
 
 
+@pytest.mark.parametrize("alias", ["prodution", "Production", "stagin"])
+def test_a_misspelt_alias_does_not_pass_by_the_gates(registry, alias):
+    done = nbkit("promote", "toy@3", alias, *WHO)
+    assert done.exit_code == 2
+    assert "did you mean" in done.stderr
+    assert not registry.get("toy@3").aliases
+
+
 def test_a_registry_elsewhere_is_named(registry, project, tmp_path_factory, monkeypatch):
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert nbkit("models").exit_code == 2

@@ -1,6 +1,7 @@
 """nbkit run, resume, runs, compare: what is printed, what the exit code says; most of it without a kernel."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from tests.test_pipeline_runner import wait_for
 IMPORTS = "import nbkit\nrun = nbkit.Run(run_dir)"
 
 
+PARAMETERS = 'run_dir: str = "."  # folder\nx: int = 1  # a number [0, 9]'
+
+
 def nbkit(*words):
     """Run a command; an exception that reaches the top is a failure of the test."""
     done = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
@@ -29,8 +33,7 @@ def nbkit(*words):
 def toy(project):
     """A project of two stages and a window stage."""
     (project / "params" / "toy.yaml").write_text("shared: {x: 2}\n")
-    cell = 'run_dir: str = "."  # folder\nx: int = 1  # a number [0, 9]'
-    make_notebook(project / "notebooks" / "01_first.ipynb", IMPORTS, "run.save('y', x)", parameters=cell)
+    make_notebook(project / "notebooks" / "01_first.ipynb", IMPORTS, "run.save('y', x)", parameters=PARAMETERS)
     make_notebook(project / "notebooks" / "02_second.ipynb", IMPORTS, "run.save('z', run.load('01_first', 'y'))")
     make_notebook(project / "notebooks" / "11_monitor.ipynb", IMPORTS, nbkit={"cadence": "window"})
     return project
@@ -182,6 +185,79 @@ def test_how_a_run_ended_shows_in_the_code_and_in_words(toy, fake, outcome, code
     assert "nothing is left to do" in done.stderr
 
 
+def test_a_stage_that_was_changed_runs_again_and_so_does_what_comes_after(toy, fake):
+    fake["02_second"] = Outcome("failed", "error", "no", 1)
+    nbkit("run", "params/toy.yaml", "--name", "one")
+    first = toy / "notebooks" / "01_first.ipynb"
+    make_notebook(first, IMPORTS, "run.save('y', x + 1)", parameters=PARAMETERS)
+    fake["02_second"] = {"z": 2}
+    done = nbkit("resume", "one")
+    assert "✓ 01_first" in done.stdout
+    assert "passed before" not in done.stdout
+    text = json.loads(first.read_text())
+    text["cells"][0]["source"] = ["# Other words"]
+    first.write_text(json.dumps(text))  # prose is no change
+    assert "borrow" in nbkit("run", "params/toy.yaml", "--from", "02", "--dry-run").stdout
+    make_notebook(first, IMPORTS, "run.save('y', x + 2)", parameters=PARAMETERS)
+    done = nbkit("run", "params/toy.yaml", "--from", "02")
+    assert done.exit_code == 2
+    assert "01_first.ipynb has changed since, as in one" in done.stderr
+
+
+def test_a_mend_in_the_run_s_copy_is_not_lost(toy, fake):
+    fake["02_second"] = Outcome("failed", "error", "no", 1)
+    out = nbkit("run", "params/toy.yaml", "--name", "one").stdout
+    assert "a copy: what runs is notebooks/02_second.ipynb" in out
+    copy = toy / "runs" / "one" / "02_second.ipynb"
+    copy.write_text("mended here")
+    later = copy.stat().st_mtime + 60
+    os.utime(copy, (later, later))
+    fake["02_second"] = {"z": 2}
+    out = nbkit("resume", "one").stdout
+    assert "was edited after it ran; that is kept as runs/one/logs/02_second.edited.ipynb" in out
+    assert (copy.parent / "logs" / "02_second.edited.ipynb").read_text() == "mended here"
+
+
+def test_a_stage_after_the_window_stages_runs_as_well(toy, fake):
+    make_notebook(toy / "notebooks" / "12_memo.ipynb", IMPORTS, "run.load('02_second', 'z')")
+    fake["12_memo"] = {"headline": "Told."}
+    out = nbkit("run", "params/toy.yaml").stdout
+    assert "✓ 12_memo" in out
+    assert "borrow" in nbkit("run", "params/toy.yaml", "--only", "12", "--dry-run").stdout
+
+
+def test_compare_tells_that_a_notebook_is_gone(toy, fake):
+    for name in ("one", "two"):
+        nbkit("run", "params/toy.yaml", "--name", name)
+    (toy / "runs" / "two" / "02_second.ipynb").unlink()
+    out = nbkit("compare", "one", "two").stdout
+    assert "02_second.ipynb itself" in out
+    assert "byte for byte" not in out
+
+
+def test_a_report_is_made_also_of_what_cannot_be_read(toy, fake):
+    nbkit("run", "params/toy.yaml", "--name", "one")
+    (toy / "runs" / "one" / "02_second.ipynb").write_text("garbage")
+    (toy / "runs" / "one" / "01_first.ipynb").unlink()
+    assert nbkit("report", "one").exit_code == 0
+    pages = toy / "runs" / "one" / "report"
+    assert "02_second.ipynb cannot be read any more" in (pages / "02_second.html").read_text()
+    assert not (pages / "01_first.html").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", '{"cells": 3}', '{"cells": [{}]}', '{"cells": [[]]}'])
+def test_what_is_no_notebook_is_refused(toy, content):
+    (toy / "notebooks" / "02_second.ipynb").write_text(content)
+    done = nbkit("run", "params/toy.yaml", "--dry-run")
+    assert done.exit_code == 2
+    assert "02_second.ipynb is not a notebook" in done.stderr
+
+
+def test_a_folder_is_no_notebook(toy):
+    (toy / "notebooks" / "03_third.ipynb").mkdir()
+    assert "03_third.ipynb is not a notebook" in nbkit("run", "params/toy.yaml", "--dry-run").stderr
+
+
 def test_the_log_is_named_if_it_holds_anything(toy, fake):
     fake["01_first"] = Outcome("failed", "dead_kernel", "killed", 1)
     log = toy / "runs" / "one" / "logs" / "01_first.log"
@@ -329,7 +405,7 @@ def test_a_real_kernel_that_fails_is_explained_and_resumed(toy):
         "--- the cell\nprint('so far')",
         "--- its last output\nso far",
         "raise ValueError('no such thing')",
-        "jupyter lab runs/one/02_second.ipynb    # the failed notebook on its real inputs",
+        "jupyter lab runs/one/02_second.ipynb    # look at it on its real inputs; a copy: what runs is notebooks/02_second.ipynb",
         "nbkit resume one    # go on from 02_second once it is mended",
         "report: runs/one/report/index.html",
     ):

@@ -183,11 +183,26 @@ def test_weak_spots_are_risks(project):
     assert o.risks == ["Weak spot: origin JFK does worse than the whole (0.612 on 1,200 rows)."]
 
 
+def test_a_gate_that_does_not_block_is_told_and_approves(project):
+    o = judged(project, gates=GATES.assign(passed=[True, False], blocking=[True, False]))
+    assert (o.verdict, o.reasons[1:]) == (
+        "APPROVE",
+        ["Every gate that blocks is open.", "Gate beats_rule, which does not block: by far"],
+    )
+
+
+def test_a_passed_stage_whose_notebook_is_gone_has_not_passed_for_the_reader(project):
+    o = read_overview(write_run(project, stages={"01_frame": PASSED}))
+    assert o.stages[["status", "headline", "page"]].values.tolist() == [
+        ["gone", "01_frame.ipynb is not in the run's folder any more.", ""]
+    ]
+
+
 def test_stages_that_were_not_run_are_listed_with_their_titles(project):
     make_notebook(project / "notebooks" / "01_frame.ipynb")
     make_notebook(project / "notebooks" / "11_monitor.ipynb", nbkit={"cadence": "window"})
     make_notebook(project / "notebooks" / "12_more.ipynb")
-    o = read_overview(write_run(project, stages={"01_frame": PASSED}))
+    o = read_overview(write_run(project, stages={"01_frame": PASSED}, **{"01_frame": {"owner": "Ann"}}))
     assert o.stages["title"].tolist() == ["01_frame", "11_monitor", "12_more"]
     assert o.stages["status"].tolist() == ["passed", "not part of this run", "not part of this run"]
     assert "nbkit monitor" in o.stages["headline"][1]

@@ -1,5 +1,6 @@
 """nbkit models, promote, rollback, serve: what is registered, what is in production, who said so."""
 
+import difflib
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 
 from nbkit.cli.run import print_table
 from nbkit.project import find_root
+from nbkit.wording import suggest
 
 WHERE = click.option("--registry", "place", default="registry", help="Folder (from the project's root) or URL.")
 BY = click.option("--by", required=True, help="Who decides.")
@@ -37,8 +39,12 @@ def models(name: str, history: bool, place: str) -> None:  # noqa: FBT001
 @WHY
 @WHERE
 def promote(version: str, alias: str, by: str, why: str, place: str) -> None:
-    """Promote a version to production, past its gates; exit code 3 if they are closed."""
+    """Promote a version to production, past its gates; exit code 3 if they are closed.
+
+    Any other ALIAS, such as shadow, is only a name that points to the version: it opens and passes nothing.
+    """
     registry = _open(place)
+    _check_alias(alias, registry.get(version))
     if alias == "production":
         moved = registry.promote(version, alias, by=by, why=why)
     else:
@@ -72,6 +78,16 @@ def serve(version: str, host: str, port: int, log: Path | None, place: str) -> N
 
     arguments = ["--registry", _locate(place), "--model", version, "--host", host, "--port", str(port)]
     sys.exit(main([*arguments, *(["--log", os.fspath(log)] if log else [])]))
+
+
+def _check_alias(alias: str, version: Any) -> None:
+    """Refuse an alias that looks like a misspelt one: it would set a name and pass by the gates that were meant."""
+    from nbkit.errors import BadParameter
+
+    usual = ("candidate", "staging", "production")
+    near = difflib.get_close_matches(alias, usual, 1, 0.75)
+    if near and alias not in (*usual, *version.aliases):
+        raise BadParameter(f"no alias {alias!r}{suggest(alias, usual)}")
 
 
 COMMANDS = (models, promote, rollback, serve)

@@ -1,6 +1,7 @@
 """Live progress of a run: lines that a person likes to watch, plain lines where there is no terminal."""
 
 import contextlib
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ class Progress:
         self.status: Any = None
         self.line = ""
         self.begun = 0.0
+        self.spent = 0.0
         self.shown = 0.0
 
     def tell(self, event: str, facts: dict[str, Any]) -> None:
@@ -50,6 +52,12 @@ class Progress:
 
     def _on_stage_kept(self, stage: str, entry: dict[str, Any], why: str) -> None:
         self.console.print(f"· {stage:<12} {why}", style="dim")
+
+    def _on_edit_kept(self, stage: str, path: Path) -> None:
+        words = (
+            f"the run's copy of {stage} was edited after it ran; that is kept as {_show(path)}, what runs is the stage"
+        )
+        self.console.print(f"  {words}", style="yellow")
 
     def _on_stage_start(self, stage: str, attempt: int, title: str) -> None:
         again = f" (attempt {attempt})" if attempt > 1 else ""
@@ -72,6 +80,7 @@ class Progress:
 
     def _on_stage_end(self, stage: str, entry: dict[str, Any], folder: Path) -> None:
         self.close()
+        self.spent += entry.get("seconds") or 0
         mark, colour = MARKS.get(entry["status"], ("?", "red"))
         said = entry.get("headline") or entry.get("message", "")
         self.console.print(f"{mark} ", style=colour, end="")
@@ -98,15 +107,18 @@ class Progress:
         if log.is_file() and log.stat().st_size:
             self.console.print(f"--- the kernel's log: {_show(log)}", style="dim")
         notebook = folder / f"{entry['stage']}.ipynb"
+        source = entry.get("notebook", f"{entry['stage']}.ipynb")
         self.console.print("\nNext:")
         if notebook.is_file():
-            self.console.print(f"  jupyter lab {_show(notebook)}    # the failed notebook on its real inputs")
-        self.console.print(f"  nbkit resume {folder.name}    # go on from {entry['stage']} once it is mended")
+            words = f"look at it on its real inputs; a copy: what runs is {source}"
+            self.console.print(f"  jupyter lab {shlex.quote(_show(notebook))}    # {words}")
+        once = "what it names is settled" if entry["status"] == "refused" else f"{source} is mended"
+        once = "you like" if entry["status"] == "interrupted" else once
+        self.console.print(f"  nbkit resume {shlex.quote(folder.name)}    # go on from {entry['stage']} once {once}")
 
     def _on_report(self, page: Path | None, folder: Path, manifest: dict[str, Any]) -> None:
-        seconds = sum(entry.get("seconds") or 0 for entry in manifest["stages"])
         report = f", report: {_show(page)}" if page else ""
-        self.console.print(f"{manifest['status']} in {seconds:.0f} s{report}", style="bold")
+        self.console.print(f"{manifest['status']} in {self.spent:.0f} s{report}", style="bold")
 
 
 def _show(path: Path) -> str:

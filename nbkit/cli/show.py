@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nbkit.project import find_notebooks, find_root
+from nbkit.wording import suggest
 
 
 @click.command()
@@ -21,7 +22,7 @@ def params(stage: str, as_json: bool) -> None:  # noqa: FBT001
     stages = read_stages(find_notebooks(find_root()))
     chosen = [each for each in stages.values() if stage in ("", each.name, each.name[:2], each.name[3:])]
     if not chosen:
-        raise UnknownStage(f"no stage is called {stage!r}; there are {', '.join(stages)}")
+        raise UnknownStage(f"no stage is called {stage!r}{suggest(stage, stages)}")
     rows = {each.name: list(each.parameters.values()) for each in chosen}
     if as_json:
         shown = {

@@ -62,7 +62,9 @@ def _statuses(manifest: dict[str, Any]) -> dict[str, str]:
 def _compare_scraps(before: Path, after: Path) -> Iterator[Row]:
     names = sorted({path.name for folder in (before, after) for path in folder.glob("[0-9]*.ipynb")})
     for name in names:
-        if not ((before / name).is_file() and (after / name).is_file()):
+        there = ["run" if (folder / name).is_file() else "not there" for folder in (before, after)]
+        if "not there" in there:
+            yield {"what": "status", "where": f"{name} itself", "before": there[0], "after": there[1]}
             continue
         first, second = read_scraps(before / name), read_scraps(after / name)
         for scrap in [*first, *(each for each in second if each not in first)]:

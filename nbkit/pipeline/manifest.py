@@ -182,10 +182,18 @@ def list_runs(root: Path) -> list[dict[str, Any]]:
                 "stages": f"{len(passed)}/{len(stages)}",
                 "started": manifest.get("started", "")[:16].replace("T", " "),
                 "seconds": round(sum(entry.get("seconds") or 0 for entry in stages)),
-                "headline": next((entry["headline"] for entry in reversed(passed) if entry.get("headline")), ""),
+                "headline": _say_end(stages),
             }
         )
     return rows
+
+
+def _say_end(stages: list[dict[str, Any]]) -> str:
+    """Say what stopped a run, else the last thing that it found."""
+    for entry in reversed(stages):
+        if entry["status"] != "pending" and (said := entry.get("headline") or entry.get("message")):
+            return str(said)
+    return ""
 
 
 def read_status(folder: Path, manifest: dict[str, Any] | None = None) -> str:

@@ -1,6 +1,7 @@
 """A stage notebook as data, read without a kernel: its parameters, what it loads and what it saves."""
 
 import ast
+import hashlib
 import io
 import json
 import re
@@ -69,6 +70,8 @@ class Stage:
         Whether it also hands over names that are made when it runs.
     cadence
         ``"run"`` for a stage of ``nbkit run``, ``"window"`` for one that has its own.
+    code
+        The sha256 of its code cells, whatever stands between them.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Stage:
     saves: tuple[str, ...] = ()
     dynamic: bool = False
     cadence: str = "run"
+    code: str = ""
 
 
 def read_stages(folder: Path) -> dict[str, Stage]:
@@ -108,25 +112,28 @@ def read_stage(path: Path) -> Stage:
     """
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
-        cells = notebook["cells"]
-    except (json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
-        raise BadNotebook(f"{path} is not a notebook: {error}") from error
+        cells = [{**cell, "source": "".join(cell["source"])} for cell in notebook["cells"]]
+        kinds = [cell["cell_type"] for cell in cells]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadNotebook(f"{path} is not a notebook: {type(error).__name__}: {error}") from None
     tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
     if len(tagged) != 1:
         raise BadNotebook(f"{path} has {len(tagged)} cells tagged `parameters`; a stage has one")
-    heading = next(("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"), "")
+    heading = next((cell["source"] for cell, kind in zip(cells, kinds, strict=True) if kind == "markdown"), "")
     lines = [line for line in heading.splitlines() if line.strip()]
-    calls = [call for cell in cells if cell["cell_type"] == "code" for call in _find_calls(_parse(cell, path))]
+    code = [cell["source"] for cell, kind in zip(cells, kinds, strict=True) if kind == "code"]
+    calls = [call for source in code for call in _find_calls(_parse(source, path))]
     return Stage(
         name=path.stem,
         path=path,
         title=lines[0].lstrip("# ") if lines else path.stem,
         question=next((line for line in lines[1:] if not line.startswith(("#", "-", "*"))), ""),
-        parameters={each.name: each for each in _read_parameters("".join(tagged[0]["source"]), path)},
+        parameters={each.name: each for each in _read_parameters(tagged[0]["source"], path)},
         loads=tuple(dict.fromkeys((a[0], a[1]) for verb, a in calls if verb == "load" and len(a) == 2 and all(a))),
         saves=tuple(dict.fromkeys(a[0] for verb, a in calls if verb == "save" and a and a[0])),
         dynamic=any(verb == "save" and a and not a[0] for verb, a in calls),
         cadence=notebook.get("metadata", {}).get("nbkit", {}).get("cadence", "run"),
+        code=hashlib.sha256("\0".join(source.strip() for source in code).encode()).hexdigest(),
     )
 
 
@@ -153,13 +160,14 @@ def check_graph(stages: dict[str, Stage]) -> None:
         raise BadNotebook("; ".join(wrong))
 
 
-def _parse(cell: dict[str, Any], path: Path) -> ast.Module:
-    source = "".join(cell["source"])
+def _parse(source: str, path: Path) -> ast.Module:
     lines = ["pass" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()]
     try:
         return ast.parse("\n".join(lines))
     except SyntaxError as error:
-        raise BadNotebook(f"{path}: a cell does not parse ({error.msg}): {error.text or source[:80]}") from error
+        raise BadNotebook(
+            f"{path}: a cell does not parse ({error.msg}): {(error.text or source[:80]).strip()}"
+        ) from None
 
 
 def _find_calls(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:

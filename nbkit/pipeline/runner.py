@@ -1,6 +1,7 @@
 """Runs stages one after the other, each in a fresh kernel, and keeps the manifest true at every moment."""
 
 import contextlib
+import datetime as dt
 import json
 import os
 import re
@@ -121,9 +122,10 @@ def plan_run(
     check_graph(stages)
     resolved = resolve_params(files, settings, stages)
     chosen = _choose(stages, first, last, only)
-    before = [] if stages[chosen[0]].cadence != "run" else [each for each in stages if each < max(chosen)]
+    usual = [name for name, stage in stages.items() if stage.cadence == "run"]
+    before = [name for name in usual if name < max(chosen)] if chosen[0] in usual else []
     borrowed = [each for each in before if each not in chosen]
-    source = _find_source(root, resolved, borrowed) if borrowed else None
+    source = _find_source(root, resolved, [stages[each] for each in borrowed]) if borrowed else None
     steps = []
     for stage in stages.values():
         if stage.name in chosen:
@@ -156,11 +158,16 @@ def plan_resume(root: Path, name: str = "") -> Plan:
     files = [root / path for path in manifest["files"]]
     resolved = resolve_params(files, manifest["settings"], stages)
     entries = {entry["stage"]: entry for entry in manifest["stages"]}
-    steps = []
+    steps: list[Step] = []
+    changed = ""
     for stage in (stages[each] for each in entries if each in stages):
         entry = entries[stage.name]
         if entry["status"] != "passed" or not (folder / f"{stage.name}.ipynb").is_file():
             steps.append(Step(stage, "run", f"{entry['status']} before"))
+            continue
+        if changed or entry.get("code", stage.code) != stage.code:
+            steps.append(Step(stage, "run", changed or f"{stage.path.name} has changed since it passed"))
+            changed = changed or f"it comes after {stage.name}, which has changed"
             continue
         _check_unchanged(stage.name, manifest["parameters"].get(stage.name, {}), resolved.values[stage.name])
         try:
@@ -235,25 +242,30 @@ def _match(name: str, stages: dict[str, Stage]) -> str:
     return found[0]
 
 
-def _find_source(root: Path, resolved: Resolved, stages: list[str]) -> Path:
-    """Return the latest run of the project in which all these stages passed with the parameters they would now get."""
-    project, differing = resolved.project, ""
+def _find_source(root: Path, resolved: Resolved, stages: list[Stage]) -> Path:
+    """Return the latest run of the project in which these stages passed as they are now: same code, same parameters."""
+    project, differing, names = resolved.project, "", ", ".join(stage.name for stage in stages)
     for folder, manifest in iterate_runs(root):
-        status = {entry["stage"]: entry["status"] for entry in manifest.get("stages", [])}
-        if manifest.get("project") != project or any(status.get(stage) != "passed" for stage in stages):
+        entries = {entry["stage"]: entry for entry in manifest.get("stages", [])}
+        passed = all(entries.get(stage.name, {}).get("status") == "passed" for stage in stages)
+        if manifest.get("project") != project or not passed:
             continue
-        changes = _find_changes(manifest.get("parameters", {}), {stage: resolved.values[stage] for stage in stages})
+        now = {stage.name: resolved.values[stage.name] for stage in stages}
+        changes = _find_changes(manifest.get("parameters", {}), now)
+        changes += [
+            f"{stage.path.name} has changed since"
+            for stage in stages
+            if entries[stage.name].get("code", stage.code) != stage.code
+        ]
         if not changes:
             return folder
         differing = differing or f"{changes[0]}, as in {folder.name}"
     if differing:
         raise BadParameter(
-            f"no run of {project} has what {', '.join(stages)} would hand over with these params: {differing}. "
-            "Give the same params as that run, or begin with the stage that changes"
+            f"no run of {project} has what {names} would hand over now: {differing}. "
+            "Give the same params as that run, or begin with the stage that changed"
         )
-    raise UnknownRun(
-        f"no run of {project} has passed {', '.join(stages)} yet, so nothing can be taken over: run all stages first"
-    )
+    raise UnknownRun(f"no run of {project} has passed {names} yet, so nothing can be taken over: run all stages first")
 
 
 def _read_defaults(stages: dict[str, Stage]) -> dict[str, dict[str, Any]]:
@@ -294,21 +306,26 @@ def _begin(plan: Plan, folder: Path) -> dict[str, Any]:
         "exit": None,
         "started": before.get("started", now()),
         "ended": None,
-        "resumed": [*before.get("resumed", []), now()] if before else [],
+        "resumed": [*before.get("resumed", []), {"at": now(), **describe_surroundings(plan.root)}] if before else [],
         "pid": os.getpid(),
         "command": ["nbkit", *sys.argv[1:]],
         "files": [_relative(path, plan.root) for path in plan.resolved.files],
         "settings": list(plan.settings),
         "parameters": plan.resolved.values,
         "defaults": plan.defaults,
-        "surroundings": describe_surroundings(plan.root),
+        "surroundings": before.get("surroundings") or describe_surroundings(plan.root),
         "stages": [
-            kept[step.stage.name] if step.action == "keep" else {"stage": step.stage.name, "status": "pending"}
+            kept[step.stage.name] if step.action == "keep" else _expect(step.stage.name, kept.get(step.stage.name, {}))
             for step in plan.steps
         ],
     }
     write_manifest(folder, manifest)
     return manifest
+
+
+def _expect(stage: str, before: dict[str, Any]) -> dict[str, Any]:
+    ended = {"ended": before["ended"]} if before.get("ended") else {}  # tells whether its notebook was edited since
+    return {"stage": stage, "status": "pending", **ended}
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -334,8 +351,11 @@ def _take(step: Step, entry: dict[str, Any], plan: Plan, folder: Path, manifest:
         tell("stage_kept", {"stage": name, "entry": entry, "why": step.why})
         return
     limits = plan.resolved.limits[name]
+    if kept := _keep_edit(folder, name, entry):
+        tell("edit_kept", {"stage": name, "path": kept})
+    entry["notebook"] = _relative(step.stage.path, plan.root)
     for attempt in range(1, limits["retries"] + 2):
-        entry.update(status="running", started=now(), attempt=attempt)
+        entry.update(status="running", started=now(), attempt=attempt, code=step.stage.code)
         write_manifest(folder, manifest)
         tell("stage_start", {"stage": name, "attempt": attempt, "title": step.stage.title})
         _execute(step, entry, plan, folder, limits, tell)
@@ -343,6 +363,18 @@ def _take(step: Step, entry: dict[str, Any], plan: Plan, folder: Path, manifest:
         tell("stage_end", {"stage": name, "entry": entry, "folder": folder})
         if entry["status"] != "failed":
             return
+
+
+def _keep_edit(folder: Path, stage: str, entry: dict[str, Any]) -> Path | None:
+    """Keep a run's copy of a notebook that somebody edited after it had run: resuming writes over it."""
+    notebook, ended = folder / f"{stage}.ipynb", entry.get("ended")
+    if not ended or not notebook.is_file():
+        return None
+    if notebook.stat().st_mtime < dt.datetime.fromisoformat(ended).timestamp() + 2:
+        return None
+    kept = folder / "logs" / f"{stage}.edited.ipynb"
+    kept.parent.mkdir(exist_ok=True)
+    return Path(shutil.copy2(notebook, kept))
 
 
 def _execute(step: Step, entry: dict[str, Any], plan: Plan, folder: Path, limits: dict[str, Any], tell: Tell) -> None:

@@ -50,7 +50,10 @@ def read_blocks(notebook: Path) -> list[Block]:
     list of Block
         Without the heading (the page has its own), with scraps left out; the run's folder is ``.``.
     """
-    cells = _forget_folder(json.loads(notebook.read_text(encoding="utf-8")), notebook.resolve().parent)["cells"]
+    try:
+        cells = _forget_folder(json.loads(notebook.read_text(encoding="utf-8")), notebook.resolve().parent)["cells"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [Block("error", f"{notebook.name} cannot be read any more: {type(error).__name__}: {error}")]
     blocks: list[Block] = []
     for place, cell in enumerate(cells):
         if HIDDEN_TAGS & set(cell.get("metadata", {}).get("tags", [])):

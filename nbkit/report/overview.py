@@ -164,7 +164,10 @@ def _judge(folder: Path, manifest: dict[str, Any], status: str, criteria: pd.Dat
         return "REJECT", "bad", told
     if told:
         return "CANNOT JUDGE", "unsure", told
-    good = [f"Every criterion is met ({len(criteria)}).", f"Every gate is open ({len(gates)})."]
+    others = gates[~gates["passed"].astype(bool)]
+    opened = [f"Every gate is open ({len(gates)})."] if others.empty else ["Every gate that blocks is open."]
+    opened += [f"Gate {row['gate']}, which does not block: {row['detail']}" for row in others.to_dict("records")]
+    good = [f"Every criterion is met ({len(criteria)}).", *opened]
     deployed = _read(folder, "10_deploy", "headline", "")
     return "APPROVE", "good", [*good, *([str(deployed)] if deployed else [])]
 
@@ -176,6 +179,8 @@ def _read_stages(folder: Path, manifest: dict[str, Any], since: pd.DataFrame) ->
     for name in list(dict.fromkeys([*known, *entries])):
         entry = entries.get(name, {"status": "not part of this run"})
         page = f"{name}.html" if (folder / f"{name}.ipynb").is_file() else ""
+        if entry["status"] == "passed" and not page:
+            entry = {"status": "gone", "message": f"{name}.ipynb is not in the run's folder any more."}
         title = known[name].title if name in known else name
         said = entry.get("headline") or entry.get("message") or ""
         if name not in entries and name in known and known[name].cadence != "run":
