@@ -1,6 +1,9 @@
 """nbkit models, promote, rollback, serve: what is shown, and that no gate is passed by."""
 
 import shutil
+import socket
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -160,6 +163,16 @@ def test_a_registry_elsewhere_is_named(registry, project, tmp_path_factory, monk
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert nbkit("models").exit_code == 2
     assert "toy" in nbkit("models", "--registry", project / "registry").stdout
+
+
+def test_a_taken_port_is_told(registry):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "nbkit", "serve", "toy@1", "--port", str(port)], capture_output=True, text=True
+        )
+    assert done.returncode == 2
+    assert f"127.0.0.1:{port}: Address already in use; --port 0 takes a free port" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["toi"], ["toy@9"]])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from nbkit.errors import (
     BadModel,
@@ -403,3 +403,14 @@ class TestTables:
             assert text.strip().startswith(name)
             assert "@" not in name
             assert isinstance(rest, str)
+
+
+def test_a_registry_that_may_only_be_read_is_read(tmp_path, monkeypatch):
+    made = Registry(tmp_path / "r")
+    made.register("toy", {"model": LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])}, by="ann")
+    monkeypatch.setattr("nbkit.registry.tables.os.access", lambda path, mode: False)
+    found = Registry(tmp_path / "r")
+    assert found.list()["name"].tolist() == ["toy"]
+    assert found.load_bundle(found.get("toy"))["model"].predict([[2.0]]) == pytest.approx(2.0)
+    with pytest.raises(BadParameter, match="may only be read here"):
+        found.set_alias("toy", 1, "candidate")

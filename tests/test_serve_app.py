@@ -287,6 +287,25 @@ class TestSchema:
         assert str(table["x y"].dtype) == dtype
         assert table["x y"].isna().tolist() == [value is None for value in values]
 
+    @pytest.mark.parametrize(
+        ("said", "meant"),
+        [
+            ("2013-06-01", "2013-06-01"),
+            ("2013-06-01 06:30", "2013-06-01 06:30"),
+            ("2013-06-01T06:30:00+02:00", "2013-06-01 04:30"),
+        ],
+    )
+    def test_dates_as_people_write_them(self, said, meant):
+        decoder = RowDecoder(describe_columns(pd.DataFrame({"at": pd.date_range("2013", periods=1)})))
+        table = decoder.build([decoder.decode(json.dumps({"rows": [{"at": said}]}).encode())])
+        assert table["at"].tolist() == [pd.Timestamp(meant)]
+
+    @pytest.mark.parametrize("said", ["01/06/2013", "", "tomorrow", 5, True])
+    def test_what_is_no_date_is_told_with_its_place(self, said):
+        decoder = RowDecoder(describe_columns(pd.DataFrame({"at": pd.date_range("2013", periods=1)})))
+        with pytest.raises(msgspec.ValidationError, match=r"such as 2013-06-01 .*\$\.rows\[0\]\.at"):
+            decoder.decode(json.dumps({"rows": [{"at": said}]}).encode())
+
     def test_what_cannot_travel_as_json(self):
         with pytest.raises(BadParameter, match="timedelta"):
             describe_columns(pd.DataFrame({"x": pd.to_timedelta([1], unit="s")}))

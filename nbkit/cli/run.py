@@ -144,8 +144,10 @@ def write_report(folder: Path) -> Path | None:
         page: Path | None = report.write_report(folder)
         report.refresh_fronts(folder)
         return page
-    except Exception as error:  # the run is what counts
-        click.echo(f"nbkit: the report of {folder.name} could not be written: {error}", err=True)
+    except (Exception, KeyboardInterrupt) as error:  # the run is what counts
+        why = "interrupted" if isinstance(error, KeyboardInterrupt) else error
+        words = f"the report of {folder.name} could not be written: {why}; `nbkit report {folder.name}` tries again"
+        click.echo(f"nbkit: {words}", err=True)
         return None
 
 

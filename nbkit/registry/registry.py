@@ -21,7 +21,7 @@ from nbkit.registry.moves import (
     user_name,
 )
 from nbkit.registry.queries import fetch_one, find_number, read_state, score_values, select_where, set_state
-from nbkit.registry.tables import ALIASES, EVENTS, FILES, MODELS, VERSIONS, open_database
+from nbkit.registry.tables import ALIASES, EVENTS, FILES, MODELS, VERSIONS, is_read_only, open_database
 from nbkit.registry.versions import STAGES, Version, pack_table, split_reference, unpack_table
 from nbkit.store import Store
 from nbkit.values import decode, encode
@@ -56,11 +56,16 @@ class Registry:
             self.folder = Path(files or folder / "blobs")
         self.store = Store(self.folder)
         self._engine = open_database(url)
+        self._read_only = is_read_only(url)
 
     def _read(self) -> sa.Connection:
         return self._engine.connect()
 
     def _write(self) -> sa.Connection:
+        if self._read_only:
+            raise BadParameter(
+                f"the registry beside {self.folder} may only be read here: its file or folder is read-only"
+            )
         return self._engine.connect().execution_options(write=True)
 
     # --- versions

@@ -1,8 +1,13 @@
 """The registry's database: its tables, and how one is opened by many processes at once."""
 
+import os
+import sqlite3
 import time
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
@@ -96,6 +101,10 @@ def open_database(url: sa.URL) -> sa.Engine:
     CorruptArtifact
         It cannot be opened, or what is there is no database.
     """
+    if is_read_only(url):
+        path = quote(str(url.database))
+        creator = partial(sqlite3.connect, f"file:{path}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        return sa.create_engine("sqlite://", creator=creator, poolclass=NullPool)
     if url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_MS / 1000})
         sa.event.listen(engine, "connect", _prepare_sqlite)
@@ -113,6 +122,13 @@ def open_database(url: sa.URL) -> sa.Engine:
     if found > SCHEMA:
         raise BadParameter(f"the registry {place} has schema {found}, this nbkit knows {SCHEMA}; update nbkit")
     return engine
+
+
+def is_read_only(url: sa.URL) -> bool:
+    """Tell whether a database is a file that is there and may only be read, as on a volume that a service mounts."""
+    if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).is_file():
+        return False
+    return not (os.access(url.database, os.W_OK) and os.access(Path(url.database).parent, os.W_OK))
 
 
 def _lay_tables(engine: sa.Engine) -> int:

@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import shlex
 import signal
 import socket
 import sys
 import threading
 
+import msgspec
 import uvicorn
 
 from nbkit.errors import NbkitError
@@ -15,7 +17,7 @@ from nbkit.serve.predictor import Predictor
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM; return the exit code: 2 the model cannot be loaded, 1 the port is taken."""
+    """Serve until SIGTERM; return the exit code, 2 where the model cannot be loaded or the port is taken."""
     parser = argparse.ArgumentParser(prog="python -m nbkit.serve", description=__doc__)
     parser.add_argument("--registry", default="registry", help="folder or database URL")
     parser.add_argument("--model", required=True, help="NAME@ALIAS or NAME@NUMBER")
@@ -25,19 +27,38 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when the starting process is gone")
     options = parser.parse_args(arguments)
     try:
-        app = create_app(Predictor.from_registry(options.registry, options.model), log=options.log)
         listener = _listen(options.host, options.port)
+    except OSError as error:
+        where = f"{options.host}:{options.port}"
+        sys.stderr.write(f"nbkit: {where}: {error.strerror or error}; --port 0 takes a free port\n")
+        return 2
+    try:
+        predictor = Predictor.from_registry(options.registry, options.model)
+        app = create_app(predictor, log=options.log)
     except (NbkitError, OSError) as error:
+        listener.close()
         sys.stderr.write(f"nbkit: {error}\n")
-        return 2 if isinstance(error, NbkitError) else 1
+        return 2
     if options.until_stdin_closes:
         threading.Thread(target=_follow_parent, daemon=True).start()
     host, port = listener.getsockname()[:2]
-    sys.stdout.write(f"listening on http://{host}:{port}\n")
+    sys.stdout.write(f"listening on http://{host}:{port}\n{_explain(f'http://{host}:{port}', predictor)}\n")
     sys.stdout.flush()
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
     uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def _explain(url: str, predictor: Predictor) -> str:
+    """Say how the service is asked, with a row of the golden examples."""
+    facts = predictor.describe()
+    needed = [column["column"] for column in facts["schema"] if column["required"]]
+    row = {name: (facts["example"] or {}).get(name) for name in needed}
+    body = msgspec.json.encode({"rows": [row]}, enc_hook=str).decode()
+    return (
+        f"ask it: curl -s {url}/predict -d {shlex.quote(body)}\n"
+        f"what it takes: GET {url}/model; how it fares: /health, /ready, /metrics"
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -10,11 +10,16 @@ from pandas.api import types
 
 from nbkit.errors import BadParameter
 
+
+class Moment(dt.datetime):
+    """A date or a moment as people write it in JSON: ISO 8601, the time of day may be left out."""
+
+
 JSON_TYPES: dict[str, Any] = {
     "number": float | None,
     "integer": int | float | None,  # 3.0 is an integer to everyone but a type checker
     "boolean": bool | None,
-    "time": dt.datetime | None,
+    "time": Moment | None,
     "text": str | None,
 }
 
@@ -72,7 +77,7 @@ class RowDecoder:
         row: Any = msgspec.defstruct("Row", sorted(fields, key=len), rename=self._names)
         columns: Any = msgspec.defstruct("Columns", sorted(lists, key=len), rename=self._names)
         request = msgspec.defstruct("Request", [("rows", list[row] | None, None), ("columns", columns | None, None)])
-        self._decoder = msgspec.json.Decoder(request)
+        self._decoder = msgspec.json.Decoder(request, dec_hook=_read_moment)
 
     def decode(self, body: bytes) -> dict[str, list[Any]]:
         """Read one request: ``{"rows": [{…}]}`` or ``{"columns": {…: […]}}``.
@@ -104,7 +109,8 @@ class RowDecoder:
             values = {name: column if column is not None else [None] * count for name, column in given.items()}
         if count == 0:
             raise msgspec.ValidationError("Expected at least one row - at `$`")
-        return values
+        times = {name: _to_datetimes(values[name]) for name, (kind, _) in self.kinds.items() if kind == "time"}
+        return {**values, **times}
 
     def build(self, requests: Sequence[Mapping[str, list[Any]]]) -> pd.DataFrame:
         """Make one table of the rows of several requests, in their order."""
@@ -113,6 +119,19 @@ class RowDecoder:
             values = [value for request in requests for value in request[name]]
             table[name] = _cast(values, kind, dtype)
         return pd.DataFrame(table)
+
+
+def _read_moment(kind: type, value: Any) -> Any:
+    if kind is Moment and isinstance(value, str):
+        try:
+            return Moment.fromisoformat(value)
+        except ValueError:
+            pass
+    raise ValueError(f"Expected an ISO 8601 date or time such as 2013-06-01 or 2013-06-01T06:30:00, got {value!r}")
+
+
+def _to_datetimes(moments: list[Any]) -> list[Any]:
+    return [one if one is None else dt.datetime.combine(one.date(), one.timetz()) for one in moments]
 
 
 def count_rows(request: Mapping[str, list[Any]]) -> int:
