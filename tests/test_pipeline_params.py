@@ -123,6 +123,16 @@ def test_a_bad_setting_is_refused(stages, project, setting, words):
         resolve(stages, project, "", [setting])
 
 
+def test_a_section_is_named_as_on_the_command_line(stages, project):
+    for section in ("02_second", "02", "second"):
+        assert resolve(stages, project, settings=[f"{section}.trials=7"]).values["02_second"]["trials"] == 7
+
+
+def test_a_part_of_a_value_cannot_be_set(stages, project):
+    with pytest.raises(BadParameter, match=r"names is one value, so first cannot be set alone.*--set '01_first.names="):
+        resolve(stages, project, settings=["01_first.names.first=a"])
+
+
 def test_an_empty_setting_is_an_empty_string(stages, project):
     assert resolve(stages, project, "", ["01_first.target="]).values["01_first"]["target"] == ""
 

@@ -1,10 +1,14 @@
 """What the monitor has found since stands on the front page of the run that registered the version."""
 
+import json
+
+import pandas as pd
 import pytest
 
 from nbkit.report import read_overview, read_since, refresh_fronts, write_report
+from nbkit.report.since import read_before
 from tests.conftest import make_notebook
-from tests.test_report_overview import PASSED, write_run
+from tests.test_report_overview import PASSED, VERDICTS, write_run
 
 
 @pytest.fixture
@@ -18,6 +22,29 @@ def look(project, name, window, decision, digest="abc"):
     folder = write_run(project, name, stages={"11_monitor": PASSED}, **{"11_monitor": values})
     make_notebook(project / "notebooks" / "11_monitor.ipynb", nbkit={"cadence": "window"})
     return folder
+
+
+def judged_on(project, name, started, words, data="d1"):
+    values = {
+        "01_frame": {"criteria": pd.DataFrame({"words": [words]})},
+        "02_ingest": {"version": data},
+        "07_evaluate": {"headline": "h", "verdicts": VERDICTS},
+    }
+    folder = write_run(project, name, stages=dict.fromkeys(values, PASSED), **values)
+    manifest = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(manifest | {"started": started}))
+    return folder
+
+
+def test_criteria_that_were_changed_after_the_verdict_are_told(project):
+    first = judged_on(project, "one", "2026-01-01", "ece is at most 0.1")
+    judged_on(project, "elsewhere", "2026-01-02", "ece is at most 0.9", data="d2")
+    same = judged_on(project, "two", "2026-01-03", "ece is at most 0.1")
+    loosened = judged_on(project, "three", "2026-01-04", "ece is at most 0.25")
+    assert [read_before(folder) for folder in (first, same, loosened)] == [(0, ""), (1, ""), (2, "two")]
+    assert "no earlier run was judged on these rows" in read_overview(first).judged
+    assert read_overview(same).judged == "The criteria are those of 1 earlier run judged on the same rows."
+    assert read_overview(loosened).judged.startswith("These are not the criteria of two, which was judged")
 
 
 def test_nothing_is_told_before_the_monitor_has_looked(project, registered):

@@ -135,6 +135,8 @@ def _print_frame(frame: Any) -> None:
     for name, column in frame.items():
         if column.dtype.kind == "f":
             shown[name] = column.map("{:.4g}".format)
+        elif name == "detail" and len(frame) and isinstance(column.iloc[0], dict):
+            shown[name] = [", ".join(f"{key} {str(value)[:24]}" for key, value in each.items()) for each in column]
         elif name in ("digest", "created", "time"):
             shown[name] = column.str[: {"digest": 12, "created": 16}.get(name, 19)]
     print_table(shown.to_dict("records"), list(shown.columns))

@@ -85,7 +85,24 @@ def compare(before: str, after: str, as_json: bool) -> None:  # noqa: FBT001
     elif not rows:
         click.echo("The two runs handed over the same, byte for byte, with the same parameters.")
     else:
-        print_table(rows, ["what", "where", "before", "after"])
+        print_table(_condense(rows), ["what", "where", "before", "after"])
+
+
+def _condense(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Shorten differences for a terminal: artifacts by stage, values cut; ``--json`` has all of it."""
+    stages: dict[str, list[str]] = {}
+    for row in rows:
+        if row["what"] == "artifact":
+            stage, _, name = row["where"].partition(".")
+            stages.setdefault(stage, []).append(name)
+    told = [
+        row | {key: _cut(str(row[key])) for key in ("before", "after")} for row in rows if row["what"] != "artifact"
+    ]
+    return told + [{"what": "artifacts", "where": stage, "after": ", ".join(names)} for stage, names in stages.items()]
+
+
+def _cut(text: str, width: int = 100) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 COMMANDS = (run, resume, runs, compare)

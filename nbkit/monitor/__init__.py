@@ -10,6 +10,6 @@ __getattr__, __dir__, __all__ = attach(
         "drift": ["drift_test", "known_tests", "measure_drift"],
         "performance": ["estimate_performance", "fit_calibration", "measure_performance"],
         "profile": ["make_profile"],
-        "words": ["explain_window", "fit_reference", "profile_reference", "summarize_window"],
+        "words": ["explain_window", "fit_reference", "profile_reference", "say_reasons", "summarize_window"],
     },
 )

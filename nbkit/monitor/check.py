@@ -36,7 +36,8 @@ class Monitoring:
     decision
         What to do and why.
     summary
-        One row: rows, labelled, violations, drifted, watched, worse, decision.
+        One row: rows, labelled, violations, drifted (columns), moved (whether the prediction drifted), watched
+        (columns), worse (metrics), decision.
     """
 
     integrity: pd.DataFrame
@@ -117,12 +118,14 @@ def check_window(
         estimated = estimate_performance(answers, bundle["calibration"], scores, threshold=threshold)
     measured = None if performance.empty else performance
     decision = decide(integrity, drift, measured, bundle.get("importance"), metric=metric, estimated=estimated)
+    drifted = set(drift.loc[drift["level"] == "drift", "column"])
     row = {
         "rows": len(window),
         "labelled": int(window[target].notna().sum()) if target in window else 0,
         "violations": len(integrity),
-        "drifted": int((drift["level"] == "drift").sum()),
-        "watched": int((drift["level"] == "watch").sum()),
+        "drifted": len(drifted - {"prediction"}),
+        "moved": "prediction" in drifted,
+        "watched": drift.loc[drift["level"] == "watch", "column"].nunique(),
         "worse": 0 if performance.empty else int((performance["level"] == "worse").sum()),
         "decision": decision.decision,
     }

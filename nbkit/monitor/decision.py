@@ -95,7 +95,7 @@ def _violations(table: pd.DataFrame) -> Iterator[Finding]:
     for row in table.to_dict("records"):
         blocking = row["severity"] == "blocking"
         action = FIX if blocking else "tell the owner of the data"
-        yield f"contract: {row['column']}", "critical" if blocking else "note", str(row["message"]), action
+        yield "the contract is broken", "critical" if blocking else "note", str(row["message"]), action
 
 
 def _losses(table: pd.DataFrame, own: str) -> Iterator[Finding]:

@@ -51,11 +51,11 @@ def measure_performance(
     Returns
     -------
     DataFrame
-        Index metric; reference, value, low, high, change (positive is better), p_value, level, n. *worse*: the loss is
-        beyond chance (z test of the difference, both standard errors counted, p < 0.01) and beyond the tolerance (0.02
-        for ECE and bias of probabilities); *watch*: beyond chance only; *ok*; *not judged* where a value is missing.
-        The change of ECE is that of what exceeds the ECE of perfect probabilities on as many rows, which few rows
-        alone make large.
+        Index metric; reference, value, low, high, gain (how much better; negative: worse), p_value, level, n.
+        *worse*: the loss is beyond chance (z test of the difference, both standard errors counted, p < 0.01) and beyond
+        the tolerance (0.02 for ECE and bias of probabilities); *watch*: beyond chance only; *ok*; *not judged* where a
+        value is missing. The gain of ECE is that of what exceeds the ECE of perfect probabilities on as many rows,
+        which few rows alone make large.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def measure_performance(
     level = np.where(p_value >= 0.01, "ok", np.where(-change > bearable, "worse", "watch"))
     level = np.where(np.isnan(change) | np.isnan(p_value), "not judged", level)
     table = {"reference": before, "value": value, "low": now["low"].reindex(names), "high": now["high"].reindex(names)}
-    facts = {"change": change, "p_value": p_value, "level": level, "n": labelled}
+    facts = {"gain": change, "p_value": p_value, "level": level, "n": labelled}
     return pd.DataFrame({**table, **facts}, index=pd.Index(names, name="metric"))
 
 

@@ -10,7 +10,7 @@ from nbkit.monitor.profile import make_profile
 from nbkit.wording import say_count
 
 DECISIONS = {
-    "ok": "Nothing needs to be done.",
+    "ok": "The model may stay as it is.",
     "look": "A person should look before anything is done.",
     "retrain": "Train again on recent rows, and let it compete with the model in use.",
 }
@@ -39,10 +39,15 @@ def fit_reference(y: Any, p: Any, *, task: str, positive: Any = None) -> dict[st
 def explain_window(found: Monitoring) -> str:
     """Say in Markdown what to do about a window and why."""
     decision = found.decision
-    reasons = "".join(
-        f"\n- {row.finding}: {row.evidence}. {row.action}" for row in decision.reasons.head(5).itertuples()
-    )
+    reasons = "".join(f"\n- {sentence}" for sentence in say_reasons(decision.reasons))
     return f"**{decision.decision.upper()}**: {DECISIONS[decision.decision]}{reasons}"
+
+
+def say_reasons(reasons: pd.DataFrame, most: int = 5) -> list[str]:
+    """Say each finding with its evidence and what to do: the table of a `Decision` in sentences."""
+    return [
+        f"{row['finding']}: {row['evidence']}; to do: {row['action']}" for row in reasons.head(most).to_dict("records")
+    ]
 
 
 def summarize_window(found: Monitoring, version: str, window: str, *, metric: str) -> str:
@@ -58,5 +63,6 @@ def summarize_window(found: Monitoring, version: str, window: str, *, metric: st
         )
     return (
         f"{found.decision.decision}: {version} on {int(row['rows']):,} rows of {window or 'the first window'}:{said} "
-        f"{say_count(row['drifted'], 'column')} drifted, {say_count(row['violations'], 'violation')}."
+        f"{say_count(row['drifted'], 'column')} drifted{' and so did the prediction' if row['moved'] else ''}, "
+        f"{say_count(row['violations'], 'violation')}."
     )

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[
     entries += [_read_setting(text) for text in settings]
     shared: dict[str, Any] = {}
     own: dict[str, dict[str, Any]] = {name: {} for name in stages}
-    for entry in entries:
+    for entry in [_name_section(entry, stages) for entry in entries]:
         target = shared if entry.section == SHARED else own[_known(entry.section, [SHARED, *stages], entry, "section")]
         target[entry.key] = _check_entry(entry, stages)
     values, limits = {}, {}
@@ -166,6 +166,12 @@ def _read_setting(text: str) -> Entry:
     return Entry(section, key, _plain(_parse_yaml(value, place)) if value.strip() else "", place)
 
 
+def _name_section(entry: Entry, stages: dict[str, Stage]) -> Entry:
+    """Call a section by its stage's whole name, also where its number or its word stands."""
+    found = [name for name in stages if entry.section in (name[:2], name[3:])]
+    return replace(entry, section=found[0]) if len(found) == 1 else entry
+
+
 def _check_entry(entry: Entry, stages: dict[str, Stage]) -> Any:
     """Check a value against every notebook that gets it, and return it with the type they declare."""
     if entry.section == SHARED:
@@ -174,6 +180,12 @@ def _check_entry(entry: Entry, stages: dict[str, Stage]) -> Any:
         among = [stages[_known(entry.section, [SHARED, *stages], entry, "section")].parameters]
     declared = {key: parameter for parameters in [*among, LIMITS] for key, parameter in parameters.items()}
     declared.pop(GIVEN, None)
+    key, dot, inner = entry.key.partition(".")
+    if dot and key in declared:
+        raise BadParameter(
+            f"{entry.place}: {key} is one value, so {inner} cannot be set alone: give it whole, in a file or as "
+            f"--set '{entry.section}.{key}={{…}}'"
+        )
     _known(entry.key, list(declared), entry, f"key of {entry.section}")
     for parameters in [*among, LIMITS]:
         if entry.key in parameters:

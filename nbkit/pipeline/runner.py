@@ -25,6 +25,7 @@ from nbkit.pipeline.manifest import (
 )
 from nbkit.pipeline.notebooks import Stage, check_graph, read_stages
 from nbkit.pipeline.params import Resolved, resolve_params
+from nbkit.pipeline.preflight import check_sense
 from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest
 from nbkit.run import STORE, check_artifacts
 from nbkit.wording import suggest
@@ -122,6 +123,7 @@ def plan_run(
     check_graph(stages)
     resolved = resolve_params(files, settings, stages)
     chosen = _choose(stages, first, last, only)
+    check_sense(resolved.values, chosen, root)
     usual = [name for name, stage in stages.items() if stage.cadence == "run"]
     before = [name for name in usual if name < max(chosen)] if chosen[0] in usual else []
     borrowed = [each for each in before if each not in chosen]
@@ -178,6 +180,7 @@ def plan_resume(root: Path, name: str = "") -> Plan:
         steps.append(Step(stage, "keep", "passed before"))
     if all(step.action == "keep" for step in steps):
         raise UnknownRun(f"nothing is left to do: every stage of {folder.name} passed")
+    check_sense(resolved.values, [step.stage.name for step in steps if step.action == "run"], root)
     settings = tuple(manifest["settings"])
     defaults = _read_defaults(stages)
     return Plan(root, manifest["project"], folder.name, resolved, tuple(steps), folder, settings, defaults)

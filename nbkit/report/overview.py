@@ -11,7 +11,7 @@ from nbkit.errors import NbkitError
 from nbkit.pipeline.manifest import read_status
 from nbkit.pipeline.notebooks import Stage, read_stages
 from nbkit.project import find_notebooks, read_manifest
-from nbkit.report.since import read_since
+from nbkit.report.since import read_before, read_since
 from nbkit.run import read_value
 from nbkit.wording import say_count
 
@@ -44,6 +44,8 @@ class Overview:
         stage, title, status, seconds, headline, page (empty if there is none).
     since
         window, decision, headline, run, page: what the monitor has found about the version since.
+    judged
+        What is to be known about the criteria, in a sentence.
     risks
         Sentences.
     facts
@@ -64,6 +66,7 @@ class Overview:
     criteria: pd.DataFrame
     stages: pd.DataFrame
     since: pd.DataFrame = field(default_factory=pd.DataFrame)
+    judged: str = ""
     risks: list[str] = field(default_factory=list)
     facts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -96,6 +99,7 @@ def read_overview(folder: Path) -> Overview:
         criteria=criteria,
         stages=_read_stages(folder, manifest, since),
         since=since,
+        judged=_say_before(folder),
         risks=_read_risks(folder),
         facts=_read_facts(folder, manifest),
     )
@@ -138,7 +142,9 @@ def _judge(folder: Path, manifest: dict[str, Any], status: str, criteria: pd.Dat
     decision = str(_read(folder, "11_monitor", "decision", ""))
     if decision:
         reasons = _read(folder, "11_monitor", "reasons", pd.DataFrame(columns=["finding", "evidence", "action"]))
-        said = [f"{row.finding}: {row.evidence}. {row.action}" for row in reasons.itertuples()]
+        from nbkit.monitor import say_reasons  # brings the models' libraries, which other runs need not load
+
+        said = say_reasons(reasons)
         return decision.upper(), {"ok": "good", "retrain": "bad"}.get(decision, "unsure"), said
     gates = _read(folder, "09_register", "gates", pd.DataFrame(columns=["passed", "blocking", "gate", "detail"]))
     closed = gates[~gates["passed"].astype(bool) & gates["blocking"].astype(bool)]
@@ -191,6 +197,16 @@ def _read_stages(folder: Path, manifest: dict[str, Any], since: pd.DataFrame) ->
                 said = f"{say_count(len(since), 'window')} of new rows so far. {last['headline']}"
         rows.append((name, title, entry["status"], entry.get("seconds"), said, page))
     return pd.DataFrame(rows, columns=["stage", "title", "status", "seconds", "headline", "page"])
+
+
+def _say_before(folder: Path) -> str:
+    """Say whether the criteria came before the verdict: who has seen the test rows can set them to be met."""
+    count, other = read_before(folder)
+    if other:
+        return f"These are not the criteria of {other}, which was judged on the same rows before this run."
+    if count:
+        return f"The criteria are those of {say_count(count, 'earlier run')} judged on the same rows."
+    return "The criteria were stated before this run read the data, and no earlier run was judged on these rows."
 
 
 def _say_since(since: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the monitor has found about a version since a run registered it, read from the monitor's own runs."""
+"""What other runs tell about a run: who judged on the same rows before it, and what the monitor has found since."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from nbkit.errors import NbkitError
-from nbkit.project import iterate_runs
+from nbkit.project import iterate_runs, read_manifest
 from nbkit.run import read_value
 
-REGISTER, MONITOR = "09_register", "11_monitor"
+REGISTER, MONITOR, FRAME, INGEST, EVALUATE = "09_register", "11_monitor", "01_frame", "02_ingest", "07_evaluate"
 COLUMNS = ["window", "decision", "headline", "run", "page"]
 
 
@@ -33,6 +33,36 @@ def read_since(folder: Path) -> pd.DataFrame:
             window, decision, headline = (str(_read(other, MONITOR, name)) for name in COLUMNS[:3])
             looks.setdefault(window, (window, decision, headline, other.name, f"../../{other.name}/report/index.html"))
     return pd.DataFrame([looks[window] for window in sorted(looks)], columns=COLUMNS)
+
+
+def read_before(folder: Path) -> tuple[int, str]:
+    """Tell how often the test rows were read before a run judged by them, and whether its criteria were others then.
+
+    Parameters
+    ----------
+    folder
+        The run.
+
+    Returns
+    -------
+    tuple of int and str
+        How many earlier runs of the project were judged on the same data, and the latest of them that had other
+        criteria (empty if all had the same).
+    """
+    manifest = read_manifest(folder)
+    data, criteria = _read(folder, INGEST, "version"), _say_criteria(folder)
+    judged, other = 0, ""
+    for run, known in iterate_runs(folder.parent.parent) if data else ():
+        earlier = known.get("project") == manifest.get("project") and known.get("started", "") < manifest["started"]
+        if earlier and _read(run, INGEST, "version") == data and _read(run, EVALUATE, "headline"):
+            judged += 1
+            other = other or (run.name if _say_criteria(run) != criteria else "")
+    return judged, other
+
+
+def _say_criteria(folder: Path) -> list[str]:
+    table = _read(folder, FRAME, "criteria")
+    return [] if isinstance(table, str) else [str(words) for words in table["words"]]
 
 
 def find_registering(monitor: Path) -> list[Path]:
