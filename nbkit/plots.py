@@ -210,11 +210,11 @@ def draw_lines(
             across = _steps(axes, table[x], part[x])
             marker = MARKERS[place] if len(part) <= 40 else None
             style: Any = {"color": COLOURS[place], "linestyle": LINES[place], "marker": marker}
-            axes.plot(across, _floats(part[y]), label=name, markersize=4, **style)
+            axes.plot(across, _floats(part[y]), label=name or None, markersize=4, **style)
             if low and high:
                 band = (_floats(part[low]), _floats(part[high]))
                 axes.fill_between(across, *band, color=COLOURS[place], alpha=0.2, linewidth=0)
-            words.append((f"{name}: " if by else "") + _follow(part, x, y))
+            words.append((f"{name}: " if name else "") + _follow(part, x, y))
         if limit is not None:
             axes.axhline(limit, color=INK, linestyle=":", linewidth=1)
             words.append(f"the dotted line is {_number(limit)}")
