@@ -90,7 +90,7 @@ def test_a_rule_needs_its_columns():
     assert predict(overall, X, "binary", 1).unique().tolist() == [Y.mean()]
     with pytest.raises(BadModel, match="not shrnk"):
         make_candidate("rule", None, task="binary", rule={"by": ["a"], "shrnk": 3})
-    with pytest.raises(BadModel, match="groups by nope"):
+    with pytest.raises(BadModel, match=r"groups by 'nope', .* in 01_frame write rule: \[column, …\]; there are"):
         fit(make_candidate("rule", None, task="binary", rule="nope"), X, Y)
 
 

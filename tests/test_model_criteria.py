@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nbkit.errors import BadCriterion
 from nbkit.model import compare, judge, read_criteria, score_predictions
+from nbkit.model.criteria import MEASURES
 
 
 def scores(**values):
@@ -115,3 +116,28 @@ def test_bias_is_judged_by_its_size():
 
 def test_no_criteria_no_rows():
     assert len(judge(read_criteria({}, "binary"), scores(roc_auc=(1, 1, 1)))) == 0
+
+
+def test_bias_against_the_rule_is_of_sizes():
+    criteria = read_criteria({"bias": "< rule"}, "regression")
+    mine, rule = scores(bias=(0.1, 0.05, 0.15)), scores(bias=(-0.9, -1.0, -0.8))
+    row = judge(criteria, mine, {"rule": rule}).iloc[0]
+    assert (row["verdict"], row["value"]) == ("pass", 0.1)
+    assert judge(criteria, rule, {"rule": mine})["verdict"].tolist() == ["fail"]
+    y = np.arange(200.0)
+    paired = compare(y, y - 0.9, y + 0.1, "bias", task="regression")
+    assert judge(criteria, mine, {"rule": paired})["verdict"].tolist() == ["pass"]
+
+
+def test_what_criteria_may_also_name_is_told():
+    for measure in MEASURES:
+        assert measure in read_criteria.__doc__
+
+
+def test_a_criterion_on_bias_says_that_its_size_counts():
+    words = read_criteria({"bias": "< rule", "mae": "<= 3"}, "regression")["words"]
+    assert (
+        words[0]
+        == "the size of bias (predicted minus true, on average) is less than that of the rule on the test split"
+    )
+    assert words[1].startswith("mae (by how much")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
 from nbkit.errors import BadCriterion, NbkitError
-from nbkit.model import choose_threshold, confusion_table, price_rows, score_cost
+from nbkit.model import choose_threshold, compare_costs, confusion_table, price_rows, score_cost
 
 COSTS = {"false_positive": 10, "false_negative": 60, "true_positive": 4, "true_negative": -1}
 
@@ -128,3 +128,63 @@ def test_rows_told_twenty_times_do_not_make_a_threshold_surer():
 def test_groups_are_as_many_as_rows():
     with pytest.raises(NbkitError, match="groups"):
         choose_threshold([0, 1], [0.1, 0.9], COSTS, groups=pd.Series([1]))
+
+
+def test_acting_on_everyone_may_be_cheaper():
+    rng = np.random.default_rng(1)
+    y, p, rule = (rng.random(3000) < 0.5).astype(int), rng.random(3000), rng.random(3000)
+    table = compare_costs(
+        y, p, {"today's rule": rule}, {"false_positive": 1, "false_negative": 4}, threshold=0.4, draws=300
+    )
+    assert table.index.tolist() == ["never acting", "always acting", "today's rule"]
+    assert table["cost_per_row"].tolist() == pytest.approx(
+        [4 * y.mean(), 1 - y.mean(), np.mean((rule >= 0.4) * (1 - y) + 4 * (rule < 0.4) * y)]
+    )
+    assert table["model"].nunique() == 1
+    assert table["difference"].tolist() == pytest.approx((table["model"] - table["cost_per_row"]).tolist())
+    assert table["verdict"].tolist() == ["model is cheaper", "alternative is cheaper", "cannot tell"]
+    off = price_rows(y, p, {"false_positive": 1, "false_negative": 4}, threshold=0.4) - (1 - y)
+    error = off.std() / np.sqrt(3000)  # of a mean of paired differences
+    low, high = table.loc["always acting", ["low", "high"]]
+    assert (low, high) == (
+        pytest.approx(off.mean() - 1.96 * error, rel=0.1),
+        pytest.approx(off.mean() + 1.96 * error, rel=0.1),
+    )
+
+
+def test_the_model_against_itself_costs_the_same():
+    y, p = calibrated(200)
+    row = compare_costs(y, p, {"twin": p}, COSTS, threshold=0.2, draws=50).loc["twin"]
+    assert row[["difference", "low", "high", "verdict"]].tolist() == [0, 0, 0, "cannot tell"]
+
+
+def test_rows_told_twenty_times_do_not_make_a_comparison_surer():
+    y, p = calibrated(200)
+    once = compare_costs(y, p, {}, COSTS, threshold=0.2)
+    groups = pd.Series(np.tile(np.arange(200), 20))
+    alike = compare_costs(np.tile(y, 20), np.tile(p, 20), {}, COSTS, threshold=0.2, groups=groups)
+    naive = compare_costs(np.tile(y, 20), np.tile(p, 20), {}, COSTS, threshold=0.2)
+    width = [(table["high"] - table["low"])["never acting"] for table in (once, alike, naive)]
+    assert width[1] == pytest.approx(width[0], rel=0.15)
+    assert width[2] < 0.4 * width[0]
+    with pytest.raises(NbkitError, match="groups"):
+        compare_costs(y, p, {}, COSTS, groups=groups)
+
+
+def test_alternatives_of_other_tasks():
+    y, p = [10.0, 10.0], [12.0, 9.0]
+    table = compare_costs(y, p, {"rule": [11.0, 11.0]}, {"over": 1, "under": 5}, task="regression", draws=20)
+    assert table.loc["rule", ["cost_per_row", "model", "difference", "n"]].tolist() == [1.0, 3.5, 2.5, 2]
+    assert (compare_costs(y, p, {"rule": y}, {}, task="regression", draws=20)["model"] == 0).all()
+    classes = pd.DataFrame(np.eye(3)[[0, 1, 1, 2]], columns=["a", "b", "c"])
+    dummy = pd.DataFrame(np.eye(3)[[0, 0, 0, 0]], columns=["a", "b", "c"])
+    truth = pd.Series(["a", "a", "b", "c"])
+    assert compare_costs(truth, classes, {"dummy": dummy}, {"a": {"b": 7}}).loc["dummy", "difference"] == (7 - 2) / 4
+
+
+def test_without_costs_both_errors_cost_one():
+    y, p = calibrated(300)
+    wrong = np.mean((p >= 0.3) != y)
+    assert score_cost(y, p, {}, threshold=0.3)["value"].iloc[0] == pytest.approx(wrong)
+    assert compare_costs(y, p, {}, {}, threshold=0.3)["model"].iloc[0] == pytest.approx(wrong)
+    assert choose_threshold(y, p, {}).theoretical == 0.5

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nbkit.model import compare_groups, rates_by_group
+from nbkit.model import compare_groups, compare_protected, rate_ratio, rates_by_group, wilson_interval
 
 
 def test_rates_are_those_counted_by_hand():
@@ -28,21 +28,97 @@ def test_newcombe_and_katz_are_those_of_the_literature():
     rates = pd.DataFrame(
         {"group": ["a", "b"], "rate": "selection_rate", "count": [48, 56], "n": [80, 70], "judged": True}
     )
-    from nbkit.model import wilson_interval
-
-    rates["value"] = rates["count"] / rates["n"]
+    rates = rates.assign(value=rates["count"] / rates["n"], effective=rates["n"])
     rates["low"], rates["high"] = wilson_interval(rates["count"], rates["n"])
     row = compare_groups(rates).iloc[0]
     # Newcombe 1998, table II (a): 56/70 - 48/80, method 10
-    assert row[["difference", "difference_low", "difference_high"]].tolist() == pytest.approx(
-        [0.2, 0.0524, 0.3339], abs=5e-5
-    )
+    assert row[["difference", "low", "high"]].tolist() == pytest.approx([0.2, 0.0524, 0.3339], abs=5e-5)
     spread = np.sqrt(1 / 48 - 1 / 80 + 1 / 56 - 1 / 70)
     assert row["ratio_high"] == pytest.approx(0.75 * np.exp(1.959964 * spread))
-    assert (row["lowest"], row["highest"], row["groups"]) == ("a", "b", 2)
+    assert (row["lowest"], row["highest"], row["groups"], row["n"], row["apart"]) == ("a", "b", 2, 150, True)
 
 
 def test_one_group_has_nothing_to_compare():
     row = compare_groups(rates_by_group([0, 1], [0.2, 0.8], pd.Series(["a", "a"]))).iloc[0]
     assert np.isnan(row["difference"])
+    assert not row["apart"]
     assert len(rates_by_group([], [], pd.Series([], dtype=object))) == 0
+
+
+def shares(*groups):
+    """Rates of groups given as (name, hits, rows)."""
+    y = np.concatenate([np.arange(n) < hits for _, hits, n in groups]).astype(int)
+    names = pd.Series(np.repeat([name for name, _, _ in groups], [n for _, _, n in groups]))
+    return rates_by_group(y, y.astype(float), names)
+
+
+def test_intervals_that_overlap_may_still_be_of_groups_apart():
+    rates = shares(("a", 215, 375), ("b", 245, 367)).query("rate == 'base_rate'")
+    assert rates["high"].iloc[0] > rates["low"].iloc[1]
+    pooled = 460 / 742
+    z = (245 / 367 - 215 / 375) / np.sqrt(pooled * (1 - pooled) * (1 / 375 + 1 / 367))
+    row = compare_groups(rates).iloc[0]
+    assert z > 2.576  # p < 0.01
+    assert row["apart"]
+    assert row["low"] > 0
+
+
+def test_the_pick_of_many_groups_is_allowed_for():
+    two = shares(("a", 215, 375), ("b", 240, 367))
+    many = shares(("a", 215, 375), *[(name, 229, 370) for name in "cdefgh"], ("b", 240, 367))
+    pair, pick = (compare_groups(rates).set_index("rate").loc["selection_rate"] for rates in (two, many))
+    assert pair["difference"] == pick["difference"]
+    assert (pair["apart"], pick["apart"], pick["groups"]) == (True, False, 8)
+    # by hand: Newcombe from Wilson intervals at 1 - 0.05 / 28
+    (low_a, high_a), (low_b, high_b) = (wilson_interval(k, n, 1 - 0.05 / 28) for k, n in ((215, 375), (240, 367)))
+    gap = 240 / 367 - 215 / 375
+    assert pick["low"] == pytest.approx(gap - np.hypot(240 / 367 - low_b, high_a - 215 / 375))
+    assert pick["high"] == pytest.approx(gap + np.hypot(high_b - 240 / 367, 215 / 375 - low_a))
+
+
+def test_groups_drawn_from_one_population_are_seldom_apart():
+    rng = np.random.default_rng(0)
+    apart = [
+        compare_groups(shares(*[(name, rng.binomial(300, 0.3), 300) for name in "abcde"])).set_index("rate")["apart"]
+        for _ in range(200)
+    ]
+    assert np.mean([each["base_rate"] for each in apart]) < 0.08
+
+
+def test_rows_of_a_block_count_as_what_they_are_worth():
+    rng = np.random.default_rng(0)
+    y = (rng.random(400) < 0.3).astype(int)
+    groups = pd.Series(rng.choice(["a", "b"], 400))
+    once = rates_by_group(y, y * 1.0, groups)
+    told = [np.tile(y, 10), np.tile(y, 10) * 1.0, pd.Series(np.tile(groups, 10))]
+    often = rates_by_group(*told, blocks=pd.Series(np.tile(np.arange(400), 10)))
+    assert often["effective"].to_numpy() == pytest.approx(once["n"].to_numpy(), rel=0.02)
+    same = once["rate"].isin(["base_rate", "selection_rate"])
+    assert often["low"][same].to_numpy() == pytest.approx(once["low"][same].to_numpy(), abs=2e-3)
+    rows = rates_by_group(y, y * 1.0, groups, blocks=pd.Series(np.arange(400)))
+    assert rows["effective"].to_numpy() == pytest.approx(once["n"].to_numpy())
+    one = rates_by_group(y, y * 1.0, groups, blocks=pd.Series(np.zeros(400)))
+    assert (one["effective"] == 1).all()
+
+
+def test_the_interval_of_a_metric_is_stretched_for_the_pick():
+    rates = pd.DataFrame({"column": "c", "rate": "mae", "group": list("abc"), "value": [1.0, 2.0, 3.0], "n": 200})
+    rates = rates.assign(low=rates["value"] - 0.5, high=rates["value"] + 0.5, effective=np.nan, judged=True)
+    row = compare_groups(rates).iloc[0]
+    half = 0.5 * np.sqrt(2) * 2.3940 / 1.9600  # normal quantiles at 1 - 0.05 / 3 and 0.95
+    assert row[["low", "high"]].tolist() == pytest.approx([2 - half, 2 + half], abs=1e-4)
+    assert (row["column"], row["lowest"], row["highest"], row["apart"]) == ("c", "a", "c", True)
+    assert np.isnan(row["ratio"])
+
+
+def test_the_rate_ratio_is_that_of_selection_rates():
+    y = np.r_[np.zeros(200), np.ones(200)]
+    p = np.r_[np.repeat([0.9, 0.1], [60, 140]), np.repeat([0.9, 0.1], [100, 100])]
+    frame = pd.DataFrame({"sex": ["f"] * 200 + ["m"] * 200, "site": ["x", "y"] * 200})
+    groups = compare_protected(frame, y, p, ["sex", "site"], metric="roc_auc", task="binary", positive=1)
+    row = rate_ratio(compare_groups(groups)).loc["rate_ratio"]
+    assert row["value"] == pytest.approx(0.6)
+    assert row["low"] == pytest.approx(0.6 * np.exp(-1.959964 * np.sqrt(1 / 60 - 1 / 200 + 1 / 100 - 1 / 200)))
+    assert row[["n", "better", "note"]].tolist() == [400, "higher", "sex: f against m"]
+    none = compare_protected(frame, y, p, [], metric="roc_auc", task="binary", positive=1)
+    assert np.isnan(rate_ratio(compare_groups(none))["value"].iloc[0])

@@ -18,6 +18,11 @@ def test_wilson_is_that_of_scipy(case):
     assert (low, high) == (pytest.approx(expected.low, abs=1e-9), pytest.approx(expected.high, abs=1e-9))
 
 
+def test_wilson_at_another_level_is_that_of_scipy():
+    expected = binomtest(7, 40).proportion_ci(0.99, method="wilson")
+    assert [float(end) for end in wilson_interval(7, 40, 0.99)] == pytest.approx([expected.low, expected.high])
+
+
 def test_wilson_of_nothing_is_unknown():
     low, high = wilson_interval([0, 3], [0, 3])
     assert np.isnan(low[0])

@@ -142,6 +142,24 @@ def test_paired_comparison_is_sharper_than_two_intervals():
     assert compare(y, p, p, "roc_auc")["verdict"].iloc[0] == "cannot tell"
 
 
+def test_bias_is_compared_by_its_size():
+    rng = np.random.default_rng(0)
+    y = rng.normal(0, 1, 500)
+    low, near = y - 0.8 + rng.normal(0, 0.5, 500), y + 0.1 + rng.normal(0, 0.5, 500)
+    row = compare(y, low, near, "bias", task="regression").loc["bias"]
+    assert row["difference"] == pytest.approx(abs(row["value_b"]) - abs(row["value_a"]))
+    assert row["low"] < row["difference"] < row["high"] < 0
+    assert row["verdict"] == "b is better"
+    assert compare(y, near, low, "bias", task="regression")["verdict"].iloc[0] == "a is better"
+    opposite = compare(y, low, 2 * y - low, "bias", task="regression").loc["bias"]
+    assert opposite["difference"] == pytest.approx(0)
+    assert opposite["verdict"] == "cannot tell"  # as far off on the other side
+    # paired bootstrap against the same one done by hand
+    draws = rng.integers(0, 500, (2000, 500))
+    hand = np.abs((near - y)[draws].mean(axis=1)) - np.abs((low - y)[draws].mean(axis=1))
+    assert row[["low", "high"]].tolist() == pytest.approx(np.quantile(hand, [0.025, 0.975]), abs=0.02)
+
+
 @pytest.mark.parametrize("y", [[1, 1, 1], [0, 0, 0]])
 def test_one_class_is_a_note_not_a_crash(y):
     table = score_predictions(y, [0.2, 0.9, 0.4], task="binary", positive=1, draws=20)

@@ -10,8 +10,9 @@ from sklearn.model_selection import cross_val_score
 
 from nbkit import formats
 from nbkit.errors import BadCriterion, BadModel
-from nbkit.model import learning_curve, make_candidate, predict, train_candidates
+from nbkit.model import compare, learning_curve, make_candidate, predict, train_candidates
 from nbkit.model.search import Scorer, make_folds
+from nbkit.model.train import _choose
 
 FRAME = make_binary(400)
 TRAIN, VALID = FRAME.iloc[:300], FRAME.iloc[300:]
@@ -149,6 +150,7 @@ def test_folds_with_one_class_are_not_counted():
         ({"positive": "lat"}, BadModel, "no class 'lat'"),
         ({"candidates": []}, BadModel, "no candidates"),
         ({"task": "binry"}, BadModel, "'binary'"),
+        ({"prefer": "simpel"}, BadModel, "did you mean 'simple'"),
     ],
 )
 def test_what_cannot_be_trained_is_explained(change, error, words):
@@ -193,3 +195,49 @@ def test_a_scorer_turns_what_is_better_when_lower():
     assert Scorer("mae", "regression").turn(3.0) == -3
     assert Scorer("bias", "regression").turn(-3.0) == -3
     assert Scorer("r2", "regression").turn(0.5) == 0.5
+
+
+def test_every_candidate_is_compared_with_the_best_on_the_same_rows():
+    options = BINARY | {"candidates": ["dummy", "rule", "linear", "boosting"], "grids": SMALL, "rule": ["carrier"]}
+    training = train_candidates(binary_recipe(), TRAIN, VALID, **options, time="day", trials=2)
+    value = training.scores.query("metric == 'roc_auc'").set_index("candidate")["value"]
+    assert training.best == training.top == value.idxmax()
+    against = training.against.set_index("candidate")
+    assert set(against.index) == set(training.models) - {training.top}
+    for name, row in against.iterrows():
+        assert row["difference"] == pytest.approx(value[training.top] - value[name])
+        a, b = (
+            predict(training.models[each], VALID.drop(columns="late"), "binary", 1) for each in (name, training.top)
+        )
+        days = VALID["day"].dt.floor("D")
+        seen = compare(VALID["late"], a, b, "roc_auc", task="binary", positive=1, groups=days).iloc[0]
+        assert row[["low", "high"]].tolist() == pytest.approx(seen[["low", "high"]].tolist())
+    assert against.loc["dummy", "verdict"] == "top is better"
+
+
+@pytest.mark.parametrize(
+    ("top", "verdicts", "chosen"),
+    [
+        ("boosting", {"linear": "cannot tell", "forest": "cannot tell"}, "linear"),
+        ("boosting", {"linear": "top is better", "forest": "cannot tell"}, "forest"),
+        ("boosting", {"linear": "top is better", "forest": "top is better"}, "boosting"),
+        ("boosting", {"dummy": "cannot tell", "rule": "cannot tell", "linear": "top is better"}, "boosting"),
+        ("linear", {"boosting": "cannot tell"}, "linear"),
+        ("rule", {"linear": "cannot tell"}, "rule"),
+    ],
+)
+def test_the_simplest_that_is_not_told_apart(top, verdicts, chosen):
+    against = pd.DataFrame({"candidate": list(verdicts), "difference": 0.1, "verdict": list(verdicts.values())})
+    assert _choose(top, against) == chosen
+    assert _choose(top, against.assign(difference=np.nan)) == top
+
+
+def test_simple_is_preferred_if_asked():
+    options = BINARY | {"candidates": ["linear", "boosting"], "grids": {"boosting": {}}, "search": "none"}
+    best, simple = (
+        train_candidates(binary_recipe(), TRAIN, VALID.iloc[:40], **options, prefer=prefer)
+        for prefer in ("best", "simple")
+    )
+    assert best.best == best.top == simple.top
+    assert simple.best == "linear"  # 40 rows tell nothing
+    assert simple.against["verdict"].tolist() == ["cannot tell"]

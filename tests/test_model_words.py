@@ -1,5 +1,7 @@
 """Outcomes and sentences of every task hold numbers, and say so where there are none."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 from model_helpers import Codes, binary_recipe, load_table, make_binary
@@ -51,8 +53,11 @@ def test_training_is_told(case):
     curve = m.learning_curve(
         training.models["linear"], X.assign(target=y), target="target", sizes=(0.5, 1.0), **options
     )
-    check(m.explain_learning(curve, metric))
-    assert "too few" in m.explain_learning(curve.head(0), metric)
+    said = m.explain_learning(curve, metric, rows=len(y))
+    check(said)
+    assert f"{curve['rows'].max()} of the {len(y)} rows of train: each fold leaves a part out" in said
+    assert "folds follow `day`" in m.explain_learning(curve, metric, rows=len(y), time="day")
+    assert "too few" in m.explain_learning(curve.head(0), metric, rows=len(y))
 
 
 def test_decisions_are_told(case):
@@ -63,7 +68,17 @@ def test_decisions_are_told(case):
     assert outcomes["n"].sum() == len(y)
     per_row = m.score_cost(y, p, costs, **options).at["cost_per_row", "value"]
     assert outcomes["cost"].sum() == pytest.approx(per_row * len(y))
-    check(m.explain_decision(decision, outcomes, task=options["task"], currency="USD"))
+    others = {"today's rule": p.sample(frac=1, random_state=0).set_axis(p.index)}
+    alternatives = m.compare_costs(y, p, others, costs, **options)
+    said = m.explain_decision(decision, outcomes, alternatives, task=options["task"], currency="USD")
+    check(said)
+    assert "On the same rows the model costs less than" in said
+    assert "USD in all" in said
+    table = alternatives.assign(verdict="alternative is cheaper")
+    said = m.explain_decision(decision, outcomes, table, task=options["task"])
+    assert "today's rule would have cost less than the model.**" in said
+    table = alternatives.assign(verdict="cannot tell")
+    assert "cannot be told apart from" in m.explain_decision(decision, outcomes, table, task=options["task"])
     table = m.describe_costs(costs, options["task"], currency="USD")
     assert table["cost (USD)"].tolist()[-1] in (2, 3, 5)
     check(m.explain_costs(costs, options["task"], currency="USD"))
@@ -84,8 +99,12 @@ def test_evaluations_are_told(case):
     slices = m.score_slices(X, y, p, list(X.columns[:2]), metric=metric, min_rows=10, **options)
     check(m.explain_slices(slices, m.worst_slices(slices), metric))
     groups = m.compare_protected(X, y, p, [X.columns[0]], metric=metric, min_rows=10, **options)
-    check(m.explain_groups(groups))
-    assert "No protected column" in m.explain_groups(m.compare_protected(X, y, p, [], metric=metric, **options))
+    gaps = m.compare_groups(groups)
+    said = m.explain_groups(gaps)
+    check(said)
+    assert ("cannot be told apart" in said) == (not gaps["apart"].all())
+    none = m.compare_protected(X, y, p, [], metric=metric, **options)
+    assert "No protected column" in m.explain_groups(m.compare_groups(none))
 
 
 def test_explanations_are_told(case):
@@ -97,3 +116,61 @@ def test_explanations_are_told(case):
     check(m.explain_check(found.check))
     check(m.summarize_explanation(found.importance, found.check))
     assert isinstance(permuted, pd.DataFrame)
+
+
+def test_without_costs_a_regression_says_nothing_of_money():
+    y, p = pd.Series([1.0, 2.0, 3.0]), pd.Series([1.5, 2.5, 2.0])
+    options = {"task": "regression"}
+    decision, outcomes = m.set_decision(y, p, {}, **options), m.tabulate_outcomes(y, p, {}, **options)
+    said = m.explain_decision(decision, outcomes, m.compare_costs(y, p, {"today's rule": p}, {}, **options), **options)
+    assert "No costs are stated" in said
+    assert "3 rows of the test split" in said
+
+
+def make_training(best, top, verdicts):
+    """A training of which only the words matter."""
+    names = ["dummy", "rule", "linear", "forest", "boosting"]
+    values = {"dummy": 0.5, "rule": 0.614, "linear": 0.7079, "forest": 0.7076, "boosting": 0.7083}
+    scores = pd.DataFrame(
+        [(name, "roc_auc", values[name], values[name] - 0.02, values[name] + 0.02, 1500) for name in names],
+        columns=["candidate", "metric", "value", "low", "high", "n"],
+    )
+    rows = [(name, values[top] - values[name], -0.01, 0.01, verdicts.get(name, "top is better")) for name in names]
+    against = pd.DataFrame(rows, columns=["candidate", "difference", "low", "high", "verdict"])
+    against = against[against["candidate"] != top]
+    search = pd.DataFrame({"trial": range(12)})
+    return m.Training(dict.fromkeys(names), search, scores, best, pd.DataFrame(), top, against)
+
+
+def test_a_coin_toss_is_not_told_as_a_fact():
+    alike = {"linear": "cannot tell", "forest": "cannot tell"}
+    training = make_training("boosting", "boosting", alike)
+    assert m.summarize_training(training, "roc_auc") == (
+        "Boosting does best of linear, forest and boosting: roc_auc 0.708 (0.688 to 0.728) on 1,500 validation rows, "
+        "not told apart from linear and forest; today's rule 0.614."
+    )
+    said = m.explain_training(training, "roc_auc", rows=2750)
+    assert "cannot be told apart there from linear (+0.0004, -0.01 to +0.01) and forest (+0.0007" in said
+    sure = make_training("boosting", "boosting", {})
+    assert "told apart" not in m.summarize_training(sure, "roc_auc") + m.explain_training(sure, "roc_auc", rows=2750)
+    close = make_training("boosting", "boosting", {"rule": "cannot tell"})
+    assert m.summarize_training(close, "roc_auc").endswith("today's rule 0.614, not told apart either.")
+
+
+def test_the_simplest_is_told_as_such():
+    training = make_training("linear", "boosting", {"linear": "cannot tell", "forest": "cannot tell"})
+    assert m.summarize_training(training, "roc_auc") == (
+        "Linear is the simplest that is not told apart from boosting and forest: roc_auc 0.708 (0.688 to 0.728) on 1,500 "
+        "validation rows; today's rule 0.614."
+    )
+    assert "**linear** is the simplest and goes on" in m.explain_training(training, "roc_auc", rows=2750)
+
+
+def test_one_candidate_or_the_rule_is_told_as_such():
+    training = make_training("boosting", "boosting", {})
+    alone = dataclasses.replace(training, models={"rule": None, "boosting": None})
+    assert m.summarize_training(alone, "roc_auc").startswith("Boosting is the only candidate: roc_auc")
+    rule = make_training("rule", "rule", {})
+    assert m.summarize_training(rule, "roc_auc").startswith(
+        "Today's rule does better than linear, forest and boosting: "
+    )

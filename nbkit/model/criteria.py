@@ -35,9 +35,13 @@ def read_criteria(criteria: Mapping[str, Any] | None, task: str) -> pd.DataFrame
     criteria
         Name to what is demanded: ``roc_auc: ">= 0.65"``, ``brier: "<= 0.17"``, ``roc_auc: "> rule"`` (better than the
         rule in use today; also ``dummy`` or ``champion``), with a margin ``"> rule + 0.02"``, on another split
-        ``">= 0.6 on valid"``. The name is a metric, ``cost_per_row``, ``slice_gap`` or ``rate_ratio``; or any words,
-        and then the metric comes first in the value: ``beats the rule: "roc_auc > rule"``. A number alone means at
-        least or at most, whichever is better.
+        ``">= 0.6 on valid"``. The name is a metric of the task (see `known_metrics`) or one of these three, all of the
+        test split: ``cost_per_row`` (what a decision costs on average, in the currency of the costs: ``"<= 12"``),
+        ``slice_gap`` (by how many units of the metric the worst slice with enough rows is worse than the whole:
+        ``"<= 0.05"``), ``rate_ratio`` (binary, with protected columns: the share acted on in the least favoured group
+        over that in the most favoured one: ``">= 0.8"``, the four-fifths rule). Or the name is any words, and then
+        the metric comes first in the value: ``beats the rule: "roc_auc > rule"``. A number alone means at least or at
+        most, whichever is better.
     task
         "binary", "multiclass" or "regression".
 
@@ -77,8 +81,8 @@ def judge(
     criteria
         From `read_criteria`.
     scores
-        The model's scores as `nbkit.model.evaluate` returns them, with rows of `score_cost` or `slice_gap` appended
-        where a criterion asks for them; or a mapping from split to such tables.
+        The model's scores as `nbkit.model.evaluate` returns them, with rows of `score_cost`, `slice_gap` or
+        `rate_ratio` appended where a criterion asks for them; or a mapping from split to such tables.
     reference
         "rule", "dummy", "champion" to their scores; or to the table of `nbkit.model.compare` (a: the reference, b: the
         model), whose paired interval is narrower.
@@ -116,7 +120,8 @@ def _read(name: str, value: Any, task: str) -> tuple[Any, ...]:
         number, reference = found["number"], ""
         bound = float(number.rstrip("%")) / (100 if number.endswith("%") else 1)
         target = f"{bound:g}"
-    sentence = f"{metric} ({words}) is {OPERATORS[operator]} {target} on the {split} split"
+    what = f"{'the size of ' if better == 'zero' else ''}{metric} ({words})"
+    sentence = f"{what} is {OPERATORS[operator]} {target} on the {split} split"
     return name, metric, operator, bound, reference, split, sentence
 
 
@@ -181,8 +186,9 @@ def _difference(
     """Return model − reference with its interval: the paired one if `compare` made it, else as if independent."""
     if table is not None and "difference" in table.columns and metric in table.index:
         return _three(table, metric, "difference")
-    value, low, high = seen
-    base, base_low, base_high = _look_up(table, metric)
+    zero = metric in METRICS and METRICS[metric].better == "zero"
+    pair = (seen, _look_up(table, metric))
+    (value, low, high), (base, base_low, base_high) = (_size(*each) if zero else each for each in pair)
     down, up = np.hypot(value - low, base_high - base), np.hypot(high - value, base - base_low)
     return value - base, value - base - down, value - base + up
 

@@ -1,7 +1,7 @@
 """Decisions and money: the threshold that costs least, and what right and wrong decisions cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
@@ -71,7 +71,7 @@ def choose_threshold(
         Probability of the positive class.
     costs
         `false_positive`, `false_negative` and perhaps `true_positive`, `true_negative` (0): money per row, a gain is
-        negative.
+        negative. Without any, both errors cost 1.
     positive
         The positive class.
     seed, draws, groups
@@ -139,7 +139,8 @@ def price_rows(
         As in `nbkit.model.score_predictions`.
     costs
         Binary: as in `choose_threshold`. Multi-class: true class to predicted class to cost; what is not named costs
-        0 if right and 1 if wrong. Regression: `over` and `under`, cost per unit predicted too much or too little.
+        0 if right and 1 if wrong. Regression: `over` and `under`, cost per unit predicted too much or too little;
+        without any, nothing costs anything.
 
     Returns
     -------
@@ -186,6 +187,72 @@ def score_cost(
     value = float(cost.mean()) if len(cost) else np.nan
     row = {"value": value, "low": low, "high": high, "n": len(cost), "better": "lower", "note": ""}
     return pd.DataFrame([row], index=pd.Index(["cost_per_row"], name="metric"))
+
+
+def compare_costs(
+    y: Any,
+    p: Any,
+    others: Mapping[str, Any],
+    costs: Mapping[Any, Any],
+    *,
+    task: str | None = None,
+    positive: Any = None,
+    threshold: float = 0.5,
+    seed: int = 0,
+    draws: int = 500,
+    groups: pd.Series | None = None,
+) -> pd.DataFrame:
+    """Compare what the model's decisions cost with what deciding otherwise would, on the same rows.
+
+    Parameters
+    ----------
+    y, p, task, positive, threshold, seed, draws, groups
+        As in `nbkit.model.score_predictions`.
+    others
+        Name to predictions of the same rows (today's rule, the dummy), decided at the same threshold. Binary: never
+        acting and always acting are compared in any case.
+    costs
+        As in `price_rows`.
+
+    Returns
+    -------
+    DataFrame
+        Index `alternative`; columns `cost_per_row` (of the alternative), `model` (the model's), `difference` (model −
+        alternative: below 0 the model is cheaper), `low`, `high` (of the difference, 95 %: both are priced on the same
+        bootstrap resamples), `n` and `verdict`: "model is cheaper", "alternative is cheaper" or "cannot tell".
+
+    References
+    ----------
+    Efron, B. and Tibshirani, R. (1993). An Introduction to the Bootstrap. Chapman & Hall, chapter 16.
+
+    Examples
+    --------
+    >>> table = compare_costs([0, 0, 1, 1], [0.1, 0.6, 0.7, 0.9], {}, {"false_positive": 1, "false_negative": 3})
+    >>> table[["cost_per_row", "model", "difference"]].round(2).to_dict("index")["always acting"]
+    {'cost_per_row': 0.5, 'model': 0.25, 'difference': -0.25}
+    """
+    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
+    options: dict[str, Any] = {"task": outcome.task, "positive": positive, "threshold": threshold}
+    if groups is not None:
+        check_length(groups, len(y), "groups")
+    blocks = None if groups is None else np.asarray(groups)[outcome.kept]
+    constant = {"never acting": False, "always acting": True} if outcome.task == "binary" else {}
+    priced = {
+        name: _price_outcome(replace(outcome, label=np.full(len(outcome), acts)), costs)
+        for name, acts in constant.items()
+    }
+    priced |= {name: _price_outcome(prepare(y, other, **options), costs) for name, other in others.items()}
+    model = _price_outcome(outcome, costs)
+    saved = {name: (lambda w, off=model - cost: w @ off / w.sum(axis=1)) for name, cost in priced.items()}
+    resampled = bootstrap(saved, len(outcome), draws=draws, seed=seed, groups=blocks)
+    rows = []
+    for name, cost in priced.items():
+        low, high = percentile_interval(resampled[name])
+        verdict = "model is cheaper" if high < 0 else "alternative is cheaper" if low > 0 else "cannot tell"
+        means = [float(part.mean()) if len(outcome) else np.nan for part in (cost, model, model - cost)]
+        rows.append((name, *means, low, high, len(outcome), verdict))
+    columns = ["alternative", "cost_per_row", "model", "difference", "low", "high", "n", "verdict"]
+    return pd.DataFrame(rows, columns=columns).set_index("alternative")
 
 
 def confusion_table(
@@ -240,14 +307,24 @@ def confusion_table(
 
 
 def read_costs(costs: Mapping[Any, Any], task: str) -> dict[str, float]:
-    """Return the costs by name, 0 where one is not given; an unknown name is refused with the nearest."""
+    """Return the costs by name, 0 where one is not given; an unknown name is refused with the nearest.
+
+    Without any, both errors of a binary decision cost 1, as any mistake between classes does; what it costs to be off
+    by a unit has no such default, so it is 0.
+
+    Examples
+    --------
+    >>> read_costs({}, "binary")["false_negative"], read_costs({"over": 2}, "regression")
+    (1.0, {'over': 2.0, 'under': 0.0})
+    """
     known = BINARY_COSTS if task == "binary" else REGRESSION_COSTS
     for name, value in costs.items():
         if name not in known:
             raise BadCriterion(f"no cost {name!r} for {task}{suggest(name, known)}")
         if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
             raise BadCriterion(f"the cost {name!r} is {value!r}; it must be a number, a gain is negative")
-    return {name: float(costs.get(name, 0.0)) for name in known}
+    given = costs or ({"false_positive": 1, "false_negative": 1} if task == "binary" else {})
+    return {name: float(given.get(name, 0.0)) for name in known}
 
 
 def _list_thresholds(score: Array) -> Array:

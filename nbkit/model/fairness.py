@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.model.intervals import Array, Z, wilson_interval
+from nbkit.model.intervals import LEVEL, Array, Z, normal_quantile, wilson_interval
 from nbkit.model.outcome import check_length, prepare
 from nbkit.model.slices import cut_slices
 
@@ -29,6 +29,7 @@ def rates_by_group(
     threshold: float = 0.5,
     positive: Any = None,
     min_rows: int = 100,
+    blocks: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Compare the rates that fairness is about between groups (binary).
 
@@ -44,28 +45,42 @@ def rates_by_group(
         The positive class.
     min_rows
         Groups in which fewer rows stand under a rate are shown and not judged.
+    blocks
+        Rows of one block (a day, a customer) are alike, which widens the intervals; None counts rows as independent.
 
     Returns
     -------
     DataFrame
         Columns `group`, `rate` (base_rate, selection_rate, true_positive_rate, false_positive_rate, precision),
-        `value`, `low`, `high` (Wilson, 95 %), `count`, `n` (rows under the rate), `difference` and `ratio` (to the
-        largest group), `judged`.
+        `value`, `low`, `high` (Wilson, 95 %), `count`, `n` (rows under the rate), `effective` (independent rows that
+        these are worth: n over the design effect of the blocks), `difference` and `ratio` (to the largest group),
+        `judged`.
+
+    References
+    ----------
+    Korn, E. L. and Graubard, B. I. (1998). Confidence intervals for proportions with small expected number of positive
+    counts estimated from survey data. Survey Methodology 24, 193-201. Dean, N. and Pagano, M. (2015). Evaluating
+    confidence interval methods for binomial proportions in clustered surveys. Journal of Survey Statistics and
+    Methodology 3, 484-503.
     """
     check_length(groups, len(y), "groups")
+    if blocks is not None:
+        check_length(blocks, len(y), "blocks")
     outcome = prepare(y, p, task="binary", positive=positive, threshold=threshold)
     labels = cut_slices(pd.Series(np.asarray(groups)) if not isinstance(groups, pd.Series) else groups)
     codes, names = labels.cat.codes.to_numpy()[outcome.kept], labels.cat.categories
     largest = int(np.argmax(np.bincount(codes, minlength=len(names)))) if len(codes) else 0
+    alike = None if blocks is None else pd.factorize(np.asarray(blocks)[outcome.kept], use_na_sentinel=False)[0]
     parts = []
     for rate, (part, whole) in RATES.items():
-        count, n = (
-            np.bincount(codes[which(outcome.truth, outcome.label)], minlength=len(names)) for which in (part, whole)
-        )
+        hits, rows = (np.asarray(which(outcome.truth, outcome.label), dtype=bool) for which in (part, whole))
+        count, n = (np.bincount(codes[which], minlength=len(names)) for which in (hits, rows))
         with np.errstate(divide="ignore", invalid="ignore"):
             value = count / n
-            low, high = wilson_interval(count, n)
+            effective = n / 1.0 if alike is None else _count_effective(hits[rows], codes[rows], alike[rows], value)
+            low, high = wilson_interval(value * effective, effective)
             columns = {"group": names, "rate": rate, "value": value, "low": low, "high": high, "count": count, "n": n}
+            columns["effective"] = effective
             base = value[[largest]] if len(names) else value
             columns |= {"difference": value - base, "ratio": value / base, "judged": n >= min_rows}
         parts.append(pd.DataFrame(columns))
@@ -74,50 +89,122 @@ def rates_by_group(
 
 
 def compare_groups(rates: pd.DataFrame) -> pd.DataFrame:
-    """Say how far apart the judged groups are in each rate.
+    """Say how far apart the judged groups are in each rate: the highest against the lowest.
 
     Parameters
     ----------
     rates
-        From `rates_by_group`.
+        From `rates_by_group`, or from `nbkit.model.compare_protected` with several columns.
 
     Returns
     -------
     DataFrame
-        Columns `rate`, `lowest`, `highest` (groups), `difference` (highest − lowest) with `difference_low`,
-        `difference_high` (95 %, Newcombe), `ratio` (lowest / highest) with `ratio_low`, `ratio_high` (95 %, Katz's
-        logarithmic interval), `groups` (judged).
+        One row per rate (and `column`, if there is one): `rate`, `lowest`, `highest` (groups), `lowest_value`,
+        `highest_value`, `difference` (highest − lowest, in units of the rate) with `low`, `high`; `ratio` (lowest /
+        highest, of shares) with `ratio_low`, `ratio_high`; `n` (rows in both), `groups` (judged) and `apart` (bool):
+        whether the interval of the difference excludes 0.
+
+    Notes
+    -----
+    The interval of a difference is Newcombe's, made of the intervals of its two parts; of a metric, whose intervals are
+    bootstrapped, it is the same construction (Zou and Donner), scaled as if they were normal. Groups count as
+    independent; where they share blocks that are alike, this is on the safe side. The ratio's interval is Katz's, on
+    the logarithm. All are 95 % intervals of what is shown: the highest and the lowest of k groups were picked after
+    looking, so each is made at 1 − 0.05 / (k (k − 1) / 2), which holds for every pair at once (Bonferroni).
 
     References
     ----------
     Newcombe, R. G. (1998). Interval estimation for the difference between independent proportions. Statistics in
-    Medicine 17, 873-890. Katz, D. et al. (1978). Obtaining confidence intervals for the risk ratio in cohort studies.
-    Biometrics 34, 469-474.
+    Medicine 17, 873-890. Zou, G. Y. and Donner, A. (2008). Construction of confidence limits about effect measures.
+    Statistics in Medicine 27, 1693-1702. Katz, D. et al. (1978). Obtaining confidence intervals for the risk ratio in
+    cohort studies. Biometrics 34, 469-474. Dunn, O. J. (1961). Multiple comparisons among means. JASA 56, 52-64.
     """
+    keys = [name for name in ("column", "rate") if name in rates.columns]
     rows = []
-    for rate, part in rates.groupby("rate", sort=False):
-        judged = part[part["judged"] & part["value"].notna()]
-        if len(judged) < 2:
-            rows.append((rate, "", "", *[np.nan] * 6, len(judged)))
+    for key, part in rates.groupby(keys, sort=False):
+        judged = part[part["judged"].astype(bool) & part["value"].notna()]
+        k = len(judged)
+        if k < 2:
+            rows.append((*key, "", "", *[np.nan] * 8, int(judged["n"].sum()), k, False))
             continue
         least, most = (judged.iloc[int(place)] for place in (judged["value"].argmin(), judged["value"].argmax()))
-        rows.append((rate, least["group"], most["group"], *_newcombe(least, most), *_katz(least, most), len(judged)))
-    columns = ["rate", "lowest", "highest", "difference", "difference_low", "difference_high"]
-    return pd.DataFrame(rows, columns=[*columns, "ratio", "ratio_low", "ratio_high", "groups"])
+        level = 1 - (1 - LEVEL) / (k * (k - 1) / 2)
+        ends = (least["value"], most["value"])
+        gap, ratio = _newcombe(least, most, level), _katz(least, most, level)
+        rows.append(
+            (*key, least["group"], most["group"], *ends, *gap, *ratio, int(least["n"] + most["n"]), k, bool(gap[1] > 0))
+        )
+    columns = ["lowest", "highest", "lowest_value", "highest_value", "difference", "low", "high"]
+    columns += ["ratio", "ratio_low", "ratio_high", "n", "groups", "apart"]
+    return pd.DataFrame(rows, columns=[*keys, *columns]).astype({"apart": bool})
 
 
-def _newcombe(least: pd.Series, most: pd.Series) -> tuple[float, float, float]:
+def rate_ratio(gaps: pd.DataFrame) -> pd.DataFrame:
+    """Return the smallest ratio of selection rates, as one more row for the table of `nbkit.model.evaluate`.
+
+    Parameters
+    ----------
+    gaps
+        From `compare_groups`.
+
+    Returns
+    -------
+    DataFrame
+        Index `metric` ("rate_ratio"); columns `value` (the share acted on in the least favoured group over that in the
+        most favoured one, of the protected column where it is smallest), `low`, `high`, `n`, `better`, `note` (which).
+
+    References
+    ----------
+    Equal Employment Opportunity Commission (1978). Uniform guidelines on employee selection procedures, 29 CFR
+    1607.4 D: below four fifths counts as evidence of adverse impact.
+    """
+    known = gaps[(gaps["rate"] == "selection_rate") & gaps["ratio"].notna()]
+    row: dict[str, Any] = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0, "better": "higher"}
+    note = "no two groups of a protected column have enough rows, or nothing is decided"
+    if len(known):
+        least = known.iloc[int(known["ratio"].to_numpy().argmin())]
+        row |= {"value": least["ratio"], "low": least["ratio_low"], "high": least["ratio_high"], "n": int(least["n"])}
+        note = f"{least['column'] + ': ' if 'column' in known else ''}{least['lowest']} against {least['highest']}"
+    return pd.DataFrame([{**row, "note": note}], index=pd.Index(["rate_ratio"], name="metric"))
+
+
+def _count_effective(hits: Array, codes: Array, alike: Array, value: Array) -> Array:
+    """Return n over the design effect per group: its variance with rows alike, by that with rows drawn one by one."""
+    size, blocks = len(value), int(alike.max(initial=-1)) + 1
+    cell, shape = codes.astype(int) * blocks + alike, (size, blocks)
+    n = np.bincount(codes, minlength=size).astype(float)
+    off = np.bincount(cell, weights=hits - value[codes], minlength=size * blocks).reshape(shape)
+    units = (np.bincount(cell, minlength=size * blocks).reshape(shape) > 0).sum(axis=1)
+    clustered = (off**2).sum(axis=1) * units / (units - 1) / n**2
+    effect = clustered / (value * (1 - value) / (n - 1))
+    known = np.isfinite(effect)  # not where all are equal: there, count blocks
+    return np.asarray(np.where(known, n / np.maximum(effect, 1.0), units.astype(float)))
+
+
+def _limits(row: pd.Series, level: float) -> tuple[float, float]:
+    """Return the interval of a rate at another level: Wilson's of a share, else the one there is, stretched."""
+    if np.isfinite(row["effective"]):
+        low, high = wilson_interval(row["value"] * row["effective"], row["effective"], level)
+        return float(low), float(high)
+    stretch = normal_quantile(level) / Z
+    value = row["value"]
+    return value + (row["low"] - value) * stretch, value + (row["high"] - value) * stretch
+
+
+def _newcombe(least: pd.Series, most: pd.Series, level: float) -> tuple[float, float, float]:
     gap = most["value"] - least["value"]
-    down = np.hypot(most["value"] - most["low"], least["high"] - least["value"])
-    up = np.hypot(most["high"] - most["value"], least["value"] - least["low"])
+    (least_low, least_high), (most_low, most_high) = _limits(least, level), _limits(most, level)
+    down = np.hypot(most["value"] - most_low, least_high - least["value"])
+    up = np.hypot(most_high - most["value"], least["value"] - least_low)
     return gap, gap - down, gap + up
 
 
-def _katz(least: pd.Series, most: pd.Series) -> tuple[float, float, float]:
-    if most["value"] == 0:
+def _katz(least: pd.Series, most: pd.Series, level: float) -> tuple[float, float, float]:
+    if most["value"] == 0 or not np.isfinite(least["effective"]):
         return np.nan, np.nan, np.nan
     ratio = least["value"] / most["value"]
-    if least["count"] == 0:
+    if least["value"] == 0:
         return 0.0, 0.0, np.nan
-    spread = np.sqrt((1 - least["value"]) / least["count"] + (1 - most["value"]) / most["count"])
-    return ratio, ratio * np.exp(-Z * spread), ratio * np.exp(Z * spread)
+    parts = [(1 - row["value"]) / (row["value"] * row["effective"]) for row in (least, most)]
+    spread = normal_quantile(level) * np.sqrt(sum(parts))
+    return ratio, ratio * np.exp(-spread), ratio * np.exp(spread)

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from nbkit.errors import BadModel
 from nbkit.model.intervals import Array
+from nbkit.wording import suggest
 
 LEVELS = 60  # a numeric column with more distinct values is cut at its quantiles
 SEPARATOR = "\x1f"
@@ -55,10 +56,13 @@ class GroupRate(BaseEstimator):  # type: ignore[misc]
         return np.asarray(np.where((place >= 0)[:, None], self.rates_[place], self.overall_))
 
     def _find_columns(self, X: pd.DataFrame) -> None:
+        if not self.columns_:
+            raise BadModel("the rule groups by no column; name some in 01_frame, such as rule: [region, month]")
         missing = [name for name in self.columns_ if name not in X.columns]
-        if missing or not self.columns_:
+        if missing:
             raise BadModel(
-                f"the rule groups by {', '.join(missing) or 'nothing'}, which the table has not; set rule: by:"
+                f"the rule groups by {', '.join(map(repr, missing))}, which the table has not; "
+                f"in 01_frame write rule: [column, …]{suggest(missing[0], X.columns)}"
             )
 
     def _find_edges(self, column: pd.Series) -> list[float]:

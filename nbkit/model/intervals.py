@@ -1,6 +1,7 @@
 """How far a number may be off: Wilson intervals for shares, the bootstrap for everything else."""
 
 from collections.abc import Callable, Iterator, Mapping
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,26 @@ Z = 1.959963984540054  # the normal quantile of 97.5 %
 CELLS = 2_000_000  # weights held at a time
 
 
-def wilson_interval(count: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Array, Array]:
-    """Return the 95 % score interval of a share.
+def normal_quantile(level: float) -> float:
+    """Return how many standard deviations to either side hold `level` of a normal distribution.
+
+    Examples
+    --------
+    >>> round(normal_quantile(0.95), 4), round(normal_quantile(1 - 0.05 / 3), 4)
+    (1.96, 2.394)
+    """
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def wilson_interval(count: npt.ArrayLike, n: npt.ArrayLike, level: float = LEVEL) -> tuple[Array, Array]:
+    """Return the score interval of a share.
 
     Parameters
     ----------
     count, n
         Hits and trials; broadcast against each other.
+    level
+        How sure, 95 % if not given.
 
     Returns
     -------
@@ -37,10 +51,11 @@ def wilson_interval(count: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Array, Arra
     '0.490 0.943'
     """
     hits, trials = np.asarray(count, dtype=float), np.asarray(n, dtype=float)
+    z = Z if level == LEVEL else normal_quantile(level)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = hits / trials
-        middle = (share + Z**2 / (2 * trials)) / (1 + Z**2 / trials)
-        half = Z / (1 + Z**2 / trials) * np.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
+        middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+        half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
 
 

@@ -247,7 +247,14 @@ def compare(
     -------
     DataFrame
         Index `metric`; columns `value_a`, `value_b`, `difference` (b − a), `low`, `high` (of the difference), `n`,
-        `better`, and `verdict`: "b is better", "a is better" or "cannot tell".
+        `better`, and `verdict`: "b is better", "a is better" or "cannot tell". Where `better` is "zero" (bias) sizes
+        are compared: `difference`, `low` and `high` are those of abs(b) − abs(a), below 0 where b is nearer to zero.
+
+    Examples
+    --------
+    >>> bias = compare([1.0, 2.0, 3.0], [2.0, 3.0, 4.0], [0.5, 1.5, 2.5], "bias", task="regression").loc["bias"]
+    >>> float(bias["difference"]), bias["verdict"]
+    (-0.5, 'b is better')
     """
     task = task or infer_task(y, p_a, positive=positive)
     a = prepare(y, p_a, task=task, positive=positive, threshold=threshold)
@@ -255,13 +262,14 @@ def compare(
     names = [metric or DECIDES[task]] if isinstance(metric, str) else list(metric)
     pairs = {name: (find_metric(name, task).function(a), METRICS[name].function(b)) for name in names}
     blocks = _keep_groups(groups, a, len(y))
-    differences = {name: (lambda w, f=f, g=g: g(w) - f(w)) for name, (f, g) in pairs.items()}
+    differences = {name: _subtract(f, g, METRICS[name].better) for name, (f, g) in pairs.items()}
     resampled = bootstrap(differences, len(a), draws=draws, seed=seed, groups=blocks)
     rows = []
     for name, (f, g) in pairs.items():
         low, high = percentile_interval(resampled[name])
         first, second, better = _point(f, a), _point(g, b), METRICS[name].better
-        rows.append((name, first, second, second - first, low, high, len(a), better, _tell(better, low, high)))
+        difference = abs(second) - abs(first) if better == "zero" else second - first
+        rows.append((name, first, second, difference, low, high, len(a), better, _tell(better, low, high)))
     columns = ["metric", "value_a", "value_b", "difference", "low", "high", "n", "better", "verdict"]
     return pd.DataFrame(rows, columns=columns).set_index("metric")
 
@@ -273,8 +281,15 @@ def _keep_groups(groups: Any, outcome: Outcome, n: int) -> Any:
     return np.asarray(groups)[outcome.kept]
 
 
+def _subtract(a: Weighted, b: Weighted, better: str) -> Weighted:
+    """Return b − a, or by how much b is farther from zero if that is what counts."""
+    if better == "zero":
+        return lambda w: np.abs(b(w)) - np.abs(a(w))
+    return lambda w: b(w) - a(w)
+
+
 def _tell(better: str, low: float, high: float) -> str:
-    if better == "zero" or not (low > 0 or high < 0):
+    if not (low > 0 or high < 0):
         return "cannot tell"
     return "b is better" if (low > 0) == (better == "higher") else "a is better"
 

@@ -11,7 +11,7 @@ from nbkit.model.fairness import rates_by_group
 from nbkit.model.metrics import DECIDES
 from nbkit.model.slices import score_slices
 
-GROUP_COLUMNS = ["column", "group", "rate", "value", "low", "high", "n", "difference", "judged"]
+GROUP_COLUMNS = ["column", "group", "rate", "value", "low", "high", "n", "effective", "difference", "judged"]
 NO_CURVE = ["threshold", "cost_per_row", "selection_rate", "tp", "fp", "fn", "tn"]
 
 
@@ -53,8 +53,7 @@ def set_decision(
         For a task without a threshold, one with NaN and an empty curve: the likeliest class, or the value, is it.
     """
     if task == "binary":
-        given = costs or {"false_positive": 1, "false_negative": 1}
-        return choose_threshold(y, p, given, positive=positive, seed=seed, groups=groups)
+        return choose_threshold(y, p, costs, positive=positive, seed=seed, groups=groups)
     curve = pd.DataFrame(columns=NO_CURVE, dtype=float)
     return Decision(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, curve)
 
@@ -78,10 +77,9 @@ def tabulate_outcomes(
         ``cost``, ``currency``.
     """
     if task != "regression":
-        given = costs if task == "multiclass" or costs else {"false_positive": 1, "false_negative": 1}
-        return confusion_table(y, p, threshold=threshold, costs=given, currency=currency, task=task, positive=positive)
+        return confusion_table(y, p, threshold=threshold, costs=costs, currency=currency, task=task, positive=positive)
     off = np.asarray(p, dtype=float) - np.asarray(y, dtype=float)
-    price = np.zeros(len(off)) if not costs else np.asarray(price_rows(y, p, costs, task=task))
+    price = np.asarray(price_rows(y, p, costs, task=task))
     rows = [
         {"outcome": name, "n": int(which.sum()), "share": float(which.mean()),
          "mean_error": float(off[which].mean()) if which.any() else 0.0, "cost": float(price[which].sum())}
@@ -101,22 +99,39 @@ def compare_protected(
     positive: Any = None,
     threshold: float = 0.5,
     min_rows: int = 100,
+    seed: int = 0,
+    draws: int = 200,
+    groups: "pd.Series[Any] | None" = None,
 ) -> pd.DataFrame:
     """Say how the groups of each protected column fare.
+
+    Parameters
+    ----------
+    frame
+        The rows that were scored, with the protected columns.
+    y, p, metric, task, positive, threshold, min_rows, seed, draws
+        As in `nbkit.model.score_slices`.
+    protected
+        Columns whose groups must be treated alike.
+    groups
+        Rows of one of these are alike (a day, a customer): the intervals allow for it.
 
     Returns
     -------
     DataFrame
         column, group, rate (what is compared; the metric itself where there is no decision), value, low, high (95 %),
-        n, difference (to the largest group, or to the whole), judged (enough rows).
+        n, effective (independent rows that these are worth; NaN of a metric), difference (to the largest group, or to
+        the whole), judged (enough rows). `compare_groups` tells from it which groups are apart.
     """
+    how: dict[str, Any] = {"positive": positive, "threshold": threshold, "min_rows": min_rows}
     parts = []
     for column in protected:
         if task == "binary":
-            table = rates_by_group(y, p, frame[column], threshold=threshold, positive=positive, min_rows=min_rows)
+            table = rates_by_group(y, p, frame[column], blocks=groups, **how)
         else:
-            table = score_slices(frame, y, p, [column], metric=metric, task=task, positive=positive, min_rows=min_rows)
-            table = table.rename(columns={"slice": "group", "gap": "difference"}).assign(rate=metric)
+            how |= {"metric": metric, "task": task, "seed": seed, "draws": draws, "groups": groups}
+            table = score_slices(frame, y, p, [column], **how)
+            table = table.rename(columns={"slice": "group", "gap": "difference"}).assign(rate=metric, effective=np.nan)
         parts.append(table.assign(column=column)[GROUP_COLUMNS])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=GROUP_COLUMNS)
 

@@ -14,10 +14,10 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from nbkit.errors import BadModel
-from nbkit.model.candidates import make_candidate
+from nbkit.model.candidates import CANDIDATES, make_candidate
 from nbkit.model.intervals import mark_blocks
-from nbkit.model.metrics import DECIDES, METRICS, evaluate, find_metric
-from nbkit.model.outcome import check_task
+from nbkit.model.metrics import DECIDES, METRICS, compare, find_metric, score_predictions
+from nbkit.model.outcome import check_task, predict
 from nbkit.model.search import (
     SEARCHES,
     Scorer,
@@ -29,6 +29,9 @@ from nbkit.model.search import (
     mean_std,
     search_settings,
 )
+from nbkit.wording import suggest
+
+PREFER = ("best", "simple")
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,16 @@ class Training:
     scores
         On the valid split: candidate, metric, value, low, high, n, better, note.
     best
-        The candidate with the best value of the metric on the valid split.
+        The candidate that goes on: with the best value of the metric on the valid split, or the simplest that cannot
+        be told apart from that one.
     timings
         Candidate, seconds, fits; apart from the rest, which is the same in every run.
+    top
+        The candidate with the best value of the metric on the valid split.
+    against
+        Every other candidate against `top` on the same rows of the valid split: candidate, difference (top − candidate,
+        in units of the metric; of sizes for bias), low, high (95 %, paired bootstrap), verdict ("top is better",
+        "candidate is better" or "cannot tell").
     """
 
     models: dict[str, Pipeline]
@@ -55,6 +65,8 @@ class Training:
     scores: pd.DataFrame
     best: str
     timings: pd.DataFrame
+    top: str
+    against: pd.DataFrame
 
 
 def train_candidates(
@@ -76,6 +88,7 @@ def train_candidates(
     grids: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
     class_weight: Any = None,
     rule: Any = None,
+    prefer: str = "best",
     sample: int = 0,
     seed: int = 0,
     threads: int = 2,
@@ -109,6 +122,10 @@ def train_candidates(
         Candidate to its grid, instead of the one in `CANDIDATES`.
     class_weight, rule
         As in `make_candidate`.
+    prefer
+        "best" takes the candidate with the best value on the valid split; "simple" the simplest, in the order of
+        `CANDIDATES` without dummy and rule, that cannot be told apart from it there. That is the idea of the
+        one-standard-error rule, with a paired interval instead of a standard error.
     sample
         Rows that the search uses, drawn at random; 0 for all.
     seed
@@ -120,18 +137,27 @@ def train_candidates(
     ------
     BadModel
         If a name is unknown, a column is missing, or the target has nothing to learn from.
+
+    References
+    ----------
+    Breiman, L., Friedman, J., Olshen, R. and Stone, C. (1984). Classification and Regression Trees. Wadsworth, section
+    3.4.3. Hastie, T., Tibshirani, R. and Friedman, J. (2009). The Elements of Statistical Learning. Springer, section
+    7.10.
     """
     metric = find_metric(metric or DECIDES[check_task(task)], task).name
     if not candidates:
         raise BadModel("no candidates to train; name at least one, such as 'boosting'")
     if search not in SEARCHES:
         raise BadModel(f"no search {search!r}; there are {', '.join(SEARCHES)}")
+    if prefer not in PREFER:
+        raise BadModel(f"prefer is {prefer!r}{suggest(prefer, PREFER)}")
     train, valid = _check(train, target, task, "train", [time, group]), _check(valid, target, task, "valid", [])
     if time:
         train = train.sort_values(time, kind="stable")
     rows = draw_rows(len(train), sample, seed)
     blocks = mark_blocks(valid, time=time, group=group, every=block)
-    models, trials_seen, scores, timings = {}, [], [], []
+    facts: dict[str, Any] = {"task": task, "positive": positive, "seed": seed, "groups": blocks}
+    models, trials_seen, scores, timings, said = {}, [], [], [], {}
     for name in dict.fromkeys(candidates):
         start = clock.perf_counter()
         make: dict[str, Any] = {"task": task, "seed": seed, "class_weight": class_weight, "rule": rule}
@@ -144,20 +170,24 @@ def train_candidates(
         table, chosen = search_settings(pipeline, part, target, settings, cv, scorer, search, threads)
         model = make_candidate(name, recipe, **make, params=chosen)
         models[name] = fit(model, train.drop(columns=target), train[target], threads=threads)
-        facts: dict[str, Any] = {"task": task, "positive": positive, "seed": seed, "groups": blocks}
-        seen = evaluate(model, valid.drop(columns=target), valid[target], **facts)
+        said[name] = predict(model, valid.drop(columns=target), task, positive)
+        seen = score_predictions(valid[target], said[name], **facts)
         trials_seen.append(table.assign(candidate=name))
         scores.append(seen.reset_index().assign(candidate=name))
         timings.append((name, clock.perf_counter() - start, len(table) * folds + 1))
         print(f"{name}: {metric} {float(seen['value'][metric]):.4g} on the valid split", flush=True)  # noqa: T201
     board = pd.concat(scores, ignore_index=True)
     columns = ["candidate", "metric", "value", "low", "high", "n", "better", "note"]
+    top = _find_best(board, metric, scorer)
+    against = _compare_candidates(said, valid[target], top, metric, facts)
     return Training(
         models,
         pd.concat(trials_seen, ignore_index=True)[["candidate", "trial", "params", "mean", "std", "folds", "rows"]],
         board[columns],
-        _find_best(board, metric, scorer),
+        _choose(top, against) if prefer == "simple" else top,
         pd.DataFrame(timings, columns=["candidate", "seconds", "fits"]),
+        top,
+        against,
     )
 
 
@@ -237,3 +267,24 @@ def _find_best(board: pd.DataFrame, metric: str, scorer: Scorer) -> str:
     rows = board[board["metric"] == metric]
     turned = [scorer.turn(value) if np.isfinite(value) else -np.inf for value in rows["value"]]
     return str(rows["candidate"].iloc[int(np.argmax(turned))])
+
+
+def _compare_candidates(
+    said: Mapping[str, Any], y: "pd.Series[Any]", top: str, metric: str, facts: Mapping[str, Any]
+) -> pd.DataFrame:
+    verdicts = {"b is better": "top is better", "a is better": "candidate is better"}
+    rows = []
+    for name in said:
+        if name != top:
+            row = compare(y, said[name], said[top], metric, **facts).iloc[0]
+            verdict = verdicts.get(row["verdict"], "cannot tell")
+            rows.append((name, float(row["difference"]), float(row["low"]), float(row["high"]), verdict))
+    table = pd.DataFrame(rows, columns=["candidate", "difference", "low", "high", "verdict"])
+    return table.astype({"difference": float, "low": float, "high": float})
+
+
+def _choose(top: str, against: pd.DataFrame) -> str:
+    """Return the simplest candidate that cannot be told apart from the best; CANDIDATES are in order of simplicity."""
+    level = against[(against["verdict"] == "cannot tell") & against["difference"].notna()]["candidate"]
+    alike = {top, *level} - {"dummy", "rule"}
+    return top if top in ("dummy", "rule") else next(name for name in CANDIDATES if name in alike)

@@ -1,6 +1,6 @@
 """Sentences that read the tables of training, evaluation and explanation; every number comes from the table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -25,9 +25,20 @@ def explain_costs(costs: Mapping[str, Any], task: str, *, currency: str = "units
 
 
 def explain_training(training: Training, metric: str, *, rows: int) -> str:
-    """Say in Markdown which candidate is best on the valid split and by how much it beats the rule."""
-    best = _score(training.scores, training.best, metric)
-    said = f"**{training.best}** does best: {metric} {_interval(best)} on {int(best['n']):,} rows of the valid split."
+    """Say in Markdown which candidate goes on, how surely it is the best, and by how much it beats the rule."""
+    top, best = _score(training.scores, training.top, metric), _score(training.scores, training.best, metric)
+    said = (
+        f"{_name(training.top, bold=True)} does best: {metric} {_interval(top)} on {say_count(top['n'], 'row')} of the "
+        f"valid split."
+    )
+    alike = _list_alike(training)
+    if len(alike):
+        each = _join(
+            [f"{_name(row.candidate)} ({row.difference:+.3g}, {row.low:+.3g} to {row.high:+.3g})" for row in alike]
+        )
+        said += f" It cannot be told apart there from {each}: differences on the same rows, with intervals that hold 0."
+    if training.best != training.top:
+        said += f" Of these {_name(training.best, bold=True)} is the simplest and goes on: {metric} {_interval(best)}."
     if training.best != "rule" and "rule" in training.models:
         rule = _score(training.scores, "rule", metric)
         said += f" The rule in use today gives {_interval(rule)}. 07 compares them on the same rows of the test split."
@@ -37,17 +48,40 @@ def explain_training(training: Training, metric: str, *, rows: int) -> str:
 
 def summarize_training(training: Training, metric: str) -> str:
     """Return the headline of a training."""
-    best = _score(training.scores, training.best, metric)
-    rule = _score(training.scores, "rule", metric) if "rule" in training.models else None
-    against = f", today's rule {rule['value']:.3f}" if rule is not None and training.best != "rule" else ""
-    return (
-        f"{training.best.capitalize()} is the best of {say_count(len(training.models), 'candidate')}: {metric} {best['value']:.3f} "
-        f"({best['low']:.3f} to {best['high']:.3f}) on {int(best['n']):,} validation rows{against}."
-    )
+    best, alike = _score(training.scores, training.best, metric), [row.candidate for row in _list_alike(training)]
+    tried = [name for name in training.models if name not in ("dummy", "rule")]
+    name = _name(training.best)
+    if training.best != training.top:
+        others = [_name(each) for each in alike if each not in ("dummy", "rule", training.best)]
+        rest = f" and {_join(others)}" if others else ""
+        said = f"{name} is the simplest that is not told apart from {_name(training.top)}{rest}"
+    elif training.best in ("dummy", "rule"):
+        said = f"{name} does better than {_join(tried)}" if tried else f"{name} does best"
+    else:
+        said = f"{name} does best of {_join(tried)}" if len(tried) > 1 else f"{name} is the only candidate"
+    said += f": {metric} {_interval(best)} on {say_count(best['n'], 'validation row')}"
+    if training.best == training.top and len(others := [_name(each) for each in alike if each != "rule"]):
+        said += f", not told apart from {_join(others)}"
+    if training.best != "rule" and "rule" in training.models:
+        said += f"; today's rule {_score(training.scores, 'rule', metric)['value']:.3f}"
+        said += ", not told apart either" if "rule" in alike else ""
+    return f"{said[0].upper()}{said[1:]}."
 
 
-def explain_learning(curve: pd.DataFrame, metric: str) -> str:
-    """Say in Markdown whether more data would help."""
+def explain_learning(curve: pd.DataFrame, metric: str, *, rows: int, time: str = "") -> str:
+    """Say in Markdown whether more data would help, and how much of `rows` in train the curve could reach.
+
+    Parameters
+    ----------
+    curve
+        From `learning_curve`.
+    metric
+        What it scores.
+    rows
+        Rows of train.
+    time
+        The column that folds follow, if they do.
+    """
     out = curve[curve["split"] == "cross-validation"].dropna(subset="value")
     if len(out) < 2:
         return "There are too few rows for a learning curve."
@@ -55,40 +89,82 @@ def explain_learning(curve: pd.DataFrame, metric: str) -> str:
     change = (last["value"] - before["value"]) * (1 if METRICS[metric].better == "higher" else -1)
     noise = last["std"] if last["std"] > 0 else abs(last["value"]) * 0.01
     reading = (
-        "more rows would probably still help" if change > 0.5 * noise else
+        "more rows than that would probably still help" if change > 0.5 * noise else
         "more rows of the same kind would hardly help"
     )  # fmt: skip
+    why = (
+        f"folds follow `{time}`, each learns from what came before it, and the curve ends with the first, the shortest"
+        if time
+        else "each fold leaves a part out to score on"
+    )
     return (
         f"From {int(before['rows']):,} to {say_count(last['rows'], 'row')} {metric} goes from {before['value']:.3f} to "
-        f"{last['value']:.3f} (spread over folds {last['std']:.3f}): {reading}."
+        f"{last['value']:.3f} (spread over folds {last['std']:.3f}): {reading}. The curve reaches "
+        f"{int(last['rows']):,} of the {say_count(rows, 'row')} of train: {why}. What lies beyond, it does not show."
     )
 
 
 def explain_comparison(comparison: pd.DataFrame, name: str) -> str:
     """Say in Markdown how the model compares with `name` (columns of `compare`: a is it, b the model)."""
     sentences = [
-        f"{metric}: {row['value_b']:.3f} against {row['value_a']:.3f}, difference {row['difference']:+.3f} "
+        f"{metric}: {row['value_b']:.3f} against {row['value_a']:.3f}, "
+        f"difference{' of sizes' if row['better'] == 'zero' else ''} {row['difference']:+.3f} "
         f"({row['low']:+.3f} to {row['high']:+.3f}), {_read_verdict(row['verdict'], name)}"
         for metric, row in comparison.iterrows()
     ]
     return f"Model against {name}, on the same rows:\n" + "".join(f"\n- {sentence}" for sentence in sentences)
 
 
-def explain_decision(decision: Decision, outcomes: pd.DataFrame, *, task: str, currency: str = "units") -> str:
-    """Say in Markdown what to do with a prediction and what it then costs."""
-    total = f"{outcomes['cost'].sum():,.0f} {currency}" if "cost" in outcomes else "an amount nobody stated"
-    if task != "binary":
-        return f"The prediction itself is the decision. Its errors on the test split cost {total}."
-    nothing = decision.curve["cost_per_row"].iloc[-1]
-    everything = decision.curve["cost_per_row"].iloc[0]
-    counts = outcomes.set_index("outcome")["n"]
-    return (
-        f"Act from a probability of **{decision.threshold:.2g}** on ({decision.low:.2g} to {decision.high:.2g} if the valid "
-        f"split were drawn again). There it costs {decision.cost:.2f} {currency} a row, against {nothing:.2f} for never "
-        f"acting and {everything:.2f} for always acting. On the test split that is {counts['true positive']:,} rightly "
-        f"warned, {counts['false positive']:,} warned for nothing, {counts['false negative']:,} missed, "
-        f"{total} in all."
-    )
+def explain_decision(
+    decision: Decision, outcomes: pd.DataFrame, alternatives: pd.DataFrame, *, task: str, currency: str = "units"
+) -> str:
+    """Say in Markdown what to do with a prediction, what it then costs, and whether doing otherwise would cost less.
+
+    Parameters
+    ----------
+    decision
+        From `set_decision`, on valid.
+    outcomes, alternatives
+        From `tabulate_outcomes` and `compare_costs`, on test.
+    task, currency
+        Of the problem.
+    """
+    model, n = alternatives[["model", "n"]].iloc[0]
+    spent = f"{_amount(outcomes['cost'].sum())} {currency} in all, {_amount(model)} a row"
+    if task == "regression" and not (alternatives[["cost_per_row", "model"]] != 0).any(axis=None):
+        return (
+            "The predicted value is the decision. No costs are stated for predicting too much or too little, so nothing "
+            f"can be said about money on the {say_count(n, 'row')} of the test split; give `costs: {{over: …, under: …}}` in 01."
+        )
+    if task == "binary":
+        counts = outcomes.set_index("outcome")["n"]
+        said = (
+            f"Act from a probability of **{decision.threshold:.2g}** on ({decision.low:.2g} to {decision.high:.2g} if the valid "
+            f"split were drawn again): that costs least on the valid split, {_amount(decision.cost)} {currency} a row. Of the "
+            f"{say_count(n, 'row')} of the test split {counts['true positive']:,} are then rightly acted on, "
+            f"{counts['false positive']:,} for nothing, and {counts['false negative']:,} are missed: {spent}."
+        )
+    else:
+        what = "predicted value" if task == "regression" else "likeliest class"
+        said = f"The {what} is the decision. On the {say_count(n, 'row')} of the test split its errors cost {spent}."
+    lines = [
+        f"{name}: {_amount(row['cost_per_row'])} a row, model minus this {_amount(row['difference'], '+')} "
+        f"({_amount(row['low'], '+')} to {_amount(row['high'], '+')}), {row['verdict'].replace('alternative', 'this')}"
+        for name, row in alternatives.iterrows()
+    ]
+    return f"{said}\n\n{_weigh_alternatives(alternatives)}\n" + "".join(f"\n- {line}" for line in lines)
+
+
+def _weigh_alternatives(alternatives: pd.DataFrame) -> str:
+    named = {verdict: [str(name) for name in part.index] for verdict, part in alternatives.groupby("verdict")}
+    sentences = []
+    if cheaper := named.get("alternative is cheaper"):
+        sentences.append(f"**On the same rows {_join(cheaper)} would have cost less than the model.**")
+    if unclear := named.get("cannot tell"):
+        sentences.append(f"**What the model costs cannot be told apart from {_join(unclear)}.**")
+    if dearer := named.get("model is cheaper"):
+        sentences.append(f"On the same rows the model costs less than {_join(dearer)}.")
+    return " ".join(sentences)
 
 
 def explain_calibration(table: pd.DataFrame) -> str:
@@ -115,21 +191,25 @@ def explain_slices(slices: pd.DataFrame, worst: pd.DataFrame, metric: str) -> st
     )
 
 
-def explain_groups(groups: pd.DataFrame) -> str:
-    """Say in Markdown how far apart the groups of the protected columns are."""
-    judged = groups[groups["judged"].astype(bool)] if len(groups) else groups
+def explain_groups(gaps: pd.DataFrame) -> str:
+    """Say in Markdown how far apart the groups of the protected columns are.
+
+    Parameters
+    ----------
+    gaps
+        From `compare_groups` on several columns.
+    """
+    judged = gaps[gaps["difference"].notna()]
     if not len(judged):
-        return (
-            "No protected column is named, or no group has enough rows to judge: nothing is said about fairness here."
-        )
+        return "No protected column is named, or no two groups have enough rows to judge: nothing is said about fairness here."
     sentences = []
-    for (column, rate), part in judged.groupby(["column", "rate"], sort=False):
-        values = part["value"].to_numpy()
-        low, high = part.iloc[int(values.argmin())], part.iloc[int(values.argmax())]
-        apart = "apart" if low["high"] < high["low"] else "not certainly apart"
-        name = str(rate).replace("_", " ")
+    for _, row in judged.iterrows():
+        pairs = row["groups"] * (row["groups"] - 1) // 2
+        picked = f", interval for the choice among {pairs} pairs" if pairs > 1 else ""
         sentences.append(
-            f"{name} by `{column}`: from {low['value']:.3f} ({low['group']}) to {high['value']:.3f} ({high['group']}), {apart}"
+            f"{str(row['rate']).replace('_', ' ')} by `{row['column']}`: from {row['lowest_value']:.3f} ({row['lowest']}) to "
+            f"{row['highest_value']:.3f} ({row['highest']}), difference {row['difference']:.3f} ({row['low']:.3f} to "
+            f"{row['high']:.3f}{picked}), {'apart' if row['apart'] else 'cannot be told apart'}"
         )
     return "".join(f"\n- {sentence}" for sentence in sentences)
 
@@ -178,6 +258,27 @@ def explain_check(check: pd.DataFrame) -> str:
         f"The attributions of {say_count(row['rows'], 'row')} ({row['method']}) add up to the served model's output within "
         f"{row['error']:.2g}, on a spread of {row['spread']:.3g}."
     )
+
+
+def _list_alike(training: Training) -> list[Any]:
+    """List the rows of `Training.against` that cannot be told apart from the best, in the order of training."""
+    table = training.against
+    return list(table[(table["verdict"] == "cannot tell") & table["difference"].notna()].itertuples())
+
+
+def _name(candidate: str, *, bold: bool = False) -> str:
+    said = {"rule": "today's rule", "dummy": "the dummy"}.get(candidate, candidate)
+    return f"**{said}**" if bold else said
+
+
+def _join(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def _amount(value: float, sign: str = "") -> str:
+    """Return money with three digits, or whole."""
+    return f"{value:{sign},.0f}" if abs(value) >= 1000 else f"{value:{sign}.3g}"
 
 
 def _score(scores: pd.DataFrame, candidate: str, metric: str) -> Any:
