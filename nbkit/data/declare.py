@@ -3,6 +3,7 @@
 from typing import Any
 
 import pandas as pd
+from sklearn.base import clone
 
 from nbkit.data.contract import Contract
 from nbkit.data.explore import column_kind
@@ -32,7 +33,8 @@ def declare_features(
         ``numeric`` and ``categorical``: lists, or ``auto`` for every usable column of that kind that is not named
         elsewhere. ``datetime: {column: [hour, weekday, …]}``, ``cyclical: {column or part: period}``,
         ``ordinal: {column: [levels in order]}``, ``target_encoded``: list, ``interactions: [[a, b], …]``,
-        ``custom: [module:Class or {class:, columns:, args:}]``, ``drop``: what ``auto`` leaves out.
+        ``custom: [{class: module:Class, columns: [a, b], args: {…}}]``, where ``module:Class`` alone takes every
+        number in the table; see `Recipe` for where the module lies. ``drop``: what ``auto`` leaves out.
     train
         The training rows; only their columns and types are looked at.
     contract
@@ -80,7 +82,12 @@ def declare_features(
     )
     _check_columns(recipe, train, target)
     if contract is not None:
-        refuse_leaks(recipe.raw_columns, contract, lead=lead)
+        whole = [one for one in full["custom"] if not _names_columns(one)]
+        listed = [made for one, made in zip(full["custom"], recipe.custom, strict=True) if one not in whole]
+        refuse_leaks(clone(recipe).set_params(custom=listed).raw_columns, contract, lead=lead)
+        forms = ", ".join(f"{{class: {_class_of(one)}, columns: [...]}}" for one in whole)
+        remedy = f"`custom` takes every number where it names no columns: name them, as in custom: [{forms}]"
+        refuse_leaks(recipe.raw_columns, contract, lead=lead, remedy=remedy)
     return recipe
 
 
@@ -162,6 +169,14 @@ def _usable(train: pd.DataFrame, contract: Contract | None, lead: str, target: s
     known = usable_columns(contract, lead=lead) if contract is not None else list(train.columns)
     single = contract.keys[0] if contract is not None and len(contract.keys) == 1 else ""
     return [name for name in train.columns if name in known and name not in (target, single)]
+
+
+def _names_columns(one: Any) -> bool:
+    return not isinstance(one, str) and bool(dict(one).get("columns"))
+
+
+def _class_of(one: Any) -> str:
+    return one if isinstance(one, str) else str(one["class"])
 
 
 def _read_custom(one: Any, train: pd.DataFrame, target: str) -> dict[str, Any]:

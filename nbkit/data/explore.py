@@ -221,7 +221,13 @@ def measure_missing(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_oddities(table: pd.DataFrame) -> pd.DataFrame:
-    """Find columns that a model cannot learn from, and rows that come twice.
+    """Find columns that a model cannot learn from, values that need cleaning, and rows that come twice.
+
+    A *sentinel* is a number that seems to stand for a missing one: the least or the largest of a column, in at least
+    three rows, and either a usual code or with at least ten different others three times as far away as those are from
+    each other. Usual codes are 99, 999, … with either sign: at least three different others, half as far away as those
+    are from each other; and -1, -9, -99, …: the only negative value beside at least ten different others.
+    *Spellings* are texts that differ in case or blanks only, in a column whose values come twice or more on average.
 
     Parameters
     ----------
@@ -231,7 +237,7 @@ def find_oddities(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        column, finding (empty, constant, id-like, duplicate column, duplicate rows), evidence.
+        column, finding (empty, constant, id-like, sentinel, spellings, duplicate column, duplicate rows), evidence.
     """
     found = []
     seen: dict[bytes, str] = {}
@@ -244,14 +250,17 @@ def find_oddities(table: pd.DataFrame) -> pd.DataFrame:
         elif distinct == 1:
             found.append((name, "constant", f"always {filled.iloc[0]}" + ("" if len(filled) == n else " or missing")))
         elif n >= 20 and column_kind(column) != "datetime" and distinct == len(filled) and not _is_measure(filled):
-            found.append((name, "id-like", f"{distinct} different values in {say_count(n, 'row')}"))
+            found.append((name, "id-like", f"{say_count(distinct, 'different value')} in {say_count(n, 'row')}"))
+        dirt = {"number": ("sentinel", _find_sentinels), "text": ("spellings", _find_spellings)}
+        finding, look = dirt.get(column_kind(column), ("", None))
+        found += [(name, finding, evidence) for evidence in look(texts)] if look else []
         digest = pd.util.hash_pandas_object(column.astype("str") if column.dtype.kind == "O" else column, index=False)
         first = seen.setdefault(digest.to_numpy().tobytes(), str(name))
         if first != name and distinct > 1:
             found.append((name, "duplicate column", f"equal to {first} in every row"))
     plain = table.astype({name: "str" for name in table if table[name].dtype.kind == "O"})
     if repeated := int(plain.duplicated().sum()):
-        found.append(("", "duplicate rows", f"{repeated} of {say_count(len(table), 'row')} repeat an earlier one"))
+        found.append(("", "duplicate rows", f"{repeated:,} of {say_count(len(table), 'row')} repeat an earlier one"))
     return pd.DataFrame(found, columns=["column", "finding", "evidence"])
 
 
@@ -261,3 +270,32 @@ def _is_measure(filled: "pd.Series[Any]") -> bool:
         return False
     numbers = filled.astype("float64")
     return not bool((numbers == numbers.round()).all())
+
+
+def _find_sentinels(filled: "pd.Series[Any]") -> list[str]:
+    """Say which numbers seem to stand for missing ones, as `find_oddities` defines it."""
+    numbers = filled.astype("float64")
+    counts = numbers[np.isfinite(numbers)].value_counts().sort_index()
+    found = []
+    for place in (0, -1) if len(counts) >= 4 else ():
+        value, others = float(counts.index[place]), counts.index.delete(place).to_numpy()
+        low, high = float(others[0]), float(others[-1])
+        away = max(low - value, value - high)
+        nines = value == round(value) and set(f"{abs(value):.0f}") == {"9"}
+        far = away > (high - low) * (0.5 if nines and abs(value) > 9 else 3 if len(others) >= 10 else np.inf)
+        alone = len(others) >= 10 and low >= 0 > value and (nines or value == -1)
+        if counts.iloc[place] >= 3 and (far or alone):
+            rows = say_count(counts.iloc[place], "row")
+            found.append(f"{value:.15g} in {rows}, all others from {low:.6g} to {high:.6g}: this may mean missing")
+    return found
+
+
+def _find_spellings(texts: "pd.Series[Any]") -> list[str]:
+    """Say which texts differ in case or blanks only, the commonest first."""
+    counts = texts.value_counts()
+    if len(counts) > len(texts) / 2:
+        return []
+    same = counts.groupby([" ".join(str(level).split()).casefold() for level in counts.index], sort=False)
+    groups = [", ".join(f"{level!r} ({count:,})" for level, count in part.items()) for _, part in same if len(part) > 1]
+    shown = "; ".join(groups[:3]) + ("; …" if len(groups) > 3 else "")
+    return [f"{shown} differ in case or blanks only"] if groups else []

@@ -1,7 +1,7 @@
 """What the model sees: one transformer from raw rows to named numbers."""
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,9 @@ class Recipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     interactions
         Lists of columns: the product of numbers, the combination of categories.
     custom
-        Dicts ``{class:, columns:, args:}`` of transformers in importable modules.
+        Dicts ``{class:, columns:, args:}`` of transformers, in modules that are installed or lie in the project's root.
+        Outputs are named by ``get_feature_names_out``; without it, by the DataFrame that ``transform`` returns, or like
+        the columns where there are as many, or by the class and a number. A name that is taken gets the class in front.
     seed
         Of the folds in which the target encoding is fitted.
 
@@ -169,10 +171,14 @@ class Recipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             self.encoder_.cv = 5  # no longer used; a plain value can be saved anywhere
             if self.encoder_.target_type_ == "multiclass":
                 self.rates_ = [f"_{level}" for level in self.encoder_.classes_]
-        self.custom_ = [_make(one).fit(X[list(one["columns"])], y) for one in self.custom]
+        self.custom_ = []
         self.sources_ = self.plan(self.rates_)
-        for one, fitted in zip(self.custom, self.custom_, strict=True):
-            self.sources_ |= {name: list(one["columns"]) for name in _names_of(fitted, one["columns"])}
+        for one in self.custom:
+            part = X[list(one["columns"])]
+            fitted = _make(one).fit(part, y)
+            names = _name_outputs(fitted, part, self.sources_)
+            self.custom_.append((fitted, names))
+            self.sources_ |= {name: list(part.columns) for name in names}
         self.names_ = list(self.sources_)
         self.feature_names_in_ = np.array(self.raw_columns, dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
@@ -208,10 +214,11 @@ class Recipe(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if encoded is not None:
             rates = [f"{name}_rate{level}" for name in self.target_encoded for level in self.rates_]
             values |= dict(zip(rates, encoded.T, strict=True))
-        for one, fitted in zip(self.custom, self.custom_, strict=True):
-            names = _names_of(fitted, one["columns"])
-            out = fitted.transform(X[list(one["columns"])]) if len(X) else np.empty((0, len(names)))
-            values |= dict(zip(names, np.asarray(out, dtype="float64").reshape(len(X), len(names)).T, strict=True))
+        for one, (fitted, names) in zip(self.custom, self.custom_, strict=True):
+            out = _as_floats(fitted.transform(X[list(one["columns"])]), fitted) if len(X) else np.empty((0, len(names)))
+            if out.shape[1] != len(names):
+                raise BadFeature(f"custom feature {one['class']!r} gave {out.shape[1]} columns, not {', '.join(names)}")
+            values |= dict(zip(names, out.T, strict=True))
         stacked = np.column_stack([values[name] for name in self.names_])
         stacked[np.isinf(stacked)] = np.nan
         return pd.DataFrame(stacked, index=X.index, columns=self.names_)
@@ -281,12 +288,48 @@ def _part(dates: pd.DatetimeIndex, part: str) -> np.ndarray:
 
 
 def _make(one: Mapping[str, Any]) -> Any:
-    module, _, name = str(one["class"]).partition(":")
+    path, args = str(one["class"]), dict(one.get("args") or {})
+    module, _, name = path.partition(":")
+    if not module or not name.isidentifier():
+        raise BadFeature(f"custom feature {path!r}: write it as module:Class")
     try:
-        return clone(getattr(importlib.import_module(module), name)(**dict(one.get("args") or {})))
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise BadFeature(f"custom feature {one['class']!r} cannot be made: {error}; write it as module:Class") from None
+        found = importlib.import_module(module)
+    except ImportError as error:
+        place = "the project's root (the folder that holds params/ and notebooks/, not in params/ itself)"
+        absent = f"{module}.".startswith(f"{error.name}.")  # and not what the module itself imports
+        where = f"; it must be installed, or lie in {place}" if absent else ""
+        raise BadFeature(f"custom feature {path!r} cannot be made: {error}{where}") from None
+    if not hasattr(found, name):
+        known = [each for each, value in vars(found).items() if isinstance(value, type) and each[0] != "_"]
+        raise BadFeature(f"custom feature {path!r}: {module} has no {name!r}{suggest(name, known)}")
+    try:
+        return clone(getattr(found, name)(**args))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BadFeature(f"custom feature {path!r} cannot be made: {error}") from None
 
 
-def _names_of(fitted: Any, columns: Sequence[str]) -> list[str]:
-    return [str(name) for name in fitted.get_feature_names_out(list(columns))]
+def _name_outputs(fitted: Any, part: pd.DataFrame, taken: Collection[str]) -> list[str]:
+    """Name what a custom transformer gives, as `Recipe` says; no name is in ``taken``, and none comes twice."""
+    kind = type(fitted).__name__
+    if hasattr(fitted, "get_feature_names_out"):
+        names = fitted.get_feature_names_out(list(part.columns))
+    else:
+        out = fitted.transform(part)
+        width = _as_floats(out, fitted).shape[1]
+        made = part.columns if width == part.shape[1] else [f"{kind}_{place + 1}" for place in range(width)]
+        names = out.columns if isinstance(out, pd.DataFrame) else made
+    free: list[str] = []
+    for name in map(str, names):
+        while name in taken or name in free:
+            name = f"{kind}_{name}"
+        free.append(name)
+    return free
+
+
+def _as_floats(out: Any, fitted: Any) -> np.ndarray:
+    """Read what a transformer gives, dense or sparse, as columns of numbers."""
+    try:
+        numbers = np.asarray(out.toarray() if hasattr(out, "toarray") else out, dtype="float64")
+    except (ValueError, TypeError) as error:
+        raise BadFeature(f"custom feature {type(fitted).__name__} gives no numbers: {error}") from None
+    return numbers[:, None] if numbers.ndim == 1 else numbers

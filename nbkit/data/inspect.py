@@ -19,7 +19,13 @@ from nbkit.wording import say_count, suggest
 
 METRICS = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}
 LEAST = 50  # rows that a window of the monitor should have
-SUSPECT, NAMES_ROW = "too good to be true", "names each row"
+SUSPECT, KEY, OTHER = "suspect", "key", "other"  # kinds of columns that are left out
+SLICES = 3
+PROTECTED = ("sex", "gender", "race", "ethnicity", "nationality", "religion", "disability", "marital status")
+DIRT = {  # finding of `find_oddities`: what to do
+    "sentinel": "if so, make it NULL in the query, as nullif(column, value) does",
+    "spellings": "make them one in the query, as lower(trim(column)) does",
+}
 NAMES_ONE = re.compile(r"(^|[_\s.-])(id|ID|Id)$|[a-z](Id|ID)$|^(customer|patient|user|subject|client)$")
 POSITIVE = ("1", "1.0", "true", "yes", "y", "positive", "churned", "default", "fraud", "bad", "late", "died", ">50k")
 
@@ -34,6 +40,8 @@ class Inspection:
         The rows that have a target.
     unlabelled
         How many rows have none.
+    distinct
+        Whether rows that repeat an earlier one are dropped.
     notes
         Each decision with its reason, and what was mended on reading.
     target, task, positive, time, group, keys
@@ -42,12 +50,15 @@ class Inspection:
         Specs for `declare_features` and `split_table`.
     metric
         The primary metric.
+    protected, slice_by
+        The features whose groups must be treated alike, and those by which weak spots are looked for.
     drop
-        DataFrame: column, reason.
+        DataFrame: column, kind (suspect, key, other), reason.
     """
 
     table: pd.DataFrame
     unlabelled: int
+    distinct: bool
     notes: list[str]
     target: str
     task: str
@@ -58,6 +69,8 @@ class Inspection:
     features: dict[str, Any]
     split: dict[str, Any]
     metric: str
+    protected: list[str]
+    slice_by: list[str]
     drop: pd.DataFrame
 
 
@@ -101,37 +114,58 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
         raise BadSource(f"{target!r} cannot be both the target and the time")
     notes.append(f"{say_count(len(table), 'row')}, {say_count(len(table.columns), 'column')}")
     if not len(table):
-        raise BadSource(f"{name} has {len(table.columns)} columns and no rows")
+        raise BadSource(f"{name} has {say_count(len(table.columns), 'column')} and no rows")
     task, positive, said = _read_target(table[target], target)
     unlabelled = int(table[target].isna().sum())
     table = table[table[target].notna()].reset_index(drop=True)
     if len(table) < 20:
         raise BadSource(f"{len(table)} rows with a {target} are too few to learn from, test and watch")
     time, time_said = _find_time(table, target, time)
-    drop = _find_drops(table, target, task, time)
-    group, group_said = _find_group(table, target, time, [column for column, _ in drop])
-    suspects = [column for column, reason in drop if reason.startswith(SUSPECT)]
-    if set(table.columns) <= {target, time, group, *(column for column, _ in drop)} and suspects:
-        said.append(f"{', '.join(suspects)}: {SUSPECT}, kept as there is no other; make sure it is known in time")
-        drop = [(column, reason) for column, reason in drop if column not in suspects]
-    keys = [column for column, reason in drop if reason.startswith(NAMES_ROW)][:1]
-    features = _propose_features(table, target, time, group, [column for column, _ in drop])
+    labelled = len(table)
+    table, repeats_said = _drop_repeats(table, target, time)
+    oddities = find_oddities(table[[*(name for name in table if name not in (target, time)), target]])
+    drop, strong_said = _find_drops(table, target, task, time, oddities)
+    group, group_said = _find_group(table, target, time, [column for column, *_ in drop])
+    suspects = [column for column, kind, _ in drop if kind == SUSPECT]
+    if set(table.columns) <= {target, time, group, *(column for column, *_ in drop)} and suspects:
+        said.append(
+            f"{', '.join(suspects)}: too good to be true, kept as there is no other; make sure it is known in time"
+        )
+        drop = [one for one in drop if one[1] != SUSPECT]
+    keys = [column for column, kind, _ in drop if kind == KEY][:1]
+    features = _propose_features(table, target, time, group, [column for column, *_ in drop])
     if not any(features.values()):
-        left_out = "".join(f"; {column} is left out: {reason}" for column, reason in drop)
+        left_out = "".join(f"; {column} is left out: {reason}" for column, _, reason in drop)
         raise BadSource(f"{name} has no column to learn {target} from{left_out}")
     roles = {"target": target, "task": task, "positive": positive, "time": time, "group": group, "keys": keys}
     split, split_said = _propose_split(table, roles)
-    notes += [*said, *time_said, *(f"{column} is left out: {reason}" for column, reason in drop)]
+    protected = [one for one in few_valued(table, features, 10) if one.casefold().replace("_", " ") in PROTECTED]
+    slice_by = few_valued(table, features)[:SLICES]
+    notes += [*said, *time_said, *repeats_said, *(f"{column} is left out: {reason}" for column, _, reason in drop)]
+    notes += [*strong_said, *_explain_dirt(oddities), *group_said, *split_said]
+    notes += _explain_choices(features, protected, slice_by)
     return Inspection(
         table=table,
         unlabelled=unlabelled,
-        notes=[*notes, *group_said, *split_said],
+        distinct=len(table) < labelled,
+        notes=notes,
         **roles,
         features=features,
         split=split,
         metric=METRICS[task],
-        drop=pd.DataFrame(drop, columns=["column", "reason"]),
+        protected=protected,
+        slice_by=slice_by,
+        drop=pd.DataFrame(drop, columns=["column", "kind", "reason"]),
     )
+
+
+def few_valued(table: pd.DataFrame, features: dict[str, Any], most: int = 20) -> list[str]:
+    """List the features with few values (numbers: at most five), those with the fewest first."""
+    names = [*features["categorical"], *features["numeric"]]
+    counts = {name: table[name].nunique() for name in names}
+    text = {name for name in names if column_kind(table[name]) != "number"}
+    few = [name for name in names if 2 <= counts[name] <= (most if name in text else 5)]
+    return sorted(few, key=lambda name: counts[name])
 
 
 def _read_target(column: "pd.Series[Any]", target: str) -> tuple[str, Any, list[str]]:
@@ -150,15 +184,17 @@ def _read_target(column: "pd.Series[Any]", target: str) -> tuple[str, Any, list[
         positive = _guess_positive(levels, values)
         return "binary", positive, [*notes, f"{target} has two values: binary; {positive!r} counts as positive"]
     if kind == "number" and (odd := int((~np.isfinite(values)).sum())):
-        raise BadSource(f"target {target!r} is infinite in {odd} rows: mend them first")
+        raise BadSource(f"target {target!r} is infinite in {say_count(odd, 'row')}: mend them first")
     whole = kind == "number" and bool((values == values.round()).all())
     if kind == "number" and not (whole and len(levels) <= 10 and len(levels) <= len(values) / 10):
-        return "regression", None, [*notes, f"{target} is a number of {len(levels)} values: regression"]
+        return "regression", None, [*notes, f"{target} is a number of {say_count(len(levels), 'value')}: regression"]
     if len(levels) > max(50, len(values) / 10):
-        raise BadSource(f"target {target!r} has {len(levels)} different texts in {len(values)} rows: too many classes")
-    words = f"text of {len(levels)} values: multiclass"
-    if whole:
-        words = f"a whole number of {len(levels)} values: multiclass (set task: regression if their order counts)"
+        raise BadSource(
+            f"target {target!r} has {say_count(len(levels), 'different text')} in {say_count(len(values), 'row')}: "
+            "too many classes"
+        )
+    words = f"of {say_count(len(levels), 'value')}: multiclass"
+    words = f"a whole number {words} (set task: regression if their order counts)" if whole else f"text {words}"
     return "multiclass", None, [*notes, f"{target} is {words}"]
 
 
@@ -188,26 +224,75 @@ def _find_time(table: pd.DataFrame, target: str, time: str) -> tuple[str, list[s
     return best, [f"{best} is taken as the event's time" + (f", not {', '.join(others)}" if others else "")]
 
 
-def _find_drops(table: pd.DataFrame, target: str, task: str, time: str) -> list[tuple[str, str]]:
+def _drop_repeats(table: pd.DataFrame, target: str, time: str) -> tuple[pd.DataFrame, list[str]]:
+    """Drop rows that repeat an earlier one where a column then names each row; else keep them, and say so."""
+    again = table.astype({name: "str" for name in table if table[name].dtype.kind == "O"}).duplicated()
+    if not again.any():
+        return table, []
+    said = f"{say_count(again.sum(), 'row')} of {len(table):,} repeat an earlier one in every column"
+    once = table[~again].reset_index(drop=True)
+    names = [str(name) for name in table if name not in (target, time) and _names_each(once[name])]
+    names = [name for name in names if not _names_each(table[name])]
+    if names:
+        return once, [f"{said}, and {names[0]} names each of the rest: the query drops them (DISTINCT)"]
+    return table, [f"{said}: if they are one case twice, let the query drop them (SELECT DISTINCT)"]
+
+
+def _names_each(column: "pd.Series[Any]") -> bool:
+    kind = column_kind(column)
+    texts = column.astype("str") if kind == "text" else column
+    named = column.notna().all() and texts.is_unique
+    return bool(
+        named and (kind == "text" or (kind == "number" and (column == column.round()).all() and _counts(column)))
+    )
+
+
+def _find_drops(
+    table: pd.DataFrame, target: str, task: str, time: str, oddities: pd.DataFrame
+) -> tuple[list[tuple[str, str, str]], list[str]]:
+    """Find the columns to leave out, each with its kind and reason; and say which others are unusually strong."""
     rest = table.drop(columns=[target, *([time] if time else [])])
-    drops: dict[str, str] = {}
-    surely = 0.99 if task == "regression" else 0.95  # one honest measure may well tell most of a number
-    leaks = find_leakage(table[[*rest.columns, target]], target, task, limit=0.95)
-    for name, reason, score, evidence in zip(*(leaks[key] for key in leaks.columns), strict=True):
-        if score >= surely or "missing" in reason:
-            drops[name] = f"{SUSPECT}: {reason} ({evidence}); keep it if it is known in time"
-    for name, finding, evidence in find_oddities(rest).itertuples(index=False):
-        column = rest[name] if name else None
-        if column is None or (finding == "constant" and column.isna().any()):  # that it is missing may tell something
+    drops: dict[str, tuple[str, str]] = {}
+    leaks = find_leakage(table[[*rest.columns, target]], target, task)
+    for name, reason, evidence in leaks.loc[leaks["suspect"], ["column", "reason", "evidence"]].itertuples(index=False):
+        drops[name] = (SUSPECT, f"too good to be true: {reason} ({evidence}); keep it if it is known in time")
+    for name, finding, evidence in oddities.itertuples(index=False):
+        if name not in rest or finding in DIRT:
+            continue
+        column = rest[name]
+        if finding == "constant" and column.isna().any():  # that it is missing may tell something
             continue
         if finding == "id-like" and column_kind(column) == "number" and not _counts(column):
             continue
-        reasons = {"id-like": f"{NAMES_ROW} ({evidence})", "empty": "empty", "constant": f"constant ({evidence})"}
-        drops.setdefault(str(name), reasons.get(finding, evidence))
+        kind = KEY if finding == "id-like" and column.notna().all() else OTHER
+        reasons = {"id-like": f"names each row ({evidence})", "empty": "empty", "constant": f"constant ({evidence})"}
+        drops.setdefault(str(name), (kind, reasons.get(finding, evidence)))
     for name in rest.columns:
         if column_kind(rest[name]) == "text" and rest[name].nunique() > max(50, len(rest) / 2):
-            drops.setdefault(name, f"free text or an identifier ({say_count(rest[name].nunique(), 'value')})")
-    return [(name, drops[name]) for name in rest.columns if name in drops]
+            words = f"free text or an identifier ({say_count(rest[name].nunique(), 'value')})"
+            drops.setdefault(name, (OTHER, words))
+    strong = leaks[~leaks["suspect"] & ~leaks["column"].isin(list(drops))]
+    said = [f"{line.column} stays, yet {line.reason} ({line.evidence})" for line in strong.itertuples()]
+    return [(name, *drops[name]) for name in rest.columns if name in drops], said
+
+
+def _explain_dirt(oddities: pd.DataFrame) -> list[str]:
+    dirty = oddities[oddities["finding"].isin(list(DIRT))]
+    return [f"{line.column}: {line.evidence}; {DIRT[str(line.finding)]}" for line in dirty.itertuples()]
+
+
+def _explain_choices(features: dict[str, Any], protected: list[str], slice_by: list[str]) -> list[str]:
+    """Say what was chosen without a sign in the table that it is right."""
+    columns = {name for names in features.values() for name in names}
+    notes = [
+        f"every feature ({len(columns):,}) is taken as known when the prediction is due: where one is not, correct its "
+        "available_at in the contract; lead in 05_features says how long before the event that is"
+    ]
+    if protected:
+        notes.append(f"protected, by name: {', '.join(protected)}; 07 asks whether all groups are treated alike")
+    if slice_by:
+        notes.append(f"slice_by: {', '.join(slice_by)}, the features of fewest values; 07 looks there for weak spots")
+    return notes
 
 
 def _counts(column: "pd.Series[Any]") -> bool:
@@ -273,7 +358,7 @@ def _propose_split(table: pd.DataFrame, roles: dict[str, Any]) -> tuple[dict[str
             notes.append(f"no split by {by}: {error}")
             continue
         return spec, [*notes, f"split by {time if by == 'time' else by}: {words}"]
-    raise BadSource(f"the {len(table)} rows cannot be split: {notes[-1]}")
+    raise BadSource(f"the {say_count(len(table), 'row')} cannot be split: {notes[-1]}")
 
 
 def _choose_windows(times: "pd.Series[Any]", production: float) -> str | int:

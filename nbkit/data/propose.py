@@ -12,14 +12,14 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from nbkit.data.contract import Contract, infer_contract
 from nbkit.data.delimited import quote_name
-from nbkit.data.explore import column_kind
-from nbkit.data.inspect import SUSPECT, Inspection
+from nbkit.data.inspect import SUSPECT, Inspection, few_valued
 
 BETTER = {"roc_auc": ">", "log_loss": "<", "mae": "<"}
-PROTECTED = ("sex", "gender", "race", "ethnicity", "nationality", "religion", "disability", "marital status")
 WIDTH = 110
 COMMENTS = 24  # the column in which a comment beside a value begins
 UNCLEAR = ("yes", "no", "y", "n", "on", "off")  # words that older YAML readers take for true and false
+FAIRNESS = """, and with `protected`
+rate_ratio: ">= 0.8" (fairness: the least favoured group's rate as a share of the most favoured group's)"""
 MANY = 40_000  # rows from which the search looks at a sample
 
 
@@ -44,9 +44,16 @@ WORDS = {
     "objective": "fill in: what is to become better, in one sentence",
     "decision": "fill in: what is done differently because of a prediction",
     "owner": "fill in: who takes that decision",
+    "hypotheses": """\
+fill in: what could have ended the project before a model is built, and what came of it; two examples:
+hypotheses:
+  - {claim: "A rule of thumb is good enough", verdict: rejected, because: "It misses every second case."}
+  - {claim: "What tells the outcome is known in time", verdict: kept, because: "It is on file a day before."}""",
     "rule": "fill in: columns of the rule in use today",
     "rule_in_words": "fill in: the same rule as its users say it",
-    "criteria": "what a model must reach; without a rule it is measured against one answer for all",
+    "criteria": """\
+what a model must reach, a metric's name to a demand; without a rule it is measured against one answer for all;
+also slice_gap (how much worse the worst slice may be)""",
     "nonfunctional": "limits that 10 measures, such as {latency_p95_ms: 250, throughput_rps: 20}",
     "protected": "columns whose groups must be treated alike",
     "rows": "0 = all; fewer for a quick trial",
@@ -80,9 +87,11 @@ def propose_params(inspection: Inspection, *, name: str, data: str) -> str:
         "03_validate": {"contract": f"params/{name}.contract.yaml"},
         "05_features": {"lead": "", "features": found.features},
         "06_train": {"metric": found.metric, **({"sample": MANY // 2} if len(found.table) > MANY else {})},
-        "07_evaluate": {"slice_by": _few_valued(found)[:3], "min_rows": min(100, max(10, len(found.table) // 40))},
+        "07_evaluate": {"slice_by": found.slice_by, "min_rows": min(100, max(10, len(found.table) // 40))},
     }
     hints = {**WORDS, "rule": WORDS["rule"] + _hint_at_rule(found), "costs": _hint_at_costs(found.task)}
+    if found.task == "binary":
+        hints["criteria"] += FAIRNESS
     params = CommentedMap((section, _to_yaml(values, hints)) for section, values in sections.items())
     for section in sections:
         params.yaml_set_comment_before_after_key(section, before=f"\n{SECTIONS[section]}")
@@ -105,7 +114,7 @@ def propose_contract(inspection: Inspection) -> Contract:
     """
     found = inspection
     contract = infer_contract(found.table, target=found.target, time=found.time, keys=found.keys)
-    suspects = set(found.drop.loc[found.drop["reason"].str.startswith(SUSPECT), "column"])
+    suspects = set(found.drop.loc[found.drop["kind"] == SUSPECT, "column"])
     columns = tuple(
         dataclasses.replace(rule, available_at="after") if rule.name in suspects else rule for rule in contract.columns
     )
@@ -122,37 +131,30 @@ def _head(found: Inspection, name: str) -> str:
 
 
 def _propose_shared(found: Inspection, name: str, data: str) -> dict[str, Any]:
-    query = f"SELECT * FROM data WHERE {quote_name(found.target)} IS NOT NULL" if found.unlabelled else ""  # noqa: S608
+    where = f" WHERE {quote_name(found.target)} IS NOT NULL" if found.unlabelled else ""
+    rows = f"SELECT {'DISTINCT ' if found.distinct else ''}* FROM data{where}"  # noqa: S608
+    query = rows if where or found.distinct else ""
     roles = {role: getattr(found, role) for role in ("target", "task", "positive", "time", "group", "keys")}
     return {"name": name, **roles, "seed": 42, "sources": {"data": data}, "query": query}
 
 
 def _propose_frame(found: Inspection) -> dict[str, Any]:
-    named = [column for column in _few_valued(found, 10) if column.casefold().replace("_", " ") in PROTECTED]
     return {
         "objective": "",
         "decision": "",
         "owner": "",
+        "hypotheses": [],
         "rule": [],
         "rule_in_words": "",
         "criteria": {found.metric: DoubleQuotedScalarString(f"{BETTER[found.metric]} rule")},
         "costs": {},
         "nonfunctional": {},
-        "protected": named,
+        "protected": found.protected,
     }
 
 
-def _few_valued(found: Inspection, most: int = 20) -> list[str]:
-    """List the features with few values, those with the fewest first."""
-    names = [*found.features["categorical"], *found.features["numeric"]]
-    counts = {name: found.table[name].nunique() for name in names}
-    text = {name for name in names if column_kind(found.table[name]) != "number"}
-    few = [name for name in names if 2 <= counts[name] <= (most if name in text else 5)]
-    return sorted(few, key=lambda name: counts[name])
-
-
 def _hint_at_rule(found: Inspection) -> str:
-    few = _few_valued(found)
+    few = few_valued(found.table, found.features)
     return f", such as [{_print(few[-1])}]: the usual outcome for each" if few else ""
 
 

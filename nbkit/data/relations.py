@@ -8,11 +8,11 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from nbkit.data.explore import column_kind, take_labelled, take_sample
+from nbkit.data.leaks import judge_strength
 
 BINS = 10
 LEVELS = 30
 PERMUTATIONS = 50
-VERDICTS = ((0.9999, "decides the target"), (0.9, "tells the target"), (0.0, "unusually strong"))
 
 
 def rank_relations(
@@ -64,9 +64,12 @@ def rank_relations(
 
 
 def _outcome(values: "pd.Series[Any]", task: str) -> np.ndarray:
-    """Make columns of numbers from a target: one for regression, an indicator for each class otherwise."""
+    """Make columns of numbers from a target: regression one, centred and scaled; else an indicator of each class."""
     if task == "regression":
-        return values.to_numpy(dtype="float64")[:, None]
+        numbers = values.to_numpy(dtype="float64")[:, None]
+        numbers = numbers / (np.abs(numbers).max(initial=0) or 1)  # else the squares of very large ones overflow
+        spread = float(np.ptp(numbers)) if len(numbers) else 0.0
+        return (numbers - numbers.mean()) / spread if spread else np.zeros_like(numbers)
     codes, levels = pd.factorize(values, sort=False)
     return np.eye(len(levels))[codes]
 
@@ -102,9 +105,9 @@ def _strength(codes: np.ndarray, levels: int, outcome: np.ndarray) -> float:
 
 
 def find_leakage(
-    table: pd.DataFrame, target: str, task: str = "binary", positive: Any = None, *, seed: int = 0, limit: float = 0.6
+    table: pd.DataFrame, target: str, task: str = "binary", positive: Any = None, *, seed: int = 0
 ) -> pd.DataFrame:
-    """Find columns that tell the target too well to be true.
+    """Find columns that tell the target unusually well, and those among them that are too good to be true.
 
     Each column alone, and whether it is missing, predicts rows it has not seen (a small tree, five folds). At most
     20,000 rows are used.
@@ -117,14 +120,12 @@ def find_leakage(
         The column, ``binary``, ``multiclass`` or ``regression``; ``positive`` is not needed.
     seed
         Of the sample and the folds.
-    limit
-        The score from which a column is suspect; two thirds of it where only missing values tell.
 
     Returns
     -------
     DataFrame
-        column, reason (decides the target, tells the target, unusually strong, missing when the target differs),
-        score (the root of the share of the target's variance that held-out predictions explain), evidence; worst first.
+        column, suspect (whether it is too good to be true), reason (both from `judge_strength`), score (the root of the
+        share of the target's variance that held-out predictions explain), evidence; suspects first, then by score.
     """
     rows = take_sample(take_labelled(table, target, task), seed)
     outcome = _outcome(rows[target], task)
@@ -135,20 +136,27 @@ def find_leakage(
             continue
         column = rows[name]
         score = _held_out(column, rows[target], outcome, task, seed)
-        if score >= limit:
-            reason = next(words for bound, words in VERDICTS if score >= bound)
-            found.append((name, reason, score, f"alone it explains {score**2:.1%} of the target's variance"))
-        elif column.isna().any():
-            score = _held_out(column.isna(), rows[target], outcome, task, seed)
-            if score >= limit * 2 / 3:
-                found.append((name, "missing when the target differs", score, _missing_rates(column, outcome)))
-    result = pd.DataFrame(found, columns=["column", "reason", "score", "evidence"])
-    return result.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
+        reason, suspect = judge_strength(score, task)
+        evidence = f"alone it explains {score**2:.1%} of the target's variance"
+        if not suspect and column.isna().any():
+            gone = _held_out(column.isna(), rows[target], outcome, task, seed)
+            by_absence = judge_strength(gone, task, absence=True)
+            if by_absence[1] or (by_absence[0] and not reason):
+                (reason, suspect), score, evidence = (
+                    by_absence,
+                    gone,
+                    _missing_rates(column, outcome, rows[target], task),
+                )
+        if reason:
+            found.append((name, suspect, reason, score, evidence))
+    result = pd.DataFrame(found, columns=["column", "suspect", "reason", "score", "evidence"]).astype({"suspect": bool})
+    return result.sort_values(["suspect", "score"], ascending=False, kind="stable").reset_index(drop=True)
 
 
-def _missing_rates(column: "pd.Series[Any]", outcome: np.ndarray) -> str:
+def _missing_rates(column: "pd.Series[Any]", outcome: np.ndarray, values: "pd.Series[Any]", task: str) -> str:
     gone = column.isna().to_numpy()
-    return f"mean of the target {outcome[gone, -1].mean():.3g} where missing, {outcome[~gone, -1].mean():.3g} where not"
+    shown = values.to_numpy(dtype="float64") if task == "regression" else outcome[:, -1]
+    return f"mean of the target {shown[gone].mean():.3g} where missing, {shown[~gone].mean():.3g} where not"
 
 
 def _held_out(column: "pd.Series[Any]", values: "pd.Series[Any]", outcome: np.ndarray, task: str, seed: int) -> float:

@@ -8,10 +8,12 @@ from sklearn.base import clone
 
 from nbkit.data.contract import Contract
 from nbkit.data.leaks import usable_columns
+from nbkit.errors import UntrustedType
+from nbkit.formats import dump, load
 
 
 def list_refused(contract: Contract, *, lead: str = "") -> pd.DataFrame:
-    """List the columns that become known too late to be features.
+    """List the columns that become known too late to be features, the target aside.
 
     Parameters
     ----------
@@ -26,7 +28,7 @@ def list_refused(contract: Contract, *, lead: str = "") -> pd.DataFrame:
         column, known, meaning.
     """
     usable = set(usable_columns(contract, lead=lead))
-    late = [rule for rule in contract.columns if rule.name not in usable]
+    late = [rule for rule in contract.columns if rule.name not in usable and rule.available_at != "target"]
     return pd.DataFrame(
         [(rule.name, rule.available_at, rule.description) for rule in late], columns=["column", "known", "meaning"]
     )
@@ -61,7 +63,20 @@ def encode_features(
         Raw rows with the target.
     target, task, positive
         As elsewhere; a target-encoded feature needs them.
+
+    Raises
+    ------
+    UntrustedType
+        If a custom transformer, once fitted, holds a type that this project does not vouch for: the later stages could
+        not load the model.
     """
     outcome = table[target] == positive if task == "binary" else table[target]
-    fitted: pd.DataFrame = clone(recipe).fit_transform(table.drop(columns=[target]), outcome)
-    return fitted
+    fitted = clone(recipe)
+    features: pd.DataFrame = fitted.fit_transform(table.drop(columns=[target]), outcome)
+    for one, (transformer, _) in zip(recipe.custom, fitted.custom_, strict=True):
+        kind, _, content = dump(transformer)
+        try:
+            load(kind, content)
+        except UntrustedType as error:
+            raise UntrustedType(f"custom feature {one['class']!r} could not be loaded again: {error}") from None
+    return features

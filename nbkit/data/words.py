@@ -76,10 +76,19 @@ def explain_relations(relations: pd.DataFrame, leaks: pd.DataFrame, target: str)
     named = ", ".join(f"`{row.column}` ({row.strength:.2f})" for row in above.head(3).itertuples())
     among = f"{len(above)} of {say_count(len(relations), 'column')}"
     said = f"Better than chance, `{target}` is told by {among}; strongest alone: {named}."
+    suspects, strong = leaks[leaks["suspect"]], leaks[~leaks["suspect"]]
+    if len(suspects):
+        said += f" **Too good to be true: {_list_reasons(suspects)}.**"
+    if len(strong):
+        said += f" May well be honest: {_list_reasons(strong)}."
     if len(leaks):
-        suspects = ", ".join(f"`{column}`" for column in leaks["column"].head(6))
-        said += f" **Too good to be true: {suspects}.** 05 refuses what the contract says is known only afterwards."
+        said += " 05 refuses what the contract says is known only afterwards."
     return said
+
+
+def _list_reasons(leaks: pd.DataFrame) -> str:
+    grouped = leaks.head(6).groupby("reason", sort=False)["column"]
+    return "; ".join(f"{', '.join(f'`{column}`' for column in columns)} ({reason})" for reason, columns in grouped)
 
 
 def explain_features(catalogue: pd.DataFrame, columns: int) -> str:
@@ -98,9 +107,7 @@ def summarize_exploration(
     """Return the headline of an exploration."""
     told = relations[relations["strength"] > relations["noise"]]
     strongest = f", strongest {told['column'].iloc[0]}" if len(told) else ""
-    suspects = (
-        f"; {say_count(leaks['column'].nunique(), 'suspect')} of leakage" if len(leaks) else "; no suspect of leakage"
-    )
+    suspects = f"; {say_count(count, 'suspect') if (count := int(leaks['suspect'].sum())) else 'no suspect'} of leakage"
     return (
         f"{say_count(train.shape[1], 'column')} in {say_count(len(train), 'row')}: values are missing in {len(missing)}, "
         f"the target is told better than chance by {len(told)}{strongest}{suspects}."
