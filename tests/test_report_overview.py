@@ -102,6 +102,24 @@ def test_what_does_not_hold_is_said(project, verdict, shut, expected):
         assert o.reasons[0] == "The run stopped at 09_register, code cell 6: toy@3 may not move on"
 
 
+def test_what_would_be_cheaper_and_who_is_treated_otherwise_are_risks(project):
+    costs = pd.DataFrame(
+        {"cost_per_row": [1.2, 0.62, 0.66], "model": 0.656, "low": [-0.6, 0.01, -0.03], "high": [-0.5, 0.06, 0.02],
+         "verdict": ["model is cheaper", "alternative is cheaper", "cannot tell"]},
+        index=pd.Index(["never acting", "always acting", "today's rule"], name="alternative"),
+    )  # fmt: skip
+    gaps = pd.DataFrame(
+        {"column": "region", "rate": ["selection_rate", "base_rate", "recall"], "lowest": "West", "highest": "South",
+         "lowest_value": 0.504, "highest_value": 0.813, "apart": [True, True, False]}
+    )  # fmt: skip
+    o = judged(project, **{"07_evaluate": {"verdicts": VERDICTS, "alternatives": costs, "group_gaps": gaps}})
+    assert o.risks == [
+        "Cost: always acting is cheaper than the model (0.620 a row against 0.656, difference 0.01 to 0.06).",
+        "Cost: today's rule cannot be told apart from the model (0.660 a row against 0.656, difference -0.03 to 0.02).",
+        "Groups: selection rate by region goes from 0.504 (West) to 0.813 (South).",
+    ]
+
+
 def test_a_gate_that_does_not_block_rejects_nothing(project):
     assert judged(project, gates=closed("beats_rule").assign(blocking=False)).verdict == "APPROVE"
 

@@ -37,10 +37,11 @@ def run(
 
     A stage is named as its notebook (06_train), by its number (06) or by its word (train).
     """
-    from nbkit.pipeline import plan_run
+    from nbkit.pipeline import check_plan, plan_run
 
     plan = plan_run(root_of(params), params, settings, first=first, last=last, only=only, name=name)
     if dry_run:
+        check_plan(plan)
         _print_plan(plan, as_json=as_json)
         return
     _finish(plan, as_json=as_json)

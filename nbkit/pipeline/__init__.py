@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "params": ["Resolved", "resolve_params"],
         "manifest": ["find_run", "list_runs"],
         "compare": ["compare_runs"],
-        "runner": ["Plan", "execute_plan", "plan_resume", "plan_run"],
+        "plan": ["Plan", "check_plan", "plan_resume", "plan_run"],
+        "runner": ["execute_plan"],
     },
 )

@@ -20,6 +20,7 @@ MARKS = {
     "fail": "✕ fail", "failed": "✕ failed", "refused": "✕ refused", "retrain": "✕ retrain",
     "cannot tell": "■ cannot tell", "look": "■ look", "interrupted": "■ interrupted", "running": "■ running",
 }  # fmt: skip
+SAID = {"alternative is cheaper": "is cheaper than the model", "cannot tell": "cannot be told apart from the model"}
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,22 @@ def _read_risks(folder: Path) -> list[str]:
         f"Weak spot: {row.column} {row.slice} does worse than the whole "
         f"({_say_number(row.value)} on {say_count(row.n, 'row')})."
         for row in worst.head(3).itertuples()
+    ]
+    dearer = _read(folder, "07_evaluate", "alternatives", pd.DataFrame(columns=["verdict"]))
+    dearer = dearer[dearer["verdict"] != "model is cheaper"].rename_axis("alternative").reset_index()
+    risks += [
+        f"Cost: {row['alternative']} {SAID[row['verdict']]} ({_say_number(row['cost_per_row'])} a row against "
+        f"{_say_number(row['model'])}, difference {_say_interval(row['low'], row['high'])})."
+        for row in dearer.to_dict("records")
+    ]
+    gaps = _read(folder, "07_evaluate", "group_gaps", pd.DataFrame(columns=["apart", "rate"]))
+    gaps = gaps[
+        gaps["apart"].astype(bool) & (gaps["rate"] != "base_rate")
+    ]  # how the world is, is no fault of the model
+    risks += [
+        f"Groups: {row['rate'].replace('_', ' ')} by {row['column']} goes from {_say_number(row['lowest_value'])} "
+        f"({row['lowest']}) to {_say_number(row['highest_value'])} ({row['highest']})."
+        for row in gaps.head(4).to_dict("records")
     ]
     return risks
 

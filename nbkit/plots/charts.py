@@ -1,0 +1,262 @@
+"""Charts of any tidy table: bars, dots, lines, panels, cells and points."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nbkit.formats import Picture
+from nbkit.plots.picture import (
+    COLOURS,
+    INK,
+    LINES,
+    MARKERS,
+    SHOWN,
+    clip,
+    draw_diagonal,
+    finish,
+    first_records,
+    label_axes,
+    lend_sheet,
+    list_names,
+    list_numbers,
+    place_steps,
+    say,
+    say_course,
+    say_number,
+    split_levels,
+    to_floats,
+)
+
+
+def draw_bars(
+    table: pd.DataFrame, x: str, y: str, title: str, *, low: str = "", high: str = "", unit: str = "", top: int = 20
+) -> Picture:
+    """Draw one horizontal bar per row, in the order of the table.
+
+    Parameters
+    ----------
+    table
+        Tidy rows.
+    x, y
+        Columns of names and of lengths.
+    title
+        The finding.
+    low, high
+        Columns of an interval.
+    unit
+        What the lengths are.
+    top
+        At most so many rows.
+    """
+    part = table.head(top)
+    with lend_sheet(title, height=0.28 * len(part) + 1.0) as (figure, axes):
+        colours = [COLOURS[1] if value < 0 else COLOURS[0] for value in to_floats(part[y])]
+        axes.barh(np.arange(len(part)), to_floats(part[y]), color=colours, height=0.7)
+        list_names(axes, part[x], part[low] if low else None, part[high] if high else None)
+        if (part[y] < 0).any():
+            axes.axvline(0, color=INK, linewidth=0.8)
+        axes.set_xlabel(unit or say(y))
+        return finish(figure, title, list_numbers(part, x, y, low, high), len(table) - SHOWN)
+
+
+def draw_dots(
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    title: str,
+    *,
+    low: str = "low",
+    high: str = "high",
+    reference: float | None = None,
+    unit: str = "",
+    top: int = 25,
+) -> Picture:
+    """Draw one dot with its interval per row, beside a reference.
+
+    Parameters
+    ----------
+    table, x, y, title, low, high, unit, top
+        As in `draw_bars`.
+    reference
+        A value to compare with, drawn as a dashed line.
+    """
+    part = table.head(top)
+    with lend_sheet(title, height=0.28 * len(part) + 1.0) as (figure, axes):
+        axes.plot(to_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
+        list_names(axes, part[x], part[low], part[high], COLOURS[0])
+        words = list_numbers(part, x, y, low, high)
+        if reference is not None:
+            axes.axvline(reference, color=INK, linestyle="--", linewidth=1)
+            words += f"; the dashed line is {say_number(reference)}"
+        axes.set_xlabel(unit or say(y))
+        return finish(figure, title, words, len(table) - SHOWN)
+
+
+def draw_lines(
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    title: str,
+    *,
+    by: str = "",
+    low: str = "",
+    high: str = "",
+    unit: str = "",
+    limit: float | None = None,
+) -> Picture:
+    """Draw lines over an ordered column, with a band where an interval is given.
+
+    Parameters
+    ----------
+    table, title, low, high, unit
+        As in `draw_bars`.
+    x, y
+        Columns: numbers, times or ordered names; values.
+    by
+        Column that names the lines; the first five are drawn.
+    limit
+        A bound, drawn as a dotted line.
+    """
+    groups = split_levels(table, by)
+    words = []
+    with lend_sheet(title) as (figure, axes):
+        for place, (name, part) in enumerate(groups[: len(COLOURS)]):
+            part = part.iloc[np.unique(np.linspace(0, len(part) - 1, 400).astype(int))] if len(part) > 400 else part
+            across = place_steps(axes, table[x], part[x])
+            marker = MARKERS[place] if len(part) <= 40 else None
+            style: Any = {"color": COLOURS[place], "linestyle": LINES[place], "marker": marker}
+            axes.plot(across, to_floats(part[y]), label=name or None, markersize=4, **style)
+            if low and high:
+                band = (to_floats(part[low]), to_floats(part[high]))
+                axes.fill_between(across, *band, color=COLOURS[place], alpha=0.2, linewidth=0)
+            words.append((f"{name}: " if name else "") + say_course(part, x, y))
+        if limit is not None:
+            axes.axhline(limit, color=INK, linestyle=":", linewidth=1)
+            words.append(f"the dotted line is {say_number(limit)}")
+        label_axes(axes, x, unit or y, legend=bool(by))
+        return finish(figure, title, "; ".join(words), len(groups) - len(COLOURS))
+
+
+def draw_panels(
+    table: pd.DataFrame, panel: str, x: str, y: str, title: str, *, by: str = "", unit: str = "", top: int = 6
+) -> Picture:
+    """Draw one panel per level of a column, all on one scale: a dot per row, in the order of the table.
+
+    Parameters
+    ----------
+    table
+        Tidy rows.
+    panel
+        The column whose levels are the panels.
+    x, y
+        Columns of names (down the side) and of numbers (across).
+    title
+        The finding.
+    by
+        A column whose levels differ in colour and marker.
+    unit
+        What the numbers are.
+    top
+        At most so many panels.
+    """
+    names = list(dict.fromkeys(table[panel]))[:top]
+    parts = [table[table[panel] == name] for name in names] or [table]
+    lines = -(-len(parts) // 2)
+    tallest = [max(part[x].nunique(dropna=False) for part in parts[2 * line : 2 * line + 2]) for line in range(lines)]
+    heights = [levels * 0.19 + 0.5 for levels in tallest]
+    with lend_sheet(title, width=7.6, height=sum(heights) + 0.8) as (figure, axes):
+        figure.delaxes(axes)
+        grid = figure.subplots(lines, 2, sharex=True, squeeze=False, height_ratios=heights).ravel()
+        for spare in grid[len(parts) :]:
+            figure.delaxes(spare)
+        words = []
+        for place, (part, axes) in enumerate(zip(parts, grid, strict=False)):
+            levels = list(dict.fromkeys(map(str, part[x])))
+            for number, (name, own) in enumerate(split_levels(part, by)):
+                down, look = [levels.index(str(level)) for level in own[x]], number % len(COLOURS)
+                numbers, style = to_floats(own[y]), {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 4}
+                if not by:
+                    axes.hlines(down, 0, numbers, color=COLOURS[look], linewidth=1)
+                axes.plot(
+                    numbers, down, linestyle="-" if by else "none", linewidth=1, label="" if place else name, **style
+                )
+                words.append(
+                    f"{' '.join(filter(None, (str(names[place]) if names else '', name)))}: {say_course(own, x, y)}"
+                )
+            axes.set_yticks(range(len(levels)), [clip(level, 22) for level in levels], fontsize=8)
+            axes.set_ylim(max(tallest[place // 2], 1) - 0.5, -0.5)
+            axes.axvline(0, color=INK, linewidth=0.8)
+            axes.set_title(clip(names[place], 36) if names else "", fontsize=9, loc="left")
+            axes.tick_params(axis="x", labelsize=8, labelbottom=place + 2 >= len(parts))
+        figure.supxlabel(unit or say(y), fontsize=9)
+        if by and len(table):
+            figure.legend(loc="outside upper right", ncols=5, fontsize=8)
+        return finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
+
+
+def draw_heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, *, unit: str = "") -> Picture:
+    """Draw a table of numbers as cells, each with its number written in it (at most 24 by 24).
+
+    Parameters
+    ----------
+    table
+        Tidy rows, one per cell.
+    x, y, value
+        Columns across, down, and of the numbers.
+    title
+        The finding.
+    unit
+        What the numbers are.
+    """
+    grid = table.pivot_table(index=y, columns=x, values=value, sort=False, aggfunc="first", observed=True)
+    grid = grid.iloc[:24, :24]
+    numbers, (rows, columns) = grid.to_numpy(dtype=float, na_value=np.nan), grid.shape
+    top = float(np.max(np.abs(numbers), where=np.isfinite(numbers), initial=0.0)) or 1.0
+    with lend_sheet(title, width=min(0.62 * columns + 2.0, 9.0), height=0.38 * rows + 1.2) as (figure, axes):
+        for down, across in np.argwhere(np.isfinite(numbers)):
+            cell = float(numbers[down, across])
+            colour, shade = COLOURS[0 if cell >= 0 else 1], 0.08 + 0.5 * abs(cell) / top
+            axes.barh(down, 0.96, 0.96, across - 0.48, color=colour, alpha=shade, clip_on=False)
+            axes.text(across, down, say_number(cell), ha="center", va="center", fontsize=9 if columns < 12 else 7)
+        axes.set_xticks(range(columns), [clip(name, 14) for name in grid.columns])
+        axes.set_yticks(range(rows), [clip(name) for name in grid.index])
+        axes.set_xlim(-0.5, max(columns, 1) - 0.5)
+        axes.set_ylim(max(rows, 1) - 0.5, -0.5)
+        label_axes(axes, x, y)
+        cells = [f"{y} {row[y]}, {x} {row[x]}: {say_number(row[value])} {unit}".strip() for row in first_records(table)]
+        return finish(figure, title, "; ".join(cells), len(table) - SHOWN)
+
+
+def draw_scatter(
+    table: pd.DataFrame, x: str, y: str, title: str, *, diagonal: bool = False, points: int = 600, seed: int = 0
+) -> Picture:
+    """Draw a sample of rows as points.
+
+    Parameters
+    ----------
+    table
+        Rows.
+    x, y
+        Columns of numbers.
+    title
+        The finding.
+    diagonal
+        Draw where both are equal.
+    points, seed
+        At most so many are drawn, at random.
+    """
+    known = table[[x, y]].astype(float).replace([np.inf, -np.inf], np.nan).dropna()
+    sample = known.sample(min(points, len(known)), random_state=seed)
+    words = f"{len(sample):,} of {len(table):,} rows"
+    if len(known) > 1 and known.nunique().min() > 1:
+        words += f"; correlation {known[x].corr(known[y]):.2f}"
+    words += "".join(
+        f"; {say(n)} {say_number(known[n].min())} to {say_number(known[n].max())}" for n in (x, y) if len(known)
+    )
+    with lend_sheet(title) as (figure, axes):
+        axes.plot(sample[x].to_numpy(), sample[y].to_numpy(), "o", markersize=3, alpha=0.6, color=COLOURS[0])
+        if diagonal and len(known):
+            draw_diagonal(axes, known)
+        label_axes(axes, x, y)
+        return finish(figure, title, words)

@@ -1,0 +1,193 @@
+"""A figure in the house's style becomes an SVG picture with words for who cannot see it."""
+
+import io
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from nbkit.formats import Picture
+
+INK = "#010203"  # what is drawn with it takes the text colour of the page
+COLOURS = ("#3b82c4", "#c8651b", "#2b9079", "#a95fb0", "#8a7a1f")  # at least 3:1 on white and on #111
+MARKERS = ("o", "s", "^", "D", "v")
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
+SHOWN = 10  # numbers in the words beside a picture
+HEAD = 'role="img" style="stroke-linejoin: round; stroke-linecap: butt; font-family: sans-serif"'
+STYLE: Any = {
+    "svg.hashsalt": "nbkit",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "legend.frameon": False,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+}
+
+
+def to_picture(figure: Figure, alt: str, title: str = "") -> Picture:
+    """Draw a matplotlib figure as a picture; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure
+        Any figure; what is drawn in `INK` follows the text colour of the page.
+    alt
+        What a reader who cannot see it is told, numbers included.
+    title
+        The finding; the figure's own title if empty.
+    """
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "nbkit", "svg.fonttype": "none"}):
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
+    if not title:
+        title = figure.get_suptitle() or " · ".join(filter(None, (axes.get_title() for axes in figure.axes)))
+    return Picture(_tidy(buffer.getvalue(), alt), alt, title)
+
+
+@contextmanager
+def lend_sheet(title: str, *, width: float = 6.4, height: float = 3.4) -> Iterator[tuple[Figure, Axes]]:
+    """Lend an empty figure in the house's style, whatever the reader's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        figure = Figure(figsize=(max(width, 3.0), max(height, 1.6)), layout="constrained")
+        axes = figure.add_subplot()
+        figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left", wrap=True)
+        yield figure, axes
+
+
+def finish(figure: Figure, title: str, words: str, more: int = 0) -> Picture:
+    """Turn a figure into a picture with its words."""
+    return to_picture(figure, f"{title}. {words or 'No rows'}{f'; and {more} more' if more > 0 else ''}.", title)
+
+
+def _tidy(svg: str, alt: str) -> str:
+    """Shorten matplotlib's SVG: two decimals, one style per marker, generic font, no ids that nothing refers to."""
+    svg = svg[svg.index("<svg") :].strip().replace(INK, "currentColor")
+    svg = re.sub(r"\s*<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)  # style would leak out
+    svg = re.sub(r' transform="rotate\(-0 [^"]*"|font-family: [^;"]*sans-serif;? ?', "", svg)
+    svg = re.sub(r'( (?:d|x|y|transform)=")([^"]*)', lambda m: m[1] + re.sub(r"(\.\d\d)\d+", r"\1", m[2]), svg)
+    used = set(re.findall(r"#([\w.-]+)", svg))
+    svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)
+    styles: dict[str, set[str]] = defaultdict(set)
+    for name, style in re.findall(r'<use xlink:href="#(\w+)"[^>]*? style="([^"]*)"', svg):
+        styles[name].add(style)
+    for name, (style, *others) in sorted((name, sorted(found)) for name, found in styles.items()):
+        if not others:  # every copy looks the same: say so once, where the marker is defined
+            svg = re.sub(rf'(<use xlink:href="#{name}"[^>]*?) style="[^"]*"', r"\1", svg)
+            svg = re.sub(rf'(<path id="{name}"[^>]*?) style="[^"]*"', r"\1", svg)
+            svg = svg.replace(f'<path id="{name}"', f'<path id="{name}" style="{style}"')
+    return re.sub(r"\n *", "\n", svg).replace("<svg ", f'<svg {HEAD} aria-label="{escape(alt)}" ', 1)
+
+
+def list_names(axes: Axes, names: pd.Series, low: Any, high: Any, colour: str = INK) -> None:
+    """Write the names down the side, and draw the intervals."""
+    places = np.arange(len(names))
+    if low is not None and high is not None:
+        axes.hlines(places, to_floats(low), to_floats(high), color=colour, linewidth=1.2)
+    axes.set_yticks(places, [clip(name) for name in names])
+    axes.invert_yaxis()
+
+
+def to_floats(values: pd.Series) -> Any:
+    """Return values as floats, NaN where there is no finite number."""
+    numbers = values.to_numpy(dtype=float, na_value=np.nan)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def label_axes(axes: Axes, x: str, y: str, *, legend: bool = False) -> None:
+    """Name both axes."""
+    axes.set_xlabel(say(x))
+    axes.set_ylabel(say(y))
+    if legend and axes.get_legend_handles_labels()[1]:
+        axes.legend(loc="best")
+
+
+def draw_diagonal(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw where both columns are equal."""
+    ends = [float(table.min().min()), float(table.max().max())]
+    axes.plot(ends, ends, color=INK, linestyle=":", linewidth=1)
+
+
+def place_steps(axes: Axes, every: pd.Series, own: pd.Series) -> Any:
+    """Place numbers and times where they are, names at steps of their order."""
+    if pd.api.types.is_numeric_dtype(own):
+        return to_floats(own)
+    if pd.api.types.is_datetime64_any_dtype(own):
+        axes.tick_params(axis="x", rotation=30)
+        return own.to_numpy(dtype="datetime64[us]")
+    names = list(dict.fromkeys(every.astype(str)))
+    shown = range(0, len(names), max(1, len(names) // 10))
+    labels = [clip(names[place], 12) for place in shown]
+    axes.set_xticks(list(shown), labels)
+    if sum(map(len, labels)) > 60:
+        axes.tick_params(axis="x", rotation=30)
+    return [names.index(name) for name in own.astype(str)]
+
+
+def split_levels(table: pd.DataFrame, by: str) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows by level of a column, in their order; all of them if none is named."""
+    if not by:
+        return [("", table)]
+    return [(clip(name), part) for name, part in table.groupby(by, sort=False, observed=True, dropna=False)]
+
+
+def clip(name: Any, width: int = 28) -> str:
+    """Cut a name to a width."""
+    text = f"{name:g}" if isinstance(name, float) else str(name)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def say(name: str) -> str:
+    """Write a column's name in words."""
+    return str(name).replace("_", " ")
+
+
+def say_number(value: Any) -> str:
+    """Write a value as it is said."""
+    if isinstance(value, pd.Timestamp):
+        return str(value.date())
+    if isinstance(value, str):
+        return value
+    if pd.isna(value) or not np.isfinite(value):
+        return "unknown"
+    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
+
+
+def first_records(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Return the first rows as dicts."""
+    return table.head(SHOWN).to_dict("records")
+
+
+def list_numbers(part: pd.DataFrame, x: str, y: str, low: str, high: str) -> str:
+    """Say the first rows in words: what a bar or dot shows."""
+    words = []
+    for row in first_records(part):
+        span = f" ({say_number(row[low])} to {say_number(row[high])})" if low and high else ""
+        words.append(f"{clip(row[x])} {say_number(row[y])}{span}")
+    return "; ".join(words)
+
+
+def say_course(part: pd.DataFrame, x: str, y: str) -> str:
+    """Say in words where a line starts, ends, and has its lowest and highest value."""
+    known = part[part[y].notna()]
+    if not len(known):
+        return "no values"
+    places = {"from": 0, "to": -1, "lowest": int(known[y].argmin()), "highest": int(known[y].argmax())}
+    words = [
+        f"{word} {say_number(known[y].iloc[place])} at {say_number(known[x].iloc[place])}"
+        for word, place in places.items()
+    ]
+    return f"{say(y)} {words[0]} {words[1]}, {words[2]}, {words[3]}"
