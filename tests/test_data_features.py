@@ -17,7 +17,7 @@ from nbkit.data import (
     Recipe,
     catalogue_features,
     declare_features,
-    encode_features,
+    fit_recipe,
     infer_contract,
     list_refused,
 )
@@ -292,9 +292,11 @@ def test_custom_features_that_give_no_numbers_are_explained(own):
 def test_a_type_that_nobody_vouches_for_is_refused_before_training(own):
     recipe = declare_features({"custom": [{"class": "ownfeat:Plain", "columns": ["k"]}]}, make(), target="y")
     with pytest.raises(UntrustedType, match=r"'ownfeat:Plain' .* ownfeat.Plain.*params/trusted.txt"):
-        encode_features(recipe, make(), target="y", positive=1)
+        fit_recipe(recipe, make(), target="y", positive=1)
     (own / "params" / "trusted.txt").write_text("ownfeat.Plain\n")
-    assert list(encode_features(recipe, make(), target="y", positive=1)) == ["k"]
+    fitted, features = fit_recipe(recipe, make(), target="y", positive=1)
+    assert list(features) == catalogue_features(fitted)["feature"].tolist() == ["k"]
+    assert not hasattr(recipe, "names_")
 
 
 def test_auto_takes_what_is_usable():

@@ -32,7 +32,7 @@ __getattr__, __dir__, __all__ = attach(
             "explain_target",
             "summarize_exploration",
         ],
-        "seen": ["encode_features", "list_columns", "list_refused"],
+        "seen": ["fit_recipe", "list_columns", "list_refused"],
         "declare": ["catalogue_features", "declare_features"],
         "inspect": ["Inspection", "inspect_snapshot", "inspect_table"],
         "propose": ["propose_contract", "propose_params"],

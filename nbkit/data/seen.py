@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from nbkit.data.contract import Contract
+from nbkit.data.features import Recipe
 from nbkit.data.leaks import usable_columns
 from nbkit.errors import UntrustedType
 from nbkit.formats import dump, load
@@ -34,7 +35,7 @@ def list_refused(contract: Contract, *, lead: str = "") -> pd.DataFrame:
     )
 
 
-def list_columns(recipe: Any, others: Sequence[str], table: pd.DataFrame) -> list[str]:
+def list_columns(recipe: Recipe, others: Sequence[str], table: pd.DataFrame) -> list[str]:
     """List the raw columns that go on, in the table's order: those of the recipe and `others`.
 
     Parameters
@@ -50,10 +51,10 @@ def list_columns(recipe: Any, others: Sequence[str], table: pd.DataFrame) -> lis
     return [str(name) for name in table.columns if name in wanted]
 
 
-def encode_features(
-    recipe: Any, table: pd.DataFrame, *, target: str, task: str = "binary", positive: Any = None
-) -> pd.DataFrame:
-    """Fit a copy of the recipe and return the features of a table as numbers, one row a row.
+def fit_recipe(
+    recipe: Recipe, table: pd.DataFrame, *, target: str, task: str = "binary", positive: Any = None
+) -> tuple[Recipe, pd.DataFrame]:
+    """Fit a copy of the recipe; return it with the features of the table as numbers, one row a row.
 
     Parameters
     ----------
@@ -79,4 +80,4 @@ def encode_features(
             load(kind, content)
         except UntrustedType as error:
             raise UntrustedType(f"custom feature {one['class']!r} could not be loaded again: {error}") from None
-    return features
+    return fitted, features
