@@ -188,7 +188,7 @@ def _load_model(content: bytes) -> Any:
     if refused:
         raise UntrustedType(
             f"the model holds {', '.join(refused)}; read that code, and if you vouch for it, "
-            f"add a line with the name (or its module and a dot) to {TRUSTED_FILE}"
+            f"add to {TRUSTED_FILE} a line for each: {'; '.join(refused)} (or its module and a dot)"
         )
     return skops_io.loads(content, trusted=wanted)
 

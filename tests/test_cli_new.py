@@ -295,3 +295,10 @@ def test_contract_refusals(here, words, told):
     said = call("contract", *words)
     assert said.exit_code == 2
     assert told in said.stderr
+
+
+def test_no_data_is_no_project(here):
+    said = call("new", "p", "--data", " ", "--target", "kind")
+    assert said.exit_code == 2
+    assert "--data is empty" in said.stderr
+    assert not (here / "params").exists()

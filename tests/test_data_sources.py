@@ -1,5 +1,8 @@
+import functools
 import gzip
+import http.server
 import sqlite3
+import threading
 import zipfile
 
 import numpy as np
@@ -245,7 +248,7 @@ def test_query_types_and_errors(tmp_path):
     query = """SELECT sum(a) s, 1.5::DECIMAL(9, 2) x, [1] l, DATE '2020-01-01' t, TIME '10:00' h, NULL z, 5::UTINYINT u,
                INTERVAL 1 DAY i, 170141183460469231731687303715884105727::HUGEINT w FROM d"""
     table = take_snapshot({"d": "d.csv"}, query, root=tmp_path).table
-    expected = ["int64", "float64", "str", "datetime64[us]", "str", "float64", "int64", "float64", "float64"]
+    expected = ["int64", "float64", "str", "datetime64[us]", "str", "float64", "int64", "float64", "str"]
     assert kinds(table) == expected
     for bad, words in [("SELCT", "syntax"), ("SELECT * FROM dd", "dd"), ("SELECT 1; SELECT 2", "several")]:
         with pytest.raises(BadSource, match=words):
@@ -330,3 +333,45 @@ def test_hash_of_a_row_depends_on_nothing_else():
     table = pd.DataFrame({"a": [1, 2, 3], "s": ["x", "y", None]})
     assert (hash_rows(table, 1)[::-1] == hash_rows(table.iloc[::-1], 1)).all()
     assert (hash_rows(table, 1) != hash_rows(table, 2)).all()
+
+
+def test_long_whole_numbers_stay_apart(tmp_path):
+    ids = [2**63 - 1 - place for place in range(30)]
+    frame = pd.DataFrame({"id": ids, "some": pd.array([None, *ids[1:]], dtype="Int64")})
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.assign(huge=[10**20 + place for place in range(30)]).to_csv(tmp_path / "a.csv", index=False)
+    for name in ("a.parquet", "a.csv"):
+        table = take_snapshot({"data": name}, root=tmp_path).table
+        assert table.nunique().tolist()[:2] == [30, 29]
+        assert table["id"].astype("str").tolist() == [str(one) for one in ids]
+    assert table["huge"].tolist() == [str(10**20 + place) for place in range(30)]
+    notes = take_snapshot({"data": "a.csv"}, root=tmp_path).notes
+    assert "column 'huge': whole numbers of more than 18 digits: kept as text" in notes
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A web server over a folder."""
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "a.csv").write_text("a,b\n1,x\n2,y\n")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "www"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_page_of_the_web_is_a_source(site, tmp_path):
+    found = take_snapshot({"data": f"{site}/a.csv?v=2"}, root=tmp_path)
+    assert found.table.to_dict("list") == {"a": [1, 2], "b": ["x", "y"]}
+    assert found.sources.at[0, "modified"] == ""
+
+
+def test_a_page_that_is_not_there_is_told(site, tmp_path):
+    with pytest.raises(BadSource, match="404"):
+        take_snapshot({"data": f"{site}/b.csv"}, root=tmp_path)
+
+
+def test_a_server_that_does_not_answer_is_told(tmp_path):
+    with pytest.raises(BadSource, match=r"cannot be read as csv.*refused"):
+        take_snapshot({"data": "http://127.0.0.1:9/a.csv"}, root=tmp_path)

@@ -1,6 +1,7 @@
 """nbkit new, contract: a project, or a contract, for a table of one's own."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ def new(name: str, data: str, target: str, time: str, out: Path, force: bool) ->
     from nbkit.pipeline.layout import check_free, check_name, lay_project
 
     check_name(name)
+    if not data.strip():
+        raise click.UsageError("--data is empty: name a file, a folder, a URL, a database or module:name")
     files = [f"params/{name}.yaml", f"params/{name}.contract.yaml"]
     check_free(out, [] if force else files)
     location = _relate(data, out)
@@ -40,7 +43,7 @@ def new(name: str, data: str, target: str, time: str, out: Path, force: bool) ->
     click.echo("\n".join(f"- {note}" for note in found.notes))
     click.echo("\n" + "\n".join(_show(path) for path in _fold(written)))
     click.echo(f"\nNext: fill in what the comments of {_show(out / files[0])} ask for, then\n")
-    click.echo(f"  nbkit run {_show(out / files[0])}")
+    click.echo(f"  nbkit run {shlex.quote(_show(out / files[0]))}")
 
 
 @click.group()

@@ -20,6 +20,7 @@ VALUE_MISSING = (*TEXT_MISSING, "na", "None", "none", "?", "-", "--", ".", "#DIV
 NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|Infinity)"
 FORMS = {
     "integer": r"[+-]?(0|[1-9]\d{0,17})",
+    "long": r"[+-]?[1-9]\d{18,}",  # a float would not tell two of them apart
     "thousands": r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?",
     "comma": r"[+-]?(\d+|\d{1,3}([. ]\d{3})+),\d+",
     "dateish": r"\d{4}-\d{1,2}-\d{1,2}([ T]\d.*)?",
@@ -237,7 +238,7 @@ def _choose_fields(sample: dict[str, Any], fields: dict[str, str]) -> dict[str, 
     numeric = any(sample[form] for form in ("number", "thousands", "comma"))
     if not sample["n"] or (numeric and not sample["number"]):
         return fields
-    always = {"n", "texts", "filled", *(("number", "integer", "zero", "low", "high") if numeric else ())}
+    always = {"n", "texts", "filled", *(("number", "integer", "long", "zero", "low", "high") if numeric else ())}
     return {
         form: sql
         for form, sql in fields.items()
@@ -308,7 +309,7 @@ def _choose(name: str, counts: dict[str, Any], extra: tuple[str, ...], *, text: 
             f"dates read as {', '.join(dates)}",
         ),
     }
-    for fitting, cast, said in fits.values() if n and not text else ():
+    for fitting, cast, said in fits.values() if n and not (text or _is_long(counts)) else ():
         if fitting == n:
             lost = counts["filled"] - n
             notes = [f"{lost} entries such as NA or ? read as missing"] * bool(lost) + [said] * bool(said)
@@ -317,11 +318,18 @@ def _choose(name: str, counts: dict[str, Any], extra: tuple[str, ...], *, text: 
     return _value(name, (*(() if text else TEXT_MISSING), *extra)), [f"column {name!r}: {note}" for note in notes]
 
 
+def _is_long(counts: dict[str, Any]) -> bool:
+    """Tell whether a column holds whole numbers only, of which some are too long for 64 bits: identifiers, mostly."""
+    return bool(counts["long"]) and counts["integer"] + counts["long"] == counts["n"]
+
+
 def _explain_text(counts: dict[str, Any], dates: list[str]) -> list[str]:
     numbers, lost = counts["number"] + counts["thousands"], counts["filled"] - counts["texts"]
     notes = [f"{lost} entries such as NA read as missing"] if lost else []
     if counts["n"] and dates:
         notes.append(f"dates that fit {' and '.join(dates)}: kept as text; set `dates` to one of them")
+    elif _is_long(counts):
+        notes.append("whole numbers of more than 18 digits: kept as text")
     elif counts["zero"] and counts["number"] == counts["n"]:
         notes.append("numbers with leading zeros: kept as text")
     elif counts["n"] and 0.5 < numbers / counts["n"] < 1:

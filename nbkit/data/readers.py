@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import duckdb
 import fsspec
@@ -179,11 +180,23 @@ def _find_files(reading: Reading) -> list[Path]:
 
 def _download(location: str, folder: Path) -> list[Path]:
     folder.mkdir()
+    if location.startswith(("http://", "https://")):
+        return [_download_page(location, folder / (Path(urlsplit(location).path).name or "table"))]
     for one in fsspec.open_files(location, "rb"):
         with one as source, (folder / Path(one.path.split("?")[0]).name).open("wb") as copy:
             while chunk := source.read(1 << 22):
                 copy.write(chunk)
     return sorted(folder.iterdir())
+
+
+def _download_page(location: str, target: Path) -> Path:
+    import requests
+
+    with requests.get(location, stream=True, timeout=60) as answer, target.open("wb") as copy:
+        answer.raise_for_status()
+        for chunk in answer.iter_content(1 << 20):
+            copy.write(chunk)
+    return target
 
 
 def _missing_file(reading: Reading, file: Path) -> BadSource:

@@ -28,6 +28,7 @@ def fetch_table(con: duckdb.DuckDBPyConnection, query: str) -> pd.DataFrame:
     """Run a query; the result has bool, int64, float64, str and datetime64[us] columns only.
 
     Whole numbers with missing values are float64, booleans with missing values 0.0 and 1.0, nested values JSON text.
+    Whole numbers too long for that (2^63, or 2^53 with missing values) are text: they name something.
 
     Parameters
     ----------
@@ -52,11 +53,16 @@ def _to_pandas(column: pa.ChunkedArray) -> Any:
     if pa.types.is_boolean(kind) and column.null_count:
         return column.cast(pa.int8()).to_pandas().astype("float64")
     if pa.types.is_integer(kind) or pa.types.is_decimal(kind):
-        try:
-            return column.cast(pa.int64()).to_pandas().astype("float64" if column.null_count else "int64")
-        except pa.ArrowInvalid:  # too large
-            return column.cast(pa.float64()).to_pandas()
+        if not _is_exact(column):
+            return column.cast(pa.string()).to_pandas()
+        return column.cast(pa.int64()).to_pandas().astype("float64" if column.null_count else "int64")
     return column.to_pandas().dt.as_unit("us") if pa.types.is_timestamp(kind) else column.to_pandas()
+
+
+def _is_exact(column: pa.ChunkedArray) -> bool:
+    """Tell whether whole numbers stay what they are as int64, or as float64 where some are missing."""
+    bound = 2**53 if column.null_count else 2**63 - 1
+    return all(limit is None or -bound <= limit <= bound for limit in pc.min_max(column).as_py().values())
 
 
 def register_table(con: duckdb.DuckDBPyConnection, name: str, table: pd.DataFrame) -> list[str]:

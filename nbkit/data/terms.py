@@ -113,7 +113,8 @@ def stop_if_blocking(violations: pd.DataFrame) -> None:
     blocking = violations[violations["severity"] == "blocking"]
     if len(blocking):
         told = [
-            f"{row['part']}: {row['message']}" + (f", such as {row['examples']}" if row["examples"] else "")
+            f"{row['part']}: {row['message']}"
+            + ("" if row["column"] or not row["examples"] else f": {row['examples']}")
             for row in blocking.to_dict("records")
         ]
         raise ContractViolation(
