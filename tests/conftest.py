@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two workers share the cores; before OpenMP is loaded
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # two workers share the cores; before OpenMP is loaded
 
 
 def make_notebook(path: Path, *cells, parameters: str = 'run_dir: str = "."  # folder of this run', **metadata):

@@ -73,7 +73,7 @@ def rollback(name: str, by: str, why: str, place: str) -> None:
 def serve(version: str, host: str, port: int, log: Path | None, place: str) -> None:
     """Serve a registered version over HTTP until told to stop."""
     check_place(_locate(place))
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before OpenMP is loaded
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before OpenMP is loaded
     from nbkit.serve.__main__ import main
 
     arguments = ["--registry", _locate(place), "--model", version, "--host", host, "--port", str(port)]
