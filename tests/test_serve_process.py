@@ -147,7 +147,10 @@ def test_a_try_out_in_words_and_gates():
     said = explain_service(agreement, bad, latency, required)
     assert "2 of 500 answers differ" in said
     assert "1 of 2 requirements are met" in said
-    assert "498 of 500 answers equal offline" in summarize_service("flights@1", agreement, latency, gates)
+    said = summarize_service("flights@1", agreement, required, gates)
+    assert said.startswith(
+        "flights@1 as a service: 498 of 500 answers equal offline ones; latency_p95_ms 10 missed, throughput_rps 50 met"
+    )
     assert "no limit was stated" in explain_service(agreement, bad, latency, judge_requirements(latency, {}))
     assert judge_service(agreement, bad, judge_requirements(latency, {}))["passed"].tolist() == [False, False, True]
 

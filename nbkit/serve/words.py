@@ -58,12 +58,15 @@ def explain_service(agreement: pd.DataFrame, bad: pd.DataFrame, latency: pd.Data
     )
 
 
-def summarize_service(version: str, agreement: pd.DataFrame, latency: pd.DataFrame, gates: pd.DataFrame) -> str:
-    """Return the headline of a deployment."""
-    first, many = agreement.iloc[0], latency.iloc[-1]
+def summarize_service(version: str, agreement: pd.DataFrame, required: pd.DataFrame, gates: pd.DataFrame) -> str:
+    """Return the headline of a deployment: limits and verdicts, which stay the same where times do not."""
+    first = agreement.iloc[0]
     held = "all" if gates["passed"].all() else f"{int(gates['passed'].sum())} of {len(gates)}"
+    limits = [
+        f"{row['requirement']} {row['limit']:g} {'met' if row['passed'] else 'missed'}"
+        for row in required.to_dict("records")
+    ]
     return (
         f"{version} as a service: {int(first['rows'] - first['different']):,} of {int(first['rows']):,} answers equal offline "
-        f"ones; with {int(many['clients'])} clients p95 {many['p95_ms']:.0f} ms and {many['throughput_rps']:.0f} requests/s; "
-        f"{held} checks hold."
+        f"ones; {', '.join(limits) or 'no limit was stated'}; {held} checks hold."
     )
