@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "sources": ["Snapshot", "take_snapshot"],
         "tables": ["digest_table"],
-        "splits": ["Splits", "list_windows", "read_rows", "read_window", "split_table"],
+        "splits": ["Splits", "check_split", "list_windows", "read_rows", "read_window", "split_table"],
         "contract": ["ColumnRule", "Contract", "TableRule", "check_contract", "infer_contract"],
         "contract_file": ["read_contract", "spell_contract", "write_contract"],
         "leaks": ["refuse_leaks", "usable_columns"],
@@ -33,7 +33,7 @@ __getattr__, __dir__, __all__ = attach(
             "summarize_exploration",
         ],
         "seen": ["fit_recipe", "list_columns", "list_refused"],
-        "declare": ["catalogue_features", "declare_features"],
+        "declare": ["catalogue_features", "check_features", "declare_features"],
         "inspect": ["Inspection", "inspect_snapshot", "inspect_table"],
         "propose": ["propose_contract", "propose_params"],
     },

@@ -58,7 +58,7 @@ def declare_features(
     LeakedFeature
         If a feature is not known at prediction time.
     """
-    _check_keys(spec)
+    check_features(spec)
     full = {key: spec.get(key) or [] for key in ("target_encoded", "interactions", "drop", "custom")}
     for pair in full["interactions"]:
         if not isinstance(pair, list | tuple) or len(pair) < 2:
@@ -145,17 +145,22 @@ def _as_list(value: Any) -> list[Any]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def _check_keys(spec: dict[str, Any]) -> None:
+def check_features(spec: dict[str, Any]) -> None:
+    """Check what can be said of declared features without a table.
+
+    Raises
+    ------
+    BadFeature
+        If a key is unknown, or its value is of the wrong shape.
+    """
     for key, value in spec.items():
         if key not in SPEC:
             raise BadFeature(f"features have no {key!r}{suggest(key, SPEC)}")
         if isinstance(value, str) and not (key in ("numeric", "categorical") and value == "auto"):
-            raise BadFeature(f"features: {key} must be a list{' or auto' if key in SPEC[:2] else ''}, not {value!r}")
+            raise BadFeature(f"{key} must be a list{' or auto' if key in SPEC[:2] else ''}, not {value!r}")
         wanted = dict if key in ("datetime", "cyclical", "ordinal") else list | tuple
         if value is not None and not isinstance(value, str) and not isinstance(value, wanted):
-            raise BadFeature(
-                f"features: {key} must be a {'mapping of columns' if wanted is dict else 'list'}, not {value!r}"
-            )
+            raise BadFeature(f"{key} must be a {'mapping of columns' if wanted is dict else 'list'}, not {value!r}")
 
 
 def _named(spec: dict[str, Any]) -> set[str]:

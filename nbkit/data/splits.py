@@ -21,6 +21,7 @@ SPEC = {
 }
 UNTIL = ("train_until", "valid_until", "test_until")
 SUMMARY = ("split", "rows", "share", "first", "last", "target_mean", "classes")
+WITHOUT_TIME = "without time, give a number of windows"
 PERIODS = {"month": "%Y-%m", "week": "%G-W%V", "day": "%Y-%m-%d"}
 
 
@@ -158,9 +159,19 @@ def _split_again(ingest: dict[str, Any], root: str | os.PathLike[str]) -> Splits
     return split_table(table, ingest["split"], **{key: ingest[key] for key in roles if key in ingest})
 
 
-def _check_spec(
-    table: pd.DataFrame, spec: dict[str, Any], target: str, time: str, group: str, keys: Sequence[str]
-) -> str:
+def check_split(spec: Any, *, time: str = "", group: str = "") -> str:
+    """Check what can be said of a split without a table, and return what it splits by.
+
+    Parameters
+    ----------
+    spec, time, group
+        As in `split_table`.
+
+    Raises
+    ------
+    BadSplit
+        If a key or a way is unknown, a column is not named, shares do not add up, or windows cannot be made.
+    """
     if not isinstance(spec, dict):
         raise BadSplit(f"split must be a mapping such as {{by: random, valid: 0.2, test: 0.2}}, not {spec!r}")
     by = str(spec.get("by", "time" if time else "random"))
@@ -169,6 +180,22 @@ def _check_spec(
     for key in spec:
         if key not in SPEC[by]:
             raise BadSplit(f"split by {by} has no {key!r}{suggest(key, SPEC[by])}")
+    for role, column in {"time": time, "group": group}.items():
+        if by == role and not column:
+            raise BadSplit(f"a split by {by} needs the {role} column: set shared.{role}")
+    if not any(spec.get(key) for key in UNTIL):
+        _shares(spec)
+    windows = spec.get("windows", 1)
+    if not _is_count(windows) and not (by == "time" and windows in PERIODS):
+        ways = f"choose one of {', '.join(PERIODS)}, or a number of windows" if by == "time" else WITHOUT_TIME
+        raise BadSplit(f"windows {windows!r}: {ways}")
+    return by
+
+
+def _check_spec(
+    table: pd.DataFrame, spec: dict[str, Any], target: str, time: str, group: str, keys: Sequence[str]
+) -> str:
+    by = check_split(spec, time=time, group=group)
     needed = {
         "target": target,
         **({"time": time} if by == "time" else {}),
@@ -253,16 +280,12 @@ def _name_windows(times: "pd.Series[Any]", windows: Any) -> Any:
     if _is_count(windows):
         before = times.rank(method="min").to_numpy() - 1  # rows of one moment stay together
         return [f"rows-{int(number) + 1}" for number in before * windows // max(len(times), 1)]
-    if windows not in PERIODS:
-        raise BadSplit(f"windows {windows!r}: choose one of {', '.join(PERIODS)}, or a number of windows")
     return times.dt.strftime(PERIODS[windows]).to_numpy(dtype=object)
 
 
 def _label_by_hash(units: pd.DataFrame, strata: Any, spec: dict[str, Any], seed: int) -> Any:
     """Order units by a hash, and cut that order by shares, within each stratum."""
     windows = spec.get("windows", 1)
-    if not _is_count(windows):
-        raise BadSplit(f"windows {windows!r}: without time, give a number of windows")
     *_, late = ends = _shares(spec)
     names = np.array(["train", "valid", "test", *(f"rows-{place + 1}" for place in range(windows))], dtype=object)
     ends = [*ends, *(late + (1 - late) * (place + 1) / windows for place in range(windows - 1))]

@@ -55,6 +55,18 @@ def _check_costs(costs: Any, given: Values, root: Path) -> object:
     return None if given["task"] == "multiclass" else read_costs(costs, given["task"])
 
 
+def _check_split(spec: Any, given: Values, root: Path) -> object:
+    from nbkit.data import check_split
+
+    return check_split(spec, time=given.get("time", ""), group=given.get("group", ""))
+
+
+def _check_features(spec: Any, given: Values, root: Path) -> object:
+    from nbkit.data import check_features
+
+    return check_features(spec)
+
+
 def _check_contract(path: Any, given: Values, root: Path) -> object:
     from nbkit.data import read_contract
 
@@ -71,7 +83,9 @@ CHECKS: dict[tuple[str, str], Check] = {
     ("01_frame", "metrics"): _check_metrics,
     ("01_frame", "criteria"): _check_criteria,
     ("01_frame", "costs"): _check_costs,
+    ("02_ingest", "split"): _check_split,
     ("03_validate", "contract"): _check_contract,
+    ("05_features", "features"): _check_features,
     ("05_features", "lead"): _check_lead,
     ("06_train", "metric"): _check_metrics,
 }
