@@ -285,3 +285,11 @@ def test_the_flights_contract_covers_the_query_and_refuses_what_comes_late():
         refuse_leaks(list(table.columns), contract, lead="2h")
     late = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:-1]]
     assert late == ["late", "dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
+
+
+@pytest.mark.parametrize("text", ["a\x85", "x\x85y", "a\u2028b", "a\u2029", "\x9bx", "a\x7f", "\ufeffa", "a\xa0"])
+def test_text_that_looks_like_a_line_break_survives_the_file(tmp_path, text):
+    contract = infer_contract(pd.DataFrame({f"{text} c": [text, "b"] * 30}), target=f"{text} c")
+    write_contract(contract, tmp_path / "c.yaml")
+    found = read_contract(tmp_path / "c.yaml").columns[0]
+    assert (found.name, set(found.categories)) == (f"{text} c", {text, "b"})

@@ -115,13 +115,13 @@ def spell_contract(contract: Contract) -> str:
     yaml.allow_unicode = True
     out = io.StringIO()
     yaml.dump(data, out)
-    text = "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    text = "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
     return re.sub(r"^#$", "", text, flags=re.MULTILINE) + "\n"
 
 
 def _quoted(value: Any) -> Any:
-    """Quote text that begins oddly, which not every YAML reader takes for plain text."""
-    odd = isinstance(value, str) and not re.match(r"-?[^\W_]", value)
+    """Quote text that begins oddly, or holds what YAML takes for a line break (U+0085): quoted, it is escaped."""
+    odd = isinstance(value, str) and not (re.match(r"-?[^\W_]", value) and value.isprintable())
     return DoubleQuotedScalarString(value) if odd else value
 
 

@@ -188,5 +188,5 @@ def _plain(value: Any) -> Any:
         seq = CommentedSeq(_plain(item) for item in value)
         seq.fa.set_flow_style()
         return seq
-    unclear = isinstance(value, str) and value.casefold() in UNCLEAR
+    unclear = isinstance(value, str) and (value.casefold() in UNCLEAR or not value.isprintable())
     return DoubleQuotedScalarString(value) if unclear else value
