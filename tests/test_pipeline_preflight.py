@@ -37,6 +37,7 @@ def test_what_makes_sense_passes(project):
         ("02_ingest", {"split": {"by": "random", "vaild": 0.2}}, r"02_ingest\.split: .*'vaild'; did you mean 'valid'"),
         ("02_ingest", {"split": {"valid": 0.9, "test": 0.9}}, r"02_ingest\.split: shares must"),
         ("02_ingest", {"split": {"windows": "year"}}, r"02_ingest\.split: windows 'year': choose one of month"),
+        ("02_ingest", {"split": {"windows": ["month"]}}, r"02_ingest\.split: windows \['month'\]: choose one of month"),
         ("02_ingest", {"split": {"by": "group"}}, r"02_ingest\.split: a split by group needs the group column"),
         ("05_features", {"features": {"numerc": ["a"]}}, r"05_features\.features: .*did you mean 'numeric'"),
         ("05_features", {"features": {"numeric": "a"}}, r"05_features\.features: numeric must be a list or auto"),

@@ -186,7 +186,7 @@ def check_split(spec: Any, *, time: str = "", group: str = "") -> str:
     if not any(spec.get(key) for key in UNTIL):
         _shares(spec)
     windows = spec.get("windows", 1)
-    if not _is_count(windows) and not (by == "time" and windows in PERIODS):
+    if not _is_count(windows) and not (by == "time" and isinstance(windows, str) and windows in PERIODS):
         ways = f"choose one of {', '.join(PERIODS)}, or a number of windows" if by == "time" else WITHOUT_TIME
         raise BadSplit(f"windows {windows!r}: {ways}")
     return by
