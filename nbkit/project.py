@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,21 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
 def _is_manifest(content: Any) -> bool:
     import msgspec
 
-    entry = msgspec.defstruct("Entry", [("stage", str), ("status", str), ("seconds", float | None, None)])
-    facts = [(name, str, "") for name in ("project", "root", "started", "status")]
-    lists: list[Any] = [("files", list[str], []), ("settings", list[str], []), ("stages", list[entry], [])]  # type: ignore[valid-type]
-    shape = msgspec.defstruct("Manifest", [*facts, *lists, ("parameters", dict[str, dict[str, Any]], {})])
     try:
-        msgspec.convert(content, shape)
+        msgspec.convert(content, _manifest_shape())
     except msgspec.ValidationError:
         return False
     return isinstance(content, dict)
+
+
+@cache
+def _manifest_shape() -> Any:
+    import msgspec
+
+    entry: Any = msgspec.defstruct("Entry", [("stage", str), ("status", str), ("seconds", float | None, None)])
+    facts: list[Any] = [(name, str, "") for name in ("project", "root", "started", "status")]
+    lists: list[Any] = [("files", list[str], []), ("settings", list[str], []), ("stages", list[entry], [])]
+    return msgspec.defstruct("Manifest", [*facts, *lists, ("parameters", dict[str, dict[str, Any]], {})])
 
 
 def iterate_runs(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -83,11 +83,11 @@ def serve(version: str, host: str, port: int, log: Path | None, place: str) -> N
 def _check_alias(alias: str, version: Any) -> None:
     """Refuse an alias that looks like a misspelt one: it would set a name and pass by the gates that were meant."""
     from nbkit.errors import BadParameter
+    from nbkit.registry.versions import STAGES
 
-    usual = ("candidate", "staging", "production")
-    near = difflib.get_close_matches(alias, usual, 1, 0.75)
-    if near and alias not in (*usual, *version.aliases):
-        raise BadParameter(f"no alias {alias!r}{suggest(alias, usual)}")
+    near = difflib.get_close_matches(alias, STAGES, 1, 0.75)
+    if near and alias not in (*STAGES, *version.aliases):
+        raise BadParameter(f"no alias {alias!r}{suggest(alias, STAGES)}")
 
 
 COMMANDS = (models, promote, rollback, serve)

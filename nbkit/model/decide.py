@@ -10,7 +10,7 @@ import pandas as pd
 
 from nbkit.errors import BadCriterion
 from nbkit.model.intervals import Array, bootstrap, percentile_interval
-from nbkit.model.outcome import Outcome, check_length, prepare
+from nbkit.model.outcome import Outcome, keep_groups, prepare
 from nbkit.wording import suggest
 
 BINARY_COSTS = ("false_positive", "false_negative", "true_positive", "true_negative")
@@ -97,13 +97,11 @@ def choose_threshold(
     table = _count(counts[None])
     cost = _price(table, price)[0]
     best = _lowest(cost[None])[0]
-    if groups is None:
+    blocks = keep_groups(groups, outcome, len(y))
+    if blocks is None:
         draw = np.random.default_rng(seed).multinomial(len(outcome), counts.ravel() / max(len(outcome), 1), size=draws)
     else:
-        check_length(groups, len(y), "groups")
-        draw = _draw_groups(
-            np.asarray(groups)[outcome.kept], outcome.truth * len(grid) + cell, 2 * len(grid), draws, seed
-        )
+        draw = _draw_groups(blocks, outcome.truth * len(grid) + cell, 2 * len(grid), draws, seed)
     costs_drawn = _price(_count(draw.reshape(-1, *shape)), price)
     low, high = percentile_interval(grid[_lowest(costs_drawn)]) if len(outcome) > 1 and draws else (np.nan, np.nan)
     cost_low, cost_high = percentile_interval(costs_drawn[:, best]) if len(outcome) > 1 and draws else (np.nan, np.nan)
@@ -179,9 +177,7 @@ def score_cost(
     """
     outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
     cost = _price_outcome(outcome, costs)
-    if groups is not None:
-        check_length(groups, len(y), "groups")
-    blocks = None if groups is None else np.asarray(groups)[outcome.kept]
+    blocks = keep_groups(groups, outcome, len(y))
     mean = {"cost": lambda w: w @ cost / w.sum(axis=1)}
     low, high = percentile_interval(bootstrap(mean, len(cost), draws=draws, seed=seed, groups=blocks)["cost"])
     value = float(cost.mean()) if len(cost) else np.nan
@@ -233,9 +229,7 @@ def compare_costs(
     """
     outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
     options: dict[str, Any] = {"task": outcome.task, "positive": positive, "threshold": threshold}
-    if groups is not None:
-        check_length(groups, len(y), "groups")
-    blocks = None if groups is None else np.asarray(groups)[outcome.kept]
+    blocks = keep_groups(groups, outcome, len(y))
     constant = {"never acting": False, "always acting": True} if outcome.task == "binary" else {}
     priced = {
         name: _price_outcome(replace(outcome, label=np.full(len(outcome), acts)), costs)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nbkit.model.intervals import LEVEL, Array, Z, normal_quantile, wilson_interval
-from nbkit.model.outcome import check_length, prepare
+from nbkit.model.outcome import check_length, keep_groups, prepare
 from nbkit.model.slices import cut_slices
 
 RATES: dict[
@@ -64,13 +64,12 @@ def rates_by_group(
     Methodology 3, 484-503.
     """
     check_length(groups, len(y), "groups")
-    if blocks is not None:
-        check_length(blocks, len(y), "blocks")
     outcome = prepare(y, p, task="binary", positive=positive, threshold=threshold)
     labels = cut_slices(pd.Series(np.asarray(groups)) if not isinstance(groups, pd.Series) else groups)
     codes, names = labels.cat.codes.to_numpy()[outcome.kept], labels.cat.categories
     largest = int(np.argmax(np.bincount(codes, minlength=len(names)))) if len(codes) else 0
-    alike = None if blocks is None else pd.factorize(np.asarray(blocks)[outcome.kept], use_na_sentinel=False)[0]
+    kept = keep_groups(blocks, outcome, len(y), "blocks")
+    alike = None if kept is None else pd.factorize(kept, use_na_sentinel=False)[0]
     parts = []
     for rate, (part, whole) in RATES.items():
         hits, rows = (np.asarray(which(outcome.truth, outcome.label), dtype=bool) for which in (part, whole))

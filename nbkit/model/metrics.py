@@ -10,7 +10,7 @@ import pandas as pd
 from nbkit.errors import BadCriterion
 from nbkit.model import statistics as st
 from nbkit.model.intervals import bootstrap, percentile_interval
-from nbkit.model.outcome import Outcome, check_length, check_task, infer_task, predict, prepare
+from nbkit.model.outcome import Outcome, check_task, infer_task, keep_groups, predict, prepare
 from nbkit.model.statistics import Weighted
 from nbkit.wording import say_count, suggest
 
@@ -205,7 +205,7 @@ def score_predictions(
     outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
     names = [metrics] if isinstance(metrics, str) else list(known_metrics(outcome.task) if metrics is None else metrics)
     statistics = {name: find_metric(name, outcome.task).function(outcome) for name in names}
-    blocks = _keep_groups(groups, outcome, len(y))
+    blocks = keep_groups(groups, outcome, len(y))
     resampled = bootstrap(statistics, len(outcome), draws=draws, seed=seed, groups=blocks)
     left_out = len(y) - len(outcome)
     rows = []
@@ -261,7 +261,7 @@ def compare(
     b = prepare(y, p_b, task=task, positive=positive, threshold=threshold)
     names = [metric or DECIDES[task]] if isinstance(metric, str) else list(metric)
     pairs = {name: (find_metric(name, task).function(a), METRICS[name].function(b)) for name in names}
-    blocks = _keep_groups(groups, a, len(y))
+    blocks = keep_groups(groups, a, len(y))
     differences = {name: _subtract(f, g, METRICS[name].better) for name, (f, g) in pairs.items()}
     resampled = bootstrap(differences, len(a), draws=draws, seed=seed, groups=blocks)
     rows = []
@@ -272,13 +272,6 @@ def compare(
         rows.append((name, first, second, difference, low, high, len(a), better, _tell(better, low, high)))
     columns = ["metric", "value_a", "value_b", "difference", "low", "high", "n", "better", "verdict"]
     return pd.DataFrame(rows, columns=columns).set_index("metric")
-
-
-def _keep_groups(groups: Any, outcome: Outcome, n: int) -> Any:
-    if groups is None:
-        return None
-    check_length(groups, n, "groups")
-    return np.asarray(groups)[outcome.kept]
 
 
 def _subtract(a: Weighted, b: Weighted, better: str) -> Weighted:

@@ -74,6 +74,14 @@ def check_length(values: Any, n: int, what: str) -> None:
         raise BadModel(f"{n} true values but {len(values)} {what}: they must be of the same rows")
 
 
+def keep_groups(groups: Any, outcome: "Outcome", n: int, what: str = "groups") -> Any:
+    """Return the groups of the rows that an outcome of n rows kept; None where there are none."""
+    if groups is None:
+        return None
+    check_length(groups, n, what)
+    return np.asarray(groups)[outcome.kept]
+
+
 def find_class(positive: Any, classes: Sequence[Any]) -> Any:
     """Return the class that is meant by `positive`: the same value, else the one that reads the same.
 

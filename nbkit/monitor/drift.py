@@ -142,7 +142,7 @@ def _too_few(test: DriftTest, pair: Pair) -> str:
         return "identifier-like: most rows have rare values, so only unseen values are judged"
     least = bins / 0.10  # effective rows below which a PSI of 0.10 is what chance alone gives
     if n * m / (n + m) < least:
-        needed = f"{say_count(np.ceil(least * n / (n - least)), 'row')}" if n > least else "a larger reference"
+        needed = say_count(np.ceil(least * n / (n - least)), "row") if n > least else "a larger reference"
         return f"too few rows ({m:.0f}) to see a drift; {needed} needed"
     return ""
 

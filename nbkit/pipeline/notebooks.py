@@ -112,16 +112,17 @@ def read_stage(path: Path) -> Stage:
     """
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
-        cells = [{**cell, "source": "".join(cell["source"])} for cell in notebook["cells"]]
-        kinds = [cell["cell_type"] for cell in cells]
+        cells = [
+            {**cell, "cell_type": cell["cell_type"], "source": "".join(cell["source"])} for cell in notebook["cells"]
+        ]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadNotebook(f"{path} is not a notebook: {type(error).__name__}: {error}") from None
     tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
     if len(tagged) != 1:
         raise BadNotebook(f"{path} has {len(tagged)} cells tagged `parameters`; a stage has one")
-    heading = next((cell["source"] for cell, kind in zip(cells, kinds, strict=True) if kind == "markdown"), "")
+    heading = next((cell["source"] for cell in cells if cell["cell_type"] == "markdown"), "")
     lines = [line for line in heading.splitlines() if line.strip()]
-    code = [cell["source"] for cell, kind in zip(cells, kinds, strict=True) if kind == "code"]
+    code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
     calls = [call for source in code for call in _find_calls(_parse(source, path))]
     return Stage(
         name=path.stem,

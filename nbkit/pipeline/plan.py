@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, CorruptArtifact, UnknownRun, UnknownStage
-from nbkit.pipeline.manifest import (
-    check_run_name,
-    find_run,
-)
+from nbkit.pipeline.manifest import check_run_name, find_run
 from nbkit.pipeline.notebooks import Stage, check_graph, read_stages
 from nbkit.pipeline.params import Resolved, resolve_params
 from nbkit.pipeline.preflight import check_sense

@@ -11,8 +11,7 @@ from nbkit.errors import NbkitError
 from nbkit.pipeline.manifest import read_status
 from nbkit.pipeline.notebooks import Stage, read_stages
 from nbkit.project import find_notebooks, read_manifest
-from nbkit.report.since import read_before, read_since
-from nbkit.run import read_value
+from nbkit.report.since import read_before, read_or, read_since
 from nbkit.wording import say_count
 
 MARKS = {
@@ -91,9 +90,9 @@ def read_overview(folder: Path) -> Overview:
         status=status,
         started=str(manifest.get("started", ""))[:16].replace("T", " "),
         seconds=round(sum(entry.get("seconds") or 0 for entry in manifest.get("stages", [])), 1),
-        objective=str(_read(folder, "01_frame", "objective", "")),
-        decision=str(_read(folder, "01_frame", "decision", "")),
-        owner=str(_read(folder, "01_frame", "owner", "")),
+        objective=str(read_or(folder, "01_frame", "objective", "")),
+        decision=str(read_or(folder, "01_frame", "decision", "")),
+        owner=str(read_or(folder, "01_frame", "owner", "")),
         verdict=verdict,
         tone=tone,
         reasons=[*reasons[:5], *_say_since(since)],
@@ -106,18 +105,11 @@ def read_overview(folder: Path) -> Overview:
     )
 
 
-def _read(folder: Path, stage: str, name: str, default: Any) -> Any:
-    try:
-        return read_value(folder, stage, name)
-    except (NbkitError, OSError, ValueError):
-        return default
-
-
 def _read_criteria(folder: Path) -> pd.DataFrame:
-    table = _read(folder, "07_evaluate", "verdicts", None)
+    table = read_or(folder, "07_evaluate", "verdicts", None)
     columns = ["criterion", "target", "value", "interval", "verdict", "why"]
     if table is None:
-        stated = _read(folder, "01_frame", "criteria", pd.DataFrame(columns=["words"]))
+        stated = read_or(folder, "01_frame", "criteria", pd.DataFrame(columns=["words"]))
         rows = [(words, "", "", "", "not judged yet", "") for words in stated["words"]]
         return pd.DataFrame(rows, columns=columns)
     rows = [
@@ -140,14 +132,14 @@ def _say_interval(low: float, high: float) -> str:
 
 def _judge(folder: Path, manifest: dict[str, Any], status: str, criteria: pd.DataFrame) -> tuple[str, str, list[str]]:
     """Say whether the model may be used, and why."""
-    decision = str(_read(folder, "11_monitor", "decision", ""))
+    decision = str(read_or(folder, "11_monitor", "decision", ""))
     if decision:
-        reasons = _read(folder, "11_monitor", "reasons", pd.DataFrame(columns=["finding", "evidence", "action"]))
+        reasons = read_or(folder, "11_monitor", "reasons", pd.DataFrame(columns=["finding", "evidence", "action"]))
         from nbkit.monitor import say_reasons  # brings the models' libraries, which other runs need not load
 
         said = say_reasons(reasons)
         return decision.upper(), {"ok": "good", "retrain": "bad"}.get(decision, "unsure"), said
-    gates = _read(folder, "09_register", "gates", pd.DataFrame(columns=["passed", "blocking", "gate", "detail"]))
+    gates = read_or(folder, "09_register", "gates", pd.DataFrame(columns=["passed", "blocking", "gate", "detail"]))
     closed = gates[~gates["passed"].astype(bool) & gates["blocking"].astype(bool)]
     told = [
         f"{row['criterion']}: {row['why'] or row['verdict']}"
@@ -175,7 +167,7 @@ def _judge(folder: Path, manifest: dict[str, Any], status: str, criteria: pd.Dat
     opened = [f"Every gate is open ({len(gates)})."] if others.empty else ["Every gate that blocks is open."]
     opened += [f"Gate {row['gate']}, which does not block: {row['detail']}" for row in others.to_dict("records")]
     good = [f"Every criterion is met ({len(criteria)}).", *opened]
-    deployed = _read(folder, "10_deploy", "headline", "")
+    deployed = read_or(folder, "10_deploy", "headline", "")
     return "APPROVE", "good", [*good, *([str(deployed)] if deployed else [])]
 
 
@@ -228,22 +220,22 @@ def _read_sources(manifest: dict[str, Any]) -> dict[str, Stage]:
 
 def _read_risks(folder: Path) -> list[str]:
     risks = []
-    violations = _read(folder, "03_validate", "violations", pd.DataFrame())
+    violations = read_or(folder, "03_validate", "violations", pd.DataFrame())
     risks += [f"Data: {row.message} ({row.severity})" for row in violations.head(3).itertuples()]
-    worst = _read(folder, "07_evaluate", "worst", pd.DataFrame())
+    worst = read_or(folder, "07_evaluate", "worst", pd.DataFrame())
     risks += [
         f"Weak spot: {row.column} {row.slice} does worse than the whole "
         f"({_say_number(row.value)} on {say_count(row.n, 'row')})."
         for row in worst.head(3).itertuples()
     ]
-    dearer = _read(folder, "07_evaluate", "alternatives", pd.DataFrame(columns=["verdict"]))
+    dearer = read_or(folder, "07_evaluate", "alternatives", pd.DataFrame(columns=["verdict"]))
     dearer = dearer[dearer["verdict"] != "model is cheaper"].rename_axis("alternative").reset_index()
     risks += [
         f"Cost: {row['alternative']} {SAID[row['verdict']]} ({_say_number(row['cost_per_row'])} a row against "
         f"{_say_number(row['model'])}, difference {_say_interval(row['low'], row['high'])})."
         for row in dearer.to_dict("records")
     ]
-    gaps = _read(folder, "07_evaluate", "group_gaps", pd.DataFrame(columns=["apart", "rate"]))
+    gaps = read_or(folder, "07_evaluate", "group_gaps", pd.DataFrame(columns=["apart", "rate"]))
     gaps = gaps[
         gaps["apart"].astype(bool) & (gaps["rate"] != "base_rate")
     ]  # how the world is, is no fault of the model
@@ -259,13 +251,14 @@ def _read_facts(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
     around = manifest.get("surroundings", {})
     git = around.get("git") or {}
     commit = f"{git['commit'][:12]}{' with changes' if git.get('dirty') else ''}" if git.get("commit") else "not in git"
+    version = read_or(folder, "09_register", "version", read_or(folder, "11_monitor", "version", "–"))
     rows = [
         ("Run", folder.name),
         ("Started (UTC)", str(manifest.get("started", ""))[:19].replace("T", " ")),
         ("Command", " ".join(manifest.get("command", []))),
         ("Params", ", ".join(manifest.get("files", []))),
-        ("Data version", str(_read(folder, "02_ingest", "version", "–"))[:16]),
-        ("Model version", str(_read(folder, "09_register", "version", _read(folder, "11_monitor", "version", "–")))),
+        ("Data version", str(read_or(folder, "02_ingest", "version", "–"))[:16]),
+        ("Model version", str(version)),
         ("Code", commit),
         ("Python", around.get("python", "")),
         ("Packages", ", ".join(f"{name} {version}" for name, version in around.get("versions", {}).items())),

@@ -26,11 +26,11 @@ def read_since(folder: Path) -> pd.DataFrame:
     DataFrame
         window, decision, headline, run, page (the monitor's report, relative to this run's), sorted by window.
     """
-    digest = _read(folder, REGISTER, "digest")
+    digest = read_or(folder, REGISTER, "digest")
     looks: dict[str, tuple[str, ...]] = {}
     for other, _ in iterate_runs(folder.parent.parent) if digest else ():  # newest first
-        if other != folder and _read(other, MONITOR, "digest") == digest:
-            window, decision, headline = (str(_read(other, MONITOR, name)) for name in COLUMNS[:3])
+        if other != folder and read_or(other, MONITOR, "digest") == digest:
+            window, decision, headline = (str(read_or(other, MONITOR, name)) for name in COLUMNS[:3])
             looks.setdefault(window, (window, decision, headline, other.name, f"../../{other.name}/report/index.html"))
     return pd.DataFrame([looks[window] for window in sorted(looks)], columns=COLUMNS)
 
@@ -50,30 +50,31 @@ def read_before(folder: Path) -> tuple[int, str]:
         criteria (empty if all had the same).
     """
     manifest = read_manifest(folder)
-    data, criteria = _read(folder, INGEST, "version"), _say_criteria(folder)
+    data, criteria = read_or(folder, INGEST, "version"), _say_criteria(folder)
     judged, other = 0, ""
     for run, known in iterate_runs(folder.parent.parent) if data else ():
         earlier = known.get("project") == manifest.get("project") and known.get("started", "") < manifest["started"]
-        if earlier and _read(run, INGEST, "version") == data and _read(run, EVALUATE, "headline"):
+        if earlier and read_or(run, INGEST, "version") == data and read_or(run, EVALUATE, "headline"):
             judged += 1
             other = other or (run.name if _say_criteria(run) != criteria else "")
     return judged, other
 
 
 def _say_criteria(folder: Path) -> list[str]:
-    table = _read(folder, FRAME, "criteria")
+    table = read_or(folder, FRAME, "criteria")
     return [] if isinstance(table, str) else [str(words) for words in table["words"]]
 
 
 def find_registering(monitor: Path) -> list[Path]:
     """Return the runs that registered the version which a run of the monitor looked at."""
-    digest = _read(monitor, MONITOR, "digest")
+    digest = read_or(monitor, MONITOR, "digest")
     known = [other for other, _ in iterate_runs(monitor.parent.parent)] if digest else []
-    return [other for other in known if _read(other, REGISTER, "digest") == digest]
+    return [other for other in known if read_or(other, REGISTER, "digest") == digest]
 
 
-def _read(folder: Path, stage: str, name: str) -> Any:
+def read_or(folder: Path, stage: str, name: str, default: Any = "") -> Any:
+    """Read what a stage handed over, or return the default where it cannot be read."""
     try:
         return read_value(folder, stage, name)
     except (NbkitError, OSError, ValueError):
-        return ""
+        return default
