@@ -1,6 +1,7 @@
 """A stage notebook as data, read without a kernel: its parameters, what it loads and what it saves."""
 
 import ast
+import contextlib
 import hashlib
 import io
 import json
@@ -16,6 +17,7 @@ from nbkit.errors import BadNotebook
 STAGE_NAME = re.compile(r"\d\d_\w+")
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf|"
 RANGE = re.compile(rf"([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])$")
+MAGIC = re.compile(r"(\s*)([%!].*)")
 CHOICES = re.compile(r"\{([^{}]*)\}$")
 
 
@@ -70,8 +72,14 @@ class Stage:
         Whether it also hands over names that are made when it runs.
     cadence
         ``"run"`` for a stage of ``nbkit run``, ``"window"`` for one that has its own.
-    code
-        The sha256 of its code cells, whatever stands between them.
+    cells
+        One digest a code cell: equal for cells that differ in comments and formatting only. Empty for the parameters
+        cell, whose values count, not its text.
+    imports
+        The top-level modules that its cells import.
+    effects
+        Whether it changes something outside of its run, such as a registry: ``"module:function"`` that describes what
+        it left there, ``"always"`` if nobody can tell, empty if it changes nothing.
     """
 
     name: str
@@ -83,7 +91,14 @@ class Stage:
     saves: tuple[str, ...] = ()
     dynamic: bool = False
     cadence: str = "run"
-    code: str = ""
+    cells: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    effects: str = ""
+
+    @property
+    def code(self) -> str:
+        """The digest of all of its code."""
+        return hashlib.sha256("\0".join(self.cells).encode()).hexdigest()
 
 
 def read_stages(folder: Path) -> dict[str, Stage]:
@@ -122,8 +137,10 @@ def read_stage(path: Path) -> Stage:
         raise BadNotebook(f"{path} has {len(tagged)} cells tagged `parameters`; a stage has one")
     heading = next((cell["source"] for cell in cells if cell["cell_type"] == "markdown"), "")
     lines = [line for line in heading.splitlines() if line.strip()]
-    code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
-    calls = [call for source in code for call in _find_calls(_parse(source, path))]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    trees = [_parse(cell["source"], path) for cell in code]
+    calls = [call for tree in trees for call in _find_calls(tree)]
+    own = notebook.get("metadata", {}).get("nbkit", {})
     return Stage(
         name=path.stem,
         path=path,
@@ -133,8 +150,10 @@ def read_stage(path: Path) -> Stage:
         loads=tuple(dict.fromkeys((a[0], a[1]) for verb, a in calls if verb == "load" and len(a) == 2 and all(a))),
         saves=tuple(dict.fromkeys(a[0] for verb, a in calls if verb == "save" and a and a[0])),
         dynamic=any(verb == "save" and a and not a[0] for verb, a in calls),
-        cadence=notebook.get("metadata", {}).get("nbkit", {}).get("cadence", "run"),
-        code=hashlib.sha256("\0".join(source.strip() for source in code).encode()).hexdigest(),
+        cadence=own.get("cadence", "run"),
+        cells=tuple("" if cell is tagged[0] else digest_code(tree) for cell, tree in zip(code, trees, strict=True)),
+        imports=tuple(sorted({name for tree in trees for name in find_imports(tree)})),
+        effects=str(own.get("effects", "")),
     )
 
 
@@ -161,8 +180,38 @@ def check_graph(stages: dict[str, Stage]) -> None:
         raise BadNotebook("; ".join(wrong))
 
 
+def digest_code(tree: ast.Module) -> str:
+    """Digest what code does: the same for code that differs in comments and formatting only.
+
+    Examples
+    --------
+    >>> digest_code(ast.parse("x = 1  # one")) == digest_code(ast.parse("x  =  1"))
+    True
+    """
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def find_imports(tree: ast.Module) -> set[str]:
+    """Return the top-level modules that code imports, wherever in it.
+
+    Examples
+    --------
+    >>> sorted(find_imports(ast.parse("import numpy.linalg; from pandas import concat")))
+    ['numpy', 'pandas']
+    """
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
 def _parse(source: str, path: Path) -> ast.Module:
-    lines = ["pass" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()]
+    with contextlib.suppress(SyntaxError):
+        return ast.parse(source)
+    lines = [f"{found[1]}{found[2]!r}" if (found := MAGIC.fullmatch(line)) else line for line in source.splitlines()]
     try:
         return ast.parse("\n".join(lines))
     except SyntaxError as error:
