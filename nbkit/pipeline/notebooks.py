@@ -12,8 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadNotebook
+from nbkit.pipeline.calls import Call, find_calls
+from nbkit.pipeline.cells import parse_cell
+from nbkit.wording import suggest
 
 STAGE_NAME = re.compile(r"\d\d_\w+")
+CADENCES = ("run", "window")
+SETTINGS = ("cadence", "effects")
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf|"
 RANGE = re.compile(rf"([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])$")
 CHOICES = re.compile(r"\{([^{}]*)\}$")
@@ -64,10 +69,10 @@ class Stage:
         The heading and the paragraph under it.
     parameters
         By name, in the order of the cell.
-    loads, saves
-        What it reads as (stage, name), and the names that it hands over; only literal names count.
-    dynamic
-        Whether it also hands over names that are made when it runs.
+    calls
+        What it loads and saves.
+    helpers
+        The functions and classes that it defines, each with its code cell.
     cadence
         ``"run"`` for a stage of ``nbkit run``, ``"window"`` for one that has its own.
     code
@@ -79,11 +84,20 @@ class Stage:
     title: str
     question: str
     parameters: dict[str, Parameter] = field(default_factory=dict)
-    loads: tuple[tuple[str, str], ...] = ()
-    saves: tuple[str, ...] = ()
-    dynamic: bool = False
+    calls: tuple[Call, ...] = ()
+    helpers: tuple[tuple[int, str], ...] = ()
     cadence: str = "run"
     code: str = ""
+
+    @property
+    def loads(self) -> tuple[tuple[str, str], ...]:
+        """What it loads, as (stage, name); `ANY` stands for what is made when it runs."""
+        return tuple(dict.fromkeys((call.stage, call.name) for call in self.calls if call.verb in ("load", "read")))
+
+    @property
+    def saves(self) -> tuple[str, ...]:
+        """The names that it hands over; `ANY` stands for what is made when it runs."""
+        return tuple(dict.fromkeys(call.name for call in self.calls if call.verb == "save"))
 
 
 def read_stages(folder: Path) -> dict[str, Stage]:
@@ -94,12 +108,23 @@ def read_stages(folder: Path) -> dict[str, Stage]:
     BadNotebook
         If there is none, or one cannot be read as a stage.
     """
+    return {path.stem: read_stage(path) for path in list_stages(folder)}
+
+
+def list_stages(folder: Path) -> list[Path]:
+    """List the stage notebooks of a folder, in order.
+
+    Raises
+    ------
+    BadNotebook
+        If there is none.
+    """
     paths = [path for path in sorted(folder.glob("*.ipynb")) if STAGE_NAME.fullmatch(path.stem)]
     if not paths:
         raise BadNotebook(
             f"no stage notebooks (NN_name.ipynb) in {folder}: `nbkit new NAME --data FILE …` lays them there"
         )
-    return {path.stem: read_stage(path) for path in paths}
+    return paths
 
 
 def read_stage(path: Path) -> Stage:
@@ -123,61 +148,47 @@ def read_stage(path: Path) -> Stage:
     heading = next((cell["source"] for cell in cells if cell["cell_type"] == "markdown"), "")
     lines = [line for line in heading.splitlines() if line.strip()]
     code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
-    calls = [call for source in code for call in _find_calls(_parse(source, path))]
+    parameters = {each.name: each for each in _read_parameters(tagged[0]["source"], path)}
+    trees = [_parse(source, path) for source in code]
+    calls = tuple(find_calls(trees, {each.name: each.annotation for each in parameters.values()}))
     return Stage(
         name=path.stem,
         path=path,
         title=lines[0].lstrip("# ") if lines else path.stem,
         question=next((line for line in lines[1:] if not line.startswith(("#", "-", "*"))), ""),
-        parameters={each.name: each for each in _read_parameters(tagged[0]["source"], path)},
-        loads=tuple(dict.fromkeys((a[0], a[1]) for verb, a in calls if verb == "load" and len(a) == 2 and all(a))),
-        saves=tuple(dict.fromkeys(a[0] for verb, a in calls if verb == "save" and a and a[0])),
-        dynamic=any(verb == "save" and a and not a[0] for verb, a in calls),
-        cadence=notebook.get("metadata", {}).get("nbkit", {}).get("cadence", "run"),
+        parameters=parameters,
+        calls=calls,
+        helpers=tuple(_find_helpers(trees)),
+        cadence=_read_cadence(notebook.get("metadata", {}).get("nbkit", {}), path),
         code=hashlib.sha256("\0".join(source.strip() for source in code).encode()).hexdigest(),
     )
 
 
-def check_graph(stages: dict[str, Stage]) -> None:
-    """Check that whatever a stage loads is handed over by an earlier one.
-
-    Raises
-    ------
-    BadNotebook
-        Naming each load that no earlier notebook saves.
-    """
-    wrong = []
-    for stage in stages.values():
-        for upstream, name in stage.loads:
-            source = stages.get(upstream)
-            if source is None:
-                wrong.append(f"{stage.name} loads from {upstream}, and there is no such notebook")
-            elif upstream >= stage.name:
-                wrong.append(f"{stage.name} loads {name!r} from {upstream}, which comes after it")
-            elif name not in source.saves and not source.dynamic:
-                offered = ", ".join(source.saves) or "nothing"
-                wrong.append(f"{stage.name} loads {name!r} from {upstream}, which saves {offered}")
-    if wrong:
-        raise BadNotebook("; ".join(wrong))
+def _read_cadence(settings: dict[str, Any], path: Path) -> str:
+    """Read when a stage runs from ``metadata.nbkit``, and refuse what is misspelt there: it would never run."""
+    unknown = [key for key in settings if key not in SETTINGS]
+    if unknown and "status" not in settings:  # in an executed notebook the engine has written more
+        raise BadNotebook(f"{path}: metadata.nbkit holds {unknown[0]!r}{suggest(unknown[0], SETTINGS)}")
+    cadence = str(settings.get("cadence", "run"))
+    if cadence not in CADENCES:
+        raise BadNotebook(f"{path}: metadata.nbkit.cadence is {cadence!r}{suggest(cadence, CADENCES)}")
+    return cadence
 
 
 def _parse(source: str, path: Path) -> ast.Module:
-    lines = ["pass" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()]
     try:
-        return ast.parse("\n".join(lines))
+        return parse_cell(source)
     except SyntaxError as error:
         raise BadNotebook(
             f"{path}: a cell does not parse ({error.msg}): {(error.text or source[:80]).strip()}"
         ) from None
 
 
-def _find_calls(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:
-    """Yield each ``run.load(…)`` and ``run.save(…)`` with its literal names; an empty string for one that is not."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="run"), attr="load" | "save" as verb), args=args):
-                names = args[:2] if verb == "load" else args[:1]
-                yield verb, [str(arg.value) if isinstance(arg, ast.Constant) else "" for arg in names]
+def _find_helpers(trees: list[ast.Module]) -> Iterator[tuple[int, str]]:
+    for number, tree in enumerate(trees, start=1):
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                yield number, node.name
 
 
 def _read_parameters(source: str, path: Path) -> Iterator[Parameter]:
