@@ -6,7 +6,7 @@ import io
 import json
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -175,9 +175,9 @@ def _read_cadence(settings: dict[str, Any], path: Path) -> str:
     return cadence
 
 
-def _parse(source: str, path: Path) -> ast.Module:
+def _parse(source: str, path: Path, parse: Callable[[str], ast.Module] = parse_cell) -> ast.Module:
     try:
-        return parse_cell(source)
+        return parse(source)
     except SyntaxError as error:
         raise BadNotebook(
             f"{path}: a cell does not parse ({error.msg}): {(error.text or source[:80]).strip()}"
@@ -192,12 +192,13 @@ def _find_helpers(trees: list[ast.Module]) -> Iterator[tuple[int, str]]:
 
 
 def _read_parameters(source: str, path: Path) -> Iterator[Parameter]:
+    body = _parse(source, path, ast.parse).body
     comments = {
         token.start[0]: token.string.lstrip("# ").strip()
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
         if token.type == tokenize.COMMENT
     }
-    for node in ast.parse(source).body:
+    for node in body:
         match node:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value):
                 try:
