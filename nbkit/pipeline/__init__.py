@@ -5,7 +5,9 @@ from nbkit._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "notebooks": ["Parameter", "Stage", "check_graph", "read_stages"],
+        "notebooks": ["Parameter", "Stage", "read_stages"],
+        "graph": ["Edge", "Graph", "Problem", "build_graph", "check_graph", "find_dependents"],
+        "check": ["Checked", "check_notebooks"],
         "params": ["Resolved", "resolve_params"],
         "manifest": ["find_run", "list_runs"],
         "compare": ["compare_runs"],

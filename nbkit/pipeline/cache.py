@@ -18,12 +18,11 @@ import msgspec
 
 from nbkit.observe import installed_folders
 from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions, read_imports
-from nbkit.pipeline.notebooks import Stage
+from nbkit.pipeline.notebooks import ALWAYS, Stage
 from nbkit.run import STORE, digest_scraps, list_artifacts, read_scraps
 from nbkit.store import write_atomic
 
 TRACES = ".traces"
-ALWAYS = "always"
 UNKNOWN = "?"  # what a stage left outside of its run cannot be told
 HANDING_OVER = ("nbkit.run", "nbkit.formats")  # what they import keeps results and makes none
 Handed = Mapping[str, "dict[str, str] | None"]

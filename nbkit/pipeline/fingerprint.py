@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nbkit.pipeline.notebooks import digest_code, find_imports
+from nbkit.pipeline.cells import digest_code, find_imports
 from nbkit.store import write_atomic
 
 FRESH, COARSE = 100_000_000, 2_000_000_000  # nanoseconds in which a file may change again without its time telling

@@ -1,23 +1,28 @@
 """A stage notebook as data, read without a kernel: its parameters, what it loads and what it saves."""
 
 import ast
-import contextlib
 import hashlib
 import io
 import json
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadNotebook
+from nbkit.pipeline.calls import Call, find_calls
+from nbkit.pipeline.cells import digest_cell, find_imports, parse_cell
+from nbkit.wording import suggest
 
 STAGE_NAME = re.compile(r"\d\d_\w+")
+CADENCES = ("run", "window")
+SETTINGS = ("cadence", "effects")
+ALWAYS = "always"
+FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf|"
 RANGE = re.compile(rf"([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])$")
-MAGIC = re.compile(r"(\s*)([%!].*)")
 CHOICES = re.compile(r"\{([^{}]*)\}$")
 
 
@@ -66,10 +71,10 @@ class Stage:
         The heading and the paragraph under it.
     parameters
         By name, in the order of the cell.
-    loads, saves
-        What it reads as (stage, name), and the names that it hands over; only literal names count.
-    dynamic
-        Whether it also hands over names that are made when it runs.
+    calls
+        What it loads and saves.
+    helpers
+        The functions and classes that it defines, each with its code cell.
     cadence
         ``"run"`` for a stage of ``nbkit run``, ``"window"`` for one that has its own.
     cells
@@ -87,9 +92,8 @@ class Stage:
     title: str
     question: str
     parameters: dict[str, Parameter] = field(default_factory=dict)
-    loads: tuple[tuple[str, str], ...] = ()
-    saves: tuple[str, ...] = ()
-    dynamic: bool = False
+    calls: tuple[Call, ...] = ()
+    helpers: tuple[tuple[int, str], ...] = ()
     cadence: str = "run"
     cells: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
@@ -100,6 +104,16 @@ class Stage:
         """The digest of all of its code."""
         return hashlib.sha256("\0".join(self.cells).encode()).hexdigest()
 
+    @property
+    def loads(self) -> tuple[tuple[str, str], ...]:
+        """What it loads, as (stage, name); `ANY` stands for what is made when it runs."""
+        return tuple(dict.fromkeys((call.stage, call.name) for call in self.calls if call.verb in ("load", "read")))
+
+    @property
+    def saves(self) -> tuple[str, ...]:
+        """The names that it hands over; `ANY` stands for what is made when it runs."""
+        return tuple(dict.fromkeys(call.name for call in self.calls if call.verb == "save"))
+
 
 def read_stages(folder: Path) -> dict[str, Stage]:
     """Read every stage notebook of a folder, in order.
@@ -109,12 +123,23 @@ def read_stages(folder: Path) -> dict[str, Stage]:
     BadNotebook
         If there is none, or one cannot be read as a stage.
     """
+    return {path.stem: read_stage(path) for path in list_stages(folder)}
+
+
+def list_stages(folder: Path) -> list[Path]:
+    """List the stage notebooks of a folder, in order.
+
+    Raises
+    ------
+    BadNotebook
+        If there is none.
+    """
     paths = [path for path in sorted(folder.glob("*.ipynb")) if STAGE_NAME.fullmatch(path.stem)]
     if not paths:
         raise BadNotebook(
             f"no stage notebooks (NN_name.ipynb) in {folder}: `nbkit new NAME --data FILE …` lays them there"
         )
-    return {path.stem: read_stage(path) for path in paths}
+    return paths
 
 
 def read_stage(path: Path) -> Stage:
@@ -138,104 +163,61 @@ def read_stage(path: Path) -> Stage:
     heading = next((cell["source"] for cell in cells if cell["cell_type"] == "markdown"), "")
     lines = [line for line in heading.splitlines() if line.strip()]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
+    parameters = {each.name: each for each in _read_parameters(tagged[0]["source"], path)}
     trees = [_parse(cell["source"], path) for cell in code]
-    calls = [call for tree in trees for call in _find_calls(tree)]
-    own = notebook.get("metadata", {}).get("nbkit", {})
+    calls = tuple(find_calls(trees, {each.name: each.annotation for each in parameters.values()}))
+    settings = _read_settings(notebook.get("metadata", {}).get("nbkit", {}), path)
     return Stage(
         name=path.stem,
         path=path,
         title=lines[0].lstrip("# ") if lines else path.stem,
         question=next((line for line in lines[1:] if not line.startswith(("#", "-", "*"))), ""),
-        parameters={each.name: each for each in _read_parameters(tagged[0]["source"], path)},
-        loads=tuple(dict.fromkeys((a[0], a[1]) for verb, a in calls if verb == "load" and len(a) == 2 and all(a))),
-        saves=tuple(dict.fromkeys(a[0] for verb, a in calls if verb == "save" and a and a[0])),
-        dynamic=any(verb == "save" and a and not a[0] for verb, a in calls),
-        cadence=own.get("cadence", "run"),
-        cells=tuple("" if cell is tagged[0] else digest_code(tree) for cell, tree in zip(code, trees, strict=True)),
+        parameters=parameters,
+        calls=calls,
+        helpers=tuple(_find_helpers(trees)),
+        cells=tuple("" if cell is tagged[0] else digest_cell(cell["source"]) for cell in code),
         imports=tuple(sorted({name for tree in trees for name in find_imports(tree)})),
-        effects=str(own.get("effects", "")),
+        **settings,
     )
 
 
-def check_graph(stages: dict[str, Stage]) -> None:
-    """Check that whatever a stage loads is handed over by an earlier one.
-
-    Raises
-    ------
-    BadNotebook
-        Naming each load that no earlier notebook saves.
-    """
-    wrong = []
-    for stage in stages.values():
-        for upstream, name in stage.loads:
-            source = stages.get(upstream)
-            if source is None:
-                wrong.append(f"{stage.name} loads from {upstream}, and there is no such notebook")
-            elif upstream >= stage.name:
-                wrong.append(f"{stage.name} loads {name!r} from {upstream}, which comes after it")
-            elif name not in source.saves and not source.dynamic:
-                offered = ", ".join(source.saves) or "nothing"
-                wrong.append(f"{stage.name} loads {name!r} from {upstream}, which saves {offered}")
-    if wrong:
-        raise BadNotebook("; ".join(wrong))
+def _read_settings(settings: dict[str, Any], path: Path) -> dict[str, str]:
+    """Read cadence and effects from ``metadata.nbkit``, and refuse what is misspelt there: it would never count."""
+    unknown = [key for key in settings if key not in SETTINGS]
+    if unknown and "status" not in settings:  # in an executed notebook the engine has written more
+        raise BadNotebook(f"{path}: metadata.nbkit holds {unknown[0]!r}{suggest(unknown[0], SETTINGS)}")
+    cadence, effects = str(settings.get("cadence", "run")), str(settings.get("effects", ""))
+    if cadence not in CADENCES:
+        raise BadNotebook(f"{path}: metadata.nbkit.cadence is {cadence!r}{suggest(cadence, CADENCES)}")
+    if effects not in ("", ALWAYS) and not FUNCTION.fullmatch(effects):
+        raise BadNotebook(f"{path}: metadata.nbkit.effects is {effects!r}; give 'module:function', or {ALWAYS!r}")
+    return {"cadence": cadence, "effects": effects}
 
 
-def digest_code(tree: ast.Module) -> str:
-    """Digest what code does: the same for code that differs in comments and formatting only.
-
-    Examples
-    --------
-    >>> digest_code(ast.parse("x = 1  # one")) == digest_code(ast.parse("x  =  1"))
-    True
-    """
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
-
-
-def find_imports(tree: ast.Module) -> set[str]:
-    """Return the top-level modules that code imports, wherever in it.
-
-    Examples
-    --------
-    >>> sorted(find_imports(ast.parse("import numpy.linalg; from pandas import concat")))
-    ['numpy', 'pandas']
-    """
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            found.add(node.module.partition(".")[0])
-    return found
-
-
-def _parse(source: str, path: Path) -> ast.Module:
-    with contextlib.suppress(SyntaxError):
-        return ast.parse(source)
-    lines = [f"{found[1]}{found[2]!r}" if (found := MAGIC.fullmatch(line)) else line for line in source.splitlines()]
+def _parse(source: str, path: Path, parse: Callable[[str], ast.Module] = parse_cell) -> ast.Module:
     try:
-        return ast.parse("\n".join(lines))
+        return parse(source)
     except SyntaxError as error:
         raise BadNotebook(
             f"{path}: a cell does not parse ({error.msg}): {(error.text or source[:80]).strip()}"
         ) from None
 
 
-def _find_calls(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:
-    """Yield each ``run.load(…)`` and ``run.save(…)`` with its literal names; an empty string for one that is not."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="run"), attr="load" | "save" as verb), args=args):
-                names = args[:2] if verb == "load" else args[:1]
-                yield verb, [str(arg.value) if isinstance(arg, ast.Constant) else "" for arg in names]
+def _find_helpers(trees: list[ast.Module]) -> Iterator[tuple[int, str]]:
+    for number, tree in enumerate(trees, start=1):
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                yield number, node.name
 
 
 def _read_parameters(source: str, path: Path) -> Iterator[Parameter]:
+    body = _parse(source, path, ast.parse).body
     comments = {
         token.start[0]: token.string.lstrip("# ").strip()
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
         if token.type == tokenize.COMMENT
     }
-    for node in ast.parse(source).body:
+    for node in body:
         match node:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value):
                 try:

@@ -8,8 +8,9 @@ from typing import Any
 
 from nbkit.errors import BadParameter, CorruptArtifact, UnknownRun, UnknownStage
 from nbkit.pipeline.cache import Cache, Trace, begin_trace
+from nbkit.pipeline.graph import check_graph
 from nbkit.pipeline.manifest import check_run_name, find_run
-from nbkit.pipeline.notebooks import Stage, check_graph, read_stages
+from nbkit.pipeline.notebooks import Stage, read_stages
 from nbkit.pipeline.params import Resolved, resolve_params
 from nbkit.pipeline.preflight import check_sense
 from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest

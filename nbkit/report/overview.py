@@ -7,18 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.errors import NbkitError
+from nbkit.pipeline.graph import build_graph
 from nbkit.pipeline.manifest import read_status
-from nbkit.pipeline.notebooks import Stage, read_stages
-from nbkit.project import find_notebooks, read_manifest
+from nbkit.pipeline.notebooks import Stage
+from nbkit.project import read_manifest
+from nbkit.report.flow import ABSENT, read_run_stages
 from nbkit.report.since import read_before, read_or, read_since
 from nbkit.wording import say_count
 
-MARKS = {
-    "passed": "▲ passed", "pass": "▲ pass", "ok": "▲ ok",
-    "fail": "✕ fail", "failed": "✕ failed", "refused": "✕ refused", "retrain": "✕ retrain",
-    "cannot tell": "■ cannot tell", "look": "■ look", "interrupted": "■ interrupted", "running": "■ running",
-}  # fmt: skip
 SAID = {"alternative is cheaper": "is cheaper than the model", "cannot tell": "cannot be told apart from the model"}
 
 
@@ -42,6 +38,8 @@ class Overview:
         criterion, target, value, interval, verdict, why.
     stages
         stage, title, status, seconds, headline, page (empty if there is none).
+    edges
+        source, target, names: what each stage handed to which.
     since
         window, decision, headline, run, page: what the monitor has found about the version since.
     judged
@@ -65,6 +63,7 @@ class Overview:
     reasons: list[str]
     criteria: pd.DataFrame
     stages: pd.DataFrame
+    edges: pd.DataFrame = field(default_factory=pd.DataFrame)
     since: pd.DataFrame = field(default_factory=pd.DataFrame)
     judged: str = ""
     risks: list[str] = field(default_factory=list)
@@ -83,6 +82,7 @@ def read_overview(folder: Path) -> Overview:
     status = read_status(folder, manifest)
     criteria = _read_criteria(folder)
     since = read_since(folder)
+    stages = read_run_stages(folder, manifest)
     verdict, tone, reasons = _judge(folder, manifest, status, criteria)
     return Overview(
         run=folder.name,
@@ -97,7 +97,8 @@ def read_overview(folder: Path) -> Overview:
         tone=tone,
         reasons=[*reasons[:5], *_say_since(since)],
         criteria=criteria,
-        stages=_read_stages(folder, manifest, since),
+        stages=_read_stages(folder, manifest, stages, since),
+        edges=pd.DataFrame(build_graph(stages).rows(), columns=["source", "target", "names"]),
         since=since,
         judged=_say_before(folder),
         risks=_read_risks(folder),
@@ -171,12 +172,11 @@ def _judge(folder: Path, manifest: dict[str, Any], status: str, criteria: pd.Dat
     return "APPROVE", "good", [*good, *([str(deployed)] if deployed else [])]
 
 
-def _read_stages(folder: Path, manifest: dict[str, Any], since: pd.DataFrame) -> pd.DataFrame:
+def _read_stages(folder: Path, manifest: dict[str, Any], known: dict[str, Stage], since: pd.DataFrame) -> pd.DataFrame:
     entries = {entry["stage"]: entry for entry in manifest.get("stages", [])}
-    known = _read_sources(manifest)
     rows = []
     for name in list(dict.fromkeys([*known, *entries])):
-        entry = entries.get(name, {"status": "not part of this run"})
+        entry = entries.get(name, {"status": ABSENT})
         page = f"{name}.html" if (folder / f"{name}.ipynb").is_file() else ""
         if entry["status"] == "passed" and not page:
             entry = {"status": "gone", "message": f"{name}.ipynb is not in the run's folder any more."}
@@ -208,14 +208,6 @@ def _say_since(since: pd.DataFrame) -> list[str]:
         return []
     last = since.iloc[-1]
     return [f"Since then the monitor said {last['decision']}, for the window {last['window']}."]
-
-
-def _read_sources(manifest: dict[str, Any]) -> dict[str, Stage]:
-    """Read the stages of the project; a run can be told also where its sources are gone or broken by now."""
-    try:
-        return read_stages(find_notebooks(Path(manifest["root"])))
-    except (KeyError, NbkitError, OSError):
-        return {}
 
 
 def _read_risks(folder: Path) -> list[str]:

@@ -9,8 +9,11 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from nbkit.plots import draw_flow
 from nbkit.report.blocks import read_blocks
-from nbkit.report.overview import MARKS, Overview, read_overview
+from nbkit.report.flow import describe_nodes
+from nbkit.report.marks import mark, tone
+from nbkit.report.overview import Overview, read_overview
 from nbkit.report.since import find_registering
 from nbkit.store import write_atomic
 
@@ -52,8 +55,15 @@ def render_index(overview: Overview) -> str:
     """Render the front page."""
     twin = {name: _plain(value) for name, value in asdict(overview).items()}
     return _template("index.html.j2").render(
-        o=overview, twin=_embed(twin), title=f"{overview.project}: {overview.verdict}"
+        o=overview, flow=_draw_flow(overview), twin=_embed(twin), title=f"{overview.project}: {overview.verdict}"
     )
+
+
+def _draw_flow(overview: Overview) -> str:
+    """Draw the stages with what they handed to each other; nothing where they handed over nothing."""
+    edges = overview.edges.to_dict("records")
+    nodes = describe_nodes(overview.stages.to_dict("records"))
+    return draw_flow(nodes, edges, "The stages and what each needs", alone=False).svg if edges else ""
 
 
 def render_stage(overview: Overview, stage: dict[Any, Any], notebook: Path, pages: list[str]) -> str:
@@ -70,8 +80,7 @@ def render_stage(overview: Overview, stage: dict[Any, Any], notebook: Path, page
 def _template(name: str) -> jinja2.Template:
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["mark"] = lambda word: MARKS.get(word, word)
-    environment.filters["tone"] = lambda word: {"▲": "good", "✕": "bad"}.get(MARKS.get(word, "■")[0], "unsure")
+    environment.filters |= {"mark": mark, "tone": tone}
     environment.filters["missing"] = pd.isna
     return environment.get_template(name)
 

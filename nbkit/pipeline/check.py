@@ -1,0 +1,176 @@
+"""All that can be said about a project's notebooks without running them."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nbkit.errors import BadNotebook, NbkitError
+from nbkit.pipeline.calls import Call
+from nbkit.pipeline.graph import Graph, Problem, build_graph
+from nbkit.pipeline.notebooks import STAGE_NAME, Stage, list_stages, read_stage
+from nbkit.pipeline.params import resolve_params
+from nbkit.pipeline.preflight import check_sense
+from nbkit.project import iterate_runs
+from nbkit.values import TAG
+
+RUN = re.compile(r"\b(nbkit\.)?Run\(")
+TYPES = {str: "text", bool: "flag", int: "number", float: "number", list: "list", dict: "dict"}
+TAGS = {"tuple": "tuple", "set": "set", "frozenset": "set", "float": "number", "int": "number", "dict": "dict"}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found.
+
+    Attributes
+    ----------
+    stages
+        The notebooks that can be read as stages.
+    graph
+        Who needs whom, among them.
+    problems
+        What is wrong or odd, by place.
+    """
+
+    stages: dict[str, Stage]
+    graph: Graph
+    problems: tuple[Problem, ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a plain row for each stage: stage, title, cadence, loads, sources, saves."""
+        return [
+            {
+                "stage": stage.name,
+                "title": stage.title,
+                "cadence": stage.cadence,
+                "loads": sum(len(edge.names) for edge in self.graph.edges if edge.target == stage.name),
+                "sources": list(self.graph.upstream(stage.name)),
+                "saves": list(stage.saves),
+            }
+            for stage in self.stages.values()
+        ]
+
+    @property
+    def errors(self) -> int:
+        """How many problems no run can live with."""
+        return sum(each.level == "error" for each in self.problems)
+
+
+def check_notebooks(folder: Path, root: Path) -> Checked:
+    """Read every notebook of a folder and say all that is wrong or odd, instead of stopping at the first.
+
+    Parameters
+    ----------
+    folder
+        Where the notebooks lie.
+    root
+        The project, whose latest run of the same code tells kinds that code alone does not.
+
+    Raises
+    ------
+    BadNotebook
+        If the folder holds no stage at all.
+    """
+    stages: dict[str, Stage] = {}
+    problems = []
+    for path in list_stages(folder):
+        try:
+            stages[path.stem] = read_stage(path)
+        except BadNotebook as error:
+            problems.append(Problem("error", path.stem, 0, f"cannot be read: {error}"))
+    broken = {each.place for each in problems}  # they may hand over anything
+    others = {name: Stage(name, folder / f"{name}.ipynb", name, "", calls=(Call("give", 0),)) for name in broken}
+    graph = build_graph(stages | others, read_kinds(root, stages))
+    problems += [each for each in graph.problems if each.place not in broken]
+    problems += [
+        Problem("hint", stage.name, cell, f"defines {name}: a module of the project can be tested and used by others")
+        for stage in stages.values()
+        for cell, name in stage.helpers
+    ]
+    problems += _find_strangers(folder)
+    return Checked(stages, graph, tuple(sorted(problems, key=lambda each: (each.place, each.cell))))
+
+
+def check_params(found: Checked, files: Sequence[Path], settings: Sequence[str], root: Path) -> Checked:
+    """Check params files against notebooks that have been read, and let the libraries read what they give.
+
+    Parameters
+    ----------
+    found
+        From `check_notebooks`.
+    files, settings
+        As for `resolve_params`.
+    root
+        The project.
+    """
+    if set(found.graph.stages) - set(found.stages):
+        problem = Problem("hint", "params", 0, "are not checked before every notebook can be read")
+    else:
+        try:
+            check_sense(resolve_params(files, settings, found.stages).values, list(found.stages), root)
+        except NbkitError as error:
+            problem = Problem("error", "params", 0, f"do not fit: {error}")
+        else:
+            return found
+    return replace(found, problems=(*found.problems, problem))
+
+
+def read_kinds(root: Path, stages: dict[str, Stage]) -> dict[tuple[str, str], str]:
+    """Read from the latest run of each stage, if it ran as it is now, which kinds of values it saved.
+
+    Returns
+    -------
+    dict
+        (stage, name) to the kind; what is None or of a rare type is left out.
+    """
+    kinds: dict[tuple[str, str], str] = {}
+    missing = dict(stages)
+    for folder, manifest in iterate_runs(root):
+        for entry in manifest.get("stages", []):
+            stage = missing.get(entry["stage"])
+            notebook = folder / f"{entry['stage']}.ipynb"
+            if stage and entry["status"] == "passed" and entry.get("code") == stage.code and notebook.is_file():
+                del missing[stage.name]
+                kinds |= {(stage.name, name): kind for name, kind in _read_scrap_kinds(notebook)}
+        if not missing:
+            break
+    return kinds
+
+
+def _read_scrap_kinds(notebook: Path) -> Iterator[tuple[str, str]]:
+    from nbkit.run import read_scraps
+
+    for name, data in read_scraps(notebook).items():
+        if kind := _name_kind(data):
+            yield name, kind
+
+
+def _name_kind(data: Any) -> str:
+    """Name the kind of an encoded value.
+
+    Examples
+    --------
+    >>> _name_kind("Ann"), _name_kind({"$": "artifact", "value": {"kind": "table"}}), _name_kind({"$": "None"})
+    ('text', 'table', '')
+    """
+    if isinstance(data, dict) and TAG in data:
+        kind = str(data["value"]["kind"]) if data[TAG] == "artifact" else TAGS.get(data[TAG], "")
+        return kind if kind != "value" else ""
+    return TYPES.get(type(data), "")
+
+
+def _find_strangers(folder: Path) -> Iterator[Problem]:
+    """Find notebooks that work in a run and are no stages, by their name."""
+    for path in sorted(folder.glob("*.ipynb")):
+        if STAGE_NAME.fullmatch(path.stem):
+            continue
+        try:
+            cells = json.loads(path.read_bytes())["cells"]
+            uses = any(cell["cell_type"] == "code" and RUN.search("".join(cell["source"])) for cell in cells)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if uses:
+            yield Problem("hint", path.name, 0, "uses nbkit.Run and is no stage: a stage is named NN_name.ipynb")

@@ -1,0 +1,234 @@
+"""The contract between notebooks: who loads what from whom, read from their code, and what is wrong with it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nbkit.errors import BadNotebook
+from nbkit.pipeline.calls import ANY, Call
+from nbkit.pipeline.kinds import answers
+from nbkit.pipeline.notebooks import Stage
+from nbkit.wording import suggest
+
+ARTICLES = {"text": "a text", "number": "a number", "flag": "True or False", "array": "an array"}
+
+USES = {"[str]": "an entry by its name", "()": "an answer, as of a function"}
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What one stage hands to another.
+
+    Attributes
+    ----------
+    source, target
+        The stage that saves and the one that loads.
+    names
+        The values; `ANY` for what cannot be read from the code.
+    kinds
+        Of each value; empty where it is not known.
+    """
+
+    source: str
+    target: str
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong or odd.
+
+    Attributes
+    ----------
+    level
+        ``"error"``: no run can work. ``"hint"``: it can, and may not be meant.
+    place
+        The stage or file.
+    cell
+        The code cell, counted from 1; 0 for the whole.
+    message
+        A sentence that goes on from the place.
+    """
+
+    level: str
+    place: str
+    cell: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}{f', code cell {self.cell},' if self.cell else ''} {self.message}"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Which stage needs which.
+
+    Attributes
+    ----------
+    stages
+        Their names, in the order in which they run.
+    edges
+        One for each pair of stages of which the later loads from the earlier, by target, then source.
+    problems
+        What is wrong or odd, by stage.
+    """
+
+    stages: tuple[str, ...]
+    edges: tuple[Edge, ...]
+    problems: tuple[Problem, ...] = ()
+
+    def upstream(self, stage: str) -> tuple[str, ...]:
+        """Return the stages that a stage loads from."""
+        return tuple(edge.source for edge in self.edges if edge.target == stage)
+
+    def downstream(self, stage: str) -> tuple[str, ...]:
+        """Return the stages that load from a stage."""
+        return tuple(edge.target for edge in self.edges if edge.source == stage)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the edges as plain rows: source, target, names, kinds."""
+        return [asdict(edge) | {"names": list(edge.names), "kinds": list(edge.kinds)} for edge in self.edges]
+
+
+def build_graph(stages: Mapping[str, Stage], kinds: Mapping[tuple[str, str], str] | None = None) -> Graph:
+    """Read from the stages who needs whom, and what is wrong with it.
+
+    A load whose stage is not written as a literal counts as needing every earlier stage.
+
+    Parameters
+    ----------
+    stages
+        From `read_stages`.
+    kinds
+        (stage, name) to the kind of value that an earlier run of the same code saved, where that is known; one that
+        does not fit gives a hint, since another run may save another.
+    """
+    names = sorted(stages)
+    found: dict[tuple[str, str], list[str]] = {}
+    for stage in stages.values():
+        for call in stage.calls:
+            for source in _find_sources(call, stage.name, names):
+                found.setdefault((stage.name, source), []).append(call.name)
+    edges = []
+    for (target, source), loaded in sorted(found.items()):
+        unique = tuple(dict.fromkeys(loaded))
+        edges.append(Edge(source, target, unique, tuple(_tell_kind(stages[source], each, kinds) for each in unique)))
+    problems = [each for stage in stages.values() for each in _judge_stage(stage, stages, kinds)]
+    graph = Graph(tuple(names), tuple(edges), tuple(problems))
+    return Graph(graph.stages, graph.edges, (*graph.problems, *_find_orphans(graph, stages)))
+
+
+def check_graph(stages: Mapping[str, Stage]) -> Graph:
+    """Build the graph, and refuse one that no run can follow.
+
+    Raises
+    ------
+    BadNotebook
+        Naming each load that no earlier notebook saves, or whose value cannot be what is made of it.
+    """
+    graph = build_graph(stages)
+    if wrong := [str(each) for each in graph.problems if each.level == "error"]:
+        raise BadNotebook("; ".join(wrong))
+    return graph
+
+
+def find_dependents(graph: Graph, stage: str) -> tuple[str, ...]:
+    """Return every stage that needs a stage, directly or through others, in order.
+
+    Examples
+    --------
+    >>> graph = Graph(("01_a", "02_b", "03_c", "04_d"), (Edge("01_a", "02_b", (), ()), Edge("02_b", "04_d", (), ())))
+    >>> find_dependents(graph, "01_a"), find_dependents(graph, "03_c")
+    (('02_b', '04_d'), ())
+    """
+    needed = {stage}
+    for edge in graph.edges:  # by target, and nobody loads from a later stage
+        if edge.source in needed:
+            needed.add(edge.target)
+    return tuple(each for each in graph.stages if each in needed - {stage})
+
+
+def _find_sources(call: Call, stage: str, names: list[str]) -> list[str]:
+    """Return the earlier stages that a load may need."""
+    if call.verb == "save":
+        return []
+    earlier = [name for name in names if name < stage]
+    return earlier if call.stage == ANY else [name for name in earlier if name == call.stage]
+
+
+def _fits(wanted: str, offered: str) -> bool:
+    """Tell whether a loaded name may be a saved one, either of which may hold `ANY`."""
+    if ANY in wanted and ANY in offered:
+        return True
+    pattern, name = (wanted, offered) if ANY in wanted else (offered, wanted)
+    return re.fullmatch(".*".join(map(re.escape, pattern.split(ANY))), name, re.DOTALL) is not None
+
+
+def _tell_kind(source: Stage, name: str, kinds: Mapping[tuple[str, str], str] | None) -> str:
+    """Return the kind of a saved value: what the code says, else what a run has shown; empty if nobody knows."""
+    told = {call.kind for call in source.calls if call.verb == "save" and _fits(name, call.name)}
+    return (told.pop() if len(told) == 1 else "") or (kinds or {}).get((source.name, name), "")
+
+
+def _judge_stage(
+    stage: Stage, stages: Mapping[str, Stage], kinds: Mapping[tuple[str, str], str] | None
+) -> Iterator[Problem]:
+    for call in stage.calls:
+        if call.verb == "give":
+            yield Problem(
+                "hint", stage.name, call.cell, "hands its run on: what is loaded and saved with it is not checked"
+            )
+        elif call.verb == "load":
+            level, message = _judge_load(call, stage.name, stages, kinds)
+            if message:
+                yield Problem(level, stage.name, call.cell, message)
+    cells: dict[str, list[int]] = {}
+    for call in stage.calls:
+        if call.verb == "save" and call.always and ANY not in call.name:
+            cells.setdefault(call.name, []).append(call.cell)
+    for name, places in cells.items():
+        if len(places) > 1:
+            again = f"saves {name!r} again (first in code cell {places[0]}): later stages get the last one"
+            yield Problem("hint", stage.name, places[-1], again)
+
+
+def _judge_load(
+    call: Call, stage: str, stages: Mapping[str, Stage], kinds: Mapping[tuple[str, str], str] | None
+) -> tuple[str, str]:
+    """Return what is wrong or odd about a load, and how bad that is; two empty texts if nothing is."""
+    what = "something" if ANY in call.name else repr(call.name)
+    if call.stage == ANY:
+        return "hint", "loads from a stage whose name is made when it runs: nothing checks that it is there"
+    if call.stage == stage:
+        return "error", f"loads {what} from itself: use the variable"
+    if call.stage not in stages:
+        return "error", f"loads from {call.stage}, and there is no such notebook{suggest(call.stage, stages)}"
+    source = stages[call.stage]
+    if source.name > stage:
+        circle = " (which loads from this one: a circle)" if stage in {each for each, _ in source.loads} else ""
+        return "error", f"loads {what} from {source.name}{circle}, which comes after it; stages run by their names"
+    given = any(each.verb == "give" for each in source.calls)
+    if not given and not any(_fits(call.name, offered) for offered in source.saves):
+        near = suggest(call.name, [each for each in source.saves if ANY not in each])
+        return "error", f"loads {what} from {source.name}, which saves {'no such value' if near else 'nothing'}{near}"
+    if ANY in call.name:
+        return (
+            "hint",
+            f"loads from {source.name} by a name that is made when it runs: nothing checks that it is there",
+        )
+    for level, known, verb in (("error", None, "is"), ("hint", kinds, "was, in the latest run,")):
+        kind = _tell_kind(source, call.name, known)
+        if use := next((use for use in call.uses if not answers(kind, use)), ""):
+            asked = f"asks {what} of {source.name} for {USES.get(use, use)}"
+            return level, f"{asked}, and it {verb} {ARTICLES.get(kind, f'a {kind}')}"
+    return "", ""
+
+
+def _find_orphans(graph: Graph, stages: Mapping[str, Stage]) -> Iterator[Problem]:
+    usual = [name for name in graph.stages if stages[name].cadence == "run"]
+    linked = {end for edge in graph.edges for end in (edge.source, edge.target)}
+    for name in usual if len(usual) > 1 else ():
+        if name not in linked:
+            yield Problem("hint", name, 0, "neither loads from another stage nor is loaded from: does it belong here?")

@@ -1,0 +1,95 @@
+"""Which stage needs what of which, in a project or in a run: as plain rows, and drawn."""
+
+import contextlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nbkit.errors import NbkitError
+from nbkit.pipeline.graph import build_graph
+from nbkit.pipeline.notebooks import Stage, read_stage, read_stages
+from nbkit.plots import draw_flow, place_nodes, write_mermaid
+from nbkit.project import find_notebooks, read_manifest
+from nbkit.report.marks import mark, tone
+
+Row = dict[str, Any]
+Flow = tuple[list[Row], list[Row], str]  # stages, edges, title
+ABSENT = "not part of this run"
+
+
+def read_run_stages(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Stage]:
+    """Read the stages of a run from its executed notebooks, and from the project what the run did not come to.
+
+    A run can be told also where the project is gone or broken by now.
+    """
+    stages: dict[str, Stage] = {}
+    root = Path(str(manifest.get("root", "")))
+    with contextlib.suppress(NbkitError, OSError):
+        stages |= read_stages(find_notebooks(root)) if root.is_absolute() and root.is_dir() else {}
+    for path in folder.glob("[0-9][0-9]_*.ipynb"):
+        with contextlib.suppress(NbkitError):
+            stages[path.stem] = read_stage(path)
+    return dict(sorted(stages.items()))
+
+
+def read_project(root: Path) -> Flow:
+    """Read the stages of a project, and who needs whom, for `render_flow`."""
+    stages = read_stages(find_notebooks(root))
+    nodes = [{"stage": name, "title": stage.title, "status": "", "seconds": None} for name, stage in stages.items()]
+    return nodes, build_graph(stages).rows(), "The stages and what each needs"
+
+
+def read_run(folder: Path) -> Flow:
+    """Read the stages of a run, how they went, and who needed whom, for `render_flow`."""
+    manifest = read_manifest(folder)
+    stages = read_run_stages(folder, manifest)
+    entries = {entry["stage"]: entry for entry in manifest.get("stages", [])}
+    nodes = [
+        {
+            "stage": name,
+            "title": stages[name].title if name in stages else name,
+            "status": entries.get(name, {}).get("status", ABSENT),
+            "seconds": entries.get(name, {}).get("seconds"),
+        }
+        for name in sorted({*entries, *stages})
+    ]
+    return nodes, build_graph(stages).rows(), f"The stages of {folder.name}"
+
+
+def render_flow(rows: list[Row], edges: list[Row], title: str, form: str) -> str:
+    """Render what `read_project` or `read_run` returns as ``svg``, ``mermaid`` or ``json``."""
+    if form == "json":
+        places = place_nodes([row["stage"] for row in rows], edges)
+        placed = [row | {"row": places[row["stage"]].row, "column": places[row["stage"]].column} for row in rows]
+        return json.dumps({"title": title, "stages": placed, "edges": edges}, indent=1, ensure_ascii=False)
+    nodes = describe_nodes(rows)
+    text: str = draw_flow(nodes, edges, title).svg if form == "svg" else write_mermaid(nodes, edges)
+    return text
+
+
+def describe_nodes(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
+    """Turn rows of stages (stage, title, status, seconds, page) into those that `draw_flow` draws.
+
+    Examples
+    --------
+    >>> describe_nodes([{"stage": "01_a", "title": "A", "status": "passed", "seconds": 3.2}])
+    [{'stage': '01_a', 'title': 'A', 'note': '▲ passed · 3 s', 'tone': 'good', 'link': ''}]
+    """
+    return [
+        {
+            "stage": row["stage"],
+            "title": row["title"],
+            "note": "not in this run" if row["status"] == ABSENT else mark(row["status"]) + _say_time(row["seconds"]),
+            "tone": "" if row["status"] in (ABSENT, "") else tone(row["status"]),
+            "link": row.get("page", ""),
+        }
+        for row in sorted(rows, key=lambda row: str(row["stage"]))
+    ]
+
+
+def _say_time(seconds: float | None) -> str:
+    if seconds is None or math.isnan(seconds):
+        return ""
+    return f" · {seconds:.0f} s" if seconds < 600 else f" · {seconds / 60:.0f} min"

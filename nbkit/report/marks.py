@@ -1,0 +1,29 @@
+"""A status as a mark with its word, and its tone: never by colour alone."""
+
+MARKS = {
+    "passed": "▲ passed", "pass": "▲ pass", "ok": "▲ ok",
+    "fail": "✕ fail", "failed": "✕ failed", "refused": "✕ refused", "retrain": "✕ retrain",
+    "cannot tell": "■ cannot tell", "look": "■ look", "interrupted": "■ interrupted", "running": "■ running",
+}  # fmt: skip
+
+
+def mark(word: str) -> str:
+    """Return a status with its mark, or as it is if it has none.
+
+    Examples
+    --------
+    >>> mark("passed"), mark("pending")
+    ('▲ passed', 'pending')
+    """
+    return MARKS.get(word, word)
+
+
+def tone(word: str) -> str:
+    """Return ``good``, ``bad`` or ``unsure``.
+
+    Examples
+    --------
+    >>> tone("passed"), tone("refused"), tone("pending")
+    ('good', 'bad', 'unsure')
+    """
+    return {"▲": "good", "✕": "bad"}.get(mark(word)[:1], "unsure")

@@ -1,0 +1,65 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from nbkit.cli import main
+from tests.conftest import make_notebook
+from tests.test_house import HEAVY, ROOT
+
+
+@pytest.fixture
+def laid(project):
+    make_notebook(project / "notebooks" / "01_a.ipynb", "run.save('x', 1)")
+    make_notebook(project / "notebooks" / "02_b.ipynb", "run.load('01_a', 'x')")
+    (project / "params" / "toy.yaml").write_text("shared: {retries: 1}")
+    return project
+
+
+def call(*words):
+    done = CliRunner().invoke(main, list(words))
+    return done.exit_code, done.output
+
+
+def test_a_line_a_stage_and_a_verdict(laid):
+    code, said = call("check", "params/toy.yaml")
+    assert code == 0
+    assert said.splitlines() == [
+        "01_a           loads nothing; saves 1",
+        "02_b           loads 1 from 01_a; saves 0",
+        "0 errors, 0 hints; a run with params/toy.yaml could start",
+    ]
+
+
+def test_what_cannot_work_exits_with_2_and_says_where(laid):
+    make_notebook(laid / "notebooks" / "03_c.ipynb", "def f(): ...", "run.load('01_a', 'xx')")
+    code, said = call("check", "--set", "01_a.speed=1")
+    assert code == 2
+    assert "✕ error: 03_c, code cell 3, loads 'xx' from 01_a, which saves no such value; did you mean 'x'?" in said
+    assert "■ hint: 03_c, code cell 2, defines f" in said
+    assert "✕ error: params do not fit: --set 01_a.speed" in said
+    assert said.splitlines()[-1] == "2 errors, 1 hint"
+    code, said = call("check", "--json")
+    assert code == 2
+    assert [each["level"] for each in json.loads(said)["problems"]] == ["hint", "error"]
+    assert call("run", "params/toy.yaml")[0] == 2
+
+
+def test_the_graph_goes_to_the_terminal_or_to_a_file(laid):
+    assert call("graph")[1].startswith("flowchart TB")
+    code, said = call("graph", "-o", "flow.svg")
+    assert (code, said) == (0, "flow.svg\n")
+    assert (laid / "flow.svg").read_text().startswith("<svg")
+    assert json.loads(call("graph", "--format", "json")[1])["edges"][0]["names"] == ["x"]
+    assert call("graph", "no-such-run")[0] == 2
+    assert call("graph", "-o", "flow.svg/flow.svg")[0] == 2
+
+
+@pytest.mark.parametrize("words", [["check"], ["graph"], ["graph", "--format", "svg"]])
+def test_reading_notebooks_loads_nothing_heavy(words):
+    code = f"import sys; from nbkit.cli import main; main({words}, standalone_mode=False)"
+    listing = f"try:\n    {code}\nexcept SystemExit: pass\nprint('\\n' + ' '.join(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert {name.split(".")[0] for name in said.splitlines()[-1].split()}.isdisjoint(HEAVY)

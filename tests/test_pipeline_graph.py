@@ -1,0 +1,205 @@
+import ast
+
+import pytest
+
+from nbkit.errors import BadNotebook
+from nbkit.pipeline.calls import find_calls
+from nbkit.pipeline.cells import parse_cell
+from nbkit.pipeline.check import check_notebooks, check_params
+from nbkit.pipeline.graph import build_graph, check_graph, find_dependents
+from nbkit.pipeline.kinds import infer_kind, read_names
+from nbkit.pipeline.notebooks import read_stages
+from tests.conftest import make_notebook
+
+DIAMOND = {
+    "01_a": ["run.save('x', 1)\nrun.save('y', 'why')"],
+    "02_b": ["run.save('left', run.load('01_a', 'x'))"],
+    "03_c": ["run.save('right', run.load('01_a', 'y'))"],
+    "04_d": ["run.load('02_b', 'left') + run.load('03_c', 'right')"],
+}
+
+
+def lay(project, notebooks):
+    for name, source in notebooks.items():
+        make_notebook(project / "notebooks" / f"{name}.ipynb", *source)
+    return project / "notebooks"
+
+
+def graph_of(project, **notebooks):
+    return build_graph(read_stages(lay(project, {name.lstrip("n"): source for name, source in notebooks.items()})))
+
+
+def told(graph):
+    return [(each.level, str(each)) for each in graph.problems]
+
+
+def calls(*cells):
+    return list(find_calls([ast.parse(cell) for cell in cells], {}))
+
+
+def test_edges_name_what_goes_along_them(project):
+    graph = build_graph(read_stages(lay(project, DIAMOND)))
+    assert graph.rows() == [
+        {"source": "01_a", "target": "02_b", "names": ["x"], "kinds": ["number"]},
+        {"source": "01_a", "target": "03_c", "names": ["y"], "kinds": ["text"]},
+        {"source": "02_b", "target": "04_d", "names": ["left"], "kinds": [""]},
+        {"source": "03_c", "target": "04_d", "names": ["right"], "kinds": [""]},
+    ]
+    assert graph.problems == ()
+    assert (graph.upstream("04_d"), graph.downstream("01_a")) == (("02_b", "03_c"), ("02_b", "03_c"))
+    assert find_dependents(graph, "01_a") == ("02_b", "03_c", "04_d")
+    assert find_dependents(graph, "03_c") == ("04_d",)
+
+
+@pytest.mark.parametrize(
+    ("load", "words"),
+    [
+        ("run.load('01_a', 'z')", "02_b, code cell 2, loads 'z' from 01_a, which saves no such value; there are x, size"),
+        ("run.load('01_a', 'sise')", "did you mean 'size'?"),
+        ("run.load(stage='01_a', name='sise')", "did you mean 'size'?"),
+        ("run.load('01_b', 'x')", "loads from 01_b, and there is no such notebook; did you mean"),
+        ("run.load('02_b', 'x')", "loads 'x' from itself"),
+        ("run.load('03_c', 'x')", "loads 'x' from 03_c, which comes after it"),
+        ("run.save('x', 1)\nrun.load('04_d', 'x')", r"loads 'x' from 04_d \(which loads from this one: a circle\)"),
+        ("run.load('01_a', 'x').columns", "asks 'x' of 01_a for .columns, and it is a number"),
+        ("x = run.load('01_a', 'x')\nx.predict(1)", r"asks 'x' of 01_a for .predict\(\), and it is a number"),
+        ("_, x = 1, run.load('01_a', 'size')\nx['rows']", "asks 'size' of 01_a for an entry by its name, and it is a list"),
+        ("for n in ('x', 'y'):\n    run.load('01_a', n)", "loads 'y' from 01_a"),
+        ("STAGE = '01_a'\nrun.load(STAGE, 'y')", "loads 'y' from 01_a"),
+        ("r = nbkit.Run(run_dir)\nr.load('01_a', 'y')", "loads 'y' from 01_a"),
+        ("nbkit.Run(run_dir).load('01_a', 'y')", "loads 'y' from 01_a"),
+    ],
+)  # fmt: skip
+def test_a_load_that_cannot_work_is_refused(project, load, words):
+    notebooks = {"01_a": ["run.save('x', 1)\nrun.save('size', [])"], "02_b": [f"import nbkit\n{load}"], "03_c": ["run.save('x', 1)"]}  # fmt: skip
+    stages = read_stages(lay(project, notebooks | {"04_d": ["run.load('02_b', 'x')\nrun.save('x', 1)"]}))
+    with pytest.raises(BadNotebook, match=words):
+        check_graph({name: stages[name] for name in stages if name != "04_d" or "04_d" in load})
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        "run.load('01_a', 'window_1')",
+        "run.load('01_a', 'words').upper()",
+        "x = run.load('01_a', 'words')\nif hasattr(x, 'columns'):\n    x.columns",
+        "x = run.load('01_a', 'words')\nx = fit(x)\nx.columns",
+        "x = run.load('01_a', 'words')\ny = x.columns if kind == 'table' else x",
+        "x = run.load('01_a', 'words')\nisinstance(x, str)\nx.columns",
+        "run.load('01_a', 'either').columns",
+        "run.load('01_a', 'some')['a']",
+        "run.load('01_a', 'glued').lower()",
+        "run.load('01_a', 'many').columns",
+        "def f(run):\n    return run.load('01_a', 'words')",
+    ],
+)
+def test_what_may_be_right_is_let_through(project, load):
+    saves = (
+        "import scrapbook as sb\nrun.save('words', 'x')\nrun.save(f'window_{n}', 1)\nsb.glue('glued', 'text')\n"
+        "run.save('either', 1 if x else table)\nrun.save('some', dict(a=1))\n"
+        "if x:\n    run.save('many', 'text')\nelse:\n    run.save('many', table)"
+    )
+    assert graph_of(project, n01_a=[saves], n02_b=[load]).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("run.load(which, 'x')", "loads from a stage whose name is made when it runs"),
+        ("run.load('01_a', f'x_{n}')", "by a name that is made when it runs"),
+        ("import scrapbook\nscrapbook.read_notebook('01_a.ipynb')", "whose name is made when it runs"),
+        ("help_with(run)", "hands its run on"),
+        ("load = run.load", "hands its run on"),
+        ("run.load('01_a', 'x_1')\nrun.save('a', 1)\nrun.save('a', 2)", "saves 'a' again (first in code cell 2)"),
+    ],
+)
+def test_what_cannot_be_checked_is_said(project, source, words):
+    graph = graph_of(project, n01_a=["run.save(f'x_{n}', 1)"], n02_b=[source])
+    assert graph.upstream("02_b") == ("01_a",)
+    ((level, message),) = told(graph)
+    assert level == "hint"
+    assert words in message
+
+
+def test_who_is_given_the_run_may_save_anything(project):
+    graph = graph_of(project, n01_a=["helpers.save_all(run)"], n02_b=["run.load('01_a', 'x')"])
+    assert [level for level, _ in told(graph)] == ["hint"]
+
+
+def test_headlines_need_every_earlier_stage(project):
+    graph = graph_of(project, n01_a=["1"], n02_b=["1"], n03_c=["run.headlines()"], n04_d=["1"])
+    assert graph.upstream("03_c") == ("01_a", "02_b")
+    assert told(graph) == [("hint", "04_d neither loads from another stage nor is loaded from: does it belong here?")]
+
+
+def test_a_stage_with_its_own_cadence_is_no_orphan(project):
+    lay(project, {"01_a": ["run.save('x', 1)"], "02_b": ["run.load('01_a', 'x')"]})
+    make_notebook(project / "notebooks" / "03_c.ipynb", "1", nbkit={"cadence": "window"})
+    assert build_graph(read_stages(project / "notebooks")).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"cadence": "windows"}, "did you mean 'window'"), ({"cadense": "window"}, "did you mean 'cadence'")],
+)
+def test_settings_that_are_misspelt_are_refused(project, settings, words):
+    make_notebook(project / "notebooks" / "01_a.ipynb", nbkit=settings)
+    with pytest.raises(BadNotebook, match=words):
+        read_stages(project / "notebooks")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("'a' + str(1)", "text"), ("', '.join(names)", "text"), ("f'{x}'.strip()", "text"), ("1.5", "number"),
+        ("True", "flag"), ("None", ""), ("[n for n in x]", "list"), ("{'a': 1}", "dict"), ("list(x)", "list"),
+        ("a if b else c", ""), ("'a' if b else 'c'", "text"), ("pd.DataFrame(x)", "table"), ("pd.concat(x)", ""),
+        ("nbkit.plots.draw_bars(x)", "figure"), ("draw(x)", "figure"), ("x + 1", ""), ("rule", "list"), ("loop", ""),
+        ("once", "text"), ("twice", ""), ("maybe", ""), ("len(x)", "number"), ("sorted(x)", ""),
+    ],
+)  # fmt: skip
+def test_kinds_are_inferred_only_where_they_are_certain(code, kind):
+    cell = (
+        "import pandas as pd\nimport nbkit\nimport nbkit.model\nfrom nbkit.plots import draw_lines as draw\n"
+        "once = 'x'\ntwice = 'x'\ntwice = fit()\nloop = loop + 1\nsorted = 1"
+    )
+    names = read_names([ast.parse(cell)], {"rule": "list[str]", "maybe": "str | None"})
+    assert infer_kind(ast.parse(code, mode="eval").body, names) == kind
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["x = (1\n% 2)", "text = '''\n%d items\n!'''", "if x:\n    %time f()", "%%time\nx = 1", "names = !ls -l\nnames?", "%%html\n<b>"],
+)  # fmt: skip
+def test_a_cell_with_magics_parses(source):
+    parse_cell(source)
+    assert ast.dump(parse_cell("text = '''\n%d'''")) == ast.dump(ast.parse("text = '''\n%d'''"))
+
+
+def test_all_problems_are_told_at_once(project):
+    folder = lay(
+        project, {**DIAMOND, "02_b": ["run.load('01_a', 'q')"], "03_c": ["def ("], "05_e": ["class Model:\n    pass"]}
+    )
+    make_notebook(folder / "06b_extra.ipynb", "run = nbkit.Run(run_dir)")
+    make_notebook(folder / "scratch.ipynb", "1 + 1")
+    (folder / "broken.ipynb").write_text("{")
+    found = check_notebooks(folder, project)
+    assert [(each.level, each.place, each.cell) for each in found.problems] == [
+        ("error", "02_b", 2),
+        ("error", "03_c", 0),
+        ("error", "04_d", 2),
+        ("hint", "05_e", 0),
+        ("hint", "05_e", 2),
+        ("hint", "06b_extra.ipynb", 0),
+    ]  # 04_d loads from 03_c too: what that one saves is not known before it can be read
+    assert (found.errors, list(found.stages)) == (3, ["01_a", "02_b", "04_d", "05_e"])
+    assert "not checked before" in check_params(found, [], [], project).problems[-1].message
+
+
+def test_params_are_held_against_the_notebooks(project):
+    found = check_notebooks(lay(project, DIAMOND), project)
+    params = project / "params" / "toy.yaml"
+    params.write_text("01_a: {speed: 3}")
+    assert "no key of 01_a is called 'speed'" in str(check_params(found, [params], [], project).problems[0])
+    params.write_text("shared: {retries: 1}")
+    assert check_params(found, [params], [], project) == found

@@ -1,0 +1,56 @@
+import json
+
+from nbkit.report.flow import read_project, read_run, render_flow
+from nbkit.report.overview import read_overview
+from nbkit.report.pages import render_index
+from tests.conftest import make_notebook
+from tests.test_report_overview import PASSED, write_run
+
+
+def lay(folder):
+    make_notebook(folder / "01_a.ipynb", "run.save('x', 1)")
+    make_notebook(folder / "02_b.ipynb", "run.load('01_a', 'x')")
+
+
+def test_a_project_is_read_from_its_notebooks(project):
+    lay(project / "notebooks")
+    rows, edges, title = read_project(project)
+    assert [(row["stage"], row["status"]) for row in rows] == [("01_a", ""), ("02_b", "")]
+    assert [edge["names"] for edge in edges] == [["x"]]
+    shown = json.loads(render_flow(rows, edges, title, "json"))
+    assert [(row["row"], row["column"]) for row in shown["stages"]] == [(0, 0), (1, 0)]
+
+
+def test_a_run_is_read_from_its_own_notebooks_and_what_it_did_not_come_to_from_the_sources(project):
+    folder = write_run(project, stages={"01_a": PASSED, "02_b": {"status": "failed", "seconds": 700.0}})
+    make_notebook(project / "notebooks" / "03_c.ipynb", "run.load('02_b', 'y')")
+    make_notebook(project / "notebooks" / "02_b.ipynb", "run.save('y', 1)")
+    lay(folder)  # the run's 02_b loads; the source of today does not
+    rows, edges, _ = read_run(folder)
+    assert [row["status"] for row in rows] == ["passed", "failed", "not part of this run"]
+    assert [(edge["source"], edge["target"]) for edge in edges] == [("01_a", "02_b"), ("02_b", "03_c")]
+    text = render_flow(*read_run(folder), "mermaid")
+    assert 's01_a["01_a<br>▲ passed · 2 s"]' in text
+    assert 's02_b["02_b<br>✕ failed · 12 min"]' in text
+
+
+def test_the_front_page_draws_it_with_links_and_tells_it_as_a_table(project):
+    folder = write_run(project, stages={"01_a": PASSED, "02_b": PASSED})
+    lay(folder)
+    html = render_index(read_overview(folder))
+    assert '<a href="01_a.html"><g>' in html
+    assert '<th scope="row">02_b</th><td class="short">01_a</td><td>x</td>' in html
+
+
+def test_a_run_whose_stages_hand_over_nothing_has_no_picture(project):
+    html = render_index(read_overview(write_run(project, stages={"01_a": PASSED})))
+    assert 'id="flow"' not in html
+
+
+def test_a_run_whose_project_is_gone_is_still_drawn(project):
+    folder = write_run(project, stages={"01_a": PASSED, "02_b": PASSED})
+    lay(folder)
+    (project / "notebooks").rename(project / "elsewhere")
+    manifest = json.loads((folder / "run.json").read_text()) | {"root": str(project / "gone")}
+    (folder / "run.json").write_text(json.dumps(manifest))
+    assert len(read_run(folder)[1]) == 1
