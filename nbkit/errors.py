@@ -80,6 +80,10 @@ class UnknownVersion(NbkitError, KeyError):
     """The registry has no such model, version or alias."""
 
 
+class StorageFailed(NbkitError, OSError):
+    """The place where runs are kept cannot be read or written."""
+
+
 class ServiceFailed(NbkitError, RuntimeError):
     """The scoring service did not start or did not answer."""
 

@@ -54,7 +54,7 @@ class Run:
     ) -> None:
         self.folder = Path(run_dir).resolve()
         self.root = find_root(self.folder)
-        self.store = Store(self.folder / STORE)
+        self.store = open_store(self.folder)
         self.at_desk = not (self.folder / MANIFEST).is_file() and _is_sources(self.folder)
         if str(self.root) not in sys.path:
             sys.path.insert(1, str(self.root))  # the project's own modules
@@ -200,6 +200,16 @@ class Run:
             return
 
 
+def open_store(folder: Path) -> Store:
+    """Open the artifacts of a run; what is not here comes from the storage that the run was copied to."""
+
+    def find_remote() -> str:
+        storage = read_manifest(folder).get("storage", "")
+        return f"{storage}/{STORE}" if storage else ""
+
+    return Store(folder / STORE, find_remote)
+
+
 def read_scraps(notebook: Path) -> dict[str, Any]:
     """Read everything that was glued into a notebook, still encoded; the last of a name counts.
 
@@ -220,7 +230,7 @@ def read_scrap(data: Any, folder: Path) -> Any:
     """Turn a scrap's data into the value, reading and verifying its artifact in the store of `folder`."""
     if isinstance(data, dict) and data.get(TAG) == "artifact":
         reference = data["value"]
-        content = Store(folder / STORE).get(reference["key"])
+        content = open_store(folder).get(reference["key"])
         if len(content) != reference["bytes"] or Path(reference["key"]).name.split(".")[0] != reference["sha256"]:
             raise CorruptArtifact(f"{folder}: the reference to {reference['key']} was changed: run its stage again")
         return formats.load(reference["kind"], content)
@@ -264,7 +274,7 @@ def check_artifacts(notebook: Path) -> None:
     CorruptArtifact
         If one is gone or was changed, or the notebook is damaged.
     """
-    store = Store(notebook.parent / STORE)
+    store = open_store(notebook.parent)
     for key in list_artifacts(read_scraps(notebook)):
         store.get(key)
 

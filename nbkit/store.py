@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from nbkit.errors import CorruptArtifact
@@ -41,6 +42,9 @@ class Store:
     ----------
     folder
         Made on the first `put`.
+    find_remote
+        Returns the fsspec URL of a folder that holds the same keys, or an empty text: what is not here is brought from
+        there, once.
 
     Examples
     --------
@@ -51,8 +55,9 @@ class Store:
     ('1e/1eb7c5', b'a,b')
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], find_remote: Callable[[], str] = str) -> None:
         self.folder = Path(folder)
+        self.find_remote = find_remote
 
     def put(self, content: bytes, suffix: str = "") -> str:
         """Keep bytes and return their key, ``<2 hex>/<sha256><suffix>``; the same bytes are kept once."""
@@ -83,7 +88,23 @@ class Store:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise CorruptArtifact(f"{path} is gone: run the stage that saved it again") from None
+            content = self._fetch(key)
         if hashlib.sha256(content).hexdigest() != path.name.split(".")[0]:
             raise CorruptArtifact(f"{path} was changed after it was saved: run the stage that saved it again")
+        return content
+
+    def _fetch(self, key: str) -> bytes:
+        """Bring bytes from the remote folder, and keep them if they are what the key says."""
+        remote = self.find_remote()
+        if not remote:
+            raise CorruptArtifact(f"{self.folder / key} is gone: run the stage that saved it again")
+        import fsspec
+
+        try:
+            fs, path = fsspec.url_to_fs(f"{remote}/{key}")
+            content: bytes = fs.cat_file(path)
+        except Exception as error:  # each protocol has errors of its own
+            raise CorruptArtifact(f"{key} is not here, and {remote} does not give it: {error}") from None
+        if hashlib.sha256(content).hexdigest() == Path(key).name.split(".")[0]:
+            write_atomic(self.folder / key, content)
         return content

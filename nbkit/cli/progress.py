@@ -59,6 +59,9 @@ class Progress:
         )
         self.console.print(f"  {words}", style="yellow")
 
+    def _on_not_stored(self, why: str) -> None:
+        self.console.print(f"  the run cannot be copied, and goes on here: {why}", style="yellow")
+
     def _on_stage_start(self, stage: str, attempt: int, title: str) -> None:
         again = f" (attempt {attempt})" if attempt > 1 else ""
         self.begun[stage] = time.monotonic()
@@ -97,6 +100,9 @@ class Progress:
 
     def _on_run_end(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.close()
+        if "not_stored" in manifest:
+            self.console.print(f"not all of the run is stored: {manifest['not_stored']}", style="bold")
+            self.console.print(f"  nbkit resume {shlex.quote(folder.name)}    # copies what is lacking")
         if manifest["status"] == "passed":
             return
         entry = next((each for each in manifest["stages"] if each["status"] not in ("passed", "pending")), None)

@@ -12,6 +12,13 @@ from nbkit.project import find_root, read_manifest
 PARAMS = click.argument("params", nargs=-1, required=True, type=click.Path(path_type=Path))
 SET = click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Override one parameter.")
 JOBS = click.option("--jobs", type=click.IntRange(1), default=1, help="Stages at work at the same time.  [default: 1]")
+STORAGE = click.option(
+    "--storage",
+    default="",
+    envvar="NBKIT_STORAGE",
+    metavar="URL",
+    help="Copy the run there, stage by stage, and take over from runs that are there: any fsspec URL, such as s3://…",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON; progress goes to stderr.")
 
 
@@ -24,6 +31,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the manifest 
 @click.option("--force", is_flag=True, help="Run every stage, changed or not.")
 @click.option("--no-cache", is_flag=True, help="Take nothing over from earlier runs, and leave nothing to take over.")
 @JOBS
+@STORAGE
 @click.option("--name", default="", help="Call the run this instead of <project>-<UTC time>.")
 @click.option("--dry-run", is_flag=True, help="Say what would run and why; run nothing.")
 @JSON
@@ -36,6 +44,7 @@ def run(
     force: bool,  # noqa: FBT001
     no_cache: bool,  # noqa: FBT001
     jobs: int,
+    storage: str,
     name: str,
     dry_run: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
@@ -48,7 +57,8 @@ def run(
     from nbkit.pipeline import check_plan, plan_run
 
     chosen = {"first": first, "last": last, "only": only, "name": name}
-    plan = plan_run(root_of(params), params, settings, force=force, caching=not no_cache, **chosen)
+    how = {"force": force, "caching": not no_cache, "storage": storage}
+    plan = plan_run(root_of(params), params, settings, **chosen, **how)
     if dry_run:
         check_plan(plan)
         _print_plan(plan, as_json=as_json)
@@ -59,12 +69,13 @@ def run(
 @click.command()
 @click.argument("name", metavar="[RUN]", default="")
 @JOBS
+@STORAGE
 @JSON
-def resume(name: str, jobs: int, as_json: bool) -> None:  # noqa: FBT001
+def resume(name: str, jobs: int, storage: str, as_json: bool) -> None:  # noqa: FBT001
     """Go on with a run from where it stopped; the latest if none is named."""
     from nbkit.pipeline import plan_resume
 
-    _finish(plan_resume(find_root(), name), jobs, as_json=as_json)
+    _finish(plan_resume(find_root(), name, storage), jobs, as_json=as_json)
 
 
 @click.command()
@@ -167,8 +178,21 @@ def carry_out(plan: Any, jobs: int = 1, *, quiet_stdout: bool = False) -> tuple[
                 raise
             raise BadParameter(f"no run can be made in {plan.root / 'runs'}: {error.strerror or error}") from None
         page = write_report(folder)
+        store_report(plan, folder)
         note("report", {"page": page, "folder": folder, "manifest": manifest})
     return folder, int(manifest["exit"])
+
+
+def store_report(plan: Any, folder: Path) -> None:
+    """Copy the report to where the run is copied; what cannot be is said."""
+    from nbkit.errors import StorageFailed
+    from nbkit.pipeline import open_storage
+
+    try:
+        if storage := open_storage(plan.root, plan.storage):
+            storage.push_report(folder)
+    except StorageFailed as error:
+        click.echo(f"nbkit: the report is not stored: {error}", err=True)
 
 
 def write_report(folder: Path) -> Path | None:

@@ -13,5 +13,6 @@ __getattr__, __dir__, __all__ = attach(
         "compare": ["compare_runs"],
         "plan": ["Plan", "check_plan", "plan_resume", "plan_run"],
         "runner": ["execute_plan"],
+        "storage": ["open_storage"],
     },
 )

@@ -6,6 +6,7 @@ given and what it was seen to read, and holds for as long as all of that is the 
 
 import contextlib
 import datetime as dt
+import glob
 import hashlib
 import importlib
 import json
@@ -21,6 +22,7 @@ import msgspec
 from nbkit.observe import installed_folders
 from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions, read_imports
 from nbkit.pipeline.notebooks import ALWAYS, Stage
+from nbkit.pipeline.storage import Storage
 from nbkit.run import STORE, digest_scraps, list_artifacts, read_scraps
 from nbkit.store import write_atomic
 
@@ -113,10 +115,13 @@ class Cache:
     ----------
     root
         The project.
+    storage
+        Where the runs of other machines are found as well.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, storage: Storage | None = None) -> None:
         self.root = root
+        self.storage = storage
         self.folder = root / "runs" / TRACES
         self.memo = Memo(self.folder / "files.json")
 
@@ -137,6 +142,8 @@ class Cache:
         if stage.effects == ALWAYS or stage.cadence != "run":
             return Found("run", "it reads or changes what lies outside of its run")
         said, waiting = "", Found("run", "")
+        if self.storage:
+            self.storage.pull_traces(self.folder, stage.name, now.key)
         for trace in self._read_traces(stage.name, now.key, prefer):
             why = self._explain(trace, stage, handed)
             waits = dict.fromkeys(name.partition(".")[0] for name in trace.loads if _is_pending(name, handed))
@@ -148,6 +155,14 @@ class Cache:
         if waiting.trace:
             return waiting
         return Found("run", said or self._compare(stage, now))
+
+    def find_folder(self, trace: Trace) -> Path:
+        """Return the folder of the run that a trace speaks of, brought here if it was made elsewhere."""
+        folder = self.root / "runs" / trace.run
+        if self.storage and not folder.exists():
+            with contextlib.suppress(FileNotFoundError):
+                return self.storage.fetch_run(trace.run, [trace.stage])
+        return folder
 
     def newest_run(self, now: Trace) -> str:
         """Return the latest run in which a stage was given the same; empty if there is none."""
@@ -194,6 +209,10 @@ class Cache:
     def adopt(self, trace: Trace, folder: Path) -> None:
         """Keep a trace for a run that took the stage over, so that it holds also when the first run is gone."""
         self._write(replace(trace, run=folder.name))
+
+    def list_traces(self, run: str) -> list[Path]:
+        """Return the files of the traces that a run has left."""
+        return sorted(self.folder.glob(f"*/*-{glob.escape(run)}.json"))
 
     def _write(self, trace: Trace) -> None:
         content = json.dumps(asdict(trace), ensure_ascii=False).encode()
@@ -253,17 +272,22 @@ class Cache:
                 yield f"{name} {version} → {versions.get(name, 'not installed')}"
 
     def _explain_result(self, trace: Trace) -> Iterator[str]:
-        folder = self.root / "runs" / trace.run
+        folder = self.find_folder(trace)
         kept = {f"{trace.stage}.ipynb": trace.notebook, **{f"{STORE}/{k}": v for k, v in trace.artifacts.items()}}
+        away = []
         for place, digest in kept.items():
             found = self.memo.digest(folder / place)
-            if found != digest:
+            if not found and self.storage and place.startswith(STORE):
+                away.append(place.removeprefix(f"{STORE}/"))
+            elif found != digest:
                 yield f"runs/{trace.run}/{place} {'was changed after it was saved' if found else 'is gone'}"
+        if self.storage and away and not self.storage.holds(away):
+            yield f"artifacts of {trace.run} are neither here nor at {self.storage.url}"
 
     def _explain_effects(self, trace: Trace, stage: Stage) -> Iterator[str]:
         if not stage.effects and not trace.effects:
             return
-        scraps = read_scraps(self.root / "runs" / trace.run / f"{trace.stage}.ipynb")
+        scraps = read_scraps(self.find_folder(trace) / f"{trace.stage}.ipynb")
         now = describe_effects(stage, trace.parameters, scraps, self.root)
         if now != trace.effects or now == UNKNOWN:
             yield f"what it did outside of its run was {trace.effects or 'not noted'}, and is now {now or 'not noted'}"

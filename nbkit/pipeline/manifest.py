@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
@@ -50,8 +50,17 @@ def check_run_name(name: str) -> None:
         )
 
 
-def make_run_dir(root: Path, project: str, name: str = "") -> Path:
+def make_run_dir(root: Path, project: str, name: str = "", taken: Collection[str] = ()) -> Path:
     """Make a new run folder, ``runs/<project>-<UTC time>`` or ``runs/<name>``; two at once get two folders.
+
+    Parameters
+    ----------
+    root, project
+        Where, and for which params.
+    name
+        The folder's name, if it is not to be made of project and time.
+    taken
+        Names that runs have elsewhere.
 
     Raises
     ------
@@ -64,6 +73,8 @@ def make_run_dir(root: Path, project: str, name: str = "") -> Path:
     for number in range(1, 1000):
         folder = root / "runs" / (base if number == 1 else f"{base}-{number}")
         try:
+            if folder.name in taken:
+                raise FileExistsError
             folder.mkdir(parents=True)
         except FileExistsError:
             if name:

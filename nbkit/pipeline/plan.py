@@ -13,6 +13,7 @@ from nbkit.pipeline.manifest import check_run_name, find_run
 from nbkit.pipeline.notebooks import Stage, read_stages
 from nbkit.pipeline.params import Resolved, resolve_params
 from nbkit.pipeline.preflight import check_sense
+from nbkit.pipeline.storage import open_storage
 from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest
 from nbkit.run import check_artifacts
 from nbkit.wording import suggest
@@ -65,6 +66,10 @@ class Plan:
         The parameters cells' own values.
     caching
         Whether traces are left, for later runs to take stages over.
+    storage
+        The URL that the run is copied to; empty for none.
+    lacking
+        Whether the storage lacks some of a run that has passed.
     """
 
     root: Path
@@ -76,11 +81,13 @@ class Plan:
     settings: tuple[str, ...] = ()
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
     caching: bool = True
+    storage: str = ""
+    lacking: bool = False
 
     @property
     def nothing_to_do(self) -> bool:
         """Whether all of it has passed in an earlier run and still holds."""
-        return all(step.action == "keep" for step in self.steps)
+        return all(step.action == "keep" for step in self.steps) and not self.lacking
 
 
 def plan_run(
@@ -94,6 +101,7 @@ def plan_run(
     name: str = "",
     force: bool = False,
     caching: bool = True,
+    storage: str = "",
 ) -> Plan:
     """Decide what a run would do, and refuse what cannot work, before any kernel starts.
 
@@ -116,6 +124,8 @@ def plan_run(
         Run each stage, changed or not; so do the stages that `first` and `only` ask for.
     caching
         Whether stages are taken over and leave traces.
+    storage
+        An fsspec URL that the run is copied to, and in which the runs of other machines are found.
 
     Raises
     ------
@@ -136,7 +146,8 @@ def plan_run(
     steps: list[Step] = []
     taken = {}
     if caching and not (force or first or only):
-        taken = _take_over(root, [stages[each] for each in chosen], resolved, name)
+        cache = Cache(root, open_storage(root, storage))
+        taken = _take_over(cache, [stages[each] for each in chosen], resolved, name)
     for stage in stages.values():
         if stage.name in taken:
             steps.append(taken[stage.name])
@@ -147,12 +158,12 @@ def plan_run(
     folder = steps[0].source if steps and all(step.action == "keep" for step in steps) else None
     name = folder.name if folder else name
     defaults = _read_defaults(stages)
-    return Plan(root, resolved.project, name, resolved, tuple(steps), folder, tuple(settings), defaults, caching)
+    facts = (root, resolved.project, name, resolved, tuple(steps), folder, tuple(settings), defaults)
+    return Plan(*facts, caching=caching, storage=storage)
 
 
-def _take_over(root: Path, chosen: list[Stage], resolved: Resolved, name: str) -> dict[str, Step]:
+def _take_over(cache: Cache, chosen: list[Stage], resolved: Resolved, name: str) -> dict[str, Step]:
     """Find what is unchanged since an earlier run; all steps are ``"keep"`` if one passed run has everything."""
-    cache = Cache(root)
     prefer = cache.newest_run(begin(chosen[-1], resolved))
     steps = _find_steps(cache, chosen, resolved, prefer)
     sources = {step.source for step in steps.values() if step.action == "reuse"}
@@ -168,7 +179,7 @@ def _find_steps(cache: Cache, stages: Sequence[Stage], resolved: Resolved, prefe
     for stage in stages:
         found = cache.find(stage, begin(stage, resolved), handed, prefer)
         handed[stage.name] = found.trace.saves if found.trace and found.action == "reuse" else None
-        source = cache.root / "runs" / found.trace.run if found.trace else None
+        source = cache.find_folder(found.trace) if found.trace else None
         steps[stage.name] = Step(stage, found.action, found.why, source, found.trace)
     cache.memo.save()
     return steps
@@ -185,7 +196,7 @@ def begin(stage: Stage, resolved: Resolved) -> Trace:
     return begin_trace(stage, resolved.values[stage.name], resolved.limits[stage.name]["threads"])
 
 
-def plan_resume(root: Path, name: str = "") -> Plan:
+def plan_resume(root: Path, name: str = "", storage: str = "") -> Plan:
     """Decide how an unfinished run goes on: what passed is kept, the rest runs.
 
     Raises
@@ -208,7 +219,8 @@ def plan_resume(root: Path, name: str = "") -> Plan:
     resolved = resolve_params(files, manifest["settings"], stages)
     entries = {entry["stage"]: entry for entry in manifest["stages"]}
     again = [stages[each] for each in entries if each in stages]
-    found = _find_steps(Cache(root), again, resolved, folder.name)
+    storage = storage or manifest.get("storage", "")
+    found = _find_steps(Cache(root, open_storage(root, storage)), again, resolved, folder.name)
     steps: list[Step] = []
     for stage in again:
         entry, step = entries[stage.name], found[stage.name]
@@ -217,11 +229,13 @@ def plan_resume(root: Path, name: str = "") -> Plan:
             continue
         _check_unchanged(stage.name, manifest["parameters"].get(stage.name, {}), resolved.values[stage.name])
         steps.append(_keep(step, entry, folder, steps))
-    if all(step.action == "keep" for step in steps):
+    unstored = bool(storage) and (storage != manifest.get("storage") or "not_stored" in manifest)
+    if all(step.action == "keep" for step in steps) and not unstored:
         raise UnknownRun(f"nothing is left to do: every stage of {folder.name} passed")
     settings = tuple(manifest["settings"])
     defaults = _read_defaults(stages)
-    return Plan(root, manifest["project"], folder.name, resolved, tuple(steps), folder, settings, defaults)
+    facts = (root, manifest["project"], folder.name, resolved, tuple(steps), folder, settings, defaults)
+    return Plan(*facts, storage=storage, lacking=unstored)
 
 
 def _keep(step: Step, entry: dict[str, Any], folder: Path, before: Sequence[Step]) -> Step:

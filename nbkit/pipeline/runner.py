@@ -9,6 +9,7 @@ from nbkit.pipeline.crew import work_side_by_side
 from nbkit.pipeline.manifest import describe_surroundings, hold_run, make_run_dir, now, write_manifest
 from nbkit.pipeline.plan import Plan, check_plan
 from nbkit.pipeline.signals import catch_signals
+from nbkit.pipeline.storage import Storage, open_storage
 from nbkit.pipeline.work import Tell, Work, name_path
 from nbkit.project import read_manifest
 
@@ -34,12 +35,13 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None, *, jobs: in
         The run folder and its manifest, whose ``exit`` is the exit code.
     """
     check_plan(plan)
-    folder = plan.folder or make_run_dir(plan.root, plan.project, plan.name)
+    storage = open_storage(plan.root, plan.storage)
+    folder = plan.folder or make_run_dir(plan.root, plan.project, plan.name, storage.list_runs() if storage else ())
     with hold_run(folder):
         before = read_manifest(folder)
-        manifest = _begin(plan, folder, before)
+        manifest = _begin(plan, folder, before, storage)
         tell("run_start", {"folder": folder, "manifest": manifest})
-        work = Work(plan, folder, manifest, before, tell)
+        work = Work(plan, folder, manifest, before, tell, storage)
         try:
             with catch_signals():
                 if jobs > 1:
@@ -52,11 +54,15 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None, *, jobs: in
         manifest["exit"] = _exit_code(manifest)
         manifest["ended"] = now()
         write_manifest(folder, manifest)
+        work.copy()
+        if "not_stored" in manifest:
+            manifest["exit"] = manifest["exit"] or EXIT["failed"]
+            write_manifest(folder, manifest)
         tell("run_end", {"folder": folder, "manifest": manifest})
     return folder, manifest
 
 
-def _begin(plan: Plan, folder: Path, before: dict[str, Any]) -> dict[str, Any]:
+def _begin(plan: Plan, folder: Path, before: dict[str, Any], storage: Storage | None) -> dict[str, Any]:
     kept = {entry["stage"]: entry for entry in before.get("stages", [])}
     manifest = {
         "run": folder.name,
@@ -68,6 +74,7 @@ def _begin(plan: Plan, folder: Path, before: dict[str, Any]) -> dict[str, Any]:
         "ended": None,
         "resumed": [*before.get("resumed", []), {"at": now(), **describe_surroundings(plan.root)}] if before else [],
         "pid": os.getpid(),
+        "storage": storage.url if storage else "",
         "command": ["nbkit", *sys.argv[1:]],
         "files": [name_path(path, plan.root) for path in plan.resolved.files],
         "settings": list(plan.settings),

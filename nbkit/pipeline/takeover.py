@@ -10,7 +10,7 @@ from nbkit.project import read_manifest
 from nbkit.run import STORE, check_artifacts, list_artifacts, read_scraps
 
 
-def take_over(source: Path, folder: Path, stage: str, entry: dict[str, Any]) -> None:
+def take_over(source: Path, folder: Path, stage: str, entry: dict[str, Any], *, stored: bool = False) -> None:
     """Take a passed stage over from another run: its notebook and its log are copied, its artifacts linked.
 
     Parameters
@@ -21,6 +21,8 @@ def take_over(source: Path, folder: Path, stage: str, entry: dict[str, Any]) -> 
         Its name.
     entry
         Its entry in the manifest of `folder`: what `source` says of it is put in.
+    stored
+        Whether artifacts that are not here can come from a storage once they are read.
 
     Raises
     ------
@@ -31,9 +33,11 @@ def take_over(source: Path, folder: Path, stage: str, entry: dict[str, Any]) -> 
     before = next((each for each in read_manifest(source).get("stages", []) if each["stage"] == stage), None)
     if before is None or not notebook.is_file():
         raise BadNotebook(f"{notebook} is gone: run {stage} again")
-    check_artifacts(notebook)
+    if not stored:
+        check_artifacts(notebook)
     for key in list_artifacts(read_scraps(notebook)):
-        _link(source / STORE / key, folder / STORE / key)
+        if (source / STORE / key).exists():
+            _link(source / STORE / key, folder / STORE / key)
     shutil.copy2(notebook, folder / notebook.name)
     entry.update({**before, "borrowed": before.get("borrowed", source.name)})
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from nbkit import observe
+from nbkit.errors import CorruptArtifact, StorageFailed
 from nbkit.pipeline.cache import Cache
 from nbkit.pipeline.manifest import now, write_manifest
 from nbkit.pipeline.plan import Plan, Step, begin
+from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.takeover import keep_edit, take_over
 from nbkit.run import digest_scraps, read_scraps
 
@@ -32,15 +34,26 @@ class Work:
         As in `execute_plan`.
     before
         What the manifest was before a resume.
+    storage
+        Where the run is copied to.
     """
 
-    def __init__(self, plan: Plan, folder: Path, manifest: dict[str, Any], before: dict[str, Any], tell: Tell) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        manifest: dict[str, Any],
+        before: dict[str, Any],
+        tell: Tell,
+        storage: Storage | None = None,
+    ) -> None:
         self.plan = plan
         self.folder = folder
         self.manifest = manifest
         self.before = {each["stage"]: each for each in before.get("stages", [])}
         self.tell = tell
-        self.cache = Cache(plan.root)
+        self.storage = storage
+        self.cache = Cache(plan.root, storage)
         self.handed: dict[str, dict[str, str] | None] = {}
 
     @property
@@ -84,10 +97,23 @@ class Work:
             entry["traced"] = True
         entry["ended"] = now()
         write_manifest(self.folder, self.manifest)
+        self.copy()
         self.tell("stage_end", {"stage": name, "entry": entry, "folder": self.folder})
         self._note_handed(name, entry)
         again = entry["status"] == "failed" and entry["attempt"] <= self.plan.resolved.limits[name]["retries"]
         return self._start(step, entry, attempt=entry["attempt"] + 1) if again else None
+
+    def copy(self) -> None:
+        """Copy to the storage what is new; if it cannot be reached, say so once and go on: nothing is lost here."""
+        if not self.storage:
+            return
+        before = self.manifest.pop("not_stored", "")
+        try:
+            self.storage.push(self.folder, self.cache.list_traces(self.folder.name))
+        except (StorageFailed, CorruptArtifact) as error:
+            self.manifest["not_stored"] = str(error)
+            if not before:
+                self.tell("not_stored", {"why": str(error)})
 
     def _settle(self, step: Step) -> Step:
         """Decide what had to wait for what earlier stages hand over."""
@@ -96,7 +122,7 @@ class Work:
         found = self.cache.find(step.stage, begin(step.stage, self.plan.resolved), self.handed, self.folder.name)
         if not found.trace or found.action != "reuse":
             return replace(step, action="run", why=found.why)
-        source = self.plan.root / "runs" / found.trace.run
+        source = self.cache.find_folder(found.trace)
         return Step(step.stage, "keep" if source == self.folder else "reuse", found.why, source, found.trace)
 
     def _take_over(self, step: Step, entry: Entry) -> bool:
@@ -104,7 +130,7 @@ class Work:
         assert step.source
         name = step.stage.name
         try:
-            take_over(step.source, self.folder, name, entry)
+            take_over(step.source, self.folder, name, entry, stored=self.storage is not None)
         except (OSError, ValueError) as error:
             if step.action == "reuse":
                 return False
@@ -116,6 +142,7 @@ class Work:
             entry.update(why=step.why, traced=True)
             self.cache.adopt(step.trace, self.folder)
         write_manifest(self.folder, self.manifest)
+        self.copy()
         self.tell("stage_kept", {"stage": name, "entry": entry, "why": step.why})
         return True
 

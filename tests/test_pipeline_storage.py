@@ -1,0 +1,164 @@
+"""Runs at a URL: what another machine finds there, what it brings, and what happens when the place goes away."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import fsspec
+import pytest
+
+from nbkit.errors import BadParameter, CorruptArtifact, StorageFailed
+from nbkit.pipeline import execute_plan, plan_resume, plan_run, storage
+from nbkit.pipeline.storage import Storage
+from nbkit.run import read_value
+from tests.test_pipeline_cache import CELLS, engine_of, shop  # noqa: F401 - a fixture
+
+SERVER = (
+    "import sys, time\nfrom moto.server import ThreadedMotoServer\n"
+    "server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)\nserver.start()\n"
+    "print(server.get_host_and_port()[1], flush=True)\ntime.sleep(600)"
+)
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """A server that speaks S3; yields its process and its address."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    port = next(line for line in server.stdout if line.strip().isdigit()).strip()
+    yield server, f"http://127.0.0.1:{port}"
+    server.kill()
+    server.wait()
+    server.stdout.close()
+
+
+@pytest.fixture(params=["file", "s3"])
+def url(request, tmp_path, monkeypatch):
+    """A place for runs: a folder that is shared, or a bucket."""
+    if request.param == "file":
+        return str(tmp_path / "shared")
+    _, address = request.getfixturevalue("s3")
+    connect(monkeypatch, address)
+    bucket = f"b{time.time_ns()}"
+    fsspec.filesystem("s3").mkdir(bucket)
+    return f"s3://{bucket}/team"
+
+
+def connect(monkeypatch, address):
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "y",
+        "AWS_ENDPOINT_URL": address,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(storage, "WAITS", (0.0, 0.1))
+    fsspec.filesystem("s3").clear_instance_cache()
+
+
+def run(root, url, *settings, **options):
+    plan = plan_run(root, [root / "params" / "shop.yaml"], settings, storage=url, **options)
+    if plan.nothing_to_do:
+        return [], plan.folder
+    ran = []
+    folder, manifest = execute_plan(
+        plan, lambda event, facts: ran.append(facts["stage"]) if event == "stage_start" else None
+    )
+    assert manifest["exit"] == 0, manifest
+    return ran, folder
+
+
+def move_away(root, monkeypatch):
+    """Be another machine: the same project, and no runs."""
+    other = root.parent / f"{root.name}-other"
+    shutil.copytree(root, other, ignore=shutil.ignore_patterns("runs", "shared"))
+    monkeypatch.chdir(other)
+    engine_of(other, monkeypatch)
+    return other
+
+
+def test_another_machine_takes_over_what_is_there(shop, url, monkeypatch):  # noqa: F811
+    ran, folder = run(shop, url)
+    assert ran == list(CELLS)
+    other = move_away(shop, monkeypatch)
+    ran, fetched = run(other, url)
+    assert ran == []
+    assert fetched.name == folder.name
+    ran, second = run(other, url, "03_third.x=5")
+    assert ran == ["03_third"]
+    assert not list((second / "artifacts").rglob("*.parquet"))  # nobody has read the table here yet
+    assert read_value(second, "01_first", "table")["x"].tolist() == [2]
+    assert list((second / "artifacts").rglob("*.parquet"))  # now it is here, by its hash
+    assert set(Storage(url, other / "runs").list_runs()) == {folder.name, second.name}
+
+
+def test_artifacts_are_kept_once_and_verified(shop, url, monkeypatch):  # noqa: F811
+    run(shop, url)
+    second = run(shop, url, "shared.x=2", force=True, name="again")[1]
+    fs, base = fsspec.url_to_fs(url)
+    fs.invalidate_cache()
+    stored = fs.find(f"{base}/artifacts")
+    assert len(stored) == 1
+    fs.pipe_file(stored[0], b"something else")
+    shutil.rmtree(second / "artifacts")
+    with pytest.raises(CorruptArtifact, match="was changed after it was saved"):
+        read_value(second, "01_first", "table")
+    assert not list((second / "artifacts").rglob("*.parquet"))
+
+
+def test_a_manifest_is_written_after_all_that_it_speaks_of(shop, url, monkeypatch):  # noqa: F811
+    written = []
+    write = Storage._write
+    monkeypatch.setattr(
+        Storage, "_write", lambda self, path, place: (written.append(place), write(self, path, place))[1]
+    )
+    folder = run(shop, url)[1]
+    at = {place: number for number, place in enumerate(written)}
+    assert at[f"{folder.name}/run.json"] > max(number for place, number in at.items() if not place.endswith("run.json"))
+    assert json.loads(fsspec.open(f"{url}/{folder.name}/run.json").open().read())["status"] == "passed"
+
+
+def test_two_machines_do_not_take_the_same_name(shop, url, monkeypatch):  # noqa: F811
+    first = run(shop, url, caching=False)[1]
+    other = move_away(shop, monkeypatch)
+    assert run(other, url, caching=False)[1].name != first.name
+
+
+def test_what_nothing_here_speaks_is_refused(shop):  # noqa: F811
+    with pytest.raises(BadParameter, match="nowhere://x cannot be used to keep runs"):
+        run(shop, "nowhere://x")
+
+
+@pytest.mark.slow
+def test_a_storage_that_goes_away_loses_nothing(shop, monkeypatch):  # noqa: F811
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    port = next(line for line in server.stdout if line.strip().isdigit()).strip()
+    connect(monkeypatch, f"http://127.0.0.1:{port}")
+    fsspec.filesystem("s3").mkdir("gone")
+    told = []
+
+    def tell(event, facts):
+        if event == "stage_end" and facts["stage"] == "02_second":
+            server.kill()
+            server.wait()
+        told.append(event)
+
+    plan = plan_run(shop, [shop / "params" / "shop.yaml"], storage="s3://gone/team")
+    folder, manifest = execute_plan(plan, tell)
+    server.stdout.close()
+    assert manifest["status"] == "passed"
+    assert manifest["exit"] == 1
+    assert "s3://gone/team does not" in manifest["not_stored"]
+    assert told.count("not_stored") == 1
+    with pytest.raises(StorageFailed, match="s3://gone/team does not answer"):
+        plan_run(shop, [shop / "params" / "shop.yaml"], storage="s3://gone/team")
+    later = str(shop / "later")
+    assert plan_resume(shop, folder.name, later).nothing_to_do is False
+    folder, manifest = execute_plan(plan_resume(shop, folder.name, later))
+    assert manifest["exit"] == 0
+    assert Storage(later, shop / "runs").list_runs() == [folder.name]
