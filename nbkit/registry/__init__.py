@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "golden": ["check_golden", "make_golden"],
         "registry": ["Registry"],
         "steps": ["admit", "find_watched", "stage", "stop_if_closed"],
+        "upkeep": ["find_unused_files", "list_source_runs"],
         "versions": ["Version"],
     },
 )

@@ -58,7 +58,8 @@ class Registry:
         self._engine = open_database(url)
         self._read_only = is_read_only(url)
 
-    def _read(self) -> sa.Connection:
+    def read(self) -> sa.Connection:
+        """Connect for reading."""
         return self._engine.connect()
 
     def _write(self) -> sa.Connection:
@@ -160,11 +161,11 @@ class Registry:
             No such model, number or alias; the message lists those that are there.
         """
         name, rest = split_reference(reference)
-        with self._read() as connection:
+        with self.read() as connection:
             return self._version(name, find_number(connection, name, rest))
 
     def _version(self, name: str, number: int, note: str = "") -> Version:
-        with self._read() as connection:
+        with self.read() as connection:
             here: dict[str, Any] = {"name": name, "number": number}
             row = connection.execute(select_where(VERSIONS, here)).mappings().one()
             files = pd.DataFrame(connection.execute(select_where(FILES, here).order_by(FILES.c.path)).mappings().all())
@@ -223,7 +224,7 @@ class Registry:
         UnknownVersion
             No model of that name.
         """
-        with self._read() as connection:
+        with self.read() as connection:
             query = sa.select(VERSIONS).order_by(VERSIONS.c.name, VERSIONS.c.number.desc())
             if name is not None:
                 find_number(connection, name, "")
@@ -369,7 +370,7 @@ class Registry:
     def history(self, name: str | None = None) -> pd.DataFrame:
         """Return the log, oldest first: time, event, name, number, alias, by, why, detail."""
         query = sa.select(EVENTS).order_by(EVENTS.c.id)
-        with self._read() as connection:
+        with self.read() as connection:
             if name is not None:
                 find_number(connection, name, "")
                 query = query.where(EVENTS.c.name == name)
@@ -378,5 +379,5 @@ class Registry:
 
     def verify_history(self) -> int:
         """Check the hash chain of the log and return its length; `CorruptArtifact` names the first broken event."""
-        with self._read() as connection:
+        with self.read() as connection:
             return verify_events(connection)
