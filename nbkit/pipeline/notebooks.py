@@ -137,12 +137,18 @@ def read_stage(path: Path) -> Stage:
     """
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
+        settings = dict(notebook.get("metadata", {}).get("nbkit", {}))
         cells = [
-            {**cell, "cell_type": cell["cell_type"], "source": "".join(cell["source"])} for cell in notebook["cells"]
+            {
+                "cell_type": cell["cell_type"],
+                "source": "".join(cell["source"]),
+                "tags": list(cell.get("metadata", {}).get("tags", [])),
+            }
+            for cell in notebook["cells"]
         ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadNotebook(f"{path} is not a notebook: {type(error).__name__}: {error}") from None
-    tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    tagged = [cell for cell in cells if "parameters" in cell["tags"]]
     if len(tagged) != 1:
         raise BadNotebook(f"{path} has {len(tagged)} cells tagged `parameters`; a stage has one")
     heading = next((cell["source"] for cell in cells if cell["cell_type"] == "markdown"), "")
@@ -159,7 +165,7 @@ def read_stage(path: Path) -> Stage:
         parameters=parameters,
         calls=calls,
         helpers=tuple(_find_helpers(trees)),
-        cadence=_read_cadence(notebook.get("metadata", {}).get("nbkit", {}), path),
+        cadence=_read_cadence(settings, path),
         code=hashlib.sha256("\0".join(source.strip() for source in code).encode()).hexdigest(),
     )
 
@@ -179,9 +185,10 @@ def _parse(source: str, path: Path, parse: Callable[[str], ast.Module] = parse_c
     try:
         return parse(source)
     except SyntaxError as error:
-        raise BadNotebook(
-            f"{path}: a cell does not parse ({error.msg}): {(error.text or source[:80]).strip()}"
-        ) from None
+        where = (error.text or source[:80]).strip()
+        raise BadNotebook(f"{path}: a cell does not parse ({error.msg}): {where}") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # a zero byte, half a character, a thousand brackets
+        raise BadNotebook(f"{path}: a cell does not parse ({error or type(error).__name__})") from None
 
 
 def _find_helpers(trees: list[ast.Module]) -> Iterator[tuple[int, str]]:
