@@ -1,6 +1,7 @@
 """What a notebook sees of its run: it saves into itself and loads from its neighbours."""
 
 import datetime as dt
+import hashlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbkit import formats
 from nbkit.errors import CorruptArtifact, MissingScrap, UnfinishedStage, UnknownStage
+from nbkit.observe import note_load
 from nbkit.project import MANIFEST, find_root, iterate_runs, read_manifest
 from nbkit.store import Store
 from nbkit.values import TAG, decode, encode
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STORE = "artifacts"
+ALL = "*"  # stands for the names that a stage hands over
 SCRAP = re.compile(r"application/scrapbook\.scrap\.(\w+)\+json")
 INLINE = 32_000  # characters of JSON above which a value is kept by reference
 BY_REFERENCE = ("table", "series", "figure", "model")
@@ -137,18 +140,24 @@ class Run:
         """
         notebook = self._find(stage)
         data = _pick(_read_finished(notebook), stage, name, notebook)
+        note_load(stage, name, _digest(data))
         print(f"{name} ← {_describe(notebook, self)}")  # noqa: T201
         return read_scrap(data, notebook.parent)
 
     def names(self, stage: str) -> list[str]:
         """List what a neighbour hands over."""
-        return sorted(_read_finished(self._find(stage)))
+        scraps = _read_finished(self._find(stage))
+        note_load(stage, ALL, _digest(sorted(scraps)))
+        return sorted(scraps)
 
     def headlines(self) -> "pd.DataFrame":
         """Return one row a finished stage of this folder: its name and its headline."""
         import pandas as pd
 
         found = {path.stem: read_scraps(path).get("headline") for path in sorted(self.folder.glob("[0-9]*.ipynb"))}
+        for stage, headline in found.items():
+            if headline is not None:
+                note_load(stage, "headline", _digest(headline))
         return pd.DataFrame({"stage": list(found), "headline": list(found.values())}).dropna(ignore_index=True)
 
     def _find(self, stage: str) -> Path:
@@ -232,6 +241,21 @@ def read_value(folder: Path, stage: str, name: str) -> Any:
     return read_scrap(_pick(read_scraps(notebook), stage, name, notebook), folder)
 
 
+def digest_scraps(scraps: dict[str, Any]) -> dict[str, str]:
+    """Digest what a notebook hands over, name by name; ``"*"`` is the digest of the names."""
+    digests = {name: _digest(data) for name, data in scraps.items()}
+    return {**digests, ALL: _digest(sorted(scraps))}
+
+
+def list_artifacts(scraps: dict[str, Any]) -> list[str]:
+    """Return the keys of the artifacts that scraps refer to."""
+    return [data["value"]["key"] for data in scraps.values() if isinstance(data, dict) and data.get(TAG) == "artifact"]
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
+
+
 def check_artifacts(notebook: Path) -> None:
     """Verify every artifact that a notebook hands over.
 
@@ -241,9 +265,8 @@ def check_artifacts(notebook: Path) -> None:
         If one is gone or was changed, or the notebook is damaged.
     """
     store = Store(notebook.parent / STORE)
-    for data in read_scraps(notebook).values():
-        if isinstance(data, dict) and data.get(TAG) == "artifact":
-            store.get(data["value"]["key"])
+    for key in list_artifacts(read_scraps(notebook)):
+        store.get(key)
 
 
 def _read_notebook(path: Path) -> dict[str, Any]:

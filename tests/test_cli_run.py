@@ -116,7 +116,7 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(toy):
         ["02_second", "run"],
     ]
     rows = json.loads(nbkit("run", "params/toy.yaml", "--dry-run", "--json", "--until", "first").stdout)
-    assert rows == [{"stage": "01_first", "action": "run", "why": "asked for", "parameters": {"x": 2}}]
+    assert rows == [{"stage": "01_first", "action": "run", "why": "it has not passed before", "parameters": {"x": 2}}]
     assert not (toy / "runs").exists()
 
 
@@ -197,7 +197,7 @@ def test_a_stage_that_was_changed_runs_again_and_so_does_what_comes_after(toy, f
     text = json.loads(first.read_text())
     text["cells"][0]["source"] = ["# Other words"]
     first.write_text(json.dumps(text))  # prose is no change
-    assert "borrow" in nbkit("run", "params/toy.yaml", "--from", "02", "--dry-run").stdout
+    assert "01_first   skip    passed in one" in nbkit("run", "params/toy.yaml", "--from", "02", "--dry-run").stdout
     make_notebook(first, IMPORTS, "run.save('y', x + 2)", parameters=PARAMETERS)
     done = nbkit("run", "params/toy.yaml", "--from", "02")
     assert done.exit_code == 2
@@ -223,7 +223,7 @@ def test_a_stage_after_the_window_stages_runs_as_well(toy, fake):
     fake["12_memo"] = {"headline": "Told."}
     out = nbkit("run", "params/toy.yaml").stdout
     assert "✓ 12_memo" in out
-    assert "borrow" in nbkit("run", "params/toy.yaml", "--only", "12", "--dry-run").stdout
+    assert "01_first   skip" in nbkit("run", "params/toy.yaml", "--only", "12", "--dry-run").stdout
 
 
 def test_compare_tells_that_a_notebook_is_gone(toy, fake):

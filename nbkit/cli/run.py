@@ -20,6 +20,8 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the manifest 
 @click.option("--from", "first", default="", metavar="STAGE", help="Begin here; take the rest from the latest run.")
 @click.option("--until", "last", default="", metavar="STAGE", help="End here.")
 @click.option("--only", multiple=True, metavar="STAGE", help="Only this stage (may be given more than once).")
+@click.option("--force", is_flag=True, help="Run every stage, changed or not.")
+@click.option("--no-cache", is_flag=True, help="Take nothing over from earlier runs, and leave nothing to take over.")
 @click.option("--name", default="", help="Call the run this instead of <project>-<UTC time>.")
 @click.option("--dry-run", is_flag=True, help="Say what would run and why; run nothing.")
 @JSON
@@ -29,17 +31,21 @@ def run(
     first: str,
     last: str,
     only: tuple[str, ...],
+    force: bool,  # noqa: FBT001
+    no_cache: bool,  # noqa: FBT001
     name: str,
     dry_run: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Run the stages 01 to 10 with these PARAMS files; later files and --set override.
 
-    A stage is named as its notebook (06_train), by its number (06) or by its word (train).
+    What has not changed since any earlier run is taken over from it; --dry-run says what, and why. A stage is named as
+    its notebook (06_train), by its number (06) or by its word (train).
     """
     from nbkit.pipeline import check_plan, plan_run
 
-    plan = plan_run(root_of(params), params, settings, first=first, last=last, only=only, name=name)
+    chosen = {"first": first, "last": last, "only": only, "name": name}
+    plan = plan_run(root_of(params), params, settings, force=force, caching=not no_cache, **chosen)
     if dry_run:
         check_plan(plan)
         _print_plan(plan, as_json=as_json)
@@ -107,6 +113,7 @@ def _cut(text: str, width: int = 100) -> str:
 
 
 COMMANDS = (run, resume, runs, compare)
+SHOWN = {"keep": "skip", "reuse": "skip", "borrow": "skip", "wait": "skip?"}
 
 
 def root_of(params: tuple[Path, ...]) -> Path:
@@ -116,7 +123,13 @@ def root_of(params: tuple[Path, ...]) -> Path:
 
 
 def _finish(plan: Any, *, as_json: bool) -> None:
-    folder, code = carry_out(plan, quiet_stdout=as_json)
+    if plan.nothing_to_do:
+        folder, code = plan.folder, 0
+        page = plan.folder / "report" / "index.html"
+        report = f", report: {page}" if page.is_file() else ""
+        click.echo(f"nothing to do: nothing has changed since {folder.name}{report}", err=as_json)
+    else:
+        folder, code = carry_out(plan, quiet_stdout=as_json)
     if as_json:
         click.echo(json.dumps(read_manifest(folder), indent=1, ensure_ascii=False))
     sys.exit(code)
@@ -173,7 +186,7 @@ def _print_plan(plan: Any, *, as_json: bool) -> None:
     rows = [
         {
             "stage": step.stage.name,
-            "action": step.action,
+            "action": SHOWN.get(step.action, step.action),
             "why": step.why,
             "parameters": plan.resolved.values[step.stage.name],
         }

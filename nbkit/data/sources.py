@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from nbkit import observe
 from nbkit.data.delimited import quote_name, quote_text
 from nbkit.data.readers import SOURCES, Reading, guess_kind
 from nbkit.data.tables import describe_table, digest_table, fetch_table
@@ -154,6 +155,7 @@ def _read_source(
     try:
         read = SOURCES[spec["kind"]][1](Reading(con, name, _fill(spec, secrets), root, folder))
         con.execute(f"CREATE TEMP VIEW {quote_name(name)} AS {read.query}")
+        _note(spec, read.files, Path(root))
         count = con.sql(everything).aggregate("count(*)").fetchall()[0][0]
         content = "" if read.files else digest_table(fetch_table(con, everything))
     except BadSource:
@@ -174,6 +176,19 @@ def _read_source(
         "modified": "" if "://" in str(spec["location"]) and spec["kind"] != "sql" else _last_change(read.files),
     }
     return line, read.notes
+
+
+def _note(spec: Spec, files: Sequence[Path], root: Path) -> None:
+    """Let the run know what was read; what lies on a server may be another tomorrow."""
+    place = str(spec["location"])
+    if "://" in place and not (spec["kind"] == "sql" and files):
+        observe.note_outside(_hide(place, []))
+        return
+    observe.note_files(list(files))
+    if spec["kind"] == "python":
+        observe.note_import(place.partition(":")[0])
+    elif spec["kind"] != "sql" and not (root / place).is_file():  # a folder or a pattern: a file may come
+        observe.note_files(sorted({file.parent for file in files}))
 
 
 def _fill(value: Any, secrets: list[str]) -> Any:

@@ -1,6 +1,7 @@
 """The code of a notebook's cell as Python's syntax tree, whatever magics stand in it."""
 
 import ast
+import hashlib
 import re
 
 TRANSPARENT = {"time", "timeit", "capture", "prun"}  # cell magics whose body is Python that runs here
@@ -31,3 +32,45 @@ def parse_cell(source: str) -> ast.Module:
     except SyntaxError:
         plain = [MAGIC_VALUE.sub(r"\1None", line) for line in source.splitlines()]
         return ast.parse("\n".join(MAGIC_LINE.sub(r"\1\2pass", line) for line in plain))
+
+
+def digest_cell(source: str) -> str:
+    """Digest what a code cell does: the same for cells that differ in comments and formatting only.
+
+    Examples
+    --------
+    >>> digest_cell("x = 1  # one") == digest_cell("x  =  1") != digest_cell("x = 2")
+    True
+    >>> digest_cell("!ls") != digest_cell("!ls -l")
+    True
+    """
+    try:
+        return digest_code(ast.parse(source))
+    except SyntaxError:  # magics: their text is what they do
+        return _digest(source.strip())
+
+
+def digest_code(tree: ast.Module) -> str:
+    """Digest what code does."""
+    return _digest(ast.dump(tree))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def find_imports(tree: ast.Module) -> set[str]:
+    """Return the top-level modules that code imports, wherever in it.
+
+    Examples
+    --------
+    >>> sorted(find_imports(ast.parse("import numpy.linalg; from pandas import concat")))
+    ['numpy', 'pandas']
+    """
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found.add(node.module.partition(".")[0])
+    return found

@@ -8,7 +8,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
-from nbkit import errors
+from nbkit import errors, observe
 from nbkit.pipeline.watch import GIGABYTE, MARK, Watch, available_memory, end_orphans
 from nbkit.run import read_scraps
 from nbkit.store import write_atomic
+from nbkit.threads import name_threads
 
 # nbclient's own is quadratic in the length of a line and holds the interpreter meanwhile: 100 kB took 15 s, and no
 # time-out and no Ctrl-C could end it
@@ -147,7 +148,7 @@ class TruthfulEngine(NBClientEngine):  # type: ignore[misc]
             coalesce_streams=True,
             store_widget_state=False,
             resources={"metadata": {"path": str(job.folder)}},
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            extra_arguments=["--IPKernelApp.log_level=ERROR", "--ext=nbkit.observe"],
             on_cell_execute=begin,
             log=logging.getLogger("nbkit.engine"),
         )
@@ -175,6 +176,7 @@ def execute_stage(
     on_cell: Callable[[int, int], None] = lambda number, total: None,
     on_step: Callable[[], None] = lambda: None,
     secrets: tuple[str, ...] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Execute a stage notebook in a fresh kernel.
 
@@ -187,7 +189,7 @@ def execute_stage(
     parameters
         Given to papermill.
     limits
-        ``cell_timeout``, ``stage_timeout`` (seconds) and ``memory_gb``; 0 is no limit.
+        ``cell_timeout``, ``stage_timeout`` (seconds) and ``memory_gb``; 0 is no limit. ``threads``, at least 1.
     log
         Where the kernel's own stderr goes.
     on_cell
@@ -196,6 +198,8 @@ def execute_stage(
         Called a few times a second, from another thread.
     secrets
         Texts that are replaced by ``***`` in everything that is kept.
+    environment
+        What the kernel's environment has beside this process's own.
 
     Returns
     -------
@@ -206,11 +210,14 @@ def execute_stage(
     logging.getLogger("papermill").setLevel(logging.ERROR)
     log.parent.mkdir(parents=True, exist_ok=True)
     running = target.with_name(f".{target.stem}.running.ipynb")
-    environment = {**KERNEL, **os.environ, "NBKIT_STAGE": target.stem, MARK: uuid.uuid4().hex, "PYTHONHASHSEED": "0"}
+    threads = limits["threads"]
+    given = {**name_threads(threads), observe.THREADS: str(threads), **(environment or {})}
+    own = {"NBKIT_STAGE": target.stem, MARK: uuid.uuid4().hex, "PYTHONHASHSEED": "0"}
+    surroundings = {**KERNEL, **os.environ, **given, **own}
     started = time.monotonic()
     executed: Any = None
     with log.open("ab") as stderr:
-        job = Job(target.stem, limits, stderr, on_cell, on_step, environment, source.parent)
+        job = Job(target.stem, limits, stderr, on_cell, on_step, surroundings, source.parent)
         try:
             executed = papermill.execute_notebook(
                 str(source).replace("{", "{{").replace("}", "}}"),

@@ -13,12 +13,14 @@ from typing import Any
 
 from nbkit.errors import BadNotebook
 from nbkit.pipeline.calls import Call, find_calls
-from nbkit.pipeline.cells import parse_cell
+from nbkit.pipeline.cells import digest_cell, find_imports, parse_cell
 from nbkit.wording import suggest
 
 STAGE_NAME = re.compile(r"\d\d_\w+")
 CADENCES = ("run", "window")
 SETTINGS = ("cadence", "effects")
+ALWAYS = "always"
+FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf|"
 RANGE = re.compile(rf"([\[(])\s*({NUMBER})\s*,\s*({NUMBER})\s*([\])])$")
 CHOICES = re.compile(r"\{([^{}]*)\}$")
@@ -75,8 +77,14 @@ class Stage:
         The functions and classes that it defines, each with its code cell.
     cadence
         ``"run"`` for a stage of ``nbkit run``, ``"window"`` for one that has its own.
-    code
-        The sha256 of its code cells, whatever stands between them.
+    cells
+        One digest a code cell: equal for cells that differ in comments and formatting only. Empty for the parameters
+        cell, whose values count, not its text.
+    imports
+        The top-level modules that its cells import.
+    effects
+        Whether it changes something outside of its run, such as a registry: ``"module:function"`` that describes what
+        it left there, ``"always"`` if nobody can tell, empty if it changes nothing.
     """
 
     name: str
@@ -87,7 +95,14 @@ class Stage:
     calls: tuple[Call, ...] = ()
     helpers: tuple[tuple[int, str], ...] = ()
     cadence: str = "run"
-    code: str = ""
+    cells: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    effects: str = ""
+
+    @property
+    def code(self) -> str:
+        """The digest of all of its code."""
+        return hashlib.sha256("\0".join(self.cells).encode()).hexdigest()
 
     @property
     def loads(self) -> tuple[tuple[str, str], ...]:
@@ -153,9 +168,9 @@ def read_stage(path: Path) -> Stage:
         raise BadNotebook(f"{path} has {len(tagged)} cells tagged `parameters`; a stage has one")
     heading = next((cell["source"] for cell in cells if cell["cell_type"] == "markdown"), "")
     lines = [line for line in heading.splitlines() if line.strip()]
-    code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
     parameters = {each.name: each for each in _read_parameters(tagged[0]["source"], path)}
-    trees = [_parse(source, path) for source in code]
+    trees = [_parse(cell["source"], path) for cell in code]
     calls = tuple(find_calls(trees, {each.name: each.annotation for each in parameters.values()}))
     return Stage(
         name=path.stem,
@@ -165,20 +180,23 @@ def read_stage(path: Path) -> Stage:
         parameters=parameters,
         calls=calls,
         helpers=tuple(_find_helpers(trees)),
-        cadence=_read_cadence(settings, path),
-        code=hashlib.sha256("\0".join(source.strip() for source in code).encode()).hexdigest(),
+        cells=tuple("" if cell is tagged[0] else digest_cell(cell["source"]) for cell in code),
+        imports=tuple(sorted({name for tree in trees for name in find_imports(tree)})),
+        **_read_settings(settings, path),
     )
 
 
-def _read_cadence(settings: dict[str, Any], path: Path) -> str:
-    """Read when a stage runs from ``metadata.nbkit``, and refuse what is misspelt there: it would never run."""
+def _read_settings(settings: dict[str, Any], path: Path) -> dict[str, str]:
+    """Read cadence and effects from ``metadata.nbkit``, and refuse what is misspelt there: it would never count."""
     unknown = [key for key in settings if key not in SETTINGS]
     if unknown and "status" not in settings:  # in an executed notebook the engine has written more
         raise BadNotebook(f"{path}: metadata.nbkit holds {unknown[0]!r}{suggest(unknown[0], SETTINGS)}")
-    cadence = str(settings.get("cadence", "run"))
+    cadence, effects = str(settings.get("cadence", "run")), str(settings.get("effects", ""))
     if cadence not in CADENCES:
         raise BadNotebook(f"{path}: metadata.nbkit.cadence is {cadence!r}{suggest(cadence, CADENCES)}")
-    return cadence
+    if effects not in ("", ALWAYS) and not FUNCTION.fullmatch(effects):
+        raise BadNotebook(f"{path}: metadata.nbkit.effects is {effects!r}; give 'module:function', or {ALWAYS!r}")
+    return {"cadence": cadence, "effects": effects}
 
 
 def _parse(source: str, path: Path, parse: Callable[[str], ast.Module] = parse_cell) -> ast.Module:

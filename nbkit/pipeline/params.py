@@ -9,6 +9,7 @@ from typing import Any
 
 from nbkit.errors import BadParameter, UnknownParameter
 from nbkit.pipeline.notebooks import Parameter, Stage
+from nbkit.threads import count_cores
 from nbkit.wording import suggest
 
 SHARED = "shared"
@@ -18,6 +19,7 @@ LIMITS = {  # how a stage is executed; keys of any section, in `shared` for all 
     "cell_timeout": Parameter("cell_timeout", "float", 3600, "seconds that one cell may take, 0 = no limit", low=0),
     "stage_timeout": Parameter("stage_timeout", "float", 7200, "seconds that a stage may take, 0 = no limit", low=0),
     "memory_gb": Parameter("memory_gb", "float", 0, "memory that a kernel may hold, 0 = no limit", low=0),
+    "threads": Parameter("threads", "int", 0, "threads that a stage computes with, 0 = one a core", low=0, high=1024),
     "retries": Parameter("retries", "int", 0, "how often a failed stage is tried again", low=0, high=100),
 }
 
@@ -45,7 +47,7 @@ class Resolved:
     values
         Stage to its parameters, defaults included, without ``run_dir``.
     limits
-        Stage to ``cell_timeout``, ``stage_timeout``, ``memory_gb`` and ``retries``.
+        Stage to its values of `LIMITS`; ``threads`` is the number that it will be.
     """
 
     project: str
@@ -87,6 +89,7 @@ def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[
             key: given.get(key, parameter.default) for key, parameter in stage.parameters.items() if key != GIVEN
         }
         limits[name] = {key: given.get(key, parameter.default) for key, parameter in LIMITS.items()}
+        limits[name]["threads"] = limits[name]["threads"] or count_cores()
     return Resolved(files[0].stem if files else "run", tuple(files), values, limits)
 
 

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, CorruptArtifact, UnknownRun, UnknownStage
+from nbkit.pipeline.cache import Cache, Trace, begin_trace
 from nbkit.pipeline.graph import check_graph
 from nbkit.pipeline.manifest import check_run_name, find_run
 from nbkit.pipeline.notebooks import Stage, read_stages
@@ -26,17 +27,22 @@ class Step:
     stage
         The notebook.
     action
-        ``"run"``, ``"keep"`` (it passed in this run before) or ``"borrow"`` (taken over from `source`).
+        ``"run"``, ``"keep"`` (it passed in this run before), ``"borrow"`` (taken over from `source`, as asked),
+        ``"reuse"`` (taken over from `source`, since nothing that it depends on has changed) or ``"wait"`` (run or
+        reuse: that depends on what an earlier stage will hand over).
     why
         In words.
     source
-        The run folder to borrow from.
+        The run folder to take it from.
+    trace
+        What is reused.
     """
 
     stage: Stage
     action: str
     why: str
     source: Path | None = None
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,10 @@ class Plan:
         The run folder if it exists already (resume).
     settings
         The ``--set`` texts, kept for resume.
+    defaults
+        The parameters cells' own values.
+    caching
+        Whether traces are left, for later runs to take stages over.
     """
 
     root: Path
@@ -65,6 +75,12 @@ class Plan:
     folder: Path | None = None
     settings: tuple[str, ...] = ()
     defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
+    caching: bool = True
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether all of it has passed in an earlier run and still holds."""
+        return all(step.action == "keep" for step in self.steps)
 
 
 def plan_run(
@@ -76,8 +92,13 @@ def plan_run(
     last: str = "",
     only: Sequence[str] = (),
     name: str = "",
+    force: bool = False,
+    caching: bool = True,
 ) -> Plan:
     """Decide what a run would do, and refuse what cannot work, before any kernel starts.
+
+    A stage is taken over from any earlier run if nothing that it depends on has changed. If that holds for all stages
+    and one passed run has them all, there is nothing to do, and the plan is that run.
 
     Parameters
     ----------
@@ -90,7 +111,11 @@ def plan_run(
     only
         Exactly these stages.
     name
-        The run's name.
+        The run's name; with one, there is a new run in any case.
+    force
+        Run each stage, changed or not; so do the stages that `first` and `only` ask for.
+    caching
+        Whether stages are taken over and leave traces.
 
     Raises
     ------
@@ -108,14 +133,56 @@ def plan_run(
     before = [name for name in usual if name < max(chosen)] if chosen[0] in usual else []
     borrowed = [each for each in before if each not in chosen]
     source = _find_source(root, resolved, [stages[each] for each in borrowed]) if borrowed else None
-    steps = []
+    steps: list[Step] = []
+    taken = {}
+    if caching and not (force or first or only):
+        taken = _take_over(root, [stages[each] for each in chosen], resolved, name)
     for stage in stages.values():
-        if stage.name in chosen:
-            steps.append(Step(stage, "run", "asked for" if only or first or last else "part of every run"))
+        if stage.name in taken:
+            steps.append(taken[stage.name])
+        elif stage.name in chosen:
+            steps.append(Step(stage, "run", "asked for"))
         elif stage.name in borrowed and source:
             steps.append(Step(stage, "borrow", f"passed in {source.name}", source))
+    folder = steps[0].source if steps and all(step.action == "keep" for step in steps) else None
+    name = folder.name if folder else name
     defaults = _read_defaults(stages)
-    return Plan(root, resolved.project, name, resolved, tuple(steps), None, tuple(settings), defaults)
+    return Plan(root, resolved.project, name, resolved, tuple(steps), folder, tuple(settings), defaults, caching)
+
+
+def _take_over(root: Path, chosen: list[Stage], resolved: Resolved, name: str) -> dict[str, Step]:
+    """Find what is unchanged since an earlier run; all steps are ``"keep"`` if one passed run has everything."""
+    cache = Cache(root)
+    prefer = cache.newest_run(begin(chosen[-1], resolved))
+    steps = _find_steps(cache, chosen, resolved, prefer)
+    sources = {step.source for step in steps.values() if step.action == "reuse"}
+    whole = sources.pop() if len(sources) == 1 and all(step.action == "reuse" for step in steps.values()) else None
+    if name or whole is None or not _is_whole(read_manifest(whole), list(steps), resolved.project):
+        return steps
+    return {each: replace(step, action="keep") for each, step in steps.items()}
+
+
+def _find_steps(cache: Cache, stages: Sequence[Stage], resolved: Resolved, prefer: str) -> dict[str, Step]:
+    handed: dict[str, dict[str, str] | None] = {}
+    steps: dict[str, Step] = {}
+    for stage in stages:
+        found = cache.find(stage, begin(stage, resolved), handed, prefer)
+        handed[stage.name] = found.trace.saves if found.trace and found.action == "reuse" else None
+        source = cache.root / "runs" / found.trace.run if found.trace else None
+        steps[stage.name] = Step(stage, found.action, found.why, source, found.trace)
+    cache.memo.save()
+    return steps
+
+
+def _is_whole(manifest: dict[str, Any], stages: list[str], project: str) -> bool:
+    """Tell whether a run passed with exactly these stages."""
+    same = [entry["stage"] for entry in manifest.get("stages", [])] == stages
+    return same and manifest.get("status") == "passed" and manifest.get("project") == project
+
+
+def begin(stage: Stage, resolved: Resolved) -> Trace:
+    """Return what is known of a stage before it runs."""
+    return begin_trace(stage, resolved.values[stage.name], resolved.limits[stage.name]["threads"])
 
 
 def plan_resume(root: Path, name: str = "") -> Plan:
@@ -140,29 +207,40 @@ def plan_resume(root: Path, name: str = "") -> Plan:
     files = [root / path for path in manifest["files"]]
     resolved = resolve_params(files, manifest["settings"], stages)
     entries = {entry["stage"]: entry for entry in manifest["stages"]}
+    again = [stages[each] for each in entries if each in stages]
+    found = _find_steps(Cache(root), again, resolved, folder.name)
     steps: list[Step] = []
-    changed = ""
-    for stage in (stages[each] for each in entries if each in stages):
-        entry = entries[stage.name]
+    for stage in again:
+        entry, step = entries[stage.name], found[stage.name]
         if entry["status"] != "passed" or not (folder / f"{stage.name}.ipynb").is_file():
-            steps.append(Step(stage, "run", f"{entry['status']} before"))
-            continue
-        if changed or entry.get("code", stage.code) != stage.code:
-            steps.append(Step(stage, "run", changed or f"{stage.path.name} has changed since it passed"))
-            changed = changed or f"it comes after {stage.name}, which has changed"
+            steps.append(step if step.trace else replace(step, why=f"{entry['status']} before"))
             continue
         _check_unchanged(stage.name, manifest["parameters"].get(stage.name, {}), resolved.values[stage.name])
-        try:
-            check_artifacts(folder / f"{stage.name}.ipynb")
-        except CorruptArtifact as error:
-            steps.append(Step(stage, "run", str(error)))
-            continue
-        steps.append(Step(stage, "keep", "passed before"))
+        steps.append(_keep(step, entry, folder, steps))
     if all(step.action == "keep" for step in steps):
         raise UnknownRun(f"nothing is left to do: every stage of {folder.name} passed")
     settings = tuple(manifest["settings"])
     defaults = _read_defaults(stages)
     return Plan(root, manifest["project"], folder.name, resolved, tuple(steps), folder, settings, defaults)
+
+
+def _keep(step: Step, entry: dict[str, Any], folder: Path, before: Sequence[Step]) -> Step:
+    """Keep what passed in this run and still holds."""
+    if step.source == folder:
+        return replace(step, action="keep", why="passed before") if step.action == "reuse" else step
+    stage = step.stage
+    if entry.get("traced"):
+        return step
+    changed = [each for each in before if each.action != "keep"]
+    if changed:
+        return Step(stage, "run", f"it comes after {changed[0].stage.name}, which runs again")
+    if entry.get("code", stage.code) != stage.code:
+        return Step(stage, "run", f"{stage.path.name} has changed since it passed")
+    try:
+        check_artifacts(folder / f"{stage.name}.ipynb")
+    except CorruptArtifact as error:
+        return Step(stage, "run", str(error))
+    return Step(stage, "keep", "passed before")
 
 
 def check_plan(plan: Plan) -> None:
@@ -173,7 +251,8 @@ def check_plan(plan: Plan) -> None:
     BadParameter
         Naming the stage and the parameter.
     """
-    check_sense(plan.resolved.values, [step.stage.name for step in plan.steps if step.action == "run"], plan.root)
+    running = [step.stage.name for step in plan.steps if step.action in ("run", "wait")]
+    check_sense(plan.resolved.values, running, plan.root)
 
 
 def _choose(stages: dict[str, Stage], first: str, last: str, only: Sequence[str]) -> list[str]:

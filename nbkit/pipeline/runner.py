@@ -1,19 +1,18 @@
 """Runs stages one after the other, each in a fresh kernel, and keeps the manifest true at every moment."""
 
 import contextlib
-import datetime as dt
 import json
 import os
 import re
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from nbkit.errors import BadNotebook
+from nbkit import observe
+from nbkit.pipeline.cache import Cache
 from nbkit.pipeline.manifest import (
     describe_surroundings,
     hold_run,
@@ -21,9 +20,10 @@ from nbkit.pipeline.manifest import (
     now,
     write_manifest,
 )
-from nbkit.pipeline.plan import Plan, Step, check_plan
+from nbkit.pipeline.plan import Plan, Step, begin, check_plan
+from nbkit.pipeline.takeover import keep_edit, take_over
 from nbkit.project import read_manifest
-from nbkit.run import STORE, check_artifacts
+from nbkit.run import digest_scraps, read_scraps
 
 EXIT = {"passed": 0, "failed": 1, "refused": 3, "interrupted": 130}
 SECRET = re.compile(r"\$\{(\w+)\}")
@@ -50,12 +50,14 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None) -> tuple[Pa
     check_plan(plan)
     folder = plan.folder or make_run_dir(plan.root, plan.project, plan.name)
     with hold_run(folder):
-        manifest = _begin(plan, folder)
+        before = read_manifest(folder)
+        manifest = _begin(plan, folder, before)
         tell("run_start", {"folder": folder, "manifest": manifest})
         try:
             with _signals():
+                work = Work(plan, folder, manifest, before, tell)
                 for step, entry in zip(plan.steps, manifest["stages"], strict=True):
-                    _take(step, entry, plan, folder, manifest, tell)
+                    work.take(step, entry)
                     if entry["status"] != "passed":
                         break
         except KeyboardInterrupt:
@@ -68,8 +70,7 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None) -> tuple[Pa
     return folder, manifest
 
 
-def _begin(plan: Plan, folder: Path) -> dict[str, Any]:
-    before = read_manifest(folder)
+def _begin(plan: Plan, folder: Path, before: dict[str, Any]) -> dict[str, Any]:
     kept = {entry["stage"]: entry for entry in before.get("stages", [])}
     manifest = {
         "run": folder.name,
@@ -106,103 +107,130 @@ def _relative(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
-def _take(step: Step, entry: dict[str, Any], plan: Plan, folder: Path, manifest: dict[str, Any], tell: Tell) -> None:
-    """Do one step and write down how it went."""
-    name = step.stage.name
-    if step.action == "keep":
-        tell("stage_kept", {"stage": name, "entry": entry, "why": step.why})
-        return
-    if step.action == "borrow" and step.source:
+class Work:
+    """A run that is being carried out: what each stage has handed over so far decides what comes next.
+
+    Parameters
+    ----------
+    plan, folder, manifest, tell
+        As in `execute_plan`.
+    before
+        What the manifest was before a resume.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, manifest: dict[str, Any], before: dict[str, Any], tell: Tell) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.manifest = manifest
+        self.before = {each["stage"]: each for each in before.get("stages", [])}
+        self.tell = tell
+        self.cache = Cache(plan.root)
+        self.handed: dict[str, dict[str, str] | None] = {}
+
+    def take(self, step: Step, entry: dict[str, Any]) -> None:
+        """Do one step and write down how it went."""
+        name = step.stage.name
+        step = self._settle(step)
+        if step.action == "keep":
+            entry.update(self.before[name])
+            self.tell("stage_kept", {"stage": name, "entry": entry, "why": step.why})
+        elif step.action == "run" or not self._take_over(step, entry):
+            self._run(step, entry)
+        if entry["status"] == "passed":
+            self.handed[name] = digest_scraps(read_scraps(self.folder / f"{name}.ipynb"))
+
+    def _settle(self, step: Step) -> Step:
+        """Decide what had to wait for what earlier stages hand over."""
+        if step.action != "wait":
+            return step
+        found = self.cache.find(step.stage, begin(step.stage, self.plan.resolved), self.handed, self.folder.name)
+        if not found.trace or found.action != "reuse":
+            return replace(step, action="run", why=found.why)
+        source = self.plan.root / "runs" / found.trace.run
+        return Step(step.stage, "keep" if source == self.folder else "reuse", found.why, source, found.trace)
+
+    def _take_over(self, step: Step, entry: dict[str, Any]) -> bool:
+        """Take a stage over from another run; False if that turns out to be impossible and it can run instead."""
+        assert step.source
+        name = step.stage.name
         try:
-            _borrow(step.source, folder, name, entry)
+            take_over(step.source, self.folder, name, entry)
         except (OSError, ValueError) as error:
+            if step.action == "reuse":
+                return False
             entry.update(status="failed", kind="system", message=f"nothing can be taken over: {error}", ended=now())
-            write_manifest(folder, manifest)
-            tell("stage_end", {"stage": name, "entry": entry, "folder": folder})
-            return
-        write_manifest(folder, manifest)
-        tell("stage_kept", {"stage": name, "entry": entry, "why": step.why})
-        return
-    limits = plan.resolved.limits[name]
-    if kept := _keep_edit(folder, name, entry):
-        tell("edit_kept", {"stage": name, "path": kept})
-    entry["notebook"] = _relative(step.stage.path, plan.root)
-    for attempt in range(1, limits["retries"] + 2):
-        entry.update(status="running", started=now(), attempt=attempt, code=step.stage.code)
-        write_manifest(folder, manifest)
-        tell("stage_start", {"stage": name, "attempt": attempt, "title": step.stage.title})
-        _execute(step, entry, plan, folder, limits, tell)
-        write_manifest(folder, manifest)
-        tell("stage_end", {"stage": name, "entry": entry, "folder": folder})
-        if entry["status"] != "failed":
-            return
+            write_manifest(self.folder, self.manifest)
+            self.tell("stage_end", {"stage": name, "entry": entry, "folder": self.folder})
+            return True
+        if step.trace:
+            entry.update(why=step.why, traced=True)
+            self.cache.adopt(step.trace, self.folder)
+        write_manifest(self.folder, self.manifest)
+        self.tell("stage_kept", {"stage": name, "entry": entry, "why": step.why})
+        return True
+
+    def _run(self, step: Step, entry: dict[str, Any]) -> None:
+        name, limits = step.stage.name, self.plan.resolved.limits[step.stage.name]
+        if kept := keep_edit(self.folder, name, entry):
+            self.tell("edit_kept", {"stage": name, "path": kept})
+        entry["notebook"] = _relative(step.stage.path, self.plan.root)
+        entry.update(why=step.why, threads=limits["threads"], code=step.stage.code, traced=False)
+        for attempt in range(1, limits["retries"] + 2):
+            entry.update(status="running", started=now(), attempt=attempt)
+            write_manifest(self.folder, self.manifest)
+            self.tell("stage_start", {"stage": name, "attempt": attempt, "title": step.stage.title})
+            seen = self._execute(step, entry, limits)
+            if entry["status"] == "passed" and seen and self.plan.caching:
+                self.cache.keep(step.stage, begin(step.stage, self.plan.resolved), self.folder, seen)
+                entry["traced"] = True
+            write_manifest(self.folder, self.manifest)
+            self.tell("stage_end", {"stage": name, "entry": entry, "folder": self.folder})
+            if entry["status"] != "failed":
+                return
+
+    def _execute(self, step: Step, entry: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
+        """Execute a stage; return what it was seen to read."""
+        from nbkit.pipeline.engine import execute_stage
+
+        name = step.stage.name
+        parameters = {**self.plan.resolved.values[name], "run_dir": str(self.folder)}
+        given = {key: value for key, value in parameters.items() if key in step.stage.parameters}
+        notes = self.folder / f".{name}.notes.json"
+        notes.unlink(missing_ok=True)
+        try:
+            outcome = execute_stage(
+                step.stage.path,
+                self.folder / f"{name}.ipynb",
+                given,
+                limits,
+                log=self.folder / "logs" / f"{name}.log",
+                on_cell=lambda number, total: self.tell("cell", {"stage": name, "number": number, "total": total}),
+                on_step=lambda: self.tell("step", {"stage": name}),
+                secrets=_find_secrets(given),
+                environment={observe.VARIABLE: str(notes), observe.ROOT: str(self.plan.root)},
+            )
+            entry.update(asdict(outcome))
+        except OSError as error:
+            entry.update(status="failed", kind="system", message=f"{type(error).__name__}: {error}")
+        entry["ended"] = now()
+        return _read_notes(notes)
 
 
-def _keep_edit(folder: Path, stage: str, entry: dict[str, Any]) -> Path | None:
-    """Keep a run's copy of a notebook that somebody edited after it had run: resuming writes over it."""
-    notebook, ended = folder / f"{stage}.ipynb", entry.get("ended")
-    if not ended or not notebook.is_file():
-        return None
-    if notebook.stat().st_mtime < dt.datetime.fromisoformat(ended).timestamp() + 2:
-        return None
-    kept = folder / "logs" / f"{stage}.edited.ipynb"
-    kept.parent.mkdir(exist_ok=True)
-    return Path(shutil.copy2(notebook, kept))
-
-
-def _execute(step: Step, entry: dict[str, Any], plan: Plan, folder: Path, limits: dict[str, Any], tell: Tell) -> None:
-    from nbkit.pipeline.engine import execute_stage
-
-    name = step.stage.name
-    parameters = {**plan.resolved.values[name], "run_dir": str(folder)}
-    given = {key: value for key, value in parameters.items() if key in step.stage.parameters}
+def _read_notes(path: Path) -> dict[str, Any]:
+    """Read and remove what a kernel noted; empty if it noted nothing, and the stage will run again next time."""
     try:
-        outcome = execute_stage(
-            step.stage.path,
-            folder / f"{name}.ipynb",
-            given,
-            limits,
-            log=folder / "logs" / f"{name}.log",
-            on_cell=lambda number, total: tell("cell", {"stage": name, "number": number, "total": total}),
-            on_step=lambda: tell("step", {"stage": name}),
-            secrets=_find_secrets(given),
-        )
-        entry.update(asdict(outcome))
-    except OSError as error:
-        entry.update(status="failed", kind="system", message=f"{type(error).__name__}: {error}")
-    entry["ended"] = now()
+        notes = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        notes = {}
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    return dict(notes)
 
 
 def _find_secrets(parameters: dict[str, Any]) -> tuple[str, ...]:
     """Return the values of the environment variables that the parameters name as ``${NAME}``."""
     named = SECRET.findall(json.dumps(parameters, default=str))
     return tuple(os.environ[name] for name in dict.fromkeys(named) if len(os.environ.get(name, "")) > 2)
-
-
-def _borrow(source: Path, folder: Path, stage: str, entry: dict[str, Any]) -> None:
-    """Take a passed stage over from another run: its notebook, its log and its artifacts, without copying bytes."""
-    from nbkit.run import read_scraps
-
-    notebook = source / f"{stage}.ipynb"
-    if not notebook.is_file():
-        raise BadNotebook(f"{notebook} is gone: run {stage} again")
-    check_artifacts(notebook)
-    for scrap in read_scraps(notebook).values():
-        if isinstance(scrap, dict) and scrap.get("$") == "artifact":
-            _link(source / STORE / scrap["value"]["key"], folder / STORE / scrap["value"]["key"])
-    _link(notebook, folder / notebook.name)
-    before = next(each for each in read_manifest(source)["stages"] if each["stage"] == stage)
-    entry.update({**before, "borrowed": before.get("borrowed", source.name)})
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        return
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 @contextlib.contextmanager

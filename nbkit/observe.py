@@ -1,0 +1,150 @@
+"""What a stage reads while it runs, noted in its kernel: values of other stages, files, modules of the project.
+
+The runner asks for it by the environment variables ``NBKIT_OBSERVE``, the file that the notes are to be written to, and
+``NBKIT_ROOT``, the project, and loads this module as an IPython extension. Anywhere else its functions do nothing.
+"""
+
+import contextlib
+import json
+import os
+import site
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "NBKIT_OBSERVE"
+ROOT = "NBKIT_ROOT"
+THREADS = "NBKIT_THREADS"
+SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/var/lib", "/var/cache")
+PERSONAL = (".cache", ".config", ".local", ".ipython", ".jupyter", ".matplotlib")
+HIDDEN = {".git", "__pycache__", ".ipynb_checkpoints"}
+CODE = (".py", ".pyc", ".so")
+
+
+class Notes:
+    """What has been read so far.
+
+    Attributes
+    ----------
+    loads
+        ``"05_features.train"`` to the digest of the value.
+    files
+        Absolute paths that were opened for reading and not written before, and folders that were listed.
+    imports
+        Modules that were imported by a name which is a value.
+    outside
+        What was read that may change without anybody noticing, such as a database on a server.
+    """
+
+    def __init__(self, target: Path, root: str) -> None:
+        self.target = target
+        self.loads: dict[str, str] = {}
+        self.files: set[str] = set()
+        self.imports: set[str] = set()
+        self.outside: set[str] = set()
+        self._written: set[str] = set()
+        self._root = root.rstrip(os.sep) + os.sep
+        self._always = (*installed_folders(), str(target.parent), os.path.join(root, "runs") + os.sep)  # noqa: PTH118
+        self._elsewhere = (*SYSTEM, tempfile.gettempdir() + os.sep, *_personal())
+
+    def note_open(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Take note of a file that Python opens (an audit hook)."""
+        if event != "open" or not isinstance(arguments[0], str | bytes):
+            return
+        path, _, flags = arguments
+        place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - called for each file that is opened
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            self._written.add(place)
+        elif os.path.isfile(place):  # noqa: PTH113
+            self.note_file(place)
+
+    def note_file(self, place: str) -> None:
+        """Take note of a file that is read, unless it is the stage's own or belongs to the machine."""
+        if place in self._written or place.startswith(self._always) or place.endswith(CODE):
+            return
+        if not place.startswith(self._root) and place.startswith(self._elsewhere):
+            return
+        if HIDDEN.isdisjoint(Path(place).parts) and os.path.exists(place):  # noqa: PTH110
+            self.files.add(place)
+
+    def write(self) -> None:
+        """Write down everything noted so far."""
+        content = {
+            "loads": self.loads,
+            "files": sorted(self.files - self._written),
+            "imports": sorted(self.imports),
+            "outside": sorted(self.outside),
+            "modules": _own_modules(),
+        }
+        with contextlib.suppress(OSError):  # a stage without notes is one that runs again
+            self.target.write_text(json.dumps(content), encoding="utf-8")
+
+
+_notes: Notes | None = None
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Begin to take notes in a kernel, and write them after each cell."""
+    global _notes
+    if threads := os.environ.get(THREADS):
+        from nbkit.threads import limit_threads
+
+        limit_threads(int(threads))
+    if target := os.environ.pop(VARIABLE, ""):
+        _notes = Notes(Path(target), os.environ.get(ROOT, ""))
+        sys.addaudithook(_notes.note_open)
+        shell.events.register("post_run_cell", lambda *_: _notes.write() if _notes else None)
+
+
+def note_load(stage: str, name: str, digest: str) -> None:
+    """Take note of a value that was read from another stage."""
+    if _notes:
+        _notes.loads[f"{stage}.{name}"] = digest
+
+
+def note_files(paths: "list[Path]") -> None:
+    """Take note of files that a library reads without Python noticing, and of folders whose list of files counts."""
+    for path in paths if _notes else ():
+        _notes.note_file(str(path.absolute()))  # type: ignore[union-attr]
+
+
+def note_import(module: str) -> None:
+    """Take note of a module whose name stands in a parameter rather than in code."""
+    if _notes:
+        _notes.imports.add(module)
+
+
+def note_outside(what: str) -> None:
+    """Take note that something was read whose change nobody could notice."""
+    if _notes:
+        _notes.outside.add(what)
+
+
+def _own_modules() -> dict[str, str]:
+    """Return the modules that are nobody's installed package, and nbkit's: name to file."""
+    installed = installed_folders()
+    found = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and file.endswith(".py") and (name.startswith("nbkit.") or _is_own(file, installed)):
+            found[name] = file
+    return found
+
+
+def _is_own(file: str, installed: tuple[str, ...]) -> bool:
+    return os.path.isabs(file) and not file.startswith(installed)  # noqa: PTH117
+
+
+def installed_folders() -> tuple[str, ...]:
+    """Return the folders that hold installed packages and the standard library, each with a slash at its end."""
+    paths = sysconfig.get_paths()
+    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders |= {*site.getsitepackages(), site.getusersitepackages()}
+    return tuple(folder.rstrip(os.sep) + os.sep for folder in sorted(folders))
+
+
+def _personal() -> tuple[str, ...]:
+    home = os.path.expanduser("~")  # noqa: PTH111
+    return tuple(os.path.join(home, name) + os.sep for name in PERSONAL)  # noqa: PTH118

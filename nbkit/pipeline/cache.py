@@ -1,0 +1,308 @@
+"""What stages did before, kept as traces: a stage whose inputs are the same is taken over, and nothing is done twice.
+
+A trace is a small JSON file in ``runs/.traces/<stage>/``, written when a stage has passed. It says what the stage was
+given and what it was seen to read, and holds for as long as all of that is the same and its artifacts are intact.
+"""
+
+import hashlib
+import importlib
+import json
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbkit.observe import installed_folders
+from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions, read_imports
+from nbkit.pipeline.notebooks import ALWAYS, Stage
+from nbkit.run import STORE, digest_scraps, list_artifacts, read_scraps
+from nbkit.store import write_atomic
+
+TRACES = ".traces"
+UNKNOWN = "?"  # what a stage left outside of its run cannot be told
+HANDING_OVER = ("nbkit.run", "nbkit.formats")  # what they import keeps results and makes none
+Handed = Mapping[str, "dict[str, str] | None"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one execution of a stage was given, what it read, and what it handed over.
+
+    Attributes
+    ----------
+    stage, run
+        Which stage, and the run in which its notebook and its artifacts lie.
+    python, threads, cells, parameters
+        What it was given: the interpreter's version, the threads it computed with, one digest a code cell, the values.
+    loads
+        ``"05_features.train"`` to the digest of the value.
+    files, modules
+        Path (from the project's root where it lies below) to digest.
+    packages
+        Distribution to version.
+    outside
+        What it read that may change without anybody noticing.
+    effects
+        What it left outside of its run, as described when it had passed.
+    saves
+        Name to the digest of the value that it handed over.
+    artifacts
+        Key in the run's store to the sha256 of its bytes.
+    notebook
+        The sha256 of the executed notebook.
+    """
+
+    stage: str
+    run: str
+    python: str
+    threads: int
+    cells: list[str]
+    parameters: dict[str, Any]
+    loads: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    modules: dict[str, str] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+    outside: list[str] = field(default_factory=list)
+    effects: str = ""
+    saves: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[str, str] = field(default_factory=dict)
+    notebook: str = ""
+
+    @property
+    def key(self) -> str:
+        """The digest of what it was given."""
+        given = [self.python, self.threads, self.cells, self.parameters]
+        return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Whether a stage must run.
+
+    Attributes
+    ----------
+    action
+        ``"run"``, ``"reuse"``, or ``"wait"`` if that depends on what an earlier stage will hand over.
+    why
+        In words.
+    trace
+        What is taken over.
+    """
+
+    action: str
+    why: str
+    trace: Trace | None = None
+
+
+def begin_trace(stage: Stage, parameters: dict[str, Any], threads: int) -> Trace:
+    """Return what is known of a stage before it runs."""
+    return Trace(stage.name, "", platform.python_version(), threads, list(stage.cells), parameters)
+
+
+class Cache:
+    """The traces of a project.
+
+    Parameters
+    ----------
+    root
+        The project.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / "runs" / TRACES
+        self.memo = Memo(self.folder / "files.json")
+
+    def find(self, stage: Stage, now: Trace, handed: Handed, prefer: str = "") -> Found:
+        """Find a trace that still holds, in any run of the project.
+
+        Parameters
+        ----------
+        stage
+            The stage.
+        now
+            What it would be given, from `begin_trace`.
+        handed
+            Earlier stage to the digests of what it hands over in this run; None while that is not known.
+        prefer
+            The run to look at first.
+        """
+        if stage.effects == ALWAYS or stage.cadence != "run":
+            return Found("run", "it reads or changes what lies outside of its run")
+        said, waiting = "", Found("run", "")
+        for trace in self._read_traces(stage.name, now.key, prefer):
+            why = self._explain(trace, stage, handed)
+            waits = dict.fromkeys(name.partition(".")[0] for name in trace.loads if _is_pending(name, handed))
+            if not why and not waits:
+                return Found("reuse", f"unchanged since {trace.run}", trace)
+            if not why:
+                waiting = Found("wait", f"skipped if it gets the same from {', '.join(waits)}", trace)
+            said = said or why
+        if waiting.trace:
+            return waiting
+        return Found("run", said or self._compare(stage, now))
+
+    def newest_run(self, now: Trace) -> str:
+        """Return the latest run in which a stage was given the same; empty if there is none."""
+        return next((trace.run for trace in self._read_traces(now.stage, now.key)), "")
+
+    def keep(self, stage: Stage, now: Trace, folder: Path, seen: Mapping[str, Any]) -> Trace:
+        """Keep the trace of a stage that has passed.
+
+        Parameters
+        ----------
+        stage, now
+            As for `find`.
+        folder
+            The run.
+        seen
+            What was noted in its kernel (`nbkit.observe`): loads, files, modules, imports, outside.
+        """
+        notebook = folder / f"{stage.name}.ipynb"
+        scraps = read_scraps(notebook)
+        modules = [Path(path) for path in seen["modules"].values()]
+        own = [path for path in modules if not str(path).startswith(installed_folders())]
+        computing = [Path(path) for name, path in seen["modules"].items() if name not in HANDING_OVER]
+        imports = {*stage.imports, *seen["imports"], *(name for path in computing for name in read_imports(path))}
+        foreign = {name.partition(".")[0] for name in imports} - sys.stdlib_module_names
+        artifacts = list_artifacts(scraps)
+        trace = replace(
+            now,
+            run=folder.name,
+            loads=seen["loads"],
+            files={self._name(Path(path)): self.memo.digest(Path(path)) for path in seen["files"]},
+            modules={self._name(path): self.memo.digest(path) for path in own},
+            packages=find_packages(foreign) | _own_version(),
+            outside=seen["outside"],
+            effects=describe_effects(stage, now.parameters, scraps, self.root),
+            saves=digest_scraps(scraps),
+            artifacts={key: self.memo.digest(folder / STORE / key) for key in artifacts},
+            notebook=self.memo.digest(notebook),
+        )
+        self._write(trace)
+        return trace
+
+    def adopt(self, trace: Trace, folder: Path) -> None:
+        """Keep a trace for a run that took the stage over, so that it holds also when the first run is gone."""
+        self._write(replace(trace, run=folder.name))
+
+    def _write(self, trace: Trace) -> None:
+        content = json.dumps(asdict(trace), ensure_ascii=False).encode()
+        write_atomic(self.folder / trace.stage / f"{trace.key}-{trace.run}.json", content)
+        self.memo.save()
+
+    def _read_traces(self, stage: str, key: str = "", prefer: str = "") -> Iterator[Trace]:
+        """Yield the traces of a stage, newest first."""
+        paths = sorted((self.folder / stage).glob(f"{key}*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in sorted(paths, key=lambda path: path.name != f"{key}-{prefer}.json"):
+            try:
+                yield msgspec.json.decode(path.read_bytes(), type=Trace)
+            except (OSError, msgspec.DecodeError):
+                continue
+
+    def _name(self, path: Path) -> str:
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
+    # --- reasons
+
+    def _explain(self, trace: Trace, stage: Stage, handed: Handed) -> str:
+        """Say why a trace does not hold any more; empty if it does, as far as can be known."""
+        checks = (
+            self._explain_loads(trace, handed),
+            self._explain_files(trace),
+            self._explain_packages(trace),
+            (f"it read {what}, which may have changed" for what in trace.outside),
+            self._explain_result(trace),
+            self._explain_effects(trace, stage),
+        )
+        return next((why for check in checks for why in check), "")
+
+    def _explain_loads(self, trace: Trace, handed: Handed) -> Iterator[str]:
+        for place, digest in trace.loads.items():
+            source, _, name = place.partition(".")
+            given = handed.get(source, {})
+            if given is not None and given.get(name) != digest:
+                yield f"{source} hands over {'another' if name in given else 'no'} {name!r}"
+
+    def _explain_files(self, trace: Trace) -> Iterator[str]:
+        for place, digest in {**trace.modules, **trace.files}.items():
+            found = self.memo.digest(self.root / place)
+            if found != digest:
+                yield f"{place} {'has changed' if found else 'is gone'}"
+
+    def _explain_packages(self, trace: Trace) -> Iterator[str]:
+        versions = list_versions()
+        for name, version in trace.packages.items():
+            if versions.get(name) != version:
+                yield f"{name} {version} → {versions.get(name, 'not installed')}"
+
+    def _explain_result(self, trace: Trace) -> Iterator[str]:
+        folder = self.root / "runs" / trace.run
+        kept = {f"{trace.stage}.ipynb": trace.notebook, **{f"{STORE}/{k}": v for k, v in trace.artifacts.items()}}
+        for place, digest in kept.items():
+            found = self.memo.digest(folder / place)
+            if found != digest:
+                yield f"runs/{trace.run}/{place} {'was changed after it was saved' if found else 'is gone'}"
+
+    def _explain_effects(self, trace: Trace, stage: Stage) -> Iterator[str]:
+        if not stage.effects and not trace.effects:
+            return
+        scraps = read_scraps(self.root / "runs" / trace.run / f"{trace.stage}.ipynb")
+        now = describe_effects(stage, trace.parameters, scraps, self.root)
+        if now != trace.effects or now == UNKNOWN:
+            yield f"what it did outside of its run was {trace.effects or 'not noted'}, and is now {now or 'not noted'}"
+
+    def _compare(self, stage: Stage, now: Trace) -> str:
+        """Say in what a stage differs from the last time that it passed."""
+        before = next(self._read_traces(stage.name), None)
+        if before is None:
+            return "it has not passed before"
+        changes = [
+            *_compare_cells(before.cells, now.cells, stage.name),
+            *(
+                f"{name} is now {value!r}, was {before.parameters.get(name)!r}"[:120]
+                for name, value in now.parameters.items()
+                if before.parameters.get(name) != value
+            ),
+            *([f"Python {before.python} → {now.python}"] if before.python != now.python else []),
+            *([f"threads {before.threads} → {now.threads}"] if before.threads != now.threads else []),
+        ]
+        return "; ".join(changes[:3]) or "a parameter is gone"
+
+
+def describe_effects(stage: Stage, parameters: dict[str, Any], scraps: dict[str, Any], root: Path) -> str:
+    """Describe what a stage left outside of its run, by the function that its notebook names.
+
+    Returns
+    -------
+    str
+        Empty if it leaves nothing; ``"?"`` if the function cannot tell, and the stage then runs each time.
+    """
+    module, colon, function = stage.effects.partition(":")
+    if not colon:
+        return ""
+    if str(root) not in sys.path:
+        sys.path.insert(1, str(root))
+    try:
+        return str(getattr(importlib.import_module(module), function)(parameters, scraps, root))
+    except Exception:  # a function of the project's own may fail in any way
+        return UNKNOWN
+
+
+def _is_pending(place: str, handed: Handed) -> bool:
+    return handed.get(place.partition(".")[0], {}) is None
+
+
+def _own_version() -> dict[str, str]:
+    return {"nbkit": list_versions()["nbkit"]} if "nbkit" in list_versions() else {}
+
+
+def _compare_cells(before: list[str], after: list[str], stage: str) -> list[str]:
+    if len(before) != len(after):
+        return [f"{stage} has {len(after)} code cells, had {len(before)}"]
+    changed = [str(number) for number, (old, new) in enumerate(zip(before, after, strict=True), 1) if old != new]
+    return [f"cell {', '.join(changed)} of {stage} changed"] if changed else []

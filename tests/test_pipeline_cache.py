@@ -1,0 +1,326 @@
+"""Nothing is done twice: what is taken over, what runs again, and why, down to the cell."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nbkit import observe
+from nbkit.pipeline import cache, engine, execute_plan, plan_resume, plan_run
+from nbkit.pipeline.engine import Outcome
+from tests.conftest import glue, make_notebook
+
+RUN = "import nbkit\nimport shop\nrun = nbkit.Run(run_dir)"
+PARAMETERS = 'run_dir: str = "."  # folder\nx: int = 1  # a number'
+CELLS = {
+    "01_first": ["run.save('y', x)", "run.save('table', x)"],
+    "02_second": ["y = run.load('01_first', 'y')", "run.save('z', y % 2)"],
+    "03_third": ["run.save('w', run.load('02_second', 'z') + 1)"],
+    "04_aside": ["run.save('n', 0)"],
+}
+
+
+@pytest.fixture
+def shop(project, monkeypatch):
+    """A project of four stages: a chain of three and one that stands aside; no kernel is started."""
+    for name, cells in CELLS.items():
+        make_notebook(project / "notebooks" / f"{name}.ipynb", RUN, *cells, parameters=PARAMETERS)
+    (project / "params" / "shop.yaml").write_text("shared: {x: 2}\n")
+    (project / "shop.py").write_text("import pandas\nRATE = 1\n")
+    (project / "data.csv").write_text("a\n1\n")
+    engine_of(project, monkeypatch)
+    return project
+
+
+def engine_of(root, monkeypatch):
+    """Stand in for the kernel: hand over what the cells would, and note what they would read."""
+
+    def execute_stage(source, target, parameters, limits, *, environment, **options):
+        stage = source.stem
+        found = read(target.parent, "01_first", "y") if stage == "02_second" else None
+        values = {
+            "01_first": lambda: {"y": parameters["x"], "table": pd.DataFrame({"x": [parameters["x"]]})},
+            "02_second": lambda: {"z": found % 2},
+            "03_third": lambda: {"w": read(target.parent, "02_second", "z") + 1},
+            "04_aside": lambda: {"n": 0},
+        }[stage]()
+        glue(target, headline=f"{stage} ran.", **values)
+        loads = {"02_second": [("01_first", "y")], "03_third": [("02_second", "z")]}.get(stage, [])
+        notes = {
+            "loads": {f"{a}.{b}": digest(target.parent, a, b) for a, b in loads},
+            "files": [str(root / "data.csv")] if stage == "01_first" else [],
+            "modules": {"shop": str(root / "shop.py")} if stage in ("01_first", "04_aside") else {},
+            "imports": [],
+            "outside": ["sqlite+remote://db"] if parameters["x"] == 9 and stage == "04_aside" else [],
+        }
+        Path(environment[observe.VARIABLE]).write_text(json.dumps(notes))
+        return Outcome(seconds=1.0, headline=f"{stage} ran.")
+
+    monkeypatch.setattr(engine, "execute_stage", execute_stage)
+
+
+def read(folder, stage, name):
+    from nbkit.run import read_value
+
+    return read_value(folder, stage, name)
+
+
+def digest(folder, stage, name):
+    from nbkit.run import digest_scraps, read_scraps
+
+    return digest_scraps(read_scraps(folder / f"{stage}.ipynb"))[name]
+
+
+def run(root, *settings, **options):
+    """Run the project; return the stages that really ran, and the folder."""
+    plan = plan_run(root, [root / "params" / "shop.yaml"], settings, **options)
+    if plan.nothing_to_do:
+        return [], plan.folder
+    ran = []
+    folder, manifest = execute_plan(
+        plan, lambda event, facts: ran.append(facts["stage"]) if event == "stage_start" else None
+    )
+    assert manifest["status"] == "passed", manifest
+    return ran, folder
+
+
+def explain(root, *settings):
+    """Return stage to (action, why) of a dry run."""
+    plan = plan_run(root, [root / "params" / "shop.yaml"], settings)
+    return {step.stage.name: (step.action, step.why) for step in plan.steps}
+
+
+def edit(root, stage, before, after):
+    path = root / "notebooks" / f"{stage}.ipynb"
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+
+
+def test_a_second_run_finds_nothing_to_do(shop):
+    ran, folder = run(shop)
+    assert ran == list(CELLS)
+    assert run(shop) == ([], folder)
+    assert {action for action, _ in explain(shop).values()} == {"keep"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: edit(root, "02_second", "y % 2)", "y  %  2)  # the rest"),
+        lambda root: edit(root, "02_second", "A question?", "Another question?"),
+        lambda root: edit(root, "01_first", "# a number", "# a number that counts"),
+        lambda root: (root / "shop.py").write_text("import pandas  # tables\n\nRATE = 1\n"),
+        lambda root: os.utime(root / "data.csv", (1, 1)),
+        lambda root: (root / "other.csv").write_text("b"),
+    ],
+    ids=["comment", "markdown", "meaning", "module comment", "touched", "another file"],
+)
+def test_what_changes_no_result_runs_nothing(shop, change):
+    run(shop)
+    change(shop)
+    assert run(shop)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "first", "why"),
+    [
+        (lambda root: edit(root, "02_second", "y % 2", "y % 2 + 0"), "02_second", "cell 4 of 02_second changed"),
+        (lambda root: (root / "shop.py").write_text("RATE = 2\n"), "01_first", "shop.py has changed"),
+        (lambda root: (root / "data.csv").write_text("a\n2\n"), "01_first", "data.csv has changed"),
+        (lambda root: (root / "data.csv").unlink(), "01_first", "data.csv is gone"),
+    ],
+    ids=["cell", "module", "file", "file gone"],
+)
+def test_what_changed_runs_again_and_says_why(shop, change, first, why):
+    run(shop)
+    change(shop)
+    told = explain(shop)
+    assert told[first] == ("run", why)
+    assert told["03_third"] == ("wait", "skipped if it gets the same from 02_second")
+    assert first in run(shop)[0]
+
+
+def test_what_gets_the_same_as_before_is_skipped(shop):
+    """Early cut-off: 01 and 02 run again, 02 hands over the same, so 03 does not run."""
+    run(shop)
+    ran, folder = run(shop, "01_first.x=4")
+    assert ran == ["01_first", "02_second"]
+    assert read(folder, "03_third", "w") == 1
+    assert run(shop, "01_first.x=3")[0] == ["01_first", "02_second", "03_third"]
+
+
+def test_a_stage_is_taken_from_any_earlier_run(shop):
+    first = run(shop)[1]
+    run(shop, "shared.x=3")
+    assert run(shop) == ([], first)
+    assert run(shop, "04_aside.x=3")[0] == []  # each half comes from another run
+
+
+def test_a_run_that_took_over_everything_is_whole_without_the_others(shop):
+    first = run(shop)[1]
+    ran, second = run(shop, name="second")
+    assert ran == []
+    assert second.name == "second"
+    shutil.rmtree(first)
+    assert run(shop) == ([], second)
+    assert read(second, "01_first", "table")["x"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"), [(["shared.threads=1"], "threads 2 → 1"), (["04_aside.x=7"], "x is now 7, was 2")]
+)
+def test_parameters_and_threads_are_told_apart(shop, settings, why):
+    run(shop, "shared.threads=2")
+    told = explain(shop, *({"shared.threads=2", *settings} if "threads" not in settings[0] else settings))
+    assert told["04_aside"] == ("run", why)
+
+
+def test_another_version_of_a_package_runs_its_stages_again(shop, monkeypatch):
+    run(shop)
+    versions = {**cache.list_versions(), "numpy": "99"}
+    monkeypatch.setattr(cache, "list_versions", lambda: versions)
+    action, why = explain(shop)["01_first"]
+    assert action == "run"
+    assert why.startswith("numpy ")
+    assert why.endswith(" → 99")
+    assert explain(shop)["02_second"][0] == "wait"
+
+
+@pytest.mark.parametrize("what", ["changed", "gone", "notebook"])
+def test_a_result_that_was_tampered_with_is_not_believed(shop, what):
+    folder = run(shop)[1]
+    artifact = next(path for path in (folder / "artifacts").rglob("*") if path.is_file())
+    if what == "changed":
+        artifact.write_bytes(artifact.read_bytes()[:-1] + b"!")
+    elif what == "gone":
+        artifact.unlink()
+    else:
+        notebook = folder / "01_first.ipynb"
+        notebook.write_text(notebook.read_text().replace("glued", "edited"))
+    action, why = explain(shop)["01_first"]
+    assert action == "run"
+    assert why.endswith("is gone" if what == "gone" else "was changed after it was saved")
+    assert run(shop)[0] == ["01_first"]
+
+
+def test_what_may_have_changed_unnoticed_runs_each_time(shop):
+    run(shop, "04_aside.x=9")
+    assert explain(shop, "04_aside.x=9")["04_aside"] == ("run", "it read sqlite+remote://db, which may have changed")
+    assert run(shop, "04_aside.x=9")[0] == ["04_aside"]
+
+
+def test_a_stage_with_effects_is_skipped_only_while_they_hold(shop):
+    (shop / "effects.py").write_text(
+        "def describe(parameters, scraps, root):\n    return (root / 'world.txt').read_text()\n"
+    )
+    (shop / "world.txt").write_text("as it was")
+    path = shop / "notebooks" / "04_aside.ipynb"
+    path.write_text(path.read_text().replace('"kernelspec"', '"nbkit": {"effects": "effects:describe"}, "kernelspec"'))
+    run(shop)
+    assert run(shop)[0] == []
+    (shop / "world.txt").write_text("otherwise")
+    why = "what it did outside of its run was as it was, and is now otherwise"
+    assert explain(shop)["04_aside"] == ("run", why)
+    assert run(shop)[0] == ["04_aside"]
+    (shop / "world.txt").unlink()  # nobody can tell any more
+    assert run(shop)[0] == ["04_aside"]
+    assert run(shop)[0] == ["04_aside"]
+
+
+def test_always_means_always(shop):
+    path = shop / "notebooks" / "04_aside.ipynb"
+    path.write_text(path.read_text().replace('"kernelspec"', '"nbkit": {"effects": "always"}, "kernelspec"'))
+    run(shop)
+    assert run(shop)[0] == ["04_aside"]
+
+
+def test_force_runs_everything_and_no_cache_leaves_nothing(shop):
+    assert run(shop, caching=False)[0] == list(CELLS)
+    assert not (shop / "runs" / ".traces").exists()
+    assert run(shop)[0] == list(CELLS)
+    assert run(shop, force=True)[0] == list(CELLS)
+    assert run(shop)[0] == []
+
+
+def test_garbage_among_the_traces_is_passed_over(shop):
+    run(shop)
+    for path in (shop / "runs" / ".traces").rglob("*.json"):
+        path.write_text("{")
+    assert run(shop)[0] == list(CELLS)
+
+
+def test_resume_keeps_what_holds_and_runs_the_rest(shop, monkeypatch):
+    working = engine.execute_stage
+
+    def fail(source, target, *rest, **options):
+        if source.stem == "03_third":
+            make_notebook(target, "1 / 0")
+            return Outcome("failed", "error", "no", seconds=1.0)
+        return working(source, target, *rest, **options)
+
+    monkeypatch.setattr(engine, "execute_stage", fail)
+    plan = plan_run(shop, [shop / "params" / "shop.yaml"])
+    folder, manifest = execute_plan(plan)
+    assert manifest["status"] == "failed"
+    monkeypatch.setattr(engine, "execute_stage", working)
+    steps = {step.stage.name: (step.action, step.why) for step in plan_resume(shop).steps}
+    assert steps["01_first"] == ("keep", "passed before")
+    assert steps["03_third"] == ("run", "failed before")
+    (shop / "shop.py").write_text("RATE = 2\n")
+    steps = {step.stage.name: step.action for step in plan_resume(shop).steps}
+    assert steps == {"01_first": "run", "02_second": "wait", "03_third": "run", "04_aside": "run"}
+    ran = []
+    execute_plan(plan_resume(shop), lambda event, facts: ran.append(facts["stage"]) if event == "stage_start" else None)
+    assert ran == ["01_first", "03_third", "04_aside"]
+    assert run(shop) == ([], folder)
+
+
+REAL = {
+    "01_first": [
+        "import json\nimport pandas as pd\nimport nbkit\nrun = nbkit.Run(run_dir)\nimport shop",
+        "table = pd.read_csv(run.root / 'data.csv')\nfactor = json.load(open(run.root / 'factor.json'))\nopen(run.folder / 'scratch.txt', 'w').write('mine')",
+        "run.save('table', table * factor * shop.RATE)",
+    ],
+    "02_second": [
+        "import nbkit\nrun = nbkit.Run(run_dir)\ntable = run.load('01_first', 'table')",
+        "run.save('n', len(table))",
+    ],
+    "03_third": ["import nbkit\nrun = nbkit.Run(run_dir)", "run.save('m', run.load('02_second', 'n') * 2)"],
+}
+
+
+@pytest.mark.slow
+def test_real_kernels_note_what_they_read_and_a_second_run_loads_nothing_heavy(project):
+    for name, cells in REAL.items():
+        make_notebook(project / "notebooks" / f"{name}.ipynb", *cells)
+    (project / "params" / "shop.yaml").write_text("")
+    (project / "shop.py").write_text("import deeper\nRATE = deeper.RATE\n")
+    (project / "deeper.py").write_text("RATE = 1\n")
+    (project / "data.csv").write_text("a\n1\n2\n")
+    (project / "factor.json").write_text("3")
+    ran, folder = run(project)
+    assert ran == list(REAL)
+    trace = json.loads(next((project / "runs" / ".traces" / "01_first").glob("*.json")).read_bytes())
+    assert set(trace["files"]) == {"data.csv", "factor.json"}
+    assert {"shop.py", "deeper.py"} <= set(trace["modules"])
+    assert {"pandas", "numpy"} <= set(trace["packages"])
+    assert "scikit-learn" not in trace["packages"]
+    trace = json.loads(next((project / "runs" / ".traces" / "02_second").glob("*.json")).read_bytes())
+    assert list(trace["loads"]) == ["01_first.table"]
+    assert trace["files"] == {}
+    command = "import sys; from nbkit.cli import main; main(['run', 'params/shop.yaml'], standalone_mode=False)"
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", command], capture_output=True, text=True, check=True
+    )
+    assert f"nothing has changed since {folder.name}" in told.stdout
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.stderr.splitlines()}
+    assert loaded.isdisjoint({"papermill", "pandas", "numpy", "sklearn", "shap", "scrapbook", "sqlalchemy"})
+    (project / "deeper.py").write_text("RATE = 2\n")
+    assert run(project)[0] == ["01_first", "02_second"]  # two rows as before: early cut-off
+    edit(project, "03_third", "A question?", "What does it come to?")
+    assert run(project)[0] == []
