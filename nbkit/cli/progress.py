@@ -30,9 +30,9 @@ class Progress:
     def __init__(self, console: Any) -> None:
         self.console = console
         self.status: Any = None
-        self.line = ""
-        self.begun = 0.0
-        self.spent = 0.0
+        self.lines: dict[str, str] = {}  # of the stages at work
+        self.begun: dict[str, float] = {}
+        self.started = time.monotonic()
         self.shown = 0.0
 
     def tell(self, event: str, facts: dict[str, Any]) -> None:
@@ -61,30 +61,39 @@ class Progress:
 
     def _on_stage_start(self, stage: str, attempt: int, title: str) -> None:
         again = f" (attempt {attempt})" if attempt > 1 else ""
-        self.begun = time.monotonic()
-        self.line = f"{stage}{again}"
+        self.begun[stage] = time.monotonic()
+        self.lines[stage] = f"{stage}{again}  starting its kernel"
         if self.console.is_terminal:
-            self.status = self.console.status(f"{self.line}  starting its kernel", spinner="dots")
-            self.status.start()
+            self._show_status()
         elif attempt > 1:
-            self.console.print(f"  {self.line}")
+            self.console.print(f"  {stage}{again}")
 
     def _on_cell(self, stage: str, number: int, total: int) -> None:
-        self.line = f"{stage}  cell {number} of {total}"
+        self.lines[stage] = f"{stage}  cell {number} of {total}"
         self._on_step(stage)
 
     def _on_step(self, stage: str) -> None:
         if self.status and time.monotonic() - self.shown > 0.5:
-            self.shown = time.monotonic()
-            self.status.update(f"{self.line}  {time.monotonic() - self.begun:.0f} s")
+            self._show_status()
+
+    def _show_status(self) -> None:
+        """Let the moving line tell what is at work."""
+        self.shown = time.monotonic()
+        words = " · ".join(f"{line}  {self.shown - self.begun[stage]:.0f} s" for stage, line in self.lines.items())
+        if self.status is None:
+            self.status = self.console.status(words, spinner="dots")
+            self.status.start()
+        self.status.update(words)
 
     def _on_stage_end(self, stage: str, entry: dict[str, Any], folder: Path) -> None:
         self.close()
-        self.spent += entry.get("seconds") or 0
+        self.lines.pop(stage, None)
         mark, colour = MARKS.get(entry["status"], ("?", "red"))
         said = entry.get("headline") or entry.get("message", "")
         self.console.print(f"{mark} ", style=colour, end="")
         self.console.print(f"{stage:<12} {entry.get('seconds', 0):6.1f} s  {said}")
+        if self.lines and self.console.is_terminal:
+            self._show_status()
 
     def _on_run_end(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.close()
@@ -118,7 +127,7 @@ class Progress:
 
     def _on_report(self, page: Path | None, folder: Path, manifest: dict[str, Any]) -> None:
         report = f", report: {_show(page)}" if page else ""
-        self.console.print(f"{manifest['status']} in {self.spent:.0f} s{report}", style="bold")
+        self.console.print(f"{manifest['status']} in {time.monotonic() - self.started:.0f} s{report}", style="bold")
 
 
 def _show(path: Path) -> str:

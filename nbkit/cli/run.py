@@ -11,6 +11,7 @@ from nbkit.project import find_root, read_manifest
 
 PARAMS = click.argument("params", nargs=-1, required=True, type=click.Path(path_type=Path))
 SET = click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Override one parameter.")
+JOBS = click.option("--jobs", type=click.IntRange(1), default=1, help="Stages at work at the same time.  [default: 1]")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON; progress goes to stderr.")
 
 
@@ -22,6 +23,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the manifest 
 @click.option("--only", multiple=True, metavar="STAGE", help="Only this stage (may be given more than once).")
 @click.option("--force", is_flag=True, help="Run every stage, changed or not.")
 @click.option("--no-cache", is_flag=True, help="Take nothing over from earlier runs, and leave nothing to take over.")
+@JOBS
 @click.option("--name", default="", help="Call the run this instead of <project>-<UTC time>.")
 @click.option("--dry-run", is_flag=True, help="Say what would run and why; run nothing.")
 @JSON
@@ -33,6 +35,7 @@ def run(
     only: tuple[str, ...],
     force: bool,  # noqa: FBT001
     no_cache: bool,  # noqa: FBT001
+    jobs: int,
     name: str,
     dry_run: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
@@ -50,17 +53,18 @@ def run(
         check_plan(plan)
         _print_plan(plan, as_json=as_json)
         return
-    _finish(plan, as_json=as_json)
+    _finish(plan, jobs, as_json=as_json)
 
 
 @click.command()
 @click.argument("name", metavar="[RUN]", default="")
+@JOBS
 @JSON
-def resume(name: str, as_json: bool) -> None:  # noqa: FBT001
+def resume(name: str, jobs: int, as_json: bool) -> None:  # noqa: FBT001
     """Go on with a run from where it stopped; the latest if none is named."""
     from nbkit.pipeline import plan_resume
 
-    _finish(plan_resume(find_root(), name), as_json=as_json)
+    _finish(plan_resume(find_root(), name), jobs, as_json=as_json)
 
 
 @click.command()
@@ -122,20 +126,20 @@ def root_of(params: tuple[Path, ...]) -> Path:
     return folder.parent if folder.name == "params" else find_root(folder if folder.is_dir() else ".")
 
 
-def _finish(plan: Any, *, as_json: bool) -> None:
+def _finish(plan: Any, jobs: int, *, as_json: bool) -> None:
     if plan.nothing_to_do:
         folder, code = plan.folder, 0
         page = plan.folder / "report" / "index.html"
         report = f", report: {page}" if page.is_file() else ""
         click.echo(f"nothing to do: nothing has changed since {folder.name}{report}", err=as_json)
     else:
-        folder, code = carry_out(plan, quiet_stdout=as_json)
+        folder, code = carry_out(plan, jobs, quiet_stdout=as_json)
     if as_json:
         click.echo(json.dumps(read_manifest(folder), indent=1, ensure_ascii=False))
     sys.exit(code)
 
 
-def carry_out(plan: Any, *, quiet_stdout: bool = False) -> tuple[Path, int]:
+def carry_out(plan: Any, jobs: int = 1, *, quiet_stdout: bool = False) -> tuple[Path, int]:
     """Execute a plan with progress, write its report, and return the run folder and the exit code."""
     from nbkit.cli.progress import watch_progress
     from nbkit.errors import BadParameter
@@ -157,7 +161,7 @@ def carry_out(plan: Any, *, quiet_stdout: bool = False) -> tuple[Path, int]:
                     heard = False
 
         try:
-            folder, manifest = execute_plan(plan, note)
+            folder, manifest = execute_plan(plan, note, jobs=jobs)
         except OSError as error:
             if begun:
                 raise

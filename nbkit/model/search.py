@@ -178,10 +178,15 @@ def _tabulate(results: dict[str, Any], folds: int, scorer: Scorer, rows: int) ->
 
 
 def mean_std(values: Array) -> tuple[Array, Array]:
-    """Return mean and standard deviation of each row over the folds that gave a number; NaN if none did."""
+    """Return mean and standard deviation of each row over the folds that gave a number; NaN if none did.
+
+    Twelve digits: the last of sixteen depend on where in memory the numbers happen to lie.
+    """
     known = np.isfinite(values)
     count = known.sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(known, values, 0).sum(axis=1) / count
         spread = np.where(known, (values - mean[:, None]) ** 2, 0).sum(axis=1) / count
-    return np.where(count > 0, mean, np.nan), np.where(count > 0, np.sqrt(spread), np.nan)
+    both = np.where(count > 0, [mean, np.sqrt(spread)], np.nan)
+    mean, std = (np.array([float(f"{value:.12g}") for value in values]) for values in both)
+    return mean, std

@@ -4,6 +4,8 @@ A trace is a small JSON file in ``runs/.traces/<stage>/``, written when a stage 
 given and what it was seen to read, and holds for as long as all of that is the same and its artifacts are intact.
 """
 
+import contextlib
+import datetime as dt
 import hashlib
 import importlib
 import json
@@ -23,6 +25,7 @@ from nbkit.run import STORE, digest_scraps, list_artifacts, read_scraps
 from nbkit.store import write_atomic
 
 TRACES = ".traces"
+CHANGED = "changed while the stage ran"
 UNKNOWN = "?"  # what a stage left outside of its run cannot be told
 HANDING_OVER = ("nbkit.run", "nbkit.formats")  # what they import keeps results and makes none
 Handed = Mapping[str, "dict[str, str] | None"]
@@ -150,7 +153,7 @@ class Cache:
         """Return the latest run in which a stage was given the same; empty if there is none."""
         return next((trace.run for trace in self._read_traces(now.stage, now.key)), "")
 
-    def keep(self, stage: Stage, now: Trace, folder: Path, seen: Mapping[str, Any]) -> Trace:
+    def keep(self, stage: Stage, now: Trace, folder: Path, seen: Mapping[str, Any], started: str) -> Trace:
         """Keep the trace of a stage that has passed.
 
         Parameters
@@ -161,6 +164,8 @@ class Cache:
             The run.
         seen
             What was noted in its kernel (`nbkit.observe`): loads, files, modules, imports, outside.
+        started
+            When it began, as in the manifest: what has changed since then may not be what it read.
         """
         notebook = folder / f"{stage.name}.ipynb"
         scraps = read_scraps(notebook)
@@ -174,8 +179,8 @@ class Cache:
             now,
             run=folder.name,
             loads=seen["loads"],
-            files={self._name(Path(path)): self.memo.digest(Path(path)) for path in seen["files"]},
-            modules={self._name(path): self.memo.digest(path) for path in own},
+            files={self._name(Path(path)): self._digest(Path(path), started) for path in seen["files"]},
+            modules={self._name(path): self._digest(path, started) for path in own},
             packages=find_packages(foreign) | _own_version(),
             outside=seen["outside"],
             effects=describe_effects(stage, now.parameters, scraps, self.root),
@@ -203,6 +208,13 @@ class Cache:
                 yield msgspec.json.decode(path.read_bytes(), type=Trace)
             except (OSError, msgspec.DecodeError):
                 continue
+
+    def _digest(self, path: Path, started: str) -> str:
+        """Digest what was read; nothing equals what was changed meanwhile."""
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < dt.datetime.fromisoformat(started).timestamp():
+                return self.memo.digest(path)
+        return CHANGED
 
     def _name(self, path: Path) -> str:
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)

@@ -24,6 +24,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
 from nbkit import errors, observe
+from nbkit.pipeline.signals import Terminated
 from nbkit.pipeline.watch import GIGABYTE, MARK, Watch, available_memory, end_orphans
 from nbkit.run import read_scraps
 from nbkit.store import write_atomic
@@ -56,10 +57,6 @@ SENTENCES = {
     "unfinished": "the notebook ended, but not every cell had run",
     "system": "{ename}: {evalue}",
 }
-
-
-class Terminated(KeyboardInterrupt):
-    """The process was told to end (SIGTERM, SIGHUP)."""
 
 
 class OwnKernelManager(AsyncKernelManager):

@@ -1,0 +1,194 @@
+"""The stages of a run, one by one: kept, taken over or executed, and written down."""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from nbkit import observe
+from nbkit.pipeline.cache import Cache
+from nbkit.pipeline.manifest import now, write_manifest
+from nbkit.pipeline.plan import Plan, Step, begin
+from nbkit.pipeline.takeover import keep_edit, take_over
+from nbkit.run import digest_scraps, read_scraps
+
+SECRET = re.compile(r"\$\{(\w+)\}")
+
+Tell = Callable[[str, dict[str, Any]], None]
+Entry = dict[str, Any]
+Job = dict[str, Any]  # what `execute` needs, as JSON
+
+
+class Work:
+    """A run that is being carried out: what each stage has handed over so far decides what comes next.
+
+    Parameters
+    ----------
+    plan, folder, manifest, tell
+        As in `execute_plan`.
+    before
+        What the manifest was before a resume.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, manifest: dict[str, Any], before: dict[str, Any], tell: Tell) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.manifest = manifest
+        self.before = {each["stage"]: each for each in before.get("stages", [])}
+        self.tell = tell
+        self.cache = Cache(plan.root)
+        self.handed: dict[str, dict[str, str] | None] = {}
+
+    @property
+    def todo(self) -> list[tuple[Step, Entry]]:
+        """The steps with their entries in the manifest."""
+        return list(zip(self.plan.steps, self.manifest["stages"], strict=True))
+
+    def do_all(self) -> None:
+        """Do one step after the other, up to the first that does not pass."""
+        for step, entry in self.todo:
+            job = self.begin(step, entry)
+            while job:
+                job = self.conclude(step, entry, execute(job, self.tell))
+            if entry["status"] != "passed":
+                return
+
+    def begin(self, step: Step, entry: Entry) -> Job | None:
+        """Do what needs no kernel; return the job if a kernel has to run."""
+        name = step.stage.name
+        step = self._settle(step)
+        if step.action == "keep":
+            entry.update(self.before[name])
+            self.tell("stage_kept", {"stage": name, "entry": entry, "why": step.why})
+        elif step.action == "run" or not self._take_over(step, entry):
+            if kept := keep_edit(self.folder, name, entry):
+                self.tell("edit_kept", {"stage": name, "path": kept})
+            threads = self.plan.resolved.limits[name]["threads"]
+            entry.update(notebook=name_path(step.stage.path, self.plan.root), why=step.why, threads=threads)
+            entry.update(code=step.stage.code, traced=False)
+            return self._start(step, entry, attempt=1)
+        self._note_handed(name, entry)
+        return None
+
+    def conclude(self, step: Step, entry: Entry, outcome: Entry) -> Job | None:
+        """Write down how an execution went; return the next one if the stage is tried again."""
+        name = step.stage.name
+        entry.update(outcome)
+        seen = _read_notes(self._notes(name))
+        if entry["status"] == "passed" and seen and self.plan.caching:
+            self.cache.keep(step.stage, begin(step.stage, self.plan.resolved), self.folder, seen, entry["started"])
+            entry["traced"] = True
+        entry["ended"] = now()
+        write_manifest(self.folder, self.manifest)
+        self.tell("stage_end", {"stage": name, "entry": entry, "folder": self.folder})
+        self._note_handed(name, entry)
+        again = entry["status"] == "failed" and entry["attempt"] <= self.plan.resolved.limits[name]["retries"]
+        return self._start(step, entry, attempt=entry["attempt"] + 1) if again else None
+
+    def _settle(self, step: Step) -> Step:
+        """Decide what had to wait for what earlier stages hand over."""
+        if step.action != "wait":
+            return step
+        found = self.cache.find(step.stage, begin(step.stage, self.plan.resolved), self.handed, self.folder.name)
+        if not found.trace or found.action != "reuse":
+            return replace(step, action="run", why=found.why)
+        source = self.plan.root / "runs" / found.trace.run
+        return Step(step.stage, "keep" if source == self.folder else "reuse", found.why, source, found.trace)
+
+    def _take_over(self, step: Step, entry: Entry) -> bool:
+        """Take a stage over from another run; False if that turns out to be impossible and it can run instead."""
+        assert step.source
+        name = step.stage.name
+        try:
+            take_over(step.source, self.folder, name, entry)
+        except (OSError, ValueError) as error:
+            if step.action == "reuse":
+                return False
+            entry.update(status="failed", kind="system", message=f"nothing can be taken over: {error}", ended=now())
+            write_manifest(self.folder, self.manifest)
+            self.tell("stage_end", {"stage": name, "entry": entry, "folder": self.folder})
+            return True
+        if step.trace:
+            entry.update(why=step.why, traced=True)
+            self.cache.adopt(step.trace, self.folder)
+        write_manifest(self.folder, self.manifest)
+        self.tell("stage_kept", {"stage": name, "entry": entry, "why": step.why})
+        return True
+
+    def _start(self, step: Step, entry: Entry, attempt: int) -> Job:
+        stage, name = step.stage, step.stage.name
+        entry.update(status="running", started=now(), attempt=attempt)
+        write_manifest(self.folder, self.manifest)
+        self.tell("stage_start", {"stage": name, "attempt": attempt, "title": stage.title})
+        self._notes(name).unlink(missing_ok=True)
+        parameters = {**self.plan.resolved.values[name], "run_dir": str(self.folder)}
+        return {
+            "stage": name,
+            "source": str(stage.path),
+            "target": str(self.folder / f"{name}.ipynb"),
+            "parameters": {key: value for key, value in parameters.items() if key in stage.parameters},
+            "limits": self.plan.resolved.limits[name],
+            "log": str(self.folder / "logs" / f"{name}.log"),
+            "environment": {observe.VARIABLE: str(self._notes(name)), observe.ROOT: str(self.plan.root)},
+        }
+
+    def _notes(self, stage: str) -> Path:
+        return self.folder / f".{stage}.notes.json"
+
+    def _note_handed(self, stage: str, entry: Entry) -> None:
+        if entry["status"] == "passed":
+            self.handed[stage] = digest_scraps(read_scraps(self.folder / f"{stage}.ipynb"))
+
+
+def execute(job: Job, tell: Tell) -> Entry:
+    """Execute the notebook of a job here and now; return how it ended."""
+    from nbkit.pipeline.engine import execute_stage
+
+    name = job["stage"]
+    try:
+        outcome = execute_stage(
+            Path(job["source"]),
+            Path(job["target"]),
+            job["parameters"],
+            job["limits"],
+            log=Path(job["log"]),
+            on_cell=lambda number, total: tell("cell", {"stage": name, "number": number, "total": total}),
+            on_step=lambda: tell("step", {"stage": name}),
+            secrets=_find_secrets(job["parameters"]),
+            environment=job["environment"],
+        )
+    except OSError as error:
+        return say_failed(f"{type(error).__name__}: {error}")
+    return asdict(outcome)
+
+
+def say_failed(message: str) -> Entry:
+    """Return what the manifest says of a stage that the system kept from running."""
+    return {"status": "failed", "kind": "system", "message": message}
+
+
+def name_path(path: Path, root: Path) -> str:
+    """Return a path as seen from the project where it lies below it."""
+    path = path.resolve()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _find_secrets(parameters: dict[str, Any]) -> tuple[str, ...]:
+    """Return the values of the environment variables that the parameters name as ``${NAME}``."""
+    named = SECRET.findall(json.dumps(parameters, default=str))
+    return tuple(os.environ[name] for name in dict.fromkeys(named) if len(os.environ.get(name, "")) > 2)
+
+
+def _read_notes(path: Path) -> dict[str, Any]:
+    """Read and remove what a kernel noted; empty if it noted nothing, and the stage will run again next time."""
+    try:
+        notes = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        notes = {}
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    return dict(notes)
