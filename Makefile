@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test fast slow lint setup clean
+.PHONY: run test fast slow lint setup bench clean
 
 run: $(VENV)/.run
 	$(BIN)/nbkit run params/flights.yaml
@@ -25,6 +25,9 @@ fast: $(VENV)/.test
 
 slow: $(VENV)/.test
 	$(BIN)/pytest -q -n 2 --dist loadfile -m slow --durations 10
+
+bench: $(VENV)/.run
+	$(BIN)/python -m benchmarks
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

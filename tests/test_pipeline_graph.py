@@ -5,11 +5,12 @@ import pytest
 from nbkit.errors import BadNotebook
 from nbkit.pipeline.calls import find_calls
 from nbkit.pipeline.cells import parse_cell
-from nbkit.pipeline.check import check_notebooks, check_params
+from nbkit.pipeline.check import check_notebooks, check_params, read_kinds
 from nbkit.pipeline.graph import build_graph, check_graph, find_dependents
 from nbkit.pipeline.kinds import infer_kind, read_names
 from nbkit.pipeline.notebooks import read_stages
 from tests.conftest import make_notebook
+from tests.test_report_overview import PASSED, write_run
 
 DIAMOND = {
     "01_a": ["run.save('x', 1)\nrun.save('y', 'why')"],
@@ -91,6 +92,10 @@ def test_a_load_that_cannot_work_is_refused(project, load, words):
         "run.load('01_a', 'glued').lower()",
         "run.load('01_a', 'many').columns",
         "def f(run):\n    return run.load('01_a', 'words')",
+        "from subprocess import run\nrun(['ls'])\nrun.load('01_a', 'nothing')",
+        "x = run.load('01_a', 'words')\nfor column in chosen:\n    x[column], x.loc",
+        "x = run.load('01_a', 'words')\nmatch x:\n    case dict():\n        x.items()",
+        "print(run)\nrun",
     ],
 )
 def test_what_may_be_right_is_let_through(project, load):
@@ -99,7 +104,8 @@ def test_what_may_be_right_is_let_through(project, load):
         "run.save('either', 1 if x else table)\nrun.save('some', dict(a=1))\n"
         "if x:\n    run.save('many', 'text')\nelse:\n    run.save('many', table)"
     )
-    assert graph_of(project, n01_a=[saves], n02_b=[load]).problems == ()
+    graph = graph_of(project, n01_a=[saves], n02_b=[load])
+    assert [each for each in graph.problems if not each.message.startswith("neither loads")] == []
 
 
 @pytest.mark.parametrize(
@@ -110,6 +116,9 @@ def test_what_may_be_right_is_let_through(project, load):
         ("import scrapbook\nscrapbook.read_notebook('01_a.ipynb')", "whose name is made when it runs"),
         ("help_with(run)", "hands its run on"),
         ("load = run.load", "hands its run on"),
+        ("other = run", "hands its run on"),
+        ("with run as other:\n    pass", "hands its run on"),
+        ("try:\n    run.load('01_a', 'gone')\nexcept KeyError:\n    run.load('01_a', 'x_1')", "loads 'gone' from 01_a"),
         ("run.load('01_a', 'x_1')\nrun.save('a', 1)\nrun.save('a', 2)", "saves 'a' again (first in code cell 2)"),
     ],
 )
@@ -124,6 +133,31 @@ def test_what_cannot_be_checked_is_said(project, source, words):
 def test_who_is_given_the_run_may_save_anything(project):
     graph = graph_of(project, n01_a=["helpers.save_all(run)"], n02_b=["run.load('01_a', 'x')"])
     assert [level for level, _ in told(graph)] == ["hint"]
+
+
+@pytest.mark.parametrize("ours", [0, 1])
+def test_a_load_across_cadences_is_said(project, ours):
+    settings = [{}, {"cadence": "window"}]
+    make_notebook(project / "notebooks" / "01_a.ipynb", "run.save('x', 1)", nbkit=settings[ours])
+    make_notebook(project / "notebooks" / "02_b.ipynb", "run.load('01_a', 'x')", nbkit=settings[1 - ours])
+    ((level, message),) = told(build_graph(read_stages(project / "notebooks")))
+    assert level == "hint"
+    assert "loads 'x' from 01_a, which runs on its own" in message
+
+
+def test_what_a_run_has_shown_gives_hints(project):
+    graph = build_graph(
+        read_stages(lay(project, {"01_a": ["run.save('x', f())"], "02_b": ["run.load('01_a', 'x').columns"]})),
+        {("01_a", "x"): "text"},
+    )
+    assert told(graph) == [
+        ("hint", "02_b, code cell 2, asks 'x' of 01_a for .columns, and it was, in the latest run, a text")
+    ]
+
+
+def test_names_that_double_do_not_take_for_ever():
+    lines = [f"x{n} = x{n + 1} + x{n + 1}" for n in range(60)] + ["x60 = 'a'", "run.save('x', x0)"]
+    assert calls("\n".join(lines))[0].name == "x"
 
 
 def test_headlines_need_every_earlier_stage(project):
@@ -151,7 +185,7 @@ def test_settings_that_are_misspelt_are_refused(project, settings, words):
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        ("'a' + str(1)", "text"), ("', '.join(names)", "text"), ("f'{x}'.strip()", "text"), ("1.5", "number"),
+        ("'a' + str(1)", "text"), ("'a' + column", ""), ("', '.join(names)", "text"), ("f'{x}'.strip()", "text"), ("1.5", "number"),
         ("True", "flag"), ("None", ""), ("[n for n in x]", "list"), ("{'a': 1}", "dict"), ("list(x)", "list"),
         ("a if b else c", ""), ("'a' if b else 'c'", "text"), ("pd.DataFrame(x)", "table"), ("pd.concat(x)", ""),
         ("nbkit.plots.draw_bars(x)", "figure"), ("draw(x)", "figure"), ("x + 1", ""), ("rule", "list"), ("loop", ""),
@@ -194,6 +228,22 @@ def test_all_problems_are_told_at_once(project):
     ]  # 04_d loads from 03_c too: what that one saves is not known before it can be read
     assert (found.errors, list(found.stages)) == (3, ["01_a", "02_b", "04_d", "05_e"])
     assert "not checked before" in check_params(found, [], [], project).problems[-1].message
+
+
+def test_kinds_are_read_from_the_latest_run_of_the_same_code(project):
+    folder = lay(project, {"01_a": ["run.save('x', f())"], "02_b": ["run.load('01_a', 'x').columns"]})
+    stage = read_stages(folder)["01_a"]
+    values = {"x": "text", "y": (1, 2), "z": None, "model": 1.0}
+    for name, code in (("toy-1", stage.code), ("toy-2", "of before")):
+        run = write_run(project, name, stages={"01_a": {**PASSED, "code": code}}, **{"01_a": values})
+        assert (run / "01_a.ipynb").is_file()
+    for each in DIAMOND:
+        (folder / f"{each}.ipynb").unlink(missing_ok=True)
+    lay(project, {"01_a": ["run.save('x', f())"], "02_b": ["run.load('01_a', 'x').columns"]})
+    assert read_kinds(project, {"01_a": stage}) == {
+        ("01_a", "x"): "text", ("01_a", "y"): "tuple", ("01_a", "model"): "number",
+    }  # fmt: skip
+    assert [each.level for each in check_notebooks(folder, project).problems] == ["hint"]
 
 
 def test_params_are_held_against_the_notebooks(project):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from nbkit.errors import BadNotebook
@@ -27,11 +29,29 @@ def test_other_notebooks_are_no_stages(project):
     assert list(read(project, n01_a=["1"])) == ["01_a"]
 
 
+@pytest.mark.parametrize("cell", ["x = '\0'", "(" * 500, "-" * 20_000 + "1", "x = '\ud800'"])
+def test_a_cell_that_python_cannot_even_read_is_named(project, cell):
+    with pytest.raises(BadNotebook, match="a cell does not parse"):
+        read(project, n01_a=[cell])
+
+
 @pytest.mark.parametrize("content", ["", "{}", '{"cells": []}', "\ud83d".encode("utf-8", "surrogatepass")])
 def test_what_is_no_stage_is_refused(project, content):
     path = project / "notebooks" / "01_a.ipynb"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(BadNotebook, match="01_a"):
+        read_stages(project / "notebooks")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"metadata": None}, {"metadata": {"nbkit": "x"}}, {"cells": 3}, {"cells": [{"cell_type": "code"}]},
+     {"cells": [{"cell_type": "code", "source": [], "metadata": []}]}],
+)  # fmt: skip
+def test_a_notebook_of_another_shape_is_refused(project, change):
+    path = make_notebook(project / "notebooks" / "01_a.ipynb")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(BadNotebook, match=r"01_a\.ipynb is not a notebook"):
         read_stages(project / "notebooks")
 
 

@@ -71,6 +71,19 @@ def test_texts_of_others_cannot_break_the_drawing(alone):
     assert "needs 01_a" in picture.alt
 
 
+@pytest.mark.parametrize(
+    ("title", "squeezed", "cut"),
+    [("07 · Evaluate", False, False), ("07 · Evaluation", True, False), ("W" * 11, True, False), ("W" * 60, True, True),
+     ("機械学習の評価と説明", True, False), ("", False, False), ("i" * 5000, True, True)],
+)  # fmt: skip
+def test_a_title_stays_within_its_box(title, squeezed, cut):
+    root = ElementTree.fromstring(draw_flow([{"stage": "01_a", "title": title}], [], "toy").svg)
+    text = root.find(f".//{SVG}text")
+    assert (text.get("textLength") is not None) == squeezed
+    assert text.text.endswith("…") == cut
+    assert len(text.text) < 25
+
+
 def test_mermaid_names_few_values_and_counts_many():
     nodes = [{"stage": "01_a", "title": 'say "a" #1'}, {"stage": "02_b", "title": "B", "note": "✕ failed"}]
     edges = [

@@ -22,16 +22,20 @@ def test_a_project_is_read_from_its_notebooks(project):
 
 
 def test_a_run_is_read_from_its_own_notebooks_and_what_it_did_not_come_to_from_the_sources(project):
-    folder = write_run(project, stages={"01_a": PASSED, "02_b": {"status": "failed", "seconds": 700.0}})
-    make_notebook(project / "notebooks" / "03_c.ipynb", "run.load('02_b', 'y')")
+    folder = write_run(
+        project, stages={"01_a": PASSED, "02_b": {"status": "failed", "seconds": 700.0}, "03_c": {"status": "pending"}}
+    )
     make_notebook(project / "notebooks" / "02_b.ipynb", "run.save('y', 1)")
+    make_notebook(project / "notebooks" / "03_c.ipynb", "run.load('02_b', 'y')")
+    make_notebook(project / "notebooks" / "04_d.ipynb", "run.load('02_b', 'y')")
     lay(folder)  # the run's 02_b loads; the source of today does not
     rows, edges, _ = read_run(folder)
-    assert [row["status"] for row in rows] == ["passed", "failed", "not part of this run"]
+    assert [row["status"] for row in rows] == ["passed", "failed", "pending"]
     assert [(edge["source"], edge["target"]) for edge in edges] == [("01_a", "02_b"), ("02_b", "03_c")]
     text = render_flow(*read_run(folder), "mermaid")
     assert 's01_a["01_a<br>▲ passed · 2 s"]' in text
     assert 's02_b["02_b<br>✕ failed · 12 min"]' in text
+    assert render_index(read_overview(folder)).count("<rect") == 3  # 04_d is no part of this run
 
 
 def test_the_front_page_draws_it_with_links_and_tells_it_as_a_table(project):

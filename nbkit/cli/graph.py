@@ -28,13 +28,16 @@ def check(params: tuple[Path, ...], settings: tuple[str, ...], as_json: bool) ->
     from nbkit.pipeline.check import check_notebooks, check_params
 
     root = root_of(params) if params else find_root()
-    found = check_notebooks(find_notebooks(root), root)
+    folder = find_notebooks(root)
+    found = check_notebooks(folder, root)
     if params or settings:
         found = check_params(found, params, settings, root)
     if as_json:
         shown = {"stages": found.rows(), "edges": found.graph.rows(), "problems": [asdict(p) for p in found.problems]}
         click.echo(json.dumps(shown, indent=1, ensure_ascii=False))
     else:
+        if not folder.is_relative_to(root):
+            click.echo(f"{root} has no notebooks of its own; those of nbkit, in {folder}:")
         for row in found.rows():
             click.echo(_say_row(row))
         for each in found.problems:

@@ -9,7 +9,11 @@ from nbkit.pipeline.kinds import Names, find_origin, infer_kind, read_names
 ANY = "*"  # stands for what is made when the notebook runs
 READERS = {"scrapbook.read_notebook", "scrapbook.read_notebooks", "nbkit.run.read_value", "nbkit.run.read_scraps"}
 ARGUMENTS = {"save": ("name", "value"), "load": ("stage", "name"), "names": ("stage",), "headlines": ()}
-MAYBE = (ast.If, ast.IfExp, ast.BoolOp, ast.Try, ast.While, ast.FunctionDef, ast.Lambda, ast.comprehension)
+MAYBE = (
+    ast.If, ast.IfExp, ast.BoolOp, ast.Match, ast.Try, ast.With, ast.While, ast.For, ast.AsyncFor, ast.FunctionDef,
+    ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
+)  # fmt: skip
+SHOWING = {"print", "repr", "str", "display", "type", "isinstance"}
 GUARDS = {"isinstance", "hasattr", "getattr", "type", "callable"}
 
 
@@ -32,8 +36,9 @@ class Call:
         Of a saved value, as `infer_kind` tells it.
     uses
         What is asked of a loaded value, as `answers` takes it.
-    always
-        Whether it stands by itself in its cell: no condition, loop or function around it.
+    certain
+        Of a save: it stands by itself in its cell, with no condition, loop or function around it. Of a load: nothing
+        around it is there to catch that the value is missing.
     """
 
     verb: str
@@ -42,7 +47,7 @@ class Call:
     name: str = ANY
     kind: str = ""
     uses: tuple[str, ...] = ()
-    always: bool = True
+    certain: bool = True
 
 
 def find_calls(trees: Sequence[ast.Module], parameters: dict[str, str]) -> Iterator[Call]:
@@ -61,54 +66,69 @@ def find_calls(trees: Sequence[ast.Module], parameters: dict[str, str]) -> Itera
     >>> [(call.verb, call.stage, call.name, call.kind, call.uses) for call in find_calls([cell], {})]
     [('save', '', 'a', 'number', ()), ('save', '', 'b', 'number', ()), ('load', '01_a', 'w_*', '', ('.columns',))]
     """
-    names = read_names(trees, parameters)
-    parents = {id(child): node for tree in trees for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-    book = _Notebook(trees, names, parents)
-    runs = {"run"} | {
-        target.id
-        for node in book.walk()
-        if isinstance(node, ast.Assign) and _is_run(node.value, names)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    book = _Notebook(trees, read_names(trees, parameters))
     for number, tree in enumerate(trees, start=1):
         found = [node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Call)]
         for node in sorted(found, key=lambda node: (node.lineno, node.col_offset)):
-            if _is_run(node, names) or (isinstance(node, ast.Name) and node.id in runs):
-                yield from _follow(node, number, book)
-            elif isinstance(node, ast.Call):
-                origin = find_origin(node.func, names)
-                if origin in READERS:
-                    yield Call("load", number, ANY)
-                elif origin == "scrapbook.glue":
-                    yield from _read_call(node, "save", number, book)
+            yield from _read_node(node, number, book)
 
 
-@dataclass(frozen=True)
 class _Notebook:
-    trees: Sequence[ast.Module]
-    names: Names
-    parents: dict[int, ast.AST]
+    """The code of a notebook, with ways to look around from where one stands in it."""
 
-    def walk(self) -> Iterator[ast.AST]:
-        return (node for tree in self.trees for node in ast.walk(tree))
+    def __init__(self, trees: Sequence[ast.Module], names: Names) -> None:
+        self.names = names
+        self.parents: dict[int, ast.AST] = {}
+        self.places: dict[str, list[ast.Name]] = {}
+        self.runs: set[str] = set()
+        for node in (each for tree in trees for each in ast.walk(tree)):
+            self.parents.update((id(child), node) for child in ast.iter_child_nodes(node))
+            if isinstance(node, ast.Name):
+                self.places.setdefault(node.id, []).append(node)
+            elif isinstance(node, ast.Assign) and self.is_run(node.value):
+                self.runs |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        stored = any(isinstance(node.ctx, ast.Store) for node in self.places.get("run", []))
+        if not stored and "run" not in names.modules:
+            self.runs.add("run")  # whatever it is in a notebook that does not say
+
+    def parent(self, node: ast.AST | None) -> ast.AST | None:
+        return self.parents.get(id(node))
+
+    def is_within(self, node: ast.AST, kinds: tuple[type[ast.AST], ...]) -> bool:
+        above = self.parent(node)
+        while above is not None and not isinstance(above, kinds):
+            above = self.parent(above)
+        return above is not None
+
+    def is_run(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and find_origin(node.func, self.names) in ("nbkit.Run", "nbkit.run.Run")
 
 
-def _is_run(node: ast.AST, names: Names) -> bool:
-    return isinstance(node, ast.Call) and find_origin(node.func, names) in ("nbkit.Run", "nbkit.run.Run")
+def _read_node(node: ast.Name | ast.Call, cell: int, book: _Notebook) -> Iterator[Call]:
+    if book.is_run(node):
+        yield from _follow(node, cell, book)
+    elif isinstance(node, ast.Name):
+        if node.id in book.runs and isinstance(node.ctx, ast.Load):
+            yield from _follow(node, cell, book)
+    elif (origin := find_origin(node.func, book.names)) in READERS:
+        yield Call("load", cell, ANY)
+    elif origin == "scrapbook.glue":
+        yield from _read_call(node, "save", cell, book)
 
 
-def _follow(run: ast.AST, cell: int, book: _Notebook) -> Iterator[Call]:
+def _follow(run: ast.expr, cell: int, book: _Notebook) -> Iterator[Call]:
     """Yield what is done with a run where it stands."""
-    use = book.parents.get(id(run))
-    above = book.parents.get(id(use))
+    use = book.parent(run)
     if isinstance(use, ast.Attribute):
-        if use.attr not in ARGUMENTS:
-            return
-        if isinstance(above, ast.Call) and above.func is use:
+        above = book.parent(use)
+        if use.attr in ARGUMENTS and isinstance(above, ast.Call) and above.func is use:
             yield from _read_call(above, use.attr, cell, book)
-            return
-    if isinstance(use, ast.Attribute | ast.Call | ast.keyword | ast.Starred | ast.Dict | ast.List | ast.Tuple):
+        elif use.attr in ARGUMENTS:
+            yield Call("give", cell, ANY)
+        return
+    shown = isinstance(use, ast.Call) and isinstance(use.func, ast.Name) and use.func.id in SHOWING
+    named = isinstance(use, ast.Assign) and book.is_run(run)
+    if not shown and not named and not isinstance(use, ast.Expr):
         yield Call("give", cell, ANY)
 
 
@@ -119,14 +139,16 @@ def _read_call(node: ast.Call, verb: str, cell: int, book: _Notebook) -> Iterato
         given = {}
     if verb == "save":
         kind = infer_kind(given["value"], book.names) if "value" in given else ""
-        always = isinstance(book.parents.get(id(book.parents.get(id(node)))), ast.Module)
+        certain = isinstance(book.parent(book.parent(node)), ast.Module)
         for name in _read_text(given.get("name"), book.names):
-            yield Call("save", cell, name=name, kind=kind, always=always)
+            yield Call("save", cell, name=name, kind=kind, certain=certain)
         return
     uses = tuple(dict.fromkeys(_find_uses(node, book))) if verb == "load" else ()
+    certain = not book.is_within(node, (ast.Try, ast.With))
     for stage in _read_text(given.get("stage"), book.names):
         for name in _read_text(given.get("name"), book.names) if verb == "load" else (ANY,):
-            yield Call("load" if verb == "load" else "read", cell, ANY if ANY in stage else stage, name, uses=uses)
+            asked = "load" if verb == "load" else "read"
+            yield Call(asked, cell, ANY if ANY in stage else stage, name, uses=uses, certain=certain)
 
 
 def _read_text(node: ast.expr | None, names: Names) -> tuple[str, ...]:
@@ -147,28 +169,26 @@ def _find_uses(node: ast.expr, book: _Notebook) -> Iterator[str]:
     """Yield what is asked of a loaded value: there and then, or under the one name that it is bound to."""
     yield from _name_use(node, book)
     bound = next((name for name, value in book.names.values.items() if value is node), "")
-    found = [each for each in book.walk() if isinstance(each, ast.Name) and each.id == bound] if bound else []
-    if not any(_is_guarded(each, book) for each in found):
-        for each in found:
+    places = book.places[bound] if bound else []
+    if not any(_is_guarded(each, book) for each in places):
+        for each in places:
             yield from _name_use(each, book)
 
 
-def _is_guarded(node: ast.AST, book: _Notebook) -> bool:
+def _is_guarded(node: ast.expr, book: _Notebook) -> bool:
     """Tell whether code asks what a value is before it uses it."""
-    parent = book.parents.get(id(node))
+    parent = book.parent(node)
     return isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id in GUARDS
 
 
 def _name_use(node: ast.expr, book: _Notebook) -> Iterator[str]:
     """Yield what is asked of a value, unless it may never be asked."""
-    parent = above = book.parents.get(id(node))
-    while above is not None:
-        if isinstance(above, MAYBE):
-            return
-        above = book.parents.get(id(above))
+    parent = book.parent(node)
+    if book.is_within(node, MAYBE):
+        return
     match parent:
         case ast.Attribute(value=value, attr=attr) if value is node:
-            above = book.parents.get(id(parent))
+            above = book.parent(parent)
             yield f".{attr}()" if isinstance(above, ast.Call) and above.func is parent else f".{attr}"
         case ast.Subscript(value=value, slice=ast.Constant(value=str())) if value is node:
             yield "[str]"

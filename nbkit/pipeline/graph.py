@@ -168,7 +168,8 @@ def _fits(wanted: str, offered: str) -> bool:
 
 def _tell_kind(source: Stage, name: str, kinds: Mapping[tuple[str, str], str] | None) -> str:
     """Return the kind of a saved value: what the code says, else what a run has shown; empty if nobody knows."""
-    told = {call.kind for call in source.calls if call.verb == "save" and _fits(name, call.name)}
+    saves = [call for call in source.calls if call.verb == "give" or (call.verb == "save" and _fits(name, call.name))]
+    told = {call.kind for call in saves}
     return (told.pop() if len(told) == 1 else "") or (kinds or {}).get((source.name, name), "")
 
 
@@ -183,10 +184,10 @@ def _judge_stage(
         elif call.verb == "load":
             level, message = _judge_load(call, stage.name, stages, kinds)
             if message:
-                yield Problem(level, stage.name, call.cell, message)
+                yield Problem(level if call.certain else "hint", stage.name, call.cell, message)
     cells: dict[str, list[int]] = {}
     for call in stage.calls:
-        if call.verb == "save" and call.always and ANY not in call.name:
+        if call.verb == "save" and call.certain and ANY not in call.name:
             cells.setdefault(call.name, []).append(call.cell)
     for name, places in cells.items():
         if len(places) > 1:
@@ -209,15 +210,21 @@ def _judge_load(
     if source.name > stage:
         circle = " (which loads from this one: a circle)" if stage in {each for each, _ in source.loads} else ""
         return "error", f"loads {what} from {source.name}{circle}, which comes after it; stages run by their names"
+    if source.cadence != stages[stage].cadence:
+        return "hint", f"loads {what} from {source.name}, which runs on its own: it may not lie in the same run"
+    return _judge_value(call, source, kinds)
+
+
+def _judge_value(call: Call, source: Stage, kinds: Mapping[tuple[str, str], str] | None) -> tuple[str, str]:
+    """Return what is wrong or odd about the value that is loaded from an earlier stage."""
+    what = "something" if ANY in call.name else repr(call.name)
     given = any(each.verb == "give" for each in source.calls)
     if not given and not any(_fits(call.name, offered) for offered in source.saves):
         near = suggest(call.name, [each for each in source.saves if ANY not in each])
         return "error", f"loads {what} from {source.name}, which saves {'no such value' if near else 'nothing'}{near}"
     if ANY in call.name:
-        return (
-            "hint",
-            f"loads from {source.name} by a name that is made when it runs: nothing checks that it is there",
-        )
+        made = "by a name that is made when it runs: nothing checks that it is there"
+        return "hint", f"loads from {source.name} {made}"
     for level, known, verb in (("error", None, "is"), ("hint", kinds, "was, in the latest run,")):
         kind = _tell_kind(source, call.name, known)
         if use := next((use for use in call.uses if not answers(kind, use)), ""):

@@ -41,6 +41,7 @@ CANNOT = {
     "figure": MODEL_USES | TABLE_USES | {"()", "[str]"},
     "model": TABLE_USES,
 }
+STEPS = 5  # names that are followed: far enough for people, and no cell can make it long
 ANNOTATED = {"str": "text", "int": "number", "float": "number", "bool": "flag", "list": "list", "dict": "dict"}
 
 
@@ -133,8 +134,8 @@ def find_origin(node: ast.expr, names: Names) -> str:
     return names.modules.get(node.id, "") if isinstance(node, ast.Name) else ""
 
 
-def infer_kind(node: ast.expr, names: Names) -> str:
-    """Return the kind of value that an expression gives; empty if its code does not tell.
+def infer_kind(node: ast.expr, names: Names, steps: int = STEPS) -> str:
+    """Return the kind of value that an expression gives; empty if its code does not tell within `steps` names.
 
     Examples
     --------
@@ -147,30 +148,25 @@ def infer_kind(node: ast.expr, names: Names) -> str:
             return next((kind for kind, types in BUILTINS.items() if type(value) in types), "")
         case ast.Name(id=name) if name in names.parameters:
             return ANNOTATED.get(names.parameters[name].partition("[")[0], "") if not names.bound[name] > 1 else ""
-        case ast.Name(id=name) if name in names.values:
-            return infer_kind(names.values[name], _without(names, name))
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return "text" if "text" in (infer_kind(left, names), infer_kind(right, names)) else ""
+        case ast.Name(id=name) if name in names.values and steps:
+            return infer_kind(names.values[name], names, steps - 1)
+        case ast.BinOp(left=one, op=ast.Add(), right=other):  # a text and a column of texts make a column
+            both = {infer_kind(each, names, steps) for each in (one, other)}
+            return "text" if both == {"text"} else ""
         case ast.IfExp(body=one, orelse=other):
-            kind = infer_kind(one, names)
-            return kind if kind == infer_kind(other, names) else ""
+            both = {infer_kind(each, names, steps) for each in (one, other)}
+            return both.pop() if len(both) == 1 else ""
         case ast.Call(func=func):
-            return _infer_call(func, names)
+            return _infer_call(func, names, steps)
     return DISPLAYS.get(type(node), "")
 
 
-def _without(names: Names, name: str) -> Names:
-    """Forget a name, so that ``x = f(x)`` ends."""
-    values = {key: value for key, value in names.values.items() if key != name}
-    return Names(names.bound, values, names.choices, names.modules, names.parameters)
-
-
-def _infer_call(func: ast.expr, names: Names) -> str:
+def _infer_call(func: ast.expr, names: Names, steps: int) -> str:
     origin = find_origin(func, names)
     if origin.startswith("nbkit.plots.draw_"):
         return "figure"
-    if isinstance(func, ast.Attribute) and func.attr in TEXT_METHODS and infer_kind(func.value, names) == "text":
-        return "text"
+    if isinstance(func, ast.Attribute) and func.attr in TEXT_METHODS:
+        return "text" if infer_kind(func.value, names, steps) == "text" else ""
     if isinstance(func, ast.Name) and not names.bound[func.id]:
         return CONVERSIONS.get(func.id, "")
     return CALLS.get(origin, "")

@@ -152,12 +152,18 @@ def read_stage(path: Path) -> Stage:
     """
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
+        settings = dict(notebook.get("metadata", {}).get("nbkit", {}))
         cells = [
-            {**cell, "cell_type": cell["cell_type"], "source": "".join(cell["source"])} for cell in notebook["cells"]
+            {
+                "cell_type": cell["cell_type"],
+                "source": "".join(cell["source"]),
+                "tags": list(cell.get("metadata", {}).get("tags", [])),
+            }
+            for cell in notebook["cells"]
         ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadNotebook(f"{path} is not a notebook: {type(error).__name__}: {error}") from None
-    tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    tagged = [cell for cell in cells if "parameters" in cell["tags"]]
     if len(tagged) != 1:
         raise BadNotebook(f"{path} has {len(tagged)} cells tagged `parameters`; a stage has one")
     heading = next((cell["source"] for cell in cells if cell["cell_type"] == "markdown"), "")
@@ -166,7 +172,6 @@ def read_stage(path: Path) -> Stage:
     parameters = {each.name: each for each in _read_parameters(tagged[0]["source"], path)}
     trees = [_parse(cell["source"], path) for cell in code]
     calls = tuple(find_calls(trees, {each.name: each.annotation for each in parameters.values()}))
-    settings = _read_settings(notebook.get("metadata", {}).get("nbkit", {}), path)
     return Stage(
         name=path.stem,
         path=path,
@@ -177,7 +182,7 @@ def read_stage(path: Path) -> Stage:
         helpers=tuple(_find_helpers(trees)),
         cells=tuple("" if cell is tagged[0] else digest_cell(cell["source"]) for cell in code),
         imports=tuple(sorted({name for tree in trees for name in find_imports(tree)})),
-        **settings,
+        **_read_settings(settings, path),
     )
 
 
@@ -198,9 +203,10 @@ def _parse(source: str, path: Path, parse: Callable[[str], ast.Module] = parse_c
     try:
         return parse(source)
     except SyntaxError as error:
-        raise BadNotebook(
-            f"{path}: a cell does not parse ({error.msg}): {(error.text or source[:80]).strip()}"
-        ) from None
+        where = (error.text or source[:80]).strip()
+        raise BadNotebook(f"{path}: a cell does not parse ({error.msg}): {where}") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # a zero byte, half a character, a thousand brackets
+        raise BadNotebook(f"{path}: a cell does not parse ({error or type(error).__name__})") from None
 
 
 def _find_helpers(trees: list[ast.Module]) -> Iterator[tuple[int, str]]:

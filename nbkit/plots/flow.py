@@ -8,13 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+from unicodedata import east_asian_width
 
 from nbkit.formats import Picture
 
 Row = Mapping[str, Any]
 COLUMNS = 2  # boxes beside each other: what a phone shows at a size that can be read
 BOX, HEIGHT, ACROSS, DOWN = 148, 42, 20, 34  # pixels: a box, and the gaps between boxes
-LANE, EDGE, LONGEST = 10, 8, 15  # pixels between lanes and around the picture; letters that surely fit in a box
+LANE, EDGE, MARGIN = 10, 8, 10  # pixels between lanes, around the picture, and beside a text in its box
+WIDE, BROAD, USUAL = 1.0, 0.85, 0.62  # of the letter's height: ideographs, capitals and the like, others in wide fonts
+SQUEEZED = 1.35  # how much narrower than usual a text may be drawn before it is cut
 ALONE = """<style>
 svg { color: #1d2126; background: #fdfdfb; max-width: 100%; height: auto; }
 .good { color: #17663a; } .bad { color: #a3231d; } .unsure { color: #7a5200; }
@@ -217,23 +220,36 @@ class _Sheet:
         """Draw a stage."""
         x, y = self.corner(self.places[node["stage"]])
         title, note = str(node["title"] or node["stage"]), str(node.get("note", ""))
-        shown = title if len(title) <= LONGEST + 5 else f"{title[: LONGEST + 4]}…"
-        squeeze = f' textLength="{BOX - 20}" lengthAdjust="spacingAndGlyphs"' if len(shown) > LONGEST else ""
-        middle, first = x + BOX // 2, y + (18 if note else 26)
+        place = f'x="{x + BOX // 2}" text-anchor="middle" fill="currentColor"'
         parts = [
             f"<title>{escape(node['stage'])}: {escape(title)}{f', {escape(note)}' if note else ''}</title>",
             f'<rect x="{x}" y="{y}" width="{BOX}" height="{HEIGHT}" rx="6" stroke="currentColor" stroke-width="1.4"/>',
-            f'<text x="{middle}" y="{first}" font-size="14" font-weight="600" text-anchor="middle" fill="currentColor"'
-            f"{squeeze}>{escape(shown)}</text>",
+            f'<text {place} y="{y + (18 if note else 26)}" font-weight="600" {_fit(title, 14)}</text>',
         ]
         if note:
             tone = f' class="{escape(str(node["tone"]))}"' if node.get("tone") else ""
-            parts.append(
-                f'<text x="{middle}" y="{y + 35}" font-size="12" text-anchor="middle" fill="currentColor"{tone}>'
-                f"{escape(note)}</text>"
-            )
+            parts.append(f'<text {place} y="{y + 35}"{tone} {_fit(note, 12)}</text>')
         group = f"<g>{''.join(parts)}</g>"
         return f'<a href="{escape(str(node["link"]))}">{group}</a>' if node.get("link") else group
+
+
+def _fit(text: str, size: int) -> str:
+    """Return the end of a text element whose letters stay within a box: as they are, else squeezed, else cut."""
+    room = BOX - 2 * MARGIN
+    shown = text if len(text) <= BOX else f"{text[:BOX]}…"
+    while _measure(shown, size) > room * SQUEEZED:
+        shown = f"{shown.removesuffix('…')[:-1]}…"
+    squeeze = f' textLength="{room}" lengthAdjust="spacingAndGlyphs"' if _measure(shown, size) > room else ""
+    return f'font-size="{size}"{squeeze}>{escape(shown)}'
+
+
+def _measure(text: str, size: int) -> float:
+    """Return about how many pixels a text takes in a wide font."""
+    broad = [
+        WIDE if east_asian_width(each) in "WF" else BROAD if each.isupper() or each in "mw@%" else USUAL
+        for each in text
+    ]
+    return size * sum(broad)
 
 
 def _say(edge: Row) -> str:

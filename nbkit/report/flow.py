@@ -3,7 +3,7 @@
 import contextlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from nbkit.report.marks import mark, tone
 
 Row = dict[str, Any]
 Flow = tuple[list[Row], list[Row], str]  # stages, edges, title
-ABSENT = "not part of this run"
 
 
 def read_run_stages(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Stage]:
@@ -45,17 +44,21 @@ def read_run(folder: Path) -> Flow:
     """Read the stages of a run, how they went, and who needed whom, for `render_flow`."""
     manifest = read_manifest(folder)
     stages = read_run_stages(folder, manifest)
-    entries = {entry["stage"]: entry for entry in manifest.get("stages", [])}
     nodes = [
         {
-            "stage": name,
-            "title": stages[name].title if name in stages else name,
-            "status": entries.get(name, {}).get("status", ABSENT),
-            "seconds": entries.get(name, {}).get("seconds"),
+            "stage": entry["stage"],
+            "title": stages[entry["stage"]].title if entry["stage"] in stages else entry["stage"],
+            "status": entry["status"],
+            "seconds": entry.get("seconds"),
         }
-        for name in sorted({*entries, *stages})
+        for entry in manifest.get("stages", [])
     ]
-    return nodes, build_graph(stages).rows(), f"The stages of {folder.name}"
+    return nodes, list_edges(stages, [node["stage"] for node in nodes]), f"The stages of {folder.name}"
+
+
+def list_edges(stages: Mapping[str, Stage], chosen: Sequence[str]) -> list[Row]:
+    """List what the chosen stages hand to each other: source, target, names, kinds."""
+    return build_graph({name: stage for name, stage in stages.items() if name in chosen}).rows()
 
 
 def render_flow(rows: list[Row], edges: list[Row], title: str, form: str) -> str:
@@ -81,8 +84,8 @@ def describe_nodes(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
         {
             "stage": row["stage"],
             "title": row["title"],
-            "note": "not in this run" if row["status"] == ABSENT else mark(row["status"]) + _say_time(row["seconds"]),
-            "tone": "" if row["status"] in (ABSENT, "") else tone(row["status"]),
+            "note": mark(row["status"]) + _say_time(row["seconds"]),
+            "tone": tone(row["status"]) if row["status"] else "",
             "link": row.get("page", ""),
         }
         for row in sorted(rows, key=lambda row: str(row["stage"]))

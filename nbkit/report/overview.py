@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.pipeline.graph import build_graph
 from nbkit.pipeline.manifest import read_status
 from nbkit.pipeline.notebooks import Stage
 from nbkit.project import read_manifest
-from nbkit.report.flow import ABSENT, read_run_stages
+from nbkit.report.flow import list_edges, read_run_stages
 from nbkit.report.since import read_before, read_or, read_since
 from nbkit.wording import say_count
 
+ABSENT = "not part of this run"
 SAID = {"alternative is cheaper": "is cheaper than the model", "cannot tell": "cannot be told apart from the model"}
 
 
@@ -83,6 +83,7 @@ def read_overview(folder: Path) -> Overview:
     criteria = _read_criteria(folder)
     since = read_since(folder)
     stages = read_run_stages(folder, manifest)
+    names = [entry["stage"] for entry in manifest.get("stages", [])]
     verdict, tone, reasons = _judge(folder, manifest, status, criteria)
     return Overview(
         run=folder.name,
@@ -98,7 +99,7 @@ def read_overview(folder: Path) -> Overview:
         reasons=[*reasons[:5], *_say_since(since)],
         criteria=criteria,
         stages=_read_stages(folder, manifest, stages, since),
-        edges=pd.DataFrame(build_graph(stages).rows(), columns=["source", "target", "names"]),
+        edges=pd.DataFrame(list_edges(stages, names), columns=["source", "target", "names"]),
         since=since,
         judged=_say_before(folder),
         risks=_read_risks(folder),

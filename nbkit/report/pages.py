@@ -13,7 +13,7 @@ from nbkit.plots import draw_flow
 from nbkit.report.blocks import read_blocks
 from nbkit.report.flow import describe_nodes
 from nbkit.report.marks import mark, tone
-from nbkit.report.overview import Overview, read_overview
+from nbkit.report.overview import ABSENT, Overview, read_overview
 from nbkit.report.since import find_registering
 from nbkit.store import write_atomic
 
@@ -62,7 +62,7 @@ def render_index(overview: Overview) -> str:
 def _draw_flow(overview: Overview) -> str:
     """Draw the stages with what they handed to each other; nothing where they handed over nothing."""
     edges = overview.edges.to_dict("records")
-    nodes = describe_nodes(overview.stages.to_dict("records"))
+    nodes = describe_nodes(overview.stages[overview.stages["status"] != ABSENT].to_dict("records"))
     return draw_flow(nodes, edges, "The stages and what each needs", alone=False).svg if edges else ""
 
 
