@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadNotebook
+from nbkit.kernels import make_environment, start_server
 from nbkit.pipeline.manifest import (
     describe_surroundings,
     hold_run,
@@ -53,7 +54,7 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None) -> tuple[Pa
         manifest = _begin(plan, folder)
         tell("run_start", {"folder": folder, "manifest": manifest})
         try:
-            with _signals():
+            with _signals(), _warm(plan):
                 for step, entry in zip(plan.steps, manifest["stages"], strict=True):
                     _take(step, entry, plan, folder, manifest, tell)
                     if entry["status"] != "passed":
@@ -66,6 +67,13 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None) -> tuple[Pa
         write_manifest(folder, manifest)
         tell("run_end", {"folder": folder, "manifest": manifest})
     return folder, manifest
+
+
+def _warm(plan: Plan) -> contextlib.AbstractContextManager[Any]:
+    """Start importing for the kernels while this process imports for itself."""
+    notebooks = [step.stage.path for step in plan.steps if step.action == "run"]
+    server = start_server(notebooks, plan.root, make_environment()) if notebooks else None
+    return server or contextlib.nullcontext()
 
 
 def _begin(plan: Plan, folder: Path) -> dict[str, Any]:

@@ -1,0 +1,287 @@
+"""The fork server: imports what notebooks import, computes nothing, and forks a kernel for each who asks.
+
+It runs in a process of its own (`client.py` starts it) and has no thread. Whoever is connected keeps it alive: a run
+that holds it, and each kernel's owner. A connection that ends ends its kernel.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbkit.kernels import folders, trial
+from nbkit.kernels.preload import find_preload
+
+FIRST = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "debugpy", "IPython.core.completer")
+LATER = (
+    "IPython.core.magics",
+    "jedi",
+    "psutil",
+    "sqlite3",
+    "stack_data",
+    "matplotlib_inline.config",
+)
+MAX_REQUEST = 16_000_000  # bytes
+PATIENCE = 2.0  # seconds for a connected client to say what it wants
+
+
+@dataclass
+class Client:
+    """Somebody who is connected: silent yet, holding the server, or owning a kernel."""
+
+    connection: socket.socket
+    pid: int = 0
+    folder: str = ""
+
+
+@dataclass
+class Server:
+    """The state of a server.
+
+    Attributes
+    ----------
+    listener, path
+        The socket that it was started with, and its place.
+    idle
+        Seconds without anybody connected after which it ends.
+    waiting
+        Modules that it imports when nobody asks for anything.
+    skipped
+        Modules that it does not import, and why.
+    """
+
+    listener: socket.socket
+    path: Path
+    idle: float = 0.0
+    clients: dict[int, Client] = field(default_factory=dict)
+    waiting: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    files: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
+    born: float = field(default_factory=time.monotonic)
+    lonely: float = field(default_factory=time.monotonic)
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        self.alarm, wake = socket.socketpair()
+        for end in (self.alarm, wake):
+            end.settimeout(0)
+        self.wake = wake
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+
+    # --- serving
+
+    def serve(self) -> None:
+        """Answer until nobody is connected for as long as `idle`."""
+        self.load(FIRST)
+        self.waiting += LATER
+        while not self._is_over():
+            busy = self._answer_those_who_ask()
+            self._reap()
+            if not busy and self.waiting:
+                self.load([self.waiting.pop(0)])
+
+    def _answer_those_who_ask(self) -> bool:
+        poll = select.poll()
+        for number in (self.alarm.fileno(), *([] if self.closed else [self.listener.fileno()]), *self.clients):
+            poll.register(number, select.POLLIN)
+        ready = poll.poll(0 if self.waiting else self._remaining() * 1000 + 1)
+        for number, _ in ready:
+            if number == self.alarm.fileno():
+                self.alarm.recv(1000)
+            elif number == self.listener.fileno():
+                connection = self.listener.accept()[0]
+                connection.settimeout(PATIENCE)
+                self.clients[connection.fileno()] = Client(connection)
+            elif number in self.clients:
+                self._hear(self.clients[number])
+        return bool(ready)
+
+    def _remaining(self) -> float:
+        return 3600.0 if self.clients else max(self.lonely + self.idle - time.monotonic(), 0.0)
+
+    def _is_over(self) -> bool:
+        if self.clients or time.monotonic() < self.lonely + self.idle:
+            return False
+        with folders.hold_home():
+            if select.select([self.listener], [], [], 0)[0] and not self.closed:
+                return False
+            self._close()
+        return True
+
+    def _close(self) -> None:
+        """Accept nobody any more: the next who asks starts another server."""
+        if not self.closed:
+            folders.remove_socket(self.path)
+            self.listener.close()
+            self.closed = True
+
+    def _drop(self, client: Client) -> None:
+        self.clients.pop(client.connection.fileno(), None)
+        client.connection.close()
+        self.lonely = time.monotonic()
+
+    # --- requests
+
+    def _hear(self, client: Client) -> None:
+        try:
+            request, handles = _receive(client.connection)
+        except (OSError, ValueError):
+            request, handles = {}, []
+        try:
+            if not request:
+                self._lose(client)
+            elif request["do"] == "fork":
+                self._fork(client, request, handles)
+            else:
+                self._obey(client, request)
+        except BrokenPipeError:
+            self._lose(client)
+        finally:
+            for handle in handles:
+                os.close(handle)
+
+    def _lose(self, client: Client) -> None:
+        """Forget a client that is gone; its kernel goes with it, and what the kernel left in the file system."""
+        if client.pid:
+            _kill_group(client.pid)
+        if client.folder:
+            folders.remove_kernel_folder(Path(client.folder))
+        self._drop(client)
+
+    def _obey(self, client: Client, request: dict[str, Any]) -> None:
+        if "idle" in request:
+            self.idle = max(self.idle, request["idle"])
+        if request["do"] == "hold":
+            found = find_preload(map(Path, request["notebooks"]), Path(request["root"]))
+            self.waiting = [*found, *self.waiting]
+            return
+        if request["do"] == "stop":
+            self.idle = 0.0
+            self._close()
+        _send(client.connection, self._describe())
+        if request["do"] != "keep":
+            self._drop(client)
+
+    def _describe(self) -> dict[str, Any]:
+        kernels = [client.pid for client in self.clients.values() if client.pid]
+        return {
+            "pid": os.getpid(),
+            "python": sys.executable,
+            "up": round(time.monotonic() - self.born, 1),
+            "idle": self.idle,
+            "kernels": kernels,
+            "modules": len(sys.modules),
+            "waiting": self.waiting,
+            "skipped": self.skipped,
+        }
+
+    def _fork(self, client: Client, request: dict[str, Any], handles: list[int]) -> None:
+        self.idle = max(self.idle, request["idle"])
+        self.load(find_preload(map(Path, request["notebooks"]), Path(request["root"])))
+        if trouble := self._find_trouble():
+            _send(client.connection, {"refused": trouble})
+            self._close()
+            self._drop(client)
+            return
+        client.folder = request["folder"]
+        gc.freeze()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on: a process with threads forks
+            pid = os.fork()
+        if pid == 0:
+            from nbkit.kernels.child import become_kernel
+
+            for number in (self.alarm, self.wake, self.listener, *(each.connection for each in self.clients.values())):
+                if number is not client.connection:
+                    number.close()
+            become_kernel(request, handles, client.connection)
+        client.pid = pid
+        _send(client.connection, {"pid": pid})
+
+    def _find_trouble(self) -> str:
+        """Return why this process must not be forked any more, if so."""
+        if threading.active_count() > 1:
+            return f"a preloaded module started the thread {threading.enumerate()[-1].name}"
+        changed = next((name for name, before in self.files.items() if _look(name) != before), "")
+        return f"{changed} has changed" if changed else ""
+
+    def _reap(self) -> None:
+        """Tell the owners of kernels that ended how they ended."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                for client in [each for each in self.clients.values() if each.pid == pid]:
+                    client.pid = 0
+                    with contextlib.suppress(OSError):
+                        _send(client.connection, {"exit": os.waitstatus_to_exitcode(status)})
+
+    # --- importing
+
+    def load(self, names: Any) -> None:
+        """Import modules, after a trial where nobody knows what importing them does."""
+        for name in names:
+            if name in sys.modules or name in self.skipped:
+                continue
+            if reason := trial.judge(name):
+                self.skipped[name] = reason
+                continue
+            try:
+                importlib.import_module(name)
+            except Exception as error:  # a kernel will meet the same error where its notebook can show it
+                self.skipped[name] = f"{type(error).__name__}: {error}"
+        for name, module in list(sys.modules.items()):
+            if name not in self.known:
+                self.known.add(name)
+                if place := getattr(module, "__file__", None):
+                    self.files[place] = _look(place)
+
+
+def main() -> None:
+    """Serve at the socket that the command line tells."""
+    number, place = int(sys.argv[1]), Path(sys.argv[2])
+    os.chdir("/")
+    Server(socket.socket(fileno=number), place).serve()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Read one request and the file descriptors that come with it; an empty one if the client is gone."""
+    data, handles, _, _ = socket.recv_fds(connection, 65536, 3)
+    while data and not data.endswith(b"\n") and len(data) < MAX_REQUEST:
+        more = connection.recv(65536)
+        data = data + more if more else b""
+    return (json.loads(data) if data else {}), handles
+
+
+def _send(connection: socket.socket, facts: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(facts).encode() + b"\n")
+
+
+def _look(place: str) -> tuple[int, int, int]:
+    try:
+        found = os.stat(place)  # noqa: PTH116 - thousands of them before each fork
+    except OSError:
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _kill_group(pid: int) -> None:
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(OSError):
+            kill(pid, signal.SIGKILL)
