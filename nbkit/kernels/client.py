@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import resource
 import select
 import signal
 import socket
@@ -36,6 +35,7 @@ BOOT = "import sys; sys.path[0] = sys.argv.pop(1); from nbkit.kernels import ser
 _lock = threading.Lock()
 _started: list[subprocess.Popen[bytes]] = []
 _held: dict[str, "Lease"] = {}
+_hung: set[str] = set()
 
 
 @dataclass
@@ -169,6 +169,8 @@ def ask_fork(key: str, python: Sequence[str], request: dict[str, Any], streams: 
     NoWarmKernel
         If no server can do it; says why.
     """
+    if key in _hung:
+        raise NoWarmKernel("the fork server hangs")
     reason = ""
     for _ in range(2):  # a server that found its modules changed, or that was just ending, has made room for another
         try:
@@ -177,6 +179,10 @@ def ask_fork(key: str, python: Sequence[str], request: dict[str, Any], streams: 
             raise NoWarmKernel(f"no fork server can be started: {error}") from None
         try:
             return _fork_at(connection, request, streams)
+        except TimeoutError:
+            connection.close()
+            _hung.add(key)
+            raise NoWarmKernel(f"the fork server did not answer in {PATIENCE:.0f} s") from None
         except (OSError, NoWarmKernel) as error:
             connection.close()
             reason = str(error)
@@ -370,6 +376,8 @@ def _list_installed() -> list[tuple[str, int]]:
 
 def _describe_process() -> dict[str, Any]:
     """Return what a child inherits from its server rather than from its owner."""
+    import resource
+
     limits = {name: resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")}
     groups = Path("/proc/self/cgroup")
     return {

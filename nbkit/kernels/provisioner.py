@@ -67,7 +67,7 @@ class WarmProvisioner(LocalProvisioner):
 
     def _settle(self) -> None:
         manager = self.parent
-        if self.folder is not None or manager is None or manager.transport != "tcp":
+        if not hasattr(os, "fork") or self.folder is not None or manager is None or manager.transport != "tcp":
             return
         self.folder, self.handle = folders.make_kernel_folder()
         manager.transport = "ipc"

@@ -23,24 +23,31 @@ from typing import Any
 from nbkit.kernels import folders, trial
 from nbkit.kernels.preload import find_preload
 
-FIRST = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "debugpy", "IPython.core.completer")
-LATER = (
-    "IPython.core.magics",
-    "jedi",
-    "psutil",
+# what every kernel imports while it starts, and then what one imports in its first cells
+FIRST = (
+    "IPython.core.completerlib",
+    "IPython.core.debugger_backport",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "IPython.utils.wildcard",
+    "ipykernel.debugger",
+    "ipykernel.ipkernel",
+    "ipykernel.kernelapp",
+    "ipykernel.zmqshell",
     "sqlite3",
-    "stack_data",
-    "matplotlib_inline.config",
+    "tornado.platform.asyncio",
 )
+LATER = ("jedi", "psutil", "stack_data", "matplotlib_inline.config")
 MAX_REQUEST = 16_000_000  # bytes
 PATIENCE = 2.0  # seconds for a connected client to say what it wants
 
 
 @dataclass
 class Client:
-    """Somebody who is connected: silent yet, holding the server, or owning a kernel."""
+    """Somebody who is connected: asking something, or in need of the server for a run or a kernel."""
 
     connection: socket.socket
+    needs: bool = False
     pid: int = 0
     folder: str = ""
 
@@ -59,6 +66,10 @@ class Server:
         Modules that it imports when nobody asks for anything.
     skipped
         Modules that it does not import, and why.
+    files
+        What the imported modules' files looked like.
+    given
+        The environment that it was started with.
     """
 
     listener: socket.socket
@@ -69,6 +80,7 @@ class Server:
     skipped: dict[str, str] = field(default_factory=dict)
     files: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
+    given: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     born: float = field(default_factory=time.monotonic)
     lonely: float = field(default_factory=time.monotonic)
     closed: bool = False
@@ -131,7 +143,8 @@ class Server:
     def _drop(self, client: Client) -> None:
         self.clients.pop(client.connection.fileno(), None)
         client.connection.close()
-        self.lonely = time.monotonic()
+        if client.needs:
+            self.lonely = time.monotonic()
 
     # --- requests
 
@@ -147,17 +160,16 @@ class Server:
                 self._fork(client, request, handles)
             else:
                 self._obey(client, request)
-        except BrokenPipeError:
+        except (OSError, LookupError, TypeError):  # gone, no process to be had, or nobody of ours
             self._lose(client)
         finally:
             for handle in handles:
                 os.close(handle)
 
     def _lose(self, client: Client) -> None:
-        """Forget a client that is gone; its kernel goes with it, and what the kernel left in the file system."""
+        """Forget a client that is gone; a kernel that still runs goes with it, and what it left in the file system."""
         if client.pid:
             _kill_group(client.pid)
-        if client.folder:
             folders.remove_kernel_folder(Path(client.folder))
         self._drop(client)
 
@@ -165,6 +177,7 @@ class Server:
         if "idle" in request:
             self.idle = max(self.idle, request["idle"])
         if request["do"] == "hold":
+            client.needs = True
             found = find_preload(map(Path, request["notebooks"]), Path(request["root"]))
             self.waiting = [*found, *self.waiting]
             return
@@ -172,8 +185,7 @@ class Server:
             self.idle = 0.0
             self._close()
         _send(client.connection, self._describe())
-        if request["do"] != "keep":
-            self._drop(client)
+        self._drop(client)
 
     def _describe(self) -> dict[str, Any]:
         kernels = [client.pid for client in self.clients.values() if client.pid]
@@ -189,6 +201,7 @@ class Server:
         }
 
     def _fork(self, client: Client, request: dict[str, Any], handles: list[int]) -> None:
+        client.needs = True
         self.idle = max(self.idle, request["idle"])
         self.load(find_preload(map(Path, request["notebooks"]), Path(request["root"])))
         if trouble := self._find_trouble():
@@ -207,7 +220,8 @@ class Server:
             for number in (self.alarm, self.wake, self.listener, *(each.connection for each in self.clients.values())):
                 if number is not client.connection:
                     number.close()
-            become_kernel(request, handles, client.connection)
+            added = {name: value for name, value in os.environ.items() if name not in self.given}  # by what was imported
+            become_kernel({**request, "env": {**added, **request["env"]}}, handles, client.connection)
         client.pid = pid
         _send(client.connection, {"pid": pid})
 

@@ -16,7 +16,7 @@ SAFE = frozenset(
     uvicorn""".split()  # noqa: SIM905
 )
 UNSAFE = frozenset(["grpc", "jax", "mpi4py", "pyspark", "ray", "tensorflow"])  # their makers warn of forking them
-PATIENCE = 60  # seconds
+PATIENCE = 20  # seconds
 
 
 def judge(name: str) -> str:
