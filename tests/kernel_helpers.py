@@ -35,8 +35,7 @@ def run_code(*codes, folder, warm=True, **environment):
 async def start_kernel(environment, folder, **options):
     """Start a kernel and wait until it answers; return its manager and client."""
     manager = OwnKernelManager()
-    with Path(os.devnull).open("wb") as nothing:
-        await manager.start_kernel(env=environment, cwd=str(folder), stderr=nothing, **options)
+    await manager.start_kernel(env=environment, cwd=str(folder), stderr=subprocess.DEVNULL, **options)
     talk = manager.client()
     talk.start_channels()
     await talk.wait_for_ready(timeout=60)

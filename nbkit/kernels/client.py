@@ -1,5 +1,6 @@
 """Finds, starts and asks fork servers: which one fits is decided by interpreter, environment and installed packages."""
 
+import atexit
 import contextlib
 import hashlib
 import json
@@ -172,7 +173,7 @@ def ask_fork(key: str, python: Sequence[str], request: dict[str, Any], streams: 
     if key in _hung:
         raise NoWarmKernel("the fork server hangs")
     reason = ""
-    for _ in range(2):  # a server that found its modules changed, or that was just ending, has made room for another
+    for _ in range(3):  # a server that found its modules changed, or that was just ending, has made room for another
         try:
             connection, _process = _connect(key, python, request["env"])
         except OSError as error:
@@ -274,20 +275,16 @@ def _connect(
 ) -> tuple[socket.socket, subprocess.Popen[bytes] | None]:
     """Connect to the server of that identity; start it if there is none."""
     place = place_of(key)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with contextlib.suppress(OSError):
-        connection.connect(str(place))
-        _check_peer(connection)
-        return connection, None
+        return _dial(place), None
     with folders.hold_home() as home:
         folders.sweep(home)
         if place.exists():  # somebody else was faster
-            connection.connect(str(place))
-            return connection, None
+            return _dial(place), None
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(str(place))
             listener.listen(64)
-            connection.connect(str(place))  # before it runs: it finds us waiting
+            connection = _dial(place)  # before it runs: it finds us waiting
             process = _spawn(listener, place, python, environment)
     with _lock:
         _started[:] = [each for each in _started if each.poll() is None]
@@ -296,10 +293,28 @@ def _connect(
     if lease is not None:  # the server of a run was killed or has stepped down
         lease.process = process
         lease.connection.close()
-        lease.connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        lease.connection.connect(str(place))
+        lease.connection = _dial(place)
         _say(lease.connection, {"do": "hold", "notebooks": lease.notebooks, "root": lease.root, "idle": 0})
     return connection, process
+
+
+def _dial(place: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(str(place))
+        _check_peer(connection)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+@atexit.register
+def _part() -> None:
+    """Leave the servers that outlive this process without a word about them."""
+    for process in _started:
+        if process.poll() is None:
+            process.returncode = 0
 
 
 def _spawn(

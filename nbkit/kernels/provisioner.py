@@ -19,6 +19,7 @@ from nbkit.project import find_root
 log = logging.getLogger("nbkit.kernels")
 LAUNCHER = "ipykernel_launcher"
 STREAMS = ("stdin", "stdout", "stderr")
+_PIPES = {subprocess.PIPE, subprocess.STDOUT}
 _said: set[str] = set()
 
 
@@ -82,7 +83,7 @@ class WarmProvisioner(LocalProvisioner):
         python, arguments = _split(cmd)
         if unknown := set(options) - {"env", "cwd", "independent", "kernel_id", "extra_arguments", *STREAMS}:
             raise NoWarmKernel(f"a forked kernel has no {', '.join(sorted(unknown))}")
-        if options.get("independent") or subprocess.PIPE in [options.get(name) for name in STREAMS]:
+        if options.get("independent") or _PIPES & {options.get(name) for name in STREAMS}:
             raise NoWarmKernel("an independent kernel, or one with pipes, is not forked")
         folder = Path(options.get("cwd") or Path.cwd()).resolve()
         request = {
@@ -100,9 +101,9 @@ class WarmProvisioner(LocalProvisioner):
         key = client.identify(python, environment, folder)
         if client.is_held(key):
             request["idle"] = 0.0
-        with open(os.devnull, "rb") as nothing:  # noqa: PTH123
-            streams = [_number(options.get("stdin"), nothing.fileno())]
-            streams += [_number(options.get("stdout"), 1), _number(options.get("stderr"), 2)]
+        with open(os.devnull, "r+b") as nothing:  # noqa: PTH123
+            usual = {"stdin": nothing.fileno(), "stdout": 1, "stderr": 2}
+            streams = [_number(options.get(name), number, nothing.fileno()) for name, number in usual.items()]
             return client.ask_fork(key, python, request, streams)
 
 
@@ -123,10 +124,11 @@ def _find_notebooks(folder: Path, environment: dict[str, str]) -> list[Path]:
     return sorted(folder.glob("*.ipynb"))[:50]
 
 
-def _number(stream: Any, default: int) -> int:
+def _number(stream: Any, usual: int, nothing: int) -> int:
     if stream is None:
-        return default
-    return stream if isinstance(stream, int) else int(stream.fileno())
+        return usual
+    number = stream if isinstance(stream, int) else int(stream.fileno())
+    return nothing if number == subprocess.DEVNULL else number
 
 
 def _read_umask() -> int:

@@ -133,8 +133,13 @@ class Server:
             self._close()
         return True
 
+    def _step_down(self) -> None:
+        """Accept nobody any more, as the next who asks shall start another server, and end with the last kernel."""
+        self.idle = 0.0
+        with folders.hold_home():
+            self._close()
+
     def _close(self) -> None:
-        """Accept nobody any more: the next who asks starts another server."""
         if not self.closed:
             folders.remove_socket(self.path)
             self.listener.close()
@@ -182,8 +187,7 @@ class Server:
             self.waiting = [*found, *self.waiting]
             return
         if request["do"] == "stop":
-            self.idle = 0.0
-            self._close()
+            self._step_down()
         _send(client.connection, self._describe())
         self._drop(client)
 
@@ -205,8 +209,8 @@ class Server:
         self.idle = max(self.idle, request["idle"])
         self.load(find_preload(map(Path, request["notebooks"]), Path(request["root"])))
         if trouble := self._find_trouble():
+            self._step_down()
             _send(client.connection, {"refused": trouble})
-            self._close()
             self._drop(client)
             return
         client.folder = request["folder"]
