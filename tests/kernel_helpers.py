@@ -103,7 +103,9 @@ def start_run(project, temporary, **environment):
     """Start ``nbkit run`` in a process of its own."""
     command = [sys.executable, "-m", "nbkit", "run", "params/toy.yaml"]
     settings = {**os.environ, "TMPDIR": str(temporary), **environment}
-    return subprocess.Popen(command, cwd=project, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, cwd=project, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def is_gone(pid):

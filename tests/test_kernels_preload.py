@@ -62,25 +62,39 @@ def test_third_party_modules_are_found_through_those_of_the_project_which_are_le
     (tmp_path / "own_too").mkdir()
     (tmp_path / "own_too" / "__init__.py").write_text("from . import part\n")
     (tmp_path / "own_too" / "part.py").write_text("import duckdb, os, own\n")
-    notebook = lay(tmp_path / "a.ipynb", "%%bash\nls |", "import own, json, nowhere", "import pandas as pd\npd.DataFrame()")
-    assert find_preload([notebook], tmp_path) == ["duckdb", "pandas", "sklearn.svm"]
+    notebook = lay(
+        tmp_path / "a.ipynb", "%%bash\nls |", "import own, json, nowhere", "import pandas as pd\npd.DataFrame()"
+    )
+    assert find_preload([notebook], tmp_path) == (["duckdb", "pandas", "sklearn.svm"], [])
+
+
+def test_what_a_function_further_away_imports_may_be_needed(tmp_path):
+    (tmp_path / "near.py").write_text("import far\ndef f():\n    import duckdb, both\n")
+    (tmp_path / "far.py").write_text("import pandas\ndef f():\n    import shap, both, further\n")
+    (tmp_path / "both.py").write_text("import numpy")
+    (tmp_path / "further.py").write_text("import skops.io, pandas")
+    notebook = lay(tmp_path / "a.ipynb", "import near")
+    assert find_preload([notebook], tmp_path) == (["duckdb", "numpy", "pandas"], ["shap", "skops.io"])
 
 
 def test_a_lazy_package_leads_to_the_module_of_the_name_that_is_used(tmp_path):
     light = lay(tmp_path / "light.ipynb", "import nbkit", "nbkit.Run('.')")
     heavy = lay(tmp_path / "heavy.ipynb", "import nbkit", "nbkit.model.explain(model)")
-    assert "scrapbook" in find_preload([light], tmp_path)
-    assert "shap" not in find_preload([light], tmp_path)
-    assert "shap" in find_preload([heavy], tmp_path)
+    assert "scrapbook" in find_preload([light], tmp_path)[0]
+    assert "shap" not in [name for part in find_preload([light], tmp_path) for name in part]
+    assert "shap" in find_preload([heavy], tmp_path)[0]
 
 
 def test_notebooks_that_cannot_be_read_have_no_imports(tmp_path):
     (tmp_path / "bad.ipynb").write_text("{")
     (tmp_path / "list.ipynb").write_text("[]")
-    assert find_preload([tmp_path / "bad.ipynb", tmp_path / "list.ipynb", tmp_path / "none.ipynb"], tmp_path) == []
+    assert find_preload([tmp_path / "bad.ipynb", tmp_path / "list.ipynb", tmp_path / "none.ipynb"], tmp_path) == (
+        [],
+        [],
+    )
 
 
 def test_the_stages_lead_to_the_stack_and_to_nothing_of_ours():
-    found = find_preload(sorted((ROOT / "notebooks").glob("*.ipynb")), ROOT)
+    found = [name for part in find_preload(sorted((ROOT / "notebooks").glob("*.ipynb")), ROOT) for name in part]
     assert {"pandas", "shap", "duckdb", "scrapbook", "sklearn.ensemble", "skops.io"} <= set(found)
     assert not [name for name in found if name.startswith("nbkit")]

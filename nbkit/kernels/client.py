@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import select
 import signal
@@ -33,6 +34,7 @@ PATIENCE = 60.0  # seconds for a server to import and a kernel to listen
 # nothing of ours may lie on the path of a kernel
 BOOT = "import sys; sys.path[0] = sys.argv.pop(1); from nbkit.kernels import server; del sys.path[0]; server.main()"
 
+log = logging.getLogger("nbkit.kernels")
 _lock = threading.Lock()
 _started: list[subprocess.Popen[bytes]] = []
 _held: dict[str, "Lease"] = {}
@@ -187,6 +189,7 @@ def ask_fork(key: str, python: Sequence[str], request: dict[str, Any], streams: 
         except (OSError, NoWarmKernel) as error:
             connection.close()
             reason = str(error)
+            log.info("asking another fork server: %s", reason)
     raise NoWarmKernel(reason)
 
 

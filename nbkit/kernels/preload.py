@@ -5,6 +5,7 @@ import json
 import site
 import sys
 import sysconfig
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.machinery import PathFinder
@@ -39,33 +40,11 @@ def find_imports(source: str, package: str = "") -> set[str]:
     >>> sorted(find_imports("import numpy as np\nfrom sklearn.svm import SVC\nnp.random.rand()"))
     ['numpy', 'numpy.random.rand', 'sklearn.svm.SVC']
     """
-    tree = ast.parse(_strip_magic(source))
-    known: dict[str, str] = {}
-    found: set[str] = set()
-    for node in _walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                found.add(alias.name)
-                top = alias.name.partition(".")[0]
-                known[alias.asname or top] = alias.name if alias.asname else top
-        elif isinstance(node, ast.ImportFrom):
-            base = _resolve_base(node, package)
-            for alias in node.names if base else ():
-                name = base if alias.name == "*" else f"{base}.{alias.name}"
-                found.add(name)
-                known[alias.asname or alias.name] = name
-        elif isinstance(node, ast.Call) and (name := _read_import_call(node)):
-            found.add(name)
-    chains = {_read_chain(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    chains = {chain for chain in chains if not any(other.startswith(f"{chain}.") for other in chains)}
-    for chain in chains:
-        head, _, rest = chain.partition(".")
-        if head in known:
-            found.add(f"{known[head]}.{rest}")
-    return found
+    now, later = _scan(source, package)
+    return now | later
 
 
-def find_preload(notebooks: Iterable[Path], root: Path) -> list[str]:
+def find_preload(notebooks: Iterable[Path], root: Path) -> tuple[list[str], list[str]]:
     """Return the third-party modules that notebooks reach, through the project's modules and nbkit's.
 
     Parameters
@@ -77,32 +56,73 @@ def find_preload(notebooks: Iterable[Path], root: Path) -> list[str]:
 
     Returns
     -------
-    list of str
-        Names to import, sorted. Modules of the standard library, of the project and of nbkit are not among them.
+    tuple of lists of str
+        Modules that will be imported, and modules that may be: those that stand in a function of a module which the
+        notebook does not name itself. Modules of the standard library, of the project and of nbkit are not among them.
     """
     search = (str(root), *sys.path)
-    waiting = [name for notebook in notebooks for name in _read_notebook(notebook)]
-    seen, found = set(waiting), set()
+    waiting = deque((name, 0, True) for notebook in notebooks for name in sorted(_read_notebook(notebook)))
+    seen = {name for name, _, _ in waiting}
+    found: dict[str, bool] = {}
     while waiting:
-        name = waiting.pop()
+        name, depth, sure = waiting.popleft()
         if name.partition(".")[0] in sys.stdlib_module_names:
             continue
         module, origin = _locate(name, search)
         if origin and _is_third_party(module, origin):
-            found.add(module)
+            found[module] = sure or found.get(module, False)
             continue
-        new = set(_follow(name, search)) - seen
-        seen |= new
-        waiting += new
-    return sorted(found)
+        for new, further, outside in _follow(name, search):
+            step = (new, depth + further, sure and (outside or depth == 0))
+            if new not in seen or (step[2] and not sure):
+                seen.add(new)
+                (waiting.append if further else waiting.appendleft)(step)
+    return sorted(name for name, sure in found.items() if sure), sorted(
+        name for name, sure in found.items() if not sure
+    )
 
 
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """Walk a tree without what stands under ``if TYPE_CHECKING``."""
-    yield node
+def _scan(source: str, package: str) -> tuple[set[str], set[str]]:
+    """Return what code imports when it is imported itself, and what its functions import when they are called."""
+    tree = ast.parse(_strip_magic(source))
+    known: dict[str, tuple[str, int]] = {}
+    found: tuple[set[str], set[str]] = (set(), set())
+    for node, inside in _walk(tree):
+        for name, bound, meaning in _read_import(node, package):
+            found[inside].add(name)
+            if bound:
+                known[bound] = (meaning, inside)
+    chains = {_read_chain(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for chain in chains:
+        head, _, rest = chain.partition(".")
+        if head in known and not any(other.startswith(f"{chain}.") for other in chains):
+            meaning, inside = known[head]
+            found[inside].add(f"{meaning}.{rest}")
+    return found
+
+
+def _read_import(node: ast.AST, package: str) -> Iterator[tuple[str, str, str]]:
+    """Yield what a statement imports: the dotted name, the name it binds, and what that name means."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            top = alias.name.partition(".")[0]
+            yield alias.name, alias.asname or top, alias.name if alias.asname else top
+    elif isinstance(node, ast.ImportFrom):
+        base = _resolve_base(node, package)
+        for alias in node.names if base else ():
+            name = base if alias.name == "*" else f"{base}.{alias.name}"
+            yield name, alias.asname or alias.name, name
+    elif isinstance(node, ast.Call) and (name := _read_import_call(node)):
+        yield name, "", ""
+
+
+def _walk(node: ast.AST, inside: int = 0) -> Iterator[tuple[ast.AST, int]]:
+    """Walk a tree without what stands under ``if TYPE_CHECKING``; 1 with what stands inside a function, else 0."""
+    yield node, inside
+    deeper = int(inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
     for child in ast.iter_child_nodes(node):
         if not (isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")):
-            yield from _walk(child)
+            yield from _walk(child, deeper)
 
 
 def _resolve_base(node: ast.ImportFrom, package: str) -> str:
@@ -184,29 +204,33 @@ def _is_third_party(module: str, origin: str) -> bool:
     return origin.startswith(_find_homes()) and module.partition(".")[0] not in OWN
 
 
-def _follow(name: str, search: tuple[str, ...]) -> Iterator[str]:
-    """Yield what importing a local name imports: its module's and its parents' imports, and its lazy submodule."""
+def _follow(name: str, search: tuple[str, ...]) -> Iterator[tuple[str, int, bool]]:
+    """Yield what importing a local name imports: its lazy submodule, and its module's and its parents' imports.
+
+    Each comes with 1 if it is further away from the notebook, and with whether it stands outside of functions.
+    """
     parts = name.split(".")
     for length in range(1, len(parts) + 1):
         module, origin = _locate(".".join(parts[:length]), search)
         if module.count(".") != length - 1 or not origin.endswith(".py"):
             return
-        imports, owners = _read_module(Path(origin), module)
-        yield from imports
+        (now, later), owners = _read_module(Path(origin), module)
+        yield from ((new, 1, True) for new in sorted(now))
+        yield from ((new, 1, False) for new in sorted(later))
         rest = parts[length:]
         if rest and rest[0] in owners:
-            yield ".".join([module, owners[rest[0]], *rest])
+            yield ".".join([module, owners[rest[0]], *rest]), 0, True
 
 
 @cache
-def _read_module(path: Path, module: str) -> tuple[set[str], dict[str, str]]:
+def _read_module(path: Path, module: str) -> tuple[tuple[set[str], set[str]], dict[str, str]]:
     """Return what a module imports, and which submodule a lazy package takes each of its names from."""
     package = module if path.stem == "__init__" else module.rpartition(".")[0]
     try:
         source = path.read_text(encoding="utf-8", errors="replace")
-        return find_imports(source, package), _read_attach(source) if "attach(" in source else {}
+        return _scan(source, package), _read_attach(source) if "attach(" in source else {}
     except (OSError, SyntaxError, ValueError, RecursionError):
-        return set(), {}
+        return (set(), set()), {}
 
 
 def _read_attach(source: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.kernels import folders, trial
+from nbkit.kernels.lighten import defer_grammar
 from nbkit.kernels.preload import find_preload
 
 # what every kernel imports while it starts, and then what one imports in its first cells
@@ -37,7 +38,7 @@ FIRST = (
     "sqlite3",
     "tornado.platform.asyncio",
 )
-LATER = ("jedi", "psutil", "stack_data", "matplotlib_inline.config")
+LATER = ("jedi", "psutil", "stack_data")
 MAX_REQUEST = 16_000_000  # bytes
 PATIENCE = 2.0  # seconds for a connected client to say what it wants
 
@@ -183,8 +184,7 @@ class Server:
             self.idle = max(self.idle, request["idle"])
         if request["do"] == "hold":
             client.needs = True
-            found = find_preload(map(Path, request["notebooks"]), Path(request["root"]))
-            self.waiting = [*found, *self.waiting]
+            self._expect(request)
             return
         if request["do"] == "stop":
             self._step_down()
@@ -207,7 +207,7 @@ class Server:
     def _fork(self, client: Client, request: dict[str, Any], handles: list[int]) -> None:
         client.needs = True
         self.idle = max(self.idle, request["idle"])
-        self.load(find_preload(map(Path, request["notebooks"]), Path(request["root"])))
+        self.load(self._expect(request))
         if trouble := self._find_trouble():
             self._step_down()
             _send(client.connection, {"refused": trouble})
@@ -224,10 +224,18 @@ class Server:
             for number in (self.alarm, self.wake, self.listener, *(each.connection for each in self.clients.values())):
                 if number is not client.connection:
                     number.close()
-            added = {name: value for name, value in os.environ.items() if name not in self.given}  # by what was imported
+            added = {
+                name: value for name, value in os.environ.items() if name not in self.given
+            }  # by what was imported
             become_kernel({**request, "env": {**added, **request["env"]}}, handles, client.connection)
         client.pid = pid
         _send(client.connection, {"pid": pid})
+
+    def _expect(self, request: dict[str, Any]) -> list[str]:
+        """Queue what notebooks reach; return what they cannot do without."""
+        sure, perhaps = find_preload(map(Path, request["notebooks"]), Path(request["root"]))
+        self.waiting = list(dict.fromkeys([*sure, *perhaps, *self.waiting]))
+        return sure
 
     def _find_trouble(self) -> str:
         """Return why this process must not be forked any more, if so."""
@@ -255,13 +263,8 @@ class Server:
         for name in names:
             if name in sys.modules or name in self.skipped:
                 continue
-            if reason := trial.judge(name):
+            if reason := trial.judge(name) or _import(name):
                 self.skipped[name] = reason
-                continue
-            try:
-                importlib.import_module(name)
-            except Exception as error:  # a kernel will meet the same error where its notebook can show it
-                self.skipped[name] = f"{type(error).__name__}: {error}"
         for name, module in list(sys.modules.items()):
             if name not in self.known:
                 self.known.add(name)
@@ -276,6 +279,16 @@ def main() -> None:
     Server(socket.socket(fileno=number), place).serve()
     sys.stdout.flush()
     os._exit(0)
+
+
+def _import(name: str) -> str:
+    """Import a module; return why that failed, if it did: a kernel will meet the same error where it can be seen."""
+    try:
+        with defer_grammar():
+            importlib.import_module(name)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 # importing these was tried: they start no Python thread, print nothing and work in a forked child
 SAFE = frozenset(
-    """IPython anyio debugpy duckdb fsspec ipykernel jedi jinja2 joblib matplotlib matplotlib_inline mistune msgspec
+    """IPython anyio debugpy duckdb fsspec ipykernel jedi jinja2 joblib matplotlib mistune msgspec
     narwhals nbclient nbformat numba numpy pandas pandera papermill prometheus_client psutil pyarrow pydantic requests
     ruamel scipy scrapbook shap skops sklearn sqlalchemy stack_data starlette threadpoolctl traitlets
     uvicorn""".split()  # noqa: SIM905
 )
-UNSAFE = frozenset(["grpc", "jax", "mpi4py", "pyspark", "ray", "tensorflow"])  # their makers warn of forking them
+UNSAFE = dict.fromkeys(["grpc", "jax", "mpi4py", "pyspark", "ray", "tensorflow"], "it may not survive a fork")
+UNSAFE["matplotlib_inline"] = "importing it sets up the kernel that imports it"
 PATIENCE = 20  # seconds
 
 
@@ -25,7 +26,7 @@ def judge(name: str) -> str:
     if top in SAFE or top in sys.stdlib_module_names:
         return ""
     if top in UNSAFE:
-        return "it does not survive a fork"
+        return UNSAFE[top]
     return _try(name)
 
 

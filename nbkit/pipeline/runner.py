@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadNotebook
-from nbkit.kernels import make_environment, start_server
+from nbkit.kernels import defer_grammar, make_environment, start_server
 from nbkit.pipeline.manifest import (
     describe_surroundings,
     hold_run,
@@ -159,7 +159,8 @@ def _keep_edit(folder: Path, stage: str, entry: dict[str, Any]) -> Path | None:
 
 
 def _execute(step: Step, entry: dict[str, Any], plan: Plan, folder: Path, limits: dict[str, Any], tell: Tell) -> None:
-    from nbkit.pipeline.engine import execute_stage
+    with defer_grammar():
+        from nbkit.pipeline.engine import execute_stage
 
     name = step.stage.name
     parameters = {**plan.resolved.values[name], "run_dir": str(folder)}
