@@ -98,6 +98,7 @@ def _run(arguments: list[str], connection: socket.socket) -> int:
         connection.sendall(b'{"ready": true}\n')
         connection.close()
         app.start()
+        app.control_thread.join(1.0)  # it flushes what the exit is about to close: one kernel in twenty hung there
     except SystemExit as leaving:
         code = _read_code(leaving)
     threading._shutdown()  # type: ignore[attr-defined]

@@ -40,6 +40,7 @@ FIRST = (
 )
 LATER = ("jedi", "psutil", "stack_data")
 MAX_REQUEST = 16_000_000  # bytes
+QUIET = 0.3  # seconds without a request after which it imports what may be needed: short stages come one upon the other
 PATIENCE = 2.0  # seconds for a connected client to say what it wants
 
 
@@ -85,6 +86,8 @@ class Server:
     born: float = field(default_factory=time.monotonic)
     lonely: float = field(default_factory=time.monotonic)
     closed: bool = False
+    importing: bool = False
+    served: bool = False
 
     def __post_init__(self) -> None:
         self.alarm, wake = socket.socketpair()
@@ -92,7 +95,7 @@ class Server:
             end.settimeout(0)
         self.wake = wake
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGCHLD, lambda number, frame: self._reap() if self.importing else None)
 
     # --- serving
 
@@ -100,17 +103,19 @@ class Server:
         """Answer until nobody is connected for as long as `idle`."""
         self.load(FIRST)
         self.waiting += LATER
+        busy = False
         while not self._is_over():
-            busy = self._answer_those_who_ask()
+            pause = QUIET if busy and self.served else 0.0
+            busy = self._answer_those_who_ask(pause if self.waiting else self._remaining())
             self._reap()
             if not busy and self.waiting:
                 self.load([self.waiting.pop(0)])
 
-    def _answer_those_who_ask(self) -> bool:
+    def _answer_those_who_ask(self, patience: float) -> bool:
         poll = select.poll()
         for number in (self.alarm.fileno(), *([] if self.closed else [self.listener.fileno()]), *self.clients):
             poll.register(number, select.POLLIN)
-        ready = poll.poll(0 if self.waiting else self._remaining() * 1000 + 1)
+        ready = poll.poll(patience * 1000)
         for number, _ in ready:
             if number == self.alarm.fileno():
                 self.alarm.recv(1000)
@@ -123,7 +128,7 @@ class Server:
         return bool(ready)
 
     def _remaining(self) -> float:
-        return 3600.0 if self.clients else max(self.lonely + self.idle - time.monotonic(), 0.0)
+        return 3600.0 if self.clients else max(self.lonely + self.idle - time.monotonic(), 0.0) + 0.001
 
     def _is_over(self) -> bool:
         if self.clients or time.monotonic() < self.lonely + self.idle:
@@ -229,6 +234,7 @@ class Server:
             }  # by what was imported
             become_kernel({**request, "env": {**added, **request["env"]}}, handles, client.connection)
         client.pid = pid
+        self.served = True
         _send(client.connection, {"pid": pid})
 
     def _expect(self, request: dict[str, Any]) -> list[str]:
@@ -263,8 +269,11 @@ class Server:
         for name in names:
             if name in sys.modules or name in self.skipped:
                 continue
-            if reason := trial.judge(name) or _import(name):
+            reason = trial.judge(name)
+            self.importing = True  # for a second, maybe: a kernel that ends meanwhile is told at once
+            if reason := reason or _import(name):
                 self.skipped[name] = reason
+            self.importing = False
         for name, module in list(sys.modules.items()):
             if name not in self.known:
                 self.known.add(name)
