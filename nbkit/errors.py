@@ -88,6 +88,10 @@ class ServiceFailed(NbkitError, RuntimeError):
     """The scoring service did not start or did not answer."""
 
 
+class NoWarmKernel(NbkitError, RuntimeError):
+    """No kernel can be forked here, so it is started the ordinary way."""
+
+
 class Refusal(NbkitError):
     """A gate says no: the run stops here, on purpose, with exit code 3."""
 

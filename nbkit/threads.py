@@ -14,21 +14,12 @@ def count_cores() -> int:
     return min(usable, psutil.cpu_count(logical=False) or usable)
 
 
-def name_threads(threads: int) -> dict[str, str]:
-    """Return the environment variables that libraries read when they are loaded.
-
-    Examples
-    --------
-    >>> name_threads(2)["OMP_NUM_THREADS"]
-    '2'
-    """
-    return dict.fromkeys(VARIABLES, str(threads))
-
-
 def limit_threads(threads: int) -> None:
     """Let this process compute with so many threads, in libraries that are loaded already and in those to come."""
-    os.environ.update(name_threads(threads))
+    os.environ.update(dict.fromkeys(VARIABLES, str(threads)))
     if "numpy" in sys.modules:
         import threadpoolctl
 
         threadpoolctl.threadpool_limits(threads)
+    if "numba" in sys.modules:
+        sys.modules["numba"].set_num_threads(min(threads, sys.modules["numba"].config.NUMBA_NUM_THREADS))

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import os
 import re
 import sys
 import time
@@ -11,12 +10,14 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import nbclient.client
 import nbformat
 import papermill
 from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
@@ -24,19 +25,16 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
 from nbkit import errors, observe
+from nbkit.kernels import WarmProvisioner, make_environment
 from nbkit.pipeline.signals import Terminated
 from nbkit.pipeline.watch import GIGABYTE, MARK, Watch, available_memory, end_orphans
 from nbkit.run import read_scraps
 from nbkit.store import write_atomic
-from nbkit.threads import name_threads
 
 # nbclient's own is quadratic in the length of a line and holds the interpreter meanwhile: 100 kB took 15 s, and no
 # time-out and no Ctrl-C could end it
 nbclient.client._RGX_CARRIAGERETURN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
 
-# OpenMP threads that spin long while they wait make boosting five times slower on cores that others use as well; those
-# that never spin make it three times slower on idle ones
-KERNEL = {"GOMP_SPINCOUNT": "1000"}
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 SAVE_EVERY = 5.0  # seconds between two writes of a notebook that is being executed
 TAIL = 12  # lines of output kept with a failure
@@ -59,13 +57,49 @@ SENTENCES = {
 }
 
 
+class OwnKernelClient(AsyncKernelClient):
+    """Waits for a new kernel no longer than it takes: Jupyter's own listens for a fifth of a second to silence."""
+
+    async def _async_wait_for_ready(self, timeout: float | None = None) -> None:
+        deadline = time.monotonic() + (timeout or 60)
+        while time.monotonic() < deadline:
+            request = self.kernel_info()
+            with contextlib.suppress(Empty):
+                self._handle_kernel_info_reply(await self.get_shell_msg(timeout=1))
+                await self._hear_idle(request)
+                return
+            if not await self._async_is_alive():
+                raise RuntimeError("the kernel died before it answered")
+        raise RuntimeError(f"the kernel did not answer in {timeout} s")
+
+    async def _hear_idle(self, request: str) -> None:
+        """Listen until the kernel says that it has done with a request: what comes later belongs to cells."""
+        while True:
+            message = await self.get_iopub_msg(timeout=1)
+            state = message["content"].get("execution_state")
+            if state == "idle" and message["parent_header"].get("msg_id") == request:
+                return
+
+    wait_for_ready = _async_wait_for_ready
+
+
 class OwnKernelManager(AsyncKernelManager):
     """Starts kernels with the interpreter that runs nbkit, whatever kernel a user has installed as python3."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.client_factory = OwnKernelClient
+        self.kernel_id = uuid.uuid4().hex
+        self.provisioner = WarmProvisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
 
     @property
     def kernel_spec(self) -> KernelSpec:
         """The kernel's command line."""
         return KernelSpec(**get_kernel_dict())
+
+    async def _async_wait(self, pollinterval: float = 0.005) -> None:
+        """Notice the kernel's end sooner than Jupyter would."""
+        await super()._async_wait(min(pollinterval, 0.005))
 
 
 @dataclass
@@ -207,10 +241,8 @@ def execute_stage(
     logging.getLogger("papermill").setLevel(logging.ERROR)
     log.parent.mkdir(parents=True, exist_ok=True)
     running = target.with_name(f".{target.stem}.running.ipynb")
-    threads = limits["threads"]
-    given = {**name_threads(threads), observe.THREADS: str(threads), **(environment or {})}
-    own = {"NBKIT_STAGE": target.stem, MARK: uuid.uuid4().hex, "PYTHONHASHSEED": "0"}
-    surroundings = {**KERNEL, **os.environ, **given, **own}
+    own = {"NBKIT_STAGE": target.stem, MARK: uuid.uuid4().hex, observe.THREADS: str(limits["threads"])}
+    surroundings = make_environment(**own, **(environment or {}))
     started = time.monotonic()
     executed: Any = None
     with log.open("ab") as stderr:

@@ -1,10 +1,12 @@
 """Carries out a plan: stages in fresh kernels, a manifest that is true at every moment, an exit code that is too."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from nbkit.kernels import make_environment, start_server
 from nbkit.pipeline.crew import work_side_by_side
 from nbkit.pipeline.manifest import describe_surroundings, hold_run, make_run_dir, now, write_manifest
 from nbkit.pipeline.plan import Plan, check_plan
@@ -43,7 +45,7 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None, *, jobs: in
         tell("run_start", {"folder": folder, "manifest": manifest})
         work = Work(plan, folder, manifest, before, tell, storage)
         try:
-            with catch_signals():
+            with catch_signals(), _warm(plan):
                 if jobs > 1:
                     work_side_by_side(work, jobs)
                 else:
@@ -60,6 +62,13 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None, *, jobs: in
             write_manifest(folder, manifest)
         tell("run_end", {"folder": folder, "manifest": manifest})
     return folder, manifest
+
+
+def _warm(plan: Plan) -> contextlib.AbstractContextManager[Any]:
+    """Let a server import for the kernels while this process imports for itself."""
+    notebooks = [step.stage.path for step in plan.steps if step.action in ("run", "wait")]
+    server = start_server(notebooks, plan.root, make_environment()) if notebooks else None
+    return server or contextlib.nullcontext()
 
 
 def _begin(plan: Plan, folder: Path, before: dict[str, Any], storage: Storage | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from nbkit import observe
 from nbkit.errors import CorruptArtifact, StorageFailed
+from nbkit.kernels import defer_grammar
 from nbkit.pipeline.cache import Cache
 from nbkit.pipeline.manifest import now, write_manifest
 from nbkit.pipeline.plan import Plan, Step, begin
@@ -173,7 +174,8 @@ class Work:
 
 def execute(job: Job, tell: Tell) -> Entry:
     """Execute the notebook of a job here and now; return how it ended."""
-    from nbkit.pipeline.engine import execute_stage
+    with defer_grammar():
+        from nbkit.pipeline.engine import execute_stage
 
     name = job["stage"]
     try:

@@ -1,0 +1,13 @@
+"""Fresh kernels at the price of a fork: a server that has imported what notebooks import and computed nothing."""
+
+from nbkit._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "lighten": ["defer_grammar"],
+        "preload": ["find_imports", "find_preload"],
+        "client": ["Lease", "find_servers", "make_environment", "start_server", "stop_servers"],
+        "provisioner": ["WarmProvisioner"],
+    },
+)
