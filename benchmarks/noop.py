@@ -1,7 +1,5 @@
 """A second run with nothing changed: its wall time from the shell, and whether it imports anything heavy."""
 
-import itertools
-import json
 import os
 import subprocess
 import sys
@@ -15,13 +13,11 @@ HEAVY = {"papermill", "pandas", "sklearn", "shap", "numpy", "matplotlib", "scrap
 def measure(options: Options) -> list[Row]:
     """Measure it against the first run."""
     folder, seconds = run_lifecycle(options)
-    root, counter = folder.parents[1], itertools.count()
-    cases = {"second run": lambda: time_nbkit(root, "run", *name_params(options), "--name", f"noop{next(counter)}")}
-    (again,) = take_turns("noop", cases, options.rounds).values()
-    entries = json.loads((root / "runs" / "noop0" / "run.json").read_text())["stages"]
-    if ran := [entry["stage"] for entry in entries if not entry.get("borrowed")]:
-        raise SystemExit(f"nothing has changed, and yet {', '.join(ran)} ran again: {entries}")
-    heavy = list_heavy([*name_params(options), "--name", "imports"], str(root))
+    root, words = folder.parents[1], name_params(options)
+    (again,) = take_turns("noop", {"second run": lambda: time_nbkit(root, "run", *words)}, options.rounds).values()
+    if len(runs := list((root / "runs").glob("*/run.json"))) > 1:
+        raise SystemExit(f"nothing has changed, and yet there are {len(runs)} runs")
+    heavy = list_heavy(words, str(root))
     first = Row("noop", "first run", (seconds,))
     limited = Row("noop", again.case, again.values, at_most=0.5 if is_flagship(options) else None)
     imported = "heavy modules that it imports" + (f" ({', '.join(heavy)})" if heavy else "")

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nbkit.data import digest_table, take_snapshot
@@ -308,6 +308,7 @@ def test_clean_names_are_unique_and_filled(names):
 
 
 @settings(max_examples=25, deadline=None)
+@example([(0, 0.0, ",'"), (0, 0.0, "',")])
 @given(
     st.lists(
         st.tuples(

@@ -7,6 +7,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ SEPARATED = ("thousands", "comma", "odd")
 NOTED = ("odd", "low", "high")
 SEPARATORS = (",", ";", "\t", "|")
 SAMPLE = 2000
+ROWS_LOOKED_AT = 1000
 FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%Y/%m/%d")
 
 
@@ -180,6 +182,10 @@ def _sniff(
     except duckdb.Error:
         separator, quote, skip, header = options.get("separator", ","), '"', 0, True
     quote, skip = quote if quote in ('"', "'") else '"', int(options.get("skip", skip))
+    for start in [skip] if "skip" in options else dict.fromkeys([0, skip]):
+        if found := _find_regular(path, start, separator, quote, fixed="separator" in options):
+            separator, quote, skip = *found, start
+            break
     first = _first_row(path, separator, quote, skip)
     if skip and "skip" not in options and not _is_header(first):  # rather a ragged table than lines above it
         skip, first = 0, _first_row(path, separator, quote, 0)
@@ -187,6 +193,27 @@ def _sniff(
         separator = max(SEPARATORS, key=first[0].count) if any(one in first[0] for one in SEPARATORS) else separator
         first = _first_row(path, separator, quote, skip)
     return separator, quote, skip, first, bool(options.get("header", header or _is_header(first)))
+
+
+def _find_regular(path: Path, skip: int, separator: str, quote: str, *, fixed: bool) -> tuple[str, str] | None:
+    """Return the separator and the quote that give all of the first rows as many cells, rather the usual ones."""
+    ways = {(separator, quote): 0, (separator, '"'): 1, (separator if fixed else ",", '"'): 1}
+    found = {way: _count_cells(path, skip, *way) for way in ways}
+    best = max(found, key=lambda way: (found[way], ways[way]))
+    return best if found[best] > 1 else None
+
+
+def _count_cells(path: Path, skip: int, separator: str, quote: str) -> int:
+    """Return how many cells each of the first rows has; 0 if they differ."""
+    with path.open(encoding="utf-8", newline="") as file:
+        for _ in range(skip):
+            file.readline()
+        try:
+            rows = islice(csv.reader(file, delimiter=separator, quotechar=quote), ROWS_LOOKED_AT)
+            counts = {len(row) for row in rows if row}
+        except csv.Error:
+            return 0
+    return counts.pop() if len(counts) == 1 else 0
 
 
 def _is_header(cells: Sequence[str]) -> bool:

@@ -332,7 +332,8 @@ def _summarize(
 ) -> dict[str, Any]:
     values, classes, mean = part[target].dropna(), "", float("nan")
     if task == "regression":
-        mean = float(values.mean())
+        with np.errstate(over="ignore"):  # the sum of huge values
+            mean = float(values.mean())
     else:
         rates = values.value_counts(normalize=True)
         classes = ", ".join(f"{level}: {rates[level]:.1%}" for level in sorted(rates.index, key=str))
