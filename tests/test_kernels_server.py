@@ -7,6 +7,7 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 
 import psutil
 import pytest
@@ -349,6 +350,16 @@ def test_a_kernel_that_cannot_be_forked_says_why(server, stages):
     request = {"env": make_environment()}
     with pytest.raises(NoWarmKernel):
         client.ask_fork(server.key, (sys.executable,), request, [0, 1, 2])
+
+
+def test_a_lease_that_is_given_back_at_once_leaves_nothing(stages):
+    make_notebook(stages / "01_first.ipynb", "import shap, skops.io")
+    for pause in (0.0, 0.05, 0.3, 1.0):
+        lease = start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment())
+        time.sleep(pause)
+        lease.close()
+        assert lease.process.returncode is not None
+        assert list_left() == []
 
 
 # --- runs

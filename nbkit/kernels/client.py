@@ -58,6 +58,7 @@ class Lease:
     connection: socket.socket
     notebooks: tuple[str, ...] = ()
     root: str = ""
+    idle: float = 0.0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def __enter__(self) -> "Lease":
@@ -71,13 +72,19 @@ class Lease:
         with _lock:
             _held.pop(self.key, None)
         self.connection.close()
-        if self.process is not None:
-            deadline = time.monotonic() + 1.0
-            while self.process.poll() is None and self.place.exists() and time.monotonic() < deadline:
-                time.sleep(0.002)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                if not self.place.exists():
-                    self.process.wait(1.0)
+        if self.process is None or self.idle:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGUSR1)  # it may be importing what nobody needs any more
+        deadline = time.monotonic() + 1.0
+        while self.process.poll() is None and self.place.exists() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+            if not self.place.exists():
+                self.process.wait(5.0)
+            elif self.process.poll() is not None:  # it had only just begun
+                with folders.hold_home() as home:
+                    folders.sweep(home)
 
 
 def start_server(
@@ -108,7 +115,7 @@ def start_server(
     names = tuple(map(str, notebooks))
     try:
         connection, process = _connect(key, python, environment)
-        lease = Lease(key, place_of(key), connection, names, str(root), process)
+        lease = Lease(key, place_of(key), connection, names, str(root), idle, process)
         _say(connection, {"do": "hold", "notebooks": names, "root": str(root), "idle": idle})
     except OSError:
         return None
