@@ -298,11 +298,12 @@ def test_a_module_that_changed_is_never_served(stages, tmp_path, monkeypatch):
         ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()", "thread"),
         ("print('hello')", "prints: hello"),
         ("import warnings\nwarnings.warn('old')", "prints"),
+        ("from IPython import get_ipython\nplace = get_ipython()", "depends on the kernel"),
         ("1 / 0", "fails: ZeroDivisionError"),
         ("import os\nos._exit(5)", "fails: the process ended with 5"),
         ("raise SystemExit(0)", "fails: SystemExit"),
     ],
-    ids=["thread", "prints", "warns", "fails", "leaves", "exits"],
+    ids=["thread", "prints", "warns", "looks", "fails", "leaves", "exits"],
 )
 def test_a_module_whose_import_does_more_than_define_is_left_to_the_kernels(
     source, reason, stages, tmp_path, monkeypatch
