@@ -15,7 +15,7 @@ from conftest import make_notebook
 from kernel_helpers import execute, is_gone, list_left, make_temporary, run_code, start_kernel, start_run, wait_until
 
 from nbkit.errors import NoWarmKernel
-from nbkit.kernels import client, find_servers, folders, make_environment, start_server, stop_servers
+from nbkit.kernels import client, find_servers, folders, identity, make_environment, start_server, stop_servers
 
 pytestmark = pytest.mark.slow
 IMPORTS = "import numpy, pandas"
@@ -249,7 +249,7 @@ def test_a_stale_socket_and_what_else_the_dead_left_is_swept(stages):
         (home / "dead" / "x").mkdir(parents=True)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(home / "0123.sock"))
-    place = client.place_of(client.identify((sys.executable,), make_environment(), stages))
+    place = client.place_of(identity.identify((sys.executable,), make_environment(), stages))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(place))
     with start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment()) as lease:

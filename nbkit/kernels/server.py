@@ -135,7 +135,7 @@ class Server:
         if self.clients or time.monotonic() < self.lonely + self.idle:
             return False
         with folders.hold_home():
-            if select.select([self.listener], [], [], 0)[0] and not self.closed:
+            if not self.closed and select.select([self.listener], [], [], 0)[0]:
                 return False
             self._close()
         return True
