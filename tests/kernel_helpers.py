@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from nbkit.kernels import client, folders, make_environment
+from nbkit.kernels import folders, make_environment
+from nbkit.kernels.forked import Forked
 from nbkit.pipeline.engine import OwnKernelManager
 
 
@@ -44,7 +45,7 @@ async def start_kernel(environment, folder, **options):
 
 async def _run(codes, environment, folder):
     manager, talk = await start_kernel(environment, folder)
-    ran = Ran(forked=isinstance(manager.provisioner.process, client.Forked), pid=manager.provisioner.pid)
+    ran = Ran(forked=isinstance(manager.provisioner.process, Forked), pid=manager.provisioner.pid)
     for code in codes:
         text = await execute(manager, talk, code)
         if text is None:

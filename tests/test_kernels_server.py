@@ -7,6 +7,7 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 
 import psutil
 import pytest
@@ -14,7 +15,7 @@ from conftest import make_notebook
 from kernel_helpers import execute, is_gone, list_left, make_temporary, run_code, start_kernel, start_run, wait_until
 
 from nbkit.errors import NoWarmKernel
-from nbkit.kernels import client, find_servers, folders, make_environment, start_server, stop_servers
+from nbkit.kernels import client, find_servers, folders, identity, make_environment, start_server, stop_servers
 
 pytestmark = pytest.mark.slow
 IMPORTS = "import numpy, pandas"
@@ -248,7 +249,7 @@ def test_a_stale_socket_and_what_else_the_dead_left_is_swept(stages):
         (home / "dead" / "x").mkdir(parents=True)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(home / "0123.sock"))
-    place = client.place_of(client.identify((sys.executable,), make_environment(), stages))
+    place = client.place_of(identity.identify((sys.executable,), make_environment(), stages))
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(place))
     with start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment()) as lease:
@@ -297,11 +298,12 @@ def test_a_module_that_changed_is_never_served(stages, tmp_path, monkeypatch):
         ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()", "thread"),
         ("print('hello')", "prints: hello"),
         ("import warnings\nwarnings.warn('old')", "prints"),
+        ("from IPython import get_ipython\nplace = get_ipython()", "depends on the kernel"),
         ("1 / 0", "fails: ZeroDivisionError"),
         ("import os\nos._exit(5)", "fails: the process ended with 5"),
         ("raise SystemExit(0)", "fails: SystemExit"),
     ],
-    ids=["thread", "prints", "warns", "fails", "leaves", "exits"],
+    ids=["thread", "prints", "warns", "looks", "fails", "leaves", "exits"],
 )
 def test_a_module_whose_import_does_more_than_define_is_left_to_the_kernels(
     source, reason, stages, tmp_path, monkeypatch
@@ -349,6 +351,16 @@ def test_a_kernel_that_cannot_be_forked_says_why(server, stages):
     request = {"env": make_environment()}
     with pytest.raises(NoWarmKernel):
         client.ask_fork(server.key, (sys.executable,), request, [0, 1, 2])
+
+
+def test_a_lease_that_is_given_back_at_once_leaves_nothing(stages):
+    make_notebook(stages / "01_first.ipynb", "import shap, skops.io")
+    for pause in (0.0, 0.05, 0.3, 1.0):
+        lease = start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment())
+        time.sleep(pause)
+        lease.close()
+        assert lease.process.returncode is not None
+        assert list_left() == []
 
 
 # --- runs

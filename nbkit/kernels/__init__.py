@@ -7,7 +7,8 @@ __getattr__, __dir__, __all__ = attach(
     {
         "lighten": ["defer_grammar"],
         "preload": ["find_imports", "find_preload"],
-        "client": ["Lease", "find_servers", "make_environment", "start_server", "stop_servers"],
+        "client": ["Lease", "find_servers", "start_server", "stop_servers"],
+        "identity": ["make_environment"],
         "provisioner": ["WarmProvisioner"],
     },
 )

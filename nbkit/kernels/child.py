@@ -44,7 +44,8 @@ def become_kernel(request: dict[str, Any], handles: list[int], connection: socke
 def _take_place(request: dict[str, Any], handles: list[int]) -> None:
     os.setsid()
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for which in (signal.SIGCHLD, signal.SIGUSR1):
+        signal.signal(which, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, handle in enumerate(handles):
         os.dup2(handle, number)
@@ -55,6 +56,8 @@ def _take_place(request: dict[str, Any], handles: list[int]) -> None:
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
     time.tzset()
     os.umask(request["umask"])
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text("nbkit-kernel")  # what `ps -e` and `top` show
     os.chdir(request["cwd"])
     launcher = importlib.util.find_spec("ipykernel_launcher")
     sys.argv = [str(launcher and launcher.origin), *request["arguments"]]

@@ -1,12 +1,10 @@
-"""Finds, starts and asks fork servers: which one fits is decided by interpreter, environment and installed packages."""
+"""Finds, starts, holds and asks fork servers."""
 
 import atexit
 import contextlib
-import hashlib
 import json
 import logging
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -20,16 +18,9 @@ from typing import Any
 
 from nbkit.errors import NoWarmKernel
 from nbkit.kernels import folders
+from nbkit.kernels.forked import Forked, hear
+from nbkit.kernels.identity import OF_ONE_KERNEL, SET_LATER, identify, is_wanted
 
-IMPORTED_UNDER = (  # beginnings of environment variables that count when Python or a library is loaded
-    "PYTHON", "LD_", "DYLD_", "LANG", "LC_", "HOME", "GOMP_", "KMP_", "OMP_", "MKL_", "OPENBLAS_", "BLIS_", "GOTO_",
-    "VECLIB_", "NUMBA_", "NUMEXPR_", "NPY_", "MALLOC_", "ARROW_", "MATPLOTLIBRC", "MPLCONFIGDIR", "SKLEARN_", "PANDAS_",
-)  # fmt: skip
-# OpenMP threads that spin long while they wait make boosting five times slower on cores that others use as well; those
-# that never spin make it three times slower on idle ones
-KERNEL = {"GOMP_SPINCOUNT": "1000"}
-SET_LATER = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MPLBACKEND")  # the child applies them
-OF_ONE_KERNEL = ("NBKIT_", "JPY_")
 PATIENCE = 60.0  # seconds for a server to import and a kernel to listen
 # nothing of ours may lie on the path of a kernel
 BOOT = "import sys; sys.path[0] = sys.argv.pop(1); from nbkit.kernels import server; del sys.path[0]; server.main()"
@@ -58,6 +49,7 @@ class Lease:
     connection: socket.socket
     notebooks: tuple[str, ...] = ()
     root: str = ""
+    idle: float = 0.0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def __enter__(self) -> "Lease":
@@ -71,13 +63,19 @@ class Lease:
         with _lock:
             _held.pop(self.key, None)
         self.connection.close()
-        if self.process is not None:
-            deadline = time.monotonic() + 1.0
-            while self.process.poll() is None and self.place.exists() and time.monotonic() < deadline:
-                time.sleep(0.002)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                if not self.place.exists():
-                    self.process.wait(1.0)
+        if self.process is None or self.idle:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGUSR1)  # it may be importing what nobody needs any more
+        deadline = time.monotonic() + 1.0
+        while self.process.poll() is None and self.place.exists() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+            if not self.place.exists():
+                self.process.wait(5.0)
+            elif self.process.poll() is not None:  # it had only just begun
+                with folders.hold_home() as home:
+                    folders.sweep(home)
 
 
 def start_server(
@@ -108,7 +106,7 @@ def start_server(
     names = tuple(map(str, notebooks))
     try:
         connection, process = _connect(key, python, environment)
-        lease = Lease(key, place_of(key), connection, names, str(root), process)
+        lease = Lease(key, place_of(key), connection, names, str(root), idle, process)
         _say(connection, {"do": "hold", "notebooks": names, "root": str(root), "idle": idle})
     except OSError:
         return None
@@ -117,46 +115,9 @@ def start_server(
     return lease
 
 
-def make_environment(**more: str) -> dict[str, str]:
-    """Return the environment of a run's kernels: this process's, what makes runs repeatable, and `more`."""
-    return {**KERNEL, **os.environ, "PYTHONHASHSEED": "0", **more}
-
-
-def is_wanted(environment: Mapping[str, str]) -> bool:
-    """Tell whether kernels may be forked here: not on Windows, and not if ``NBKIT_WARM`` is 0."""
-    return hasattr(os, "fork") and environment.get("NBKIT_WARM", "1") not in ("0", "no", "off", "false")
-
-
 def is_held(key: str) -> bool:
     """Tell whether a run of this process holds the server of that identity."""
     return key in _held
-
-
-def identify(python: Sequence[str], environment: Mapping[str, str], folder: Path) -> str:
-    """Return a name for the servers whose children are just what a kernel started now would be.
-
-    Parameters
-    ----------
-    python
-        The interpreter and its options.
-    environment
-        The kernel's environment.
-    folder
-        Where the kernel works: servers are not shared between projects.
-    """
-    facts = {
-        "python": [*python, sys.version],
-        "environment": {
-            name: value
-            for name, value in sorted(environment.items())
-            if name.startswith(IMPORTED_UNDER) and name not in SET_LATER
-        },
-        "folder": str(folder.resolve()),
-        "installed": _list_installed(),
-        "own": [path.stat().st_mtime_ns for path in sorted(Path(__file__).parent.glob("*.py"))],
-        "process": _describe_process(),
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def place_of(key: str) -> Path:
@@ -164,7 +125,7 @@ def place_of(key: str) -> Path:
     return folders.find_home() / f"{key}.sock"
 
 
-def ask_fork(key: str, python: Sequence[str], request: dict[str, Any], streams: Sequence[int]) -> "Forked":
+def ask_fork(key: str, python: Sequence[str], request: dict[str, Any], streams: Sequence[int]) -> Forked:
     """Have a kernel forked, by the server there is or a new one, and wait until it listens.
 
     Raises
@@ -209,65 +170,14 @@ def stop_servers() -> int:
     return len(places)
 
 
-class Forked:
-    """A kernel that the server forked, with the part of ``subprocess.Popen`` that provisioners use."""
-
-    stdin = stdout = stderr = None
-
-    def __init__(self, connection: socket.socket, pid: int) -> None:
-        self.connection = connection
-        self.pid = pid
-        self.returncode: int | None = None
-
-    def poll(self) -> int | None:
-        """Return the exit code once the kernel has ended; a server that died took it along."""
-        if self.returncode is None and _is_readable(self.connection, 0):
-            try:
-                answer = _hear(self.connection)
-            except (OSError, NoWarmKernel):
-                self._signal(signal.SIGKILL)
-                answer = {"exit": -signal.SIGKILL}
-            if "exit" in answer:
-                self.returncode = answer["exit"]
-                self.connection.close()
-        return self.returncode
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end; return the exit code."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while self.poll() is None:
-            if deadline is not None and time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired("kernel", timeout or 0)
-            _is_readable(self.connection, 0.1)
-        return self.returncode or 0
-
-    def send_signal(self, signum: int) -> None:
-        """Signal the kernel, if it has not ended."""
-        if self.poll() is None:
-            os.kill(self.pid, signum)
-
-    def terminate(self) -> None:
-        """Ask the kernel to end."""
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End the kernel."""
-        self.send_signal(signal.SIGKILL)
-
-    def _signal(self, signum: int) -> None:
-        for send in (os.killpg, os.kill):
-            with contextlib.suppress(OSError):
-                send(self.pid, signum)
-
-
 def _fork_at(connection: socket.socket, request: dict[str, Any], streams: Sequence[int]) -> Forked:
     connection.settimeout(PATIENCE)
     _say(connection, request, streams)
-    answer = _hear(connection)
+    answer = hear(connection)
     if "pid" not in answer:
         raise NoWarmKernel(answer.get("refused", "the fork server gave no kernel"))
     kernel = Forked(connection, answer["pid"])
-    answer = _hear(connection)
+    answer = hear(connection)
     if "ready" not in answer:
         raise NoWarmKernel(f"the forked kernel ended with {answer.get('exit')} before it listened")
     return kernel
@@ -348,28 +258,12 @@ def _say(connection: socket.socket, request: Mapping[str, Any], streams: Sequenc
     connection.sendall(data[sent:])
 
 
-def _hear(connection: socket.socket) -> dict[str, Any]:
-    """Read one line byte by byte: the next may belong to somebody else."""
-    data = b""
-    while not data.endswith(b"\n"):
-        byte = connection.recv(1)
-        if not byte:
-            raise NoWarmKernel("the fork server ended")
-        data += byte
-    answer: dict[str, Any] = json.loads(data)
-    return answer
-
-
 def _ask(place: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(10.0)
         connection.connect(str(place))
         _say(connection, request)
-        return _hear(connection)
-
-
-def _is_readable(connection: socket.socket, timeout: float) -> bool:
-    return bool(select.select([connection], [], [], timeout)[0])
+        return hear(connection)
 
 
 def _check_peer(connection: socket.socket) -> None:
@@ -377,31 +271,3 @@ def _check_peer(connection: socket.socket) -> None:
         found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         if int.from_bytes(found[4:8], sys.byteorder) != os.getuid():
             raise PermissionError("the fork server belongs to somebody else")
-
-
-def _list_installed() -> list[tuple[str, int]]:
-    """Return what is installed, by the names and times of its metadata."""
-    found = []
-    for folder in dict.fromkeys(sys.path):
-        with contextlib.suppress(OSError), os.scandir(folder or ".") as entries:
-            for entry in entries:
-                if entry.name.endswith((".dist-info", ".egg-info", ".pth", ".egg-link")):
-                    record = f"{entry.path}/RECORD"
-                    changed = os.stat(record if os.path.exists(record) else entry.path).st_mtime_ns  # noqa: PTH110, PTH116
-                    found.append((entry.path, changed))
-    return sorted(found)
-
-
-def _describe_process() -> dict[str, Any]:
-    """Return what a child inherits from its server rather than from its owner."""
-    import resource
-
-    limits = {name: resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")}
-    groups = Path("/proc/self/cgroup")
-    return {
-        "user": [os.getuid(), os.getgid()],
-        "limits": limits,
-        "nice": os.nice(0),
-        "cores": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
-        "group": groups.read_text() if groups.is_file() else "",
-    }

@@ -13,7 +13,8 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Float
 
 from nbkit.errors import NoWarmKernel
-from nbkit.kernels import client, folders
+from nbkit.kernels import client, folders, identity
+from nbkit.kernels.forked import Forked
 from nbkit.project import find_root
 
 log = logging.getLogger("nbkit.kernels")
@@ -76,9 +77,9 @@ class WarmProvisioner(LocalProvisioner):
         if not manager.connection_file:
             manager.connection_file = str(self.folder / "kernel.json")
 
-    def _fork(self, cmd: list[str], options: dict[str, Any]) -> client.Forked:
+    def _fork(self, cmd: list[str], options: dict[str, Any]) -> Forked:
         environment = options.get("env") or dict(os.environ)
-        if not client.is_wanted(environment):
+        if not identity.is_wanted(environment):
             raise NoWarmKernel("")
         python, arguments = _split(cmd)
         if unknown := set(options) - {"env", "cwd", "independent", "kernel_id", "extra_arguments", *STREAMS}:
@@ -98,7 +99,7 @@ class WarmProvisioner(LocalProvisioner):
             "root": str(find_root(folder)),
             "idle": self.idle * 60,
         }
-        key = client.identify(python, environment, folder)
+        key = identity.identify(python, environment, folder)
         if client.is_held(key):
             request["idle"] = 0.0
         with open(os.devnull, "r+b") as nothing:  # noqa: PTH123

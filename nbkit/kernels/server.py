@@ -95,6 +95,7 @@ class Server:
             end.settimeout(0)
         self.wake = wake
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGUSR1, lambda number, frame: self._end_early() if self.importing else None)
         signal.signal(signal.SIGCHLD, lambda number, frame: self._reap() if self.importing else None)
 
     # --- serving
@@ -134,10 +135,20 @@ class Server:
         if self.clients or time.monotonic() < self.lonely + self.idle:
             return False
         with folders.hold_home():
-            if select.select([self.listener], [], [], 0)[0] and not self.closed:
+            if not self.closed and select.select([self.listener], [], [], 0)[0]:
                 return False
             self._close()
         return True
+
+    def _end_early(self) -> None:
+        """End in the middle of an import, if nobody is left to import for."""
+        if self.idle or any(client.pid or not _has_hung_up(client.connection) for client in self.clients.values()):
+            return
+        with folders.hold_home():
+            if self.closed or select.select([self.listener], [], [], 0)[0]:
+                return
+            self._close()
+        os._exit(0)
 
     def _step_down(self) -> None:
         """Accept nobody any more, as the next who asks shall start another server, and end with the last kernel."""
@@ -311,6 +322,15 @@ def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 def _send(connection: socket.socket, facts: dict[str, Any]) -> None:
     connection.sendall(json.dumps(facts).encode() + b"\n")
+
+
+def _has_hung_up(connection: socket.socket) -> bool:
+    if not select.select([connection], [], [], 0)[0]:
+        return False
+    try:
+        return not connection.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True
 
 
 def _look(place: str) -> tuple[int, int, int]:

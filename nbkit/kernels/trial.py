@@ -10,13 +10,16 @@ from pathlib import Path
 
 # importing these was tried: they start no Python thread, print nothing and work in a forked child
 SAFE = frozenset(
-    """IPython anyio debugpy duckdb fsspec ipykernel jedi jinja2 joblib matplotlib mistune msgspec
+    """IPython anyio debugpy fsspec ipykernel jedi jinja2 joblib matplotlib mistune msgspec
     narwhals nbclient nbformat numba numpy pandas pandera papermill prometheus_client psutil pyarrow pydantic requests
     ruamel scipy scrapbook shap skops sklearn sqlalchemy stack_data starlette threadpoolctl traitlets
     uvicorn""".split()  # noqa: SIM905
 )
 UNSAFE = dict.fromkeys(["grpc", "jax", "mpi4py", "pyspark", "ray", "tensorflow"], "it may not survive a fork")
-UNSAFE["matplotlib_inline"] = "importing it sets up the kernel that imports it"
+UNSAFE |= dict.fromkeys(
+    ["altair", "bokeh", "duckdb", "holoviews", "ipywidgets", "matplotlib_inline", "panel", "plotly"],
+    "what importing it does depends on the kernel that it is in",
+)
 PATIENCE = 20  # seconds
 
 
@@ -54,21 +57,25 @@ def _try(name: str) -> str:
         os.close(reader)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     said = printed.decode(errors="replace").strip().rpartition("\n")[2][:200]
-    if status == THREAD:
-        return "importing it starts a thread"
+    if status in FOUND:
+        return FOUND[status]
     if status:
         return f"importing it fails: {said or f'the process ended with {status}'}"
     return f"importing it prints: {said}" if said else ""
 
 
-THREAD = 77  # exit code
+THREAD, LOOKS = 77, 78  # exit codes
+FOUND = {
+    THREAD: "importing it starts a thread",
+    LOOKS: "what importing it does depends on the kernel that it is in",
+}
 
 
 def _import(name: str, writer: int) -> int:
     """Import with all output going to the pipe; return an exit code."""
     os.dup2(writer, 1)
     os.dup2(writer, 2)
-    before = _count_threads()
+    before, looks = _count_threads(), _record_looks()
     try:
         importlib.import_module(name)
     except BaseException as error:  # also SystemExit
@@ -76,7 +83,18 @@ def _import(name: str, writer: int) -> int:
         return 1
     sys.stdout.flush()
     sys.stderr.flush()
-    return THREAD if _count_threads() > before else 0
+    if _count_threads() > before:
+        return THREAD
+    return LOOKS if looks else 0
+
+
+def _record_looks() -> list[str]:
+    """Make every ``get_ipython`` of this process, in which there is none yet, note that it was called."""
+    looks: list[str] = []
+    real = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    for module in [each for each in sys.modules.values() if real and getattr(each, "get_ipython", None) is real]:
+        module.get_ipython = lambda: looks.append("looked")  # type: ignore[attr-defined]
+    return looks
 
 
 def _count_threads() -> int:
