@@ -13,7 +13,7 @@ import click
 import benchmarks
 from benchmarks.harness import ROOT, Options, Row, Skip, describe_machine, watch_others
 
-ORDER = ("pipeline", "memory", "overhead", "noop", "changed", "report", "sweep")
+ORDER = ("pipeline", "kernels", "memory", "overhead", "noop", "changed", "report", "sweep")
 COLUMNS = ("benchmark", "case", "median", "ratio", "limit", "others")
 
 
