@@ -6,7 +6,7 @@ import sys
 import click
 
 from nbkit import __version__
-from nbkit.cli import models, monitor, new, run, show
+from nbkit.cli import models, monitor, new, run, show, sweep
 from nbkit.errors import NbkitError, Refusal
 
 FAILED, USAGE, NO, INTERRUPTED = 1, 2, 3, 130
@@ -55,6 +55,6 @@ def main(debug: bool) -> None:  # noqa: FBT001
     """
 
 
-for family in (new, run, show, monitor, models):
+for family in (new, run, sweep, show, monitor, models):
     for command in family.COMMANDS:
         main.add_command(command)

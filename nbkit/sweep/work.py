@@ -1,0 +1,150 @@
+"""One point in a process of its own: an ordinary run, gone on with or begun anew, never believed half-made."""
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from nbkit.errors import BadParameter, NbkitError, RunInUse
+from nbkit.pipeline import execute_plan, plan_resume, plan_run, read_stages, resolve_params
+from nbkit.pipeline.manifest import is_held
+from nbkit.project import find_notebooks, read_manifest
+from nbkit.sweep.plan import SWEEP
+
+PATIENCE = 30.0  # seconds to wait for a process that is being ended to let go of the run
+SAME = ("nbkit", "scikit-learn", "numpy")
+
+Task = dict[str, Any]
+Answer = dict[str, Any]
+
+
+def describe_code() -> dict[str, str]:
+    """Return the versions that make points comparable."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in SAME}}
+
+
+def run_point(task: Task) -> Answer:
+    """Do one point: go on with what is there of its run, or begin it anew.
+
+    Parameters
+    ----------
+    task
+        ``root``, ``sweep``, ``token``, ``code``, ``name``, ``files``, ``settings``, ``first`` and ``last``.
+
+    Returns
+    -------
+    dict
+        ``name`` and ``exit``, the exit code of the run.
+
+    Raises
+    ------
+    NbkitError
+        If the run cannot even begin.
+    """
+    _check_place(task)
+    root, name = Path(task["root"]), task["name"]
+    folder = root / "runs" / name
+    if has_passed(task):
+        return {"name": name, "exit": 0}
+    _wait_until_free(folder)
+    if folder.exists() and not _is_worth_keeping(task, folder):
+        shutil.rmtree(folder)
+    if folder.exists():
+        plan = plan_resume(root, name)
+    else:
+        files = [root / path for path in task["files"]]
+        plan = plan_run(root, files, task["settings"], first=task["first"], last=task["last"], name=name)
+    _, manifest = execute_plan(plan)
+    return {"name": name, "exit": manifest["exit"]}
+
+
+def has_passed(task: Task) -> bool:
+    """Tell whether the run of a task has passed, with the notebooks and the parameters that it would have now."""
+    folder = Path(task["root"]) / "runs" / task["name"]
+    return read_manifest(folder).get("status") == "passed" and _is_as_now(task, folder)
+
+
+def _is_as_now(task: Task, folder: Path) -> bool:
+    """Tell whether what has passed of a run has today's code and parameters."""
+    root, manifest = Path(task["root"]), read_manifest(folder)
+    stages = read_stages(find_notebooks(root))
+    resolved = resolve_params([root / path for path in task["files"]], task["settings"], stages)
+    for entry in manifest.get("stages", []):
+        stage = stages.get(entry["stage"])
+        if entry["status"] != "passed" or not stage:
+            continue
+        given, now = manifest["parameters"].get(stage.name), resolved.values[stage.name]
+        if entry.get("code") != stage.code or json.dumps(given) != json.dumps(now):
+            return False
+    return True
+
+
+def _is_worth_keeping(task: Task, folder: Path) -> bool:
+    """Tell whether an unfinished run has all that it was to take over, made as it would be made now."""
+    entries = {entry["stage"]: entry["status"] for entry in read_manifest(folder).get("stages", [])}
+    taken = [status for stage, status in entries.items() if task["first"] and stage < task["first"]]
+    whole = bool(entries) and all(status == "passed" for status in taken)
+    return whole and "passed" in entries.values() and _is_as_now(task, folder)
+
+
+def _wait_until_free(folder: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while is_held(folder):
+        if time.monotonic() > until:
+            raise RunInUse(f"another process is working in {folder}; wait for it, or stop it")
+        time.sleep(0.2)
+
+
+def _check_place(task: Task) -> None:
+    """Check that this machine sees the same folder, and would run the same code."""
+    here = socket.gethostname()
+    place = Path(task["root"]) / "runs" / task["sweep"] / SWEEP
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(place.read_bytes()).get("token") == task["token"]:
+            code = describe_code()
+            other = [
+                f"{each} {code[each]}, not {task['code'][each]}" for each in code if code[each] != task["code"][each]
+            ]
+            if other:
+                raise BadParameter(f"the worker on {here} has {'; '.join(other)}: its points could not be compared")
+            return
+    raise BadParameter(
+        f"the worker on {here} does not see {place.parent}: the project must lie in a folder that all machines share"
+    )
+
+
+def main() -> int:
+    """Read a task from standard input, do it, and write the answer; end when the parent does, as its pipe does then."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what is printed on the way is no answer
+    task = json.loads(sys.stdin.readline())
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    try:
+        answer = run_point(task)
+    except NbkitError as error:
+        answer = {"name": task["name"], "exit": 2, "error": str(error)}
+    except KeyboardInterrupt:
+        answer = {"name": task["name"], "exit": 130}
+    except OSError as error:
+        answer = {"name": task["name"], "exit": 1, "error": f"{type(error).__name__}: {error}"}
+    with contextlib.suppress(OSError):
+        print(json.dumps(answer), file=answers, flush=True)
+    return int(answer["exit"])
+
+
+def _follow_parent() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
