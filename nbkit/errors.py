@@ -84,6 +84,10 @@ class ServiceFailed(NbkitError, RuntimeError):
     """The scoring service did not start or did not answer."""
 
 
+class NoCluster(NbkitError, ConnectionError):
+    """No Dask scheduler answers."""
+
+
 class Refusal(NbkitError):
     """A gate says no: the run stops here, on purpose, with exit code 3."""
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -67,7 +68,8 @@ def sweep(
     axes = [read_axis(text) for text in grid]
     points = draw_points(axes, count, seed) if count else list_points(axes)
     workers = _count_workers(workers, len(points))
-    threads = threads or max(1, _count_cores() // workers)
+    here = cluster in ("", "local")  # nobody knows yet what a cluster's workers have
+    threads = threads or (max(1, _count_cores() // workers) if here else 1)
     root = root_of(params)
     planned = plan_sweep(root, params, points, settings, name=name, last=last, metric=metric, threads=threads)
     if dry_run:
@@ -101,9 +103,8 @@ def _print_plan(planned: Any, *, as_json: bool) -> None:
         click.echo(json.dumps(planned.points, indent=1, ensure_ascii=False))
         return
     shared = f"up to {planned.shared} once for all, then " if planned.shared else ""
-    click.echo(
-        f"{say_count(len(planned.points), 'point')}: {shared}{planned.first} to {planned.last} for each, sorted by"
-    )
+    own = planned.last if planned.first == planned.last else f"{planned.first} to {planned.last}"
+    click.echo(f"{say_count(len(planned.points), 'point')}: {shared}{own} for each")
     rows = [{"point": number, **point} for number, point in enumerate(planned.points, start=1)]
     print_table(rows, ["point", *planned.points[0]])
 
@@ -111,11 +112,27 @@ def _print_plan(planned: Any, *, as_json: bool) -> None:
 def _carry_out(planned: Any, workers: int, cluster: str, *, resume: bool, as_json: bool) -> None:
     from nbkit.sweep import execute_sweep, lend_executor
 
-    with lend_executor(cluster, workers) as execute, _watch(quiet_stdout=as_json) as watch:
+    with lend_executor(planned.root, workers, cluster) as execute, _watch(quiet_stdout=as_json) as watch:
         found = execute_sweep(planned, execute, watch.tell, resume=resume)
+        folder = planned.root / "runs" / found["sweep"]
+        watch.tell("report", {"page": _write_report(folder), "planned": planned, "best": found["best"]})
     if as_json:
         click.echo(json.dumps(found, indent=1, ensure_ascii=False))
     sys.exit(found["exit"])
+
+
+def _write_report(folder: Path) -> Path | None:
+    """Write the page of a sweep; one that cannot be made is said, and changes no exit code."""
+    from nbkit.report import write_sweep_report
+
+    try:
+        page: Path = write_sweep_report(folder)
+        return page
+    except (Exception, KeyboardInterrupt) as error:  # the table is what counts
+        why = "interrupted" if isinstance(error, KeyboardInterrupt) else error
+        words = f"the report could not be written: {why}; `nbkit report {folder.name}` tries again"
+        click.echo(f"nbkit: {words}", err=True)
+        return None
 
 
 @contextlib.contextmanager
@@ -204,9 +221,15 @@ class SweepProgress:
         print_table(rows, columns, stderr=self.console.stderr)
         self.console.print(f"\n{found['claim']}", style="bold")
         if found["exit"]:
-            self.console.print(
-                f"  nbkit sweep --resume {sweep.name}    # once it is mended: what has not passed runs again"
-            )
+            self.console.print(f"  nbkit sweep --resume {sweep.name}    # what has not passed runs again")
+
+    def _on_report(self, page: Path | None, planned: Any, best: str) -> None:
+        from nbkit.report import say_again
+
+        if again := say_again(planned, best):
+            self.console.print(f"  {again}    # every stage, as in {best}")
+        if page:
+            self.console.print(f"report: {os.path.relpath(page)}", style="bold")
 
 
 def _say_work(folder: Path) -> str:

@@ -122,6 +122,22 @@ def say_killed(task: Task) -> Answer:
 
 
 @contextlib.contextmanager
-def lend_executor(cluster: str = "", workers: int = 1) -> Iterator[Executor]:
-    """Lend an executor: processes of this machine, or a Dask cluster."""
-    yield partial(run_local, workers=workers)
+def lend_executor(root: Path, workers: int, cluster: str = "") -> Iterator[Executor]:
+    """Lend what points are run on.
+
+    Parameters
+    ----------
+    root
+        The project.
+    workers
+        Points at once on this machine.
+    cluster
+        As for `nbkit.sweep.cluster.lend_cluster`; empty for processes of this machine.
+    """
+    if not cluster:
+        yield partial(run_local, workers=workers)
+        return
+    from nbkit.sweep.cluster import lend_cluster
+
+    with lend_cluster(cluster, workers, root) as execute:
+        yield execute

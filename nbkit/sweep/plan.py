@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, UnknownRun
-from nbkit.pipeline.manifest import check_run_name
+from nbkit.pipeline.manifest import check_run_name, now
 from nbkit.pipeline.notebooks import Stage, check_graph, read_stages
 from nbkit.pipeline.params import LIMITS, Resolved, resolve_params
 from nbkit.pipeline.plan import plan_run
@@ -48,8 +49,8 @@ class Sweep:
         What they are sorted by; empty for the stage's own choice.
     threads
         Of each point.
-    command
-        How it was asked for.
+    command, started
+        How and when it was asked for.
     token
         Tells a worker on another machine that it sees the same folder.
     """
@@ -68,6 +69,7 @@ class Sweep:
     metric: str = ""
     threads: int = 1
     command: tuple[str, ...] = ()
+    started: str = field(default_factory=now)
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
@@ -149,6 +151,7 @@ def plan_sweep(
         judge=judge,
         metric=metric,
         threads=threads,
+        command=("nbkit", *sys.argv[1:]),
     )
 
 

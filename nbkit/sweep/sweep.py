@@ -49,7 +49,7 @@ def execute_sweep(
     if not resume:
         sweep = _begin(sweep)
     with hold_run(sweep.folder):
-        write_sweep(sweep, status="running", started=now())
+        write_sweep(sweep, status="running")
         answers: dict[str, Answer] = {}
         tell("sweep_start", {"sweep": sweep})
         interrupted = False
@@ -113,7 +113,10 @@ def make_task(sweep: Sweep, number: int) -> Task:
 def _conclude(sweep: Sweep, answers: dict[str, Answer], tell: Tell, *, interrupted: bool) -> dict[str, Any]:
     """Put the table together, say what may be said of the best, and write both."""
     table = tabulate_points(sweep, answers)
-    verdict = judge_points(sweep, table, quick=interrupted)
+    try:
+        verdict = judge_points(sweep, table, quick=interrupted)
+    except KeyboardInterrupt:
+        interrupted, verdict = True, judge_points(sweep, table, quick=True)
     passed = bool((table["status"] == "passed").all())
     found = {
         "status": "interrupted" if interrupted else "passed" if passed else "failed",
@@ -127,6 +130,7 @@ def _conclude(sweep: Sweep, answers: dict[str, Answer], tell: Tell, *, interrupt
         "rows": json.loads(verdict.table.to_json(orient="records")),
     }
     write_sweep(sweep, **found)
+    found["sweep"] = sweep.name
     write_atomic(sweep.folder / "sweep.csv", verdict.table.to_csv(index=False).encode())
     tell("sweep_end", {"sweep": sweep, "found": found, "table": verdict.table})
     return found

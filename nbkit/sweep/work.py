@@ -126,6 +126,7 @@ def main() -> int:
     """Read a task from standard input, do it, and write the answer; end when the parent does, as its pipe does then."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what is printed on the way is no answer
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may ignore it, and we inherit that
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
