@@ -18,6 +18,7 @@ from nbkit.errors import BadParameter, NbkitError, RunInUse
 from nbkit.pipeline import execute_plan, plan_resume, plan_run, read_stages, resolve_params
 from nbkit.pipeline.manifest import is_held
 from nbkit.project import find_notebooks, read_manifest
+from nbkit.run import check_artifacts
 from nbkit.sweep.plan import SWEEP
 
 PATIENCE = 30.0  # seconds to wait for a process that is being ended to let go of the run
@@ -70,7 +71,15 @@ def run_point(task: Task) -> Answer:
 def has_passed(task: Task) -> bool:
     """Tell whether the run of a task has passed, with the notebooks and the parameters that it would have now."""
     folder = Path(task["root"]) / "runs" / task["name"]
-    return read_manifest(folder).get("status") == "passed" and _is_as_now(task, folder)
+    manifest = read_manifest(folder)
+    last = [entry["status"] for entry in manifest.get("stages", []) if entry["stage"] == task["last"]]
+    if manifest.get("status") != "passed" or last != ["passed"]:
+        return False
+    try:
+        check_artifacts(folder / f"{task['last']}.ipynb")
+    except OSError:
+        return False
+    return _is_as_now(task, folder)
 
 
 def _is_as_now(task: Task, folder: Path) -> bool:
@@ -108,18 +117,16 @@ def _check_place(task: Task) -> None:
     """Check that this machine sees the same folder, and would run the same code."""
     here = socket.gethostname()
     place = Path(task["root"]) / "runs" / task["sweep"] / SWEEP
+    seen = None
     with contextlib.suppress(OSError, ValueError):
-        if json.loads(place.read_bytes()).get("token") == task["token"]:
-            code = describe_code()
-            other = [
-                f"{each} {code[each]}, not {task['code'][each]}" for each in code if code[each] != task["code"][each]
-            ]
-            if other:
-                raise BadParameter(f"the worker on {here} has {'; '.join(other)}: its points could not be compared")
-            return
-    raise BadParameter(
-        f"the worker on {here} does not see {place.parent}: the project must lie in a folder that all machines share"
-    )
+        seen = json.loads(place.read_bytes())["token"]
+    if seen != task["token"]:
+        raise BadParameter(
+            f"the worker on {here} does not see {place.parent}: the project must lie in a folder that all machines share"
+        )
+    code = describe_code()
+    if other := [f"{name} {code[name]}, not {asked}" for name, asked in task["code"].items() if code[name] != asked]:
+        raise BadParameter(f"the worker on {here} has {'; '.join(other)}: its points could not be compared")
 
 
 def main() -> int:
