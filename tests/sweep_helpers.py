@@ -1,11 +1,20 @@
 """A small project to sweep over, with kernels that work or with stages that only pretend to."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pandas as pd
+import psutil
 import pytest
 
 from nbkit.errors import NbkitError
 from nbkit.pipeline import engine
 from nbkit.pipeline.engine import Outcome
+from nbkit.project import read_manifest
 from nbkit.sweep.work import run_point
 from tests.conftest import glue, make_notebook
 
@@ -75,3 +84,65 @@ def run_inline(tasks, on_step):
             yield run_point(task)
         except NbkitError as error:
             yield {"name": task["name"], "exit": 2, "error": str(error)}
+
+
+def start(project, *words):
+    """Start a sweep in a process of its own session, as a terminal would."""
+    command = [sys.executable, "-m", "nbkit", "sweep", *words]
+    return subprocess.Popen(
+        command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def finish(process):
+    """Wait for a sweep; return its exit code and what it said."""
+    try:
+        said = process.communicate(timeout=300)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert "Traceback" not in said, said
+    return process.returncode, said
+
+
+def sweep(project, *words):
+    return finish(start(project, *words))
+
+
+def wait_until(condition, process, seconds=120):
+    """Wait for something that a sweep is to do, and end the sweep if it does not."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise AssertionError(process.communicate()[0])
+        time.sleep(0.05)
+
+
+def read_rows(project, name="s"):
+    return {row["point"]: row for row in json.loads((project / "runs" / name / "sweep.json").read_text())["rows"]}
+
+
+def read_statuses(project, name="s"):
+    return {number: row["status"] for number, row in sorted(read_rows(project, name).items())}
+
+
+def find_workers(name):
+    """Return the processes that work on a point."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "nbkit.sweep.work" in (process.info["cmdline"] or []) and _holds(process, name):
+            found.append(process)
+    return found
+
+
+def _holds(process, name):
+    try:
+        return any(name in each.path for each in process.open_files())
+    except psutil.Error:
+        return False
+
+
+def is_at_work(project, name, stage="02_second"):
+    entries = {entry["stage"]: entry["status"] for entry in read_manifest(project / "runs" / name).get("stages", [])}
+    return entries.get(stage) == "running"

@@ -122,7 +122,8 @@ def _check_place(task: Task) -> None:
         seen = json.loads(place.read_bytes())["token"]
     if seen != task["token"]:
         raise BadParameter(
-            f"the worker on {here} does not see {place.parent}: the project must lie in a folder that all machines share"
+            f"the worker on {here} does not see {place.parent}: the project must lie in a folder that all machines "
+            "share"
         )
     code = describe_code()
     if other := [f"{name} {code[name]}, not {asked}" for name, asked in task["code"].items() if code[name] != asked]:
