@@ -6,11 +6,15 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 
+from nbkit import formats
 from nbkit.errors import BadParameter, NoCluster
+from nbkit.model import train_candidates
 from nbkit.sweep import lend_executor
 from tests.sweep_helpers import (
     find_workers,
@@ -167,3 +171,27 @@ def test_what_answers_may_be_no_scheduler(project):
 def test_a_callable_that_gives_no_cluster_is_refused(project, where, words):
     with pytest.raises(BadParameter, match=words), lend_executor(project, 1, where):
         pass
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of distributed's own sockets
+def test_a_search_on_a_cluster_finds_what_it_finds_here(project, monkeypatch):
+    """Also boosted trees, which depend on the number of threads: the workers' own is another one."""
+    helpers = str(Path(__file__).parent)
+    monkeypatch.syspath_prepend(helpers)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([helpers, os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("NBKIT_TRUSTED", "model_helpers.")
+    from model_helpers import binary_recipe, make_binary
+
+    frame = make_binary(3000)
+    options = {"target": "late", "task": "binary", "positive": 1, "candidates": ["forest", "boosting"], "threads": 2}
+    grids = {"boosting": {"learning_rate": [0.05, 0.3]}, "forest": {"n_estimators": [5, 10]}}
+    found = []
+    with Scheduler(project) as address:
+        for where in ("", address):
+            monkeypatch.setenv("NBKIT_CLUSTER", where)
+            found.append(
+                train_candidates(binary_recipe(), frame[:2000], frame[2000:], **options, grids=grids, search="grid")
+            )
+    pd.testing.assert_frame_equal(found[0].search, found[1].search)
+    assert formats.dump(found[0].models["boosting"])[2] == formats.dump(found[1].models["boosting"])[2]

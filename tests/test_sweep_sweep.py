@@ -188,6 +188,7 @@ def test_an_entry_of_a_dict_can_vary(toy, fake):
         (["02.k=1,20"], {}, BadParameter, "k = 20 is not allowed"),
         (["02.q=1,2"], {}, UnknownParameter, "no key of 02_second is called 'q'"),
         (["02.k.a=1,2"], {}, BadParameter, "is no dict"),
+        (["02.k=1,2", "second.k=3,4"], {}, BadParameter, "given twice"),
         (["02.nap=1,1.0"], {}, BadParameter, "do not differ"),
         (["02.k=1,2"], {"last": "01"}, BadParameter, "ends before 02_second"),
         (["02.k=1,2"], {"name": "../s"}, BadParameter, "no name for a run"),

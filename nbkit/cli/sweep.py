@@ -67,6 +67,8 @@ def sweep(
         raise BadParameter("say what varies: nbkit sweep PARAMS --grid STAGE.KEY=a,b,c (or --resume NAME)")
     axes = [read_axis(text) for text in grid]
     points = draw_points(axes, count, seed) if count else list_points(axes)
+    if threads < 0:
+        raise BadParameter(f"--threads {threads}: at least 1")
     workers = _count_workers(workers, len(points))
     here = cluster in ("", "local")  # nobody knows yet what a cluster's workers have
     threads = threads or (max(1, _count_cores() // workers) if here else 1)
@@ -215,8 +217,7 @@ class SweepProgress:
     def _on_sweep_end(self, sweep: Any, found: dict[str, Any], table: Any) -> None:
         self.close()
         rows = [_round(row) for row in found["rows"]]
-        keys = list(sweep.points[0])
-        columns = ["point", *keys, "value", "low", "high", "verdict", "status", "seconds", "headline"]
+        columns = ["point", *sweep.points[0], "value", "low", "high", "verdict", "status", "seconds", "problem"]
         self.console.print()
         print_table(rows, columns, stderr=self.console.stderr)
         self.console.print(f"\n{found['claim']}", style="bold")
@@ -241,8 +242,9 @@ def _say_work(folder: Path) -> str:
 
 def _round(row: dict[str, Any]) -> dict[str, Any]:
     shown = {key: f"{row[key]:.4g}" for key in ("value", "low", "high") if row[key] is not None}
-    seconds = f"{row['seconds']:.1f}" if row["seconds"] else ""
-    return {key: "" if value is None else value for key, value in row.items()} | shown | {"seconds": seconds}
+    shown["seconds"] = f"{row['seconds']:.1f}" if row["seconds"] else ""
+    shown["problem"] = row["headline"] if row["status"] != "passed" else ""
+    return {key: "" if value is None else value for key, value in row.items()} | shown
 
 
 COMMANDS = (sweep,)

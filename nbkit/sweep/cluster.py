@@ -1,5 +1,6 @@
 """A Dask cluster as an executor: one task a point, in a process of its own on the worker that takes it."""
 
+import asyncio
 import contextlib
 import importlib
 import logging
@@ -17,7 +18,7 @@ from nbkit.pipeline.manifest import is_held
 from nbkit.sweep.executors import GRACE, STEP, TRIES, Child, Executor, say_killed
 from nbkit.sweep.work import Answer, Task
 
-PATIENCE = "5s"  # for a scheduler to answer
+PATIENCE = 5  # seconds for a scheduler to answer
 
 
 @contextlib.contextmanager
@@ -50,6 +51,7 @@ def lend_cluster(where: str, workers: int, root: Path) -> Iterator[Executor]:
         if where == "local":
             found: Any = stack.enter_context(_start_local(workers))
         elif "://" in where:
+            _greet(where)
             found = where
         else:
             found = _call(where, root)
@@ -72,6 +74,23 @@ def _start_local(workers: int) -> Iterator[Any]:
         yield cluster
 
 
+def _greet(address: str) -> None:
+    """Shake hands with a scheduler; a client alone waits for minutes where something answers that is none."""
+    from distributed import Security
+    from distributed.comm.core import connect
+
+    async def greet() -> None:
+        async with asyncio.timeout(PATIENCE + 1):  # the handshake has no time-out of its own
+            comm = await connect(address, timeout=PATIENCE, **Security().get_connection_args("client"))
+            await comm.close()
+
+    try:
+        asyncio.run(greet())
+    except Exception as error:  # what answers may say anything
+        why = str(error) or type(error).__name__
+        raise NoCluster(f"no Dask scheduler answers at {address} within {PATIENCE} s: {why}") from None
+
+
 def _connect(found: Any, where: str) -> Any:
     from distributed import Client
 
@@ -79,7 +98,7 @@ def _connect(found: Any, where: str) -> Any:
         return Client(found, timeout=PATIENCE)
     except Exception as error:  # what answers may be no scheduler, and say anything
         why = str(error) or type(error).__name__
-        raise NoCluster(f"no Dask scheduler answers at {where} within {PATIENCE}: {why}") from None
+        raise NoCluster(f"no Dask scheduler answers at {where} within {PATIENCE} s: {why}") from None
 
 
 def _call(where: str, root: Path) -> Any:

@@ -204,6 +204,8 @@ def _make_settings(point: Point, base: Resolved, stages: dict[str, Stage]) -> tu
         stage = next((each for each in stages if section in (each, each[:2], each[3:])), section)
         target = f"{stage}.{name}"
         if not inner:
+            if target in whole:
+                raise BadParameter(f"--grid {key}: {target} is given twice")
             whole[target] = value
             continue
         known = whole.get(target, copy.deepcopy(base.values.get(stage, {}).get(name)))

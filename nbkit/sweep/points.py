@@ -91,13 +91,14 @@ def list_points(axes: Sequence[Axis]) -> list[Point]:
     Raises
     ------
     BadParameter
-        For a range, which has no end of values, or too many combinations.
+        For a range, which has no end of values, too many combinations, or two axes of one key.
 
     Examples
     --------
     >>> list_points([Axis("a.x", (1, 2)), Axis("b.y", ("p", "q"))])[1]
     {'a.x': 1, 'b.y': 'q'}
     """
+    _check_keys(axes)
     if ranges := [axis.key for axis in axes if not axis.values]:
         raise BadParameter(f"--grid {ranges[0]} is a range: say with --random N how many points to draw from it")
     if (count := math.prod(len(axis.values) for axis in axes)) > MOST:
@@ -126,13 +127,14 @@ def draw_points(axes: Sequence[Axis], count: int, seed: int) -> list[Point]:
     Raises
     ------
     BadParameter
-        If `count` is none, or more than there are.
+        If `count` is none, or more than there are, or two axes have one key.
 
     Examples
     --------
     >>> draw_points([Axis("a.x", (), 0.001, 1.0, log=True)], 2, seed=0)
     [{'a.x': 0.3414}, {'a.x': 0.1879}]
     """
+    _check_keys(axes)
     if not 0 < count <= MOST:
         raise BadParameter(f"--random {count}: from 1 to {MOST:,} points can be drawn")
     if all(axis.values for axis in axes) and math.prod(len(axis.values) for axis in axes) <= count:
@@ -147,6 +149,12 @@ def draw_points(axes: Sequence[Axis], count: int, seed: int) -> list[Point]:
     if len(drawn) < count:
         raise BadParameter(f"--random {count}: the axes give {say_count(len(drawn), 'point')} only")
     return list(drawn.values())
+
+
+def _check_keys(axes: Sequence[Axis]) -> None:
+    keys = [axis.key for axis in axes]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise BadParameter(f"--grid {twice[0]} is given twice: name all its values in one")
 
 
 def _once(points: list[Point]) -> list[Point]:
