@@ -63,14 +63,15 @@ def test_a_killed_worker_fails_only_its_point_and_only_if_it_is_killed_again(pro
     assert set(read_statuses(project).values()) == {"passed"}
 
 
-def test_ctrl_c_ends_the_points_and_writes_the_table(project, toy):
+@pytest.mark.parametrize(("signal_", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_ends_the_points_and_writes_the_table(project, toy, signal_, exit_code):
     process = start(
         project, "params/toy.yaml", "--grid", "02.k=1,5,6", "--set", "02.nap=5", "--name", "s", "--workers", "1"
     )
     wait_until(lambda: is_at_work(project, "s-002"), process)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal_)
     code, said = finish(process)
-    assert code == 130, said
+    assert code == exit_code, said
     assert read_statuses(project) == {
         1: "passed", 2: "interrupted", 3: "pending"
     }  # fmt: skip
@@ -105,22 +106,15 @@ def test_two_sweeps_at_once_do_not_clash(project, toy):
         assert {row["value"] for row in read_rows(project, name).values()} == {2.0, 3.0}
 
 
-def test_what_is_printed_is_json_with_json(project, toy):
+def test_json_goes_alone_to_stdout_and_no_process_is_left(project, toy):
+    before = set(psutil.pids())
     process = subprocess.run(
         [sys.executable, "-m", "nbkit", "sweep", "params/toy.yaml", "--grid", "02.k=5", "--json"],
         cwd=project, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert json.loads(process.stdout)["best"].endswith("-001")
     assert "1/1" in process.stderr
-
-
-def test_no_process_is_left(project, toy):
-    before = {process.pid for process in psutil.process_iter()}
-    sweep(project, "params/toy.yaml", "--grid", "02.k=5,6", "--name", "s")
-    time.sleep(1)
-    left = [
-        p
-        for p in psutil.process_iter(["cmdline"])
-        if p.pid not in before and str(project) in " ".join(p.info["cmdline"] or [])
-    ]
-    assert left == []
+    time.sleep(1)  # processes that are being ended
+    assert [each for each in find_workers("-001") if each.pid not in before] == []
+    kernels = [each.cmdline() for each in psutil.Process().children(recursive=True)]
+    assert kernels == []

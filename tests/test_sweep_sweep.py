@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nbkit.errors import BadParameter, RunInUse, UnknownParameter, UnknownRun
-from nbkit.pipeline import list_runs
+from nbkit.pipeline import list_runs, read_stages
 from nbkit.pipeline.manifest import hold_run
 from nbkit.project import read_manifest
 from nbkit.sweep import execute_sweep, list_points, plan_sweep, read_axis, read_sweep
@@ -99,7 +99,8 @@ def test_a_half_made_run_is_never_believed(toy, fake):
     (runs / "s-001" / "run.json").write_text(json.dumps(manifest))
     shutil.rmtree(runs / "s-002")
     (runs / "s-002").mkdir()  # killed before its manifest
-    assert not any(has_passed(make_task(read_sweep(toy.parents[1], "s"), number)) for number in (1, 2))
+    stages = read_stages(toy.parents[1] / "notebooks")
+    assert not any(has_passed(make_task(read_sweep(toy.parents[1], "s"), number), stages) for number in (1, 2))
     del fake[:]
     assert execute_sweep(read_sweep(toy.parents[1], "s"), run_inline, resume=True)["exit"] == 0
     assert fake == [("s-001", "02_second"), ("s-002", "02_second")]
@@ -192,6 +193,7 @@ def test_an_entry_of_a_dict_can_vary(toy, fake):
         (["02.nap=1,1.0"], {}, BadParameter, "do not differ"),
         (["02.k=1,2"], {"last": "01"}, BadParameter, "ends before 02_second"),
         (["02.k=1,2"], {"name": "../s"}, BadParameter, "no name for a run"),
+        (["02.k=1,2"], {"name": "s" * 195}, BadParameter, "at most 200 bytes"),
         (["02.k=1,2"], {"settings": ["02.k=1"], "last": "09"}, Exception, "no stage is called '09'"),
     ],
 )  # fmt: skip

@@ -53,7 +53,7 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None) -> tuple[Pa
         manifest = _begin(plan, folder)
         tell("run_start", {"folder": folder, "manifest": manifest})
         try:
-            with _signals():
+            with catch_signals():
                 for step, entry in zip(plan.steps, manifest["stages"], strict=True):
                     _take(step, entry, plan, folder, manifest, tell)
                     if entry["status"] != "passed":
@@ -206,7 +206,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[None]:
+def catch_signals() -> Iterator[None]:
     """Turn SIGTERM and SIGHUP into an interruption that can be caught, as Ctrl-C is; what `nohup` ignores stays so."""
 
     def terminate(number: int, frame: Any) -> None:

@@ -117,7 +117,7 @@ def plan_sweep(
     BadParameter, UnknownParameter, BadNotebook, UnknownStage
         Each says what and where.
     """
-    check_run_name(name)
+    check_run_name(f"{name}-shared" if name else "")
     stages = read_stages(find_notebooks(root))
     check_graph(stages)
     settings = (*_set_threads(threads, stages), *settings)
@@ -134,8 +134,9 @@ def plan_sweep(
         )
     resolved = [resolve_params(files, [*settings, *more], stages) for more in own]
     first = _find_first(resolved, names, points)
+    check_sense(base.values, names, root)
     for each in resolved:
-        check_sense(each.values, names, root)
+        check_sense(each.values, [stage for stage in names if stage >= first], root)
     _check_metric(metric, base.values[judge])
     return Sweep(
         root=root.resolve(),

@@ -9,7 +9,9 @@ from typing import Any
 
 from nbkit.errors import RunInUse
 from nbkit.pipeline.manifest import hold_run, make_run_dir, now
-from nbkit.project import read_manifest
+from nbkit.pipeline.notebooks import read_stages
+from nbkit.pipeline.runner import catch_signals
+from nbkit.project import find_notebooks, read_manifest
 from nbkit.store import write_atomic
 from nbkit.sweep.executors import Executor
 from nbkit.sweep.plan import Sweep, write_sweep
@@ -17,7 +19,7 @@ from nbkit.sweep.table import find_best, judge_points, read_point, tabulate_poin
 from nbkit.sweep.work import Answer, Task, describe_code, has_passed
 
 Tell = Callable[[str, dict[str, Any]], None]
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 def execute_sweep(
@@ -52,12 +54,13 @@ def execute_sweep(
         write_sweep(sweep, status="running")
         answers: dict[str, Answer] = {}
         tell("sweep_start", {"sweep": sweep})
-        interrupted = False
+        stopped = 0
         try:
-            _work(sweep, execute, answers, tell)
-        except KeyboardInterrupt:
-            interrupted = True
-        return _conclude(sweep, answers, tell, interrupted=interrupted)
+            with catch_signals():
+                _work(sweep, execute, answers, tell)
+        except KeyboardInterrupt as interruption:
+            stopped = INTERRUPTED if type(interruption) is KeyboardInterrupt else TERMINATED
+        return _conclude(sweep, answers, tell, stopped)
 
 
 def _begin(sweep: Sweep) -> Sweep:
@@ -76,13 +79,14 @@ def _work(sweep: Sweep, execute: Executor, answers: dict[str, Answer], tell: Tel
     def on_step() -> None:
         tell("step", {"sweep": sweep})
 
-    if sweep.shared and not has_passed(shared):
+    stages = read_stages(find_notebooks(sweep.root))
+    if sweep.shared and not has_passed(shared, stages):
         with contextlib.closing(execute([shared], on_step)) as done:
             answers.update({answer["name"]: answer for answer in done})
         tell("shared_end", {"sweep": sweep, "name": shared["name"]})
         if answers[shared["name"]]["exit"]:
             return
-    left = [task for task in tasks if not has_passed(task)]
+    left = [task for task in tasks if not has_passed(task, stages)]
     names = [task["name"] for task in tasks]
     tell("points_start", {"sweep": sweep, "left": [task["name"] for task in left]})
     rows = [read_point(sweep, number, answers) for number, task in enumerate(tasks, start=1) if task not in left]
@@ -110,17 +114,17 @@ def make_task(sweep: Sweep, number: int) -> Task:
     }
 
 
-def _conclude(sweep: Sweep, answers: dict[str, Answer], tell: Tell, *, interrupted: bool) -> dict[str, Any]:
-    """Put the table together, say what may be said of the best, and write both."""
+def _conclude(sweep: Sweep, answers: dict[str, Answer], tell: Tell, stopped: int) -> dict[str, Any]:
+    """Put the table together, say what may be said of the best, and write both; quickly if we were told to stop."""
     table = tabulate_points(sweep, answers)
     try:
-        verdict = judge_points(sweep, table, quick=interrupted)
+        verdict = judge_points(sweep, table, quick=bool(stopped))
     except KeyboardInterrupt:
-        interrupted, verdict = True, judge_points(sweep, table, quick=True)
+        stopped, verdict = INTERRUPTED, judge_points(sweep, table, quick=True)
     passed = bool((table["status"] == "passed").all())
     found = {
-        "status": "interrupted" if interrupted else "passed" if passed else "failed",
-        "exit": INTERRUPTED if interrupted else int(not passed),
+        "status": "interrupted" if stopped else "passed" if passed else "failed",
+        "exit": stopped or int(not passed),
         "ended": now(),
         "best": verdict.best,
         "alike": verdict.alike,

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, NbkitError, RunInUse
-from nbkit.pipeline import execute_plan, plan_resume, plan_run, read_stages, resolve_params
+from nbkit.pipeline import execute_plan, plan_resume, plan_run, resolve_params
 from nbkit.pipeline.manifest import is_held
+from nbkit.pipeline.notebooks import Stage, read_stages
 from nbkit.project import find_notebooks, read_manifest
 from nbkit.run import check_artifacts
 from nbkit.sweep.plan import SWEEP
@@ -54,10 +55,11 @@ def run_point(task: Task) -> Answer:
     _check_place(task)
     root, name = Path(task["root"]), task["name"]
     folder = root / "runs" / name
-    if has_passed(task):
-        return {"name": name, "exit": 0}
+    stages = read_stages(find_notebooks(root))
     _wait_until_free(folder)
-    if folder.exists() and not _is_worth_keeping(task, folder):
+    if has_passed(task, stages):
+        return {"name": name, "exit": 0}
+    if folder.exists() and not _is_worth_keeping(task, folder, stages):
         shutil.rmtree(folder)
     if folder.exists():
         plan = plan_resume(root, name)
@@ -68,8 +70,16 @@ def run_point(task: Task) -> Answer:
     return {"name": name, "exit": manifest["exit"]}
 
 
-def has_passed(task: Task) -> bool:
-    """Tell whether the run of a task has passed, with the notebooks and the parameters that it would have now."""
+def has_passed(task: Task, stages: dict[str, Stage]) -> bool:
+    """Tell whether the run of a task has passed, with the notebooks and the parameters that it would have now.
+
+    Parameters
+    ----------
+    task
+        As for `run_point`.
+    stages
+        The project's notebooks as they are now.
+    """
     folder = Path(task["root"]) / "runs" / task["name"]
     manifest = read_manifest(folder)
     last = [entry["status"] for entry in manifest.get("stages", []) if entry["stage"] == task["last"]]
@@ -79,13 +89,12 @@ def has_passed(task: Task) -> bool:
         check_artifacts(folder / f"{task['last']}.ipynb")
     except OSError:
         return False
-    return _is_as_now(task, folder)
+    return _is_as_now(task, folder, stages)
 
 
-def _is_as_now(task: Task, folder: Path) -> bool:
+def _is_as_now(task: Task, folder: Path, stages: dict[str, Stage]) -> bool:
     """Tell whether what has passed of a run has today's code and parameters."""
     root, manifest = Path(task["root"]), read_manifest(folder)
-    stages = read_stages(find_notebooks(root))
     resolved = resolve_params([root / path for path in task["files"]], task["settings"], stages)
     for entry in manifest.get("stages", []):
         stage = stages.get(entry["stage"])
@@ -97,12 +106,12 @@ def _is_as_now(task: Task, folder: Path) -> bool:
     return True
 
 
-def _is_worth_keeping(task: Task, folder: Path) -> bool:
+def _is_worth_keeping(task: Task, folder: Path, stages: dict[str, Stage]) -> bool:
     """Tell whether an unfinished run has all that it was to take over, made as it would be made now."""
     entries = {entry["stage"]: entry["status"] for entry in read_manifest(folder).get("stages", [])}
     taken = [status for stage, status in entries.items() if task["first"] and stage < task["first"]]
     whole = bool(entries) and all(status == "passed" for status in taken)
-    return whole and "passed" in entries.values() and _is_as_now(task, folder)
+    return whole and "passed" in entries.values() and _is_as_now(task, folder, stages)
 
 
 def _wait_until_free(folder: Path) -> None:
