@@ -30,6 +30,7 @@ def test_what_points_share_runs_once(toy, fake):
     assert [row["verdict"] for row in found["rows"]] == ["best", "cannot tell", "worse"]
     assert found["rows"][0]["seconds"] == 1.0
     assert "s-002 is best of 3 points: mae 2 (0.5 to 3.5). 1 of the 2 others cannot be told apart" in found["claim"]
+    assert found["why"] == "there is no 05_features, whose 'valid' would hold them"
     table = pd.read_csv(toy.parents[1] / "runs" / "s" / "sweep.csv")
     assert table["value"].tolist() == [2.0, 3.0, 6.0]
 

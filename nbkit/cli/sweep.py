@@ -214,6 +214,12 @@ class SweepProgress:
         more = f", {waiting} waiting" if waiting else ""
         self.status.update(f"{'; '.join(working) or 'starting'}{more}  {time.monotonic() - self.begun:.0f} s")
 
+    def _on_judge(self, sweep: Any) -> None:
+        self.close()
+        if self.console.is_terminal:
+            self.status = self.console.status("comparing the points", spinner="dots")
+            self.status.start()
+
     def _on_sweep_end(self, sweep: Any, found: dict[str, Any], table: Any) -> None:
         self.close()
         rows = [_round(row) for row in found["rows"]]

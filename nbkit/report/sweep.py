@@ -28,7 +28,8 @@ class SweepPage:
     claim
         Which point is best and how sure that is.
     points
-        point, label, params, value, interval, difference, verdict, status, seconds, headline, page (empty if none).
+        point, run, params, value, interval, difference, span, share, verdict, status, seconds, headline, page (empty if
+        there is none).
     scored
         label, value, low, high of the points that have a score, the best first.
     metric
@@ -152,6 +153,7 @@ def _list_points(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
                 "interval": _say_span(row["low"], row["high"]),
                 "difference": _say_number(row["difference"]) if row["verdict"] not in ("best", "") else "",
                 "span": _say_span(row["difference_low"], row["difference_high"]) if row["verdict"] != "best" else "",
+                "share": "" if pd.isna(row["share"]) else f"{row['share']:.0%}",
                 "verdict": row["verdict"],
                 "status": row["status"],
                 "seconds": row["seconds"],
@@ -178,10 +180,12 @@ def _explain(found: dict[str, Any], sweep: Sweep) -> list[str]:
     if found.get("basis") == "paired":
         notes.append(
             "The difference is by how much the best point is better on the same validation rows; its 95 % interval "
-            "holds for all points together. A point whose interval holds 0 cannot be told apart from the best."
+            "holds for all points together. A point whose interval holds 0 cannot be told apart from the best. First "
+            "in: the share of the resamples in which a point is the best."
         )
     elif found.get("best"):
-        notes.append("The models were not compared on the same rows, so points whose intervals meet count as alike.")
+        why = f" ({found['why']})" if found.get("why") else ""
+        notes.append(f"The models were not compared on the same rows{why}: points whose intervals meet count as alike.")
     if found.get("optimism"):
         notes.append(
             f"The best value is flattered by about {found['optimism']:.2g}: it was picked for being the best on these "

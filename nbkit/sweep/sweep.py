@@ -34,7 +34,8 @@ def execute_sweep(
     execute
         From `lend_executor`.
     tell
-        Called as ``tell(event, facts)`` for ``sweep_start``, ``step``, ``shared_end``, ``point_end``, ``sweep_end``.
+        Called as ``tell(event, facts)`` for ``sweep_start``, ``step``, ``shared_end``,
+        ``points_start``, ``point_end``, ``judge`` and ``sweep_end``.
     resume
         Go on with a sweep that was begun: what has passed, as it would be run now, is kept.
 
@@ -117,6 +118,7 @@ def make_task(sweep: Sweep, number: int) -> Task:
 def _conclude(sweep: Sweep, answers: dict[str, Answer], tell: Tell, stopped: int) -> dict[str, Any]:
     """Put the table together, say what may be said of the best, and write both; quickly if we were told to stop."""
     table = tabulate_points(sweep, answers)
+    tell("judge", {"sweep": sweep})
     try:
         verdict = judge_points(sweep, table, quick=bool(stopped))
     except KeyboardInterrupt:
@@ -130,6 +132,7 @@ def _conclude(sweep: Sweep, answers: dict[str, Answer], tell: Tell, stopped: int
         "alike": verdict.alike,
         "optimism": verdict.optimism,
         "basis": verdict.basis,
+        "why": verdict.why,
         "claim": _find_problem(sweep, answers) or verdict.claim,
         "rows": json.loads(verdict.table.to_json(orient="records")),
     }

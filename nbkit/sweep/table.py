@@ -1,17 +1,18 @@
 """One table over all points of a sweep, and what may be said of the best of them."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nbkit.errors import NbkitError
+from nbkit.errors import BadModel, NbkitError
 from nbkit.pipeline.manifest import read_status
 from nbkit.project import read_manifest
-from nbkit.run import read_value
+from nbkit.run import read_scraps, read_value
 from nbkit.sweep.plan import SCORES, Sweep
 from nbkit.sweep.work import Answer
 from nbkit.wording import say_count
@@ -19,7 +20,7 @@ from nbkit.wording import say_count
 if TYPE_CHECKING:
     from nbkit.model import Selection
 
-FEATURES = "05_features"  # where the rows that judge are handed over, as `valid`
+FEATURES, VALID = "05_features", "valid"  # where the rows that judge are handed over
 SCORED = ["metric", "value", "low", "high", "n", "better"]
 
 
@@ -31,7 +32,8 @@ class Verdict:
     ----------
     table
         The rows of `tabulate_points`, the best first, with `difference` (by how much the best is better),
-        `difference_low`, `difference_high` and `verdict` ("best", "worse", "cannot tell"; empty without a score).
+        `difference_low`, `difference_high`, `share` (of the resamples in which it is the best) and `verdict` ("best",
+        "worse", "cannot tell"; empty without a score).
     best
         The run of the best point; empty if none has a score.
     alike
@@ -40,6 +42,8 @@ class Verdict:
         By how much its value is flattered by having been picked, in units of the metric; None if unknown.
     basis
         ``"paired"`` (bootstrap on the same rows) or ``"overlap"`` (of intervals).
+    why
+        Why it is not paired; empty if it is, or there is nothing to pair.
     claim
         All of it in sentences.
     """
@@ -49,6 +53,7 @@ class Verdict:
     alike: tuple[str, ...] = ()
     optimism: float | None = None
     basis: str = "overlap"
+    why: str = ""
     claim: str = ""
 
 
@@ -153,51 +158,69 @@ def judge_points(sweep: Sweep, table: pd.DataFrame, *, quick: bool = False) -> V
     """
     scored = table[table["value"].notna()]
     if scored.empty:
-        extra = dict.fromkeys(("difference", "difference_low", "difference_high"), float("nan"))
+        extra = dict.fromkeys(("difference", "difference_low", "difference_high", "share"), float("nan"))
         return Verdict(table.assign(**extra, verdict=""), claim="No point has a score.")
-    better = str(scored["better"].iloc[0])
-    selection = None if quick or len(scored) < 2 else compare_models(sweep, scored)
-    if selection is None:
-        judged, best, optimism, basis = _overlap(scored, better), "", None, "overlap"
-        best = str(judged["run"].iloc[0])
-    else:
-        judged, best, optimism, basis = _pair(scored, selection), selection.best, selection.optimism, "paired"
+    selection, why = None, "the sweep was stopped" if quick else ""
+    if not quick and len(scored) > 1:
+        try:
+            selection = compare_models(sweep, scored)
+        except (NbkitError, OSError, KeyError, ValueError, TypeError) as error:
+            why = str(error) or type(error).__name__
+    judged = _pair(scored, selection) if selection else _overlap(scored, str(scored["better"].iloc[0]))
     whole = pd.concat([judged, table[table["value"].isna()].assign(verdict="")], ignore_index=True)
-    alike = tuple(judged.loc[judged["verdict"] == "cannot tell", "run"])
-    claim = explain_best(judged, best, alike, optimism, basis, len(sweep.points))
-    return Verdict(whole, best, alike, optimism, basis, claim)
+    verdict = Verdict(
+        table=whole,
+        best=str(judged["run"].iloc[0]),
+        alike=tuple(judged.loc[judged["verdict"] == "cannot tell", "run"]),
+        optimism=selection.optimism if selection else None,
+        basis="paired" if selection else "overlap",
+        why=why,
+    )
+    return replace(verdict, claim=explain_best(verdict, judged, len(sweep.points)))
 
 
-def compare_models(sweep: Sweep, scored: pd.DataFrame) -> "Selection | None":
-    """Compare the models of the points on the rows that all of them were scored on; None if that cannot be done."""
+def compare_models(sweep: Sweep, scored: pd.DataFrame) -> "Selection":
+    """Compare the models of the points on the rows that all of them were scored on.
+
+    Parameters
+    ----------
+    sweep
+        The sweep.
+    scored
+        The points that have a score.
+
+    Raises
+    ------
+    NbkitError, OSError, KeyError, ValueError
+        If a point hands over no model or no rows, or points were scored on other rows than others.
+    """
     from nbkit.model import compare_with_best, mark_blocks, predict
 
-    truths, said, given = [], {}, {}
-    try:
-        for run in scored["run"]:
-            folder = sweep.root / "runs" / run
-            given = read_manifest(folder)["parameters"][sweep.judge]
-            target, task, positive = given["target"], given["task"], given.get("positive")
-            valid = read_value(folder, FEATURES, "valid")
-            valid = valid[valid[target].notna()]
-            said[run] = predict(read_value(folder, sweep.judge, "model"), valid.drop(columns=target), task, positive)
-            truths.append(valid[target].reset_index(drop=True))
-        if not all(truth.equals(truths[0]) for truth in truths):
-            return None
-        blocks = {"time": given.get("time", ""), "group": given.get("group", ""), "every": given.get("block", "row")}
-        facts = {
-            "task": task,
-            "positive": positive,
-            "seed": given.get("seed", 0),
-            "groups": mark_blocks(valid, **blocks),
-        }
-        return compare_with_best(valid[target], said, str(scored["metric"].iloc[0]), **facts)
-    except (NbkitError, OSError, KeyError, ValueError, TypeError):
-        return None
+    said: dict[str, Any] = {}
+    rows: dict[str, pd.DataFrame] = {}  # read once where points share them
+    for run in scored["run"]:
+        folder = sweep.root / "runs" / run
+        if not (folder / f"{FEATURES}.ipynb").is_file():
+            raise BadModel(f"there is no {FEATURES}, whose {VALID!r} would hold them")
+        given = read_manifest(folder)["parameters"][sweep.judge]
+        target, task, positive = (given[name] for name in ("target", "task", "positive"))
+        key = json.dumps(read_scraps(folder / f"{FEATURES}.ipynb").get(VALID))
+        if key not in rows:
+            valid = read_value(folder, FEATURES, VALID)
+            rows[key] = valid[valid[target].notna()].reset_index(drop=True)
+        said[run] = predict(read_value(folder, sweep.judge, "model"), rows[key].drop(columns=target), task, positive)
+    first, *others = [valid[target] for valid in rows.values()]
+    if not all(other.equals(first) for other in others):
+        raise BadModel("the points were scored on different rows")
+    blocks = mark_blocks(
+        valid, time=given.get("time", ""), group=given.get("group", ""), every=given.get("block", "row")
+    )
+    metric = str(scored["metric"].iloc[0])
+    return compare_with_best(first, said, metric, task=task, positive=positive, groups=blocks)
 
 
 def _pair(scored: pd.DataFrame, selection: "Selection") -> pd.DataFrame:
-    found = selection.table[["difference", "low", "high", "verdict"]]
+    found = selection.table[["difference", "low", "high", "share", "verdict"]]
     found = found.rename(columns={"low": "difference_low", "high": "difference_high"})
     joined: pd.DataFrame = found.join(scored.set_index("run")).rename_axis("run").reset_index()
     return joined.reindex(columns=[*scored.columns, *found.columns])
@@ -211,42 +234,38 @@ def _overlap(scored: pd.DataFrame, better: str) -> pd.DataFrame:
     meets = (judged["low"] <= top["high"]) & (judged["high"] >= top["low"]) | judged[["low", "high"]].isna().any(axis=1)
     verdict = meets.map({True: "cannot tell", False: "worse"})
     verdict.iloc[0] = "best"
-    return judged.assign(difference_low=float("nan"), difference_high=float("nan"), verdict=verdict)
+    unknown = dict.fromkeys(("difference_low", "difference_high", "share"), float("nan"))
+    return judged.assign(**unknown, verdict=verdict)
 
 
-def explain_best(
-    judged: pd.DataFrame, best: str, alike: tuple[str, ...], optimism: float | None, basis: str, points: int
-) -> str:
+def explain_best(verdict: Verdict, judged: pd.DataFrame, points: int) -> str:
     """Say which point is best and how far that can be believed.
 
     Parameters
     ----------
+    verdict
+        What was found.
     judged
-        The points that have a score.
-    best, alike, optimism, basis
-        As in `Verdict`.
+        The points that have a score, the best first.
     points
         How many there are in all.
     """
-    row = judged.set_index("run").loc[best]
-    said = [
-        f"{best} is best of {say_count(points, 'point')}: {row['metric']} {row['value']:.4g} "
-        f"({row['low']:.4g} to {row['high']:.4g})."
-    ]
-    if len(judged) < 2:
-        return said[0]
-    how = "by a bootstrap on the same rows" if basis == "paired" else "as their intervals overlap"
-    others = len(judged) - 1
-    if alike:
-        said.append(f"{len(alike)} of the {say_count(others, 'other')} cannot be told apart from it, {how}.")
-    elif basis == "paired":
-        said.append("Every other point is worse, by a bootstrap on the same rows.")
+    row, others, alike = judged.iloc[0], len(judged) - 1, len(verdict.alike)
+    value = f"{row['metric']} {row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+    said = f"{verdict.best} is best of {say_count(points, 'point')}: {value}."
+    if not others:
+        return said
+    how = "by a bootstrap on the same rows" if verdict.basis == "paired" else "as their intervals meet"
+    if alike == others:
+        said += f" No other point can be told apart from it, {how}."
+    elif alike:
+        said += f" {alike} of the {others} others cannot be told apart from it, {how}."
+    elif verdict.basis == "paired":
+        said += " Every other point is worse, by a bootstrap on the same rows."
     else:
-        said.append("No other interval meets its own.")
-    if optimism:
-        said.append(f"Picked as the best, its value is flattered by about {optimism:.2g}.")
-    else:
-        said.append(
-            "Picked as the best of many, its value is flattered; the test rows, not read here, will say by how much."
+        said += " No other interval meets its own."
+    if verdict.optimism is None:
+        return (
+            f"{said} Picked as the best of many, its value is flattered; rows that did not pick it will say how much."
         )
-    return " ".join(said)
+    return f"{said} Picked as the best, its value is flattered by about {verdict.optimism:.2g}."
