@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+import nbkit.cli.sweep
 import nbkit.sweep.executors
 from nbkit.cli import main
 from nbkit.project import read_manifest
@@ -74,6 +75,23 @@ def test_a_dry_run_lists_the_points(toy, inline):
     done = nbkit_says("sweep", toy, "--grid", "02.k=5,6", "--dry-run")
     assert done.output.startswith("2 points: up to 01_first once for all, then 02_second for each\n")
     assert not (toy.parents[1] / "runs").exists()
+
+
+def test_a_sweep_without_a_name_is_called_by_its_time(toy, inline):
+    done = nbkit_says("sweep", toy, "--grid", "02.k=5,6")
+    (folder,) = (path.parent for path in (toy.parents[1] / "runs").glob("toy-sweep-*/sweep.json"))
+    assert f"report: runs/{folder.name}/report/index.html" in done.output
+    assert f"--set 02_second.k=5    # every stage, as in {folder.name}-001" in done.output
+
+
+def test_a_sweep_goes_on_when_nobody_listens(toy, inline, monkeypatch):
+    monkeypatch.setattr(nbkit.cli.sweep.SweepProgress, "_on_points_start", closed)
+    assert nbkit_says("sweep", toy, "--grid", "02.k=5,6", "--name", "s").exit_code == 0
+    assert (toy.parents[1] / "runs" / "s" / "report" / "index.html").is_file()
+
+
+def closed(*_, **__):
+    raise BrokenPipeError
 
 
 def test_json_goes_alone_to_stdout(toy, inline):

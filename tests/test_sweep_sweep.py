@@ -148,7 +148,7 @@ def test_two_sweeps_of_one_name_do_not_meet(toy, fake):
     with pytest.raises(RunInUse, match="take another --name"):
         execute_sweep(plan(toy, "02.k=1,2"), run_inline)
     (toy.parents[1] / "runs" / "t-001").mkdir()
-    with pytest.raises(RunInUse, match="such as t-001"):
+    with pytest.raises(RunInUse, match="a run is called t-001 already"):
         execute_sweep(plan(toy, "02.k=1,2", name="t"), run_inline)
     assert not (toy.parents[1] / "runs" / "t").exists()
     names = {execute_sweep(plan(toy, "02.k=5,6", name=""), run_inline)["sweep"] for _ in range(2)}

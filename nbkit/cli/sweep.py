@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +112,12 @@ def _print_plan(planned: Any, *, as_json: bool) -> None:
 
 
 def _carry_out(planned: Any, workers: int, cluster: str, *, resume: bool, as_json: bool) -> None:
-    from nbkit.sweep import execute_sweep, lend_executor
+    from nbkit.sweep import execute_sweep, lend_executor, read_sweep
 
-    with lend_executor(planned.root, workers, cluster) as execute, _watch(quiet_stdout=as_json) as watch:
-        found = execute_sweep(planned, execute, watch.tell, resume=resume)
-        folder = planned.root / "runs" / found["sweep"]
-        watch.tell("report", {"page": _write_report(folder), "planned": planned, "best": found["best"]})
+    with lend_executor(planned.root, workers, cluster) as execute, _watch(quiet_stdout=as_json) as tell:
+        found = execute_sweep(planned, execute, tell, resume=resume)
+        done = read_sweep(planned.root, found["sweep"])
+        tell("report", {"page": _write_report(done.folder), "sweep": done, "best": found["best"]})
     if as_json:
         click.echo(json.dumps(found, indent=1, ensure_ascii=False))
     sys.exit(found["exit"])
@@ -138,12 +138,22 @@ def _write_report(folder: Path) -> Path | None:
 
 
 @contextlib.contextmanager
-def _watch(*, quiet_stdout: bool) -> Iterator["SweepProgress"]:
+def _watch(*, quiet_stdout: bool) -> Iterator[Callable[[str, dict[str, Any]], None]]:
     from rich.console import Console
 
     watch = SweepProgress(Console(stderr=quiet_stdout, highlight=False, markup=False, soft_wrap=True))
+    heard = True
+
+    def tell(event: str, facts: dict[str, Any]) -> None:
+        nonlocal heard
+        if heard:
+            try:
+                watch.tell(event, facts)
+            except (OSError, SystemExit):  # `| head -1`, a closed terminal: nobody listens any more, the sweep goes on
+                heard = False
+
     try:
-        yield watch
+        yield tell
     finally:
         watch.close()
 
@@ -158,7 +168,6 @@ class SweepProgress:
         self.shown = 0.0
         self.done = 0
         self.left: list[str] = []
-        self.best: dict[str, Any] = {}
 
     def tell(self, event: str, facts: dict[str, Any]) -> None:
         """Take note of one event."""
@@ -230,10 +239,10 @@ class SweepProgress:
         if found["exit"]:
             self.console.print(f"  nbkit sweep --resume {sweep.name}    # what has not passed runs again")
 
-    def _on_report(self, page: Path | None, planned: Any, best: str) -> None:
+    def _on_report(self, page: Path | None, sweep: Any, best: str) -> None:
         from nbkit.report import say_again
 
-        if again := say_again(planned, best):
+        if again := say_again(sweep, best):
             self.console.print(f"  {again}    # every stage, as in {best}")
         if page:
             self.console.print(f"report: {os.path.relpath(page)}", style="bold")

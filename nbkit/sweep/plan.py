@@ -124,14 +124,8 @@ def plan_sweep(
     base = resolve_params(files, settings, stages)
     own = tuple(_make_settings(point, base, stages) for point in points)
     judge = _find_judge(stages)
-    chosen = plan_run(root, files, settings, last=last or judge).steps
-    names = [step.stage.name for step in chosen]
-    if judge not in names:
-        raise BadParameter(f"--until {names[-1]} ends before {judge}, whose scores say which point is best")
-    if outside := [stage for stage in names if stage in OUTSIDE]:
-        raise BadParameter(
-            f"the points of a sweep do not come to {outside[0]}, which registers or deploys: end earlier"
-        )
+    names = [step.stage.name for step in plan_run(root, files, settings, last=last or judge).steps]
+    _check_stages(names, judge)
     resolved = [resolve_params(files, [*settings, *more], stages) for more in own]
     first = _find_first(resolved, names, points)
     check_sense(base.values, names, root)
@@ -230,6 +224,15 @@ def _find_judge(stages: dict[str, Stage]) -> str:
     if not judges:
         raise BadParameter(f"no notebook hands over {SCORES!r}, so nothing says which point is best")
     return judges[0]
+
+
+def _check_stages(names: list[str], judge: str) -> None:
+    if judge not in names:
+        raise BadParameter(f"--until {names[-1]} ends before {judge}, whose scores say which point is best")
+    if outside := [stage for stage in names if stage in OUTSIDE]:
+        raise BadParameter(
+            f"the points of a sweep do not come to {outside[0]}, which registers or deploys: end earlier"
+        )
 
 
 def _check_metric(metric: str, given: dict[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """Runs a sweep: what all points share once, then each point, and one table over all, true at every moment."""
 
 import contextlib
-import glob
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,8 +33,8 @@ def execute_sweep(
     execute
         From `lend_executor`.
     tell
-        Called as ``tell(event, facts)`` for ``sweep_start``, ``step``, ``shared_end``,
-        ``points_start``, ``point_end``, ``judge`` and ``sweep_end``.
+        Called as ``tell(event, facts)`` for ``sweep_start``, ``step``, ``shared_end``, ``points_start``, ``point_end``,
+        ``judge`` and ``sweep_end``.
     resume
         Go on with a sweep that was begun: what has passed, as it would be run now, is kept.
 
@@ -67,9 +66,10 @@ def execute_sweep(
 def _begin(sweep: Sweep) -> Sweep:
     """Make the sweep's folder, and give it a name if it has none."""
     sweep = replace(sweep, name=make_run_dir(sweep.root, f"{sweep.project}-sweep", sweep.name).name)
-    if taken := [path.name for path in sweep.folder.parent.glob(f"{glob.escape(sweep.name)}-*")]:
+    names = [sweep.name_point(number) for number in range(len(sweep.points) + 1)]
+    if taken := [name for name in names if (sweep.root / "runs" / name).exists()]:
         sweep.folder.rmdir()
-        raise RunInUse(f"there are runs already that begin with {sweep.name}, such as {taken[0]}: take another --name")
+        raise RunInUse(f"a run is called {taken[0]} already, as one of this sweep would be: take another --name")
     return sweep
 
 
