@@ -141,6 +141,8 @@ def _say_value(value: Any) -> str:
 
 
 def _list_points(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
+    short = [key.rpartition(".")[2] for key in sweep.points[0]]
+    names = dict(zip(sweep.points[0], short if len(set(short)) == len(short) else sweep.points[0], strict=True))
     shown = []
     for row in rows.to_dict("records"):
         page = sweep.root / "runs" / row["run"] / "report" / "index.html"
@@ -148,7 +150,7 @@ def _list_points(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
             {
                 "point": row["point"],
                 "run": row["run"],
-                "params": ", ".join(f"{key} = {_say_value(row[key])}" for key in sweep.points[0]),
+                "params": ", ".join(f"{names[key]} = {_say_value(row[key])}" for key in sweep.points[0]),
                 "value": _say_number(row["value"]),
                 "interval": _say_span(row["low"], row["high"]),
                 "difference": _say_number(row["difference"]) if row["verdict"] not in ("best", "") else "",
@@ -173,9 +175,10 @@ def _say_span(low: Any, high: Any) -> str:
 
 
 def _explain(found: dict[str, Any], sweep: Sweep) -> list[str]:
+    unread = "The test rows are not read" if sweep.last == sweep.judge else "What later stages say does not count"
     notes = [
-        f"Points are compared by what {sweep.judge} says of validation data. The test rows are not read: who picks the "
-        "best of many points by them has learned from them."
+        f"Points are compared by what {sweep.judge} says of validation data. {unread}: who picks the best of many "
+        "points by the test rows has learned from them."
     ]
     if found.get("basis") == "paired":
         notes.append(
