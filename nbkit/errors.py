@@ -92,6 +92,10 @@ class NoWarmKernel(NbkitError, RuntimeError):
     """No kernel can be forked here, so it is started the ordinary way."""
 
 
+class NoCluster(NbkitError, ConnectionError):
+    """No Dask scheduler answers."""
+
+
 class Refusal(NbkitError):
     """A gate says no: the run stops here, on purpose, with exit code 3."""
 

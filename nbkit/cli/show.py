@@ -49,11 +49,13 @@ def params(stage: str, as_json: bool) -> None:  # noqa: FBT001
 @click.command()
 @click.argument("name", metavar="[RUN]", default="")
 def report(name: str) -> None:
-    """Write the HTML report of a RUN again (the latest if none is named) and print where it is."""
+    """Write the HTML report of a RUN or a sweep again (the latest run if none is named) and print where it is."""
     from nbkit.pipeline import find_run
-    from nbkit.report import write_report
+    from nbkit.report import write_report, write_sweep_report
+    from nbkit.sweep import find_sweep
 
-    page: Path | None = write_report(find_run(find_root(), name))
+    swept = find_sweep(find_root(), name)
+    page: Path | None = write_sweep_report(swept) if swept else write_report(find_run(find_root(), name))
     click.echo(page)
     sys.exit(0 if page else 1)
 

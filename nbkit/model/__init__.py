@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = attach(
             "tabulate_outcomes",
             "usual_metric",
         ],
+        "selection": ["Selection", "compare_with_best"],
         "slices": ["score_slices", "slice_gap", "worst_slices"],
         "words": [
             "explain_calibration",

@@ -1,10 +1,12 @@
 """The search: settings of a candidate tried by cross-validation that respects time and groups."""
 
+import contextlib
 import json
+import os
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -29,6 +31,7 @@ from nbkit.model.intervals import Array
 from nbkit.model.metrics import METRICS, evaluate
 from nbkit.wording import suggest
 
+CLUSTER = "NBKIT_CLUSTER"  # an environment variable: the address of a Dask scheduler whose workers do the fits
 SEARCHES = ("random", "grid", "halving", "none")
 
 
@@ -42,6 +45,8 @@ class Scorer:
 
     def __call__(self, model: Any, X: pd.DataFrame, y: pd.Series) -> float:
         """Score a fitted model."""
+        if isinstance(model, Pipeline) and _is_forest(model[-1]):
+            model[-1].set_params(n_jobs=None)  # trees that are summed side by side may differ in the last digit
         table = evaluate(model, X, y, [self.metric], task=self.task, positive=self.positive, draws=0)
         return self.turn(float(table["value"].iloc[0]))
 
@@ -49,6 +54,28 @@ class Scorer:
         """Turn a value of the metric into one that is the higher the better; twice for lower gives it back."""
         better = METRICS[self.metric].better
         return value if better == "higher" else -abs(value) if better == "zero" else -value
+
+
+class LimitedPipeline(Pipeline):  # type: ignore[misc]
+    """A pipeline that is fitted with the same number of threads on whatever machine does it.
+
+    Parameters
+    ----------
+    steps
+        As of any pipeline.
+    threads
+        OpenMP and BLAS threads.
+    """
+
+    def __init__(self, steps: list[Any], *, threads: int = 1) -> None:
+        super().__init__(steps)
+        self.threads = threads
+
+    def fit(self, X: pd.DataFrame, y: Any = None, **params: Any) -> Self:
+        """Fit with so many threads."""
+        with threadpool_limits(limits=self.threads):
+            super().fit(X, y, **params)
+        return self
 
 
 def fit(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, *, threads: int = 2) -> Pipeline:
@@ -99,8 +126,16 @@ def find_grid(name: str, grids: Mapping[str, Mapping[str, Any]], known: Collecti
 
 
 def list_settings(grid: Mapping[str, Sequence[Any]], search: str, trials: int, seed: int) -> list[dict[str, Any]]:
-    """List the settings to try, the default first."""
-    if search == "none" or not grid or trials < 1:
+    """List the settings to try, the default first; without a search the one that a grid of single values gives.
+
+    Examples
+    --------
+    >>> list_settings({"max_depth": [4, 8], "learning_rate": [0.1]}, "none", 0, 0)
+    [{'learning_rate': 0.1}]
+    """
+    if search == "none":
+        return [{key: values[0] for key, values in grid.items() if len(values) == 1}]
+    if not grid or trials < 1:
         return [{}]
     every = ParameterGrid(grid)
     if search == "grid" or trials - 1 >= len(every):
@@ -141,7 +176,9 @@ def search_settings(
     threads: int,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Cross-validate the settings; return the table of trials and the best setting."""
-    if _is_forest(pipeline[-1]):
+    if os.environ.get(CLUSTER):
+        pipeline = LimitedPipeline(clone(pipeline).steps, threads=threads)
+    elif _is_forest(pipeline[-1]):
         pipeline = clone(pipeline).set_params(model__n_jobs=threads)
     points = [{f"model__{key}": [value] for key, value in setting.items()} for setting in settings]
     kind = HalvingGridSearchCV if search == "halving" and len(points) > 1 else GridSearchCV
@@ -150,12 +187,26 @@ def search_settings(
     with threadpool_limits(limits=threads), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fold that cannot be fitted or scored is NaN, which is what the table says
         try:
-            tuner.fit(part.drop(columns=target), part[target])
+            with _lend_cluster(os.environ.get(CLUSTER, "")):
+                tuner.fit(part.drop(columns=target), part[target])
             results = tuner.cv_results_
         except ValueError:  # not one fit worked: let the reason speak, or blame the folds
             fit(clone(pipeline), part.drop(columns=target), part[target], threads=threads)
             results = {"params": [{}], **{f"split{fold}_test_score": np.array([np.nan]) for fold in range(len(cv))}}
     return _tabulate(results, len(cv), scorer, len(part))
+
+
+@contextlib.contextmanager
+def _lend_cluster(address: str) -> Iterator[None]:
+    """Let joblib send fits to a Dask cluster; without an address they are done here."""
+    if not address:
+        yield
+        return
+    from distributed import Client
+    from joblib import parallel_config
+
+    with Client(address, timeout=10), parallel_config("dask"):
+        yield
 
 
 def _tabulate(results: dict[str, Any], folds: int, scorer: Scorer, rows: int) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -76,7 +76,7 @@ def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[
         For a value of the wrong type or outside its range, or a file that cannot be read.
     """
     entries = [entry for path in files for entry in read_params(path)]
-    entries += [_read_setting(text) for text in settings]
+    entries += [read_setting(text) for text in settings]
     shared: dict[str, Any] = {}
     own: dict[str, dict[str, Any]] = {name: {} for name in stages}
     for entry in [_name_section(entry, stages) for entry in entries]:
@@ -160,12 +160,24 @@ def _plain(value: Any) -> Any:
     return bool(value) if type(value).__name__ == "ScalarBoolean" else value
 
 
-def _read_setting(text: str) -> Entry:
+def read_setting(text: str, option: str = "--set") -> Entry:
+    """Read ``STAGE.KEY=VALUE``, the value as in YAML.
+
+    Raises
+    ------
+    BadParameter
+        If it is not written so.
+
+    Examples
+    --------
+    >>> read_setting("06_train.trials=10").value
+    10
+    """
     target, equals, value = text.partition("=")
     section, dot, key = target.strip().partition(".")
-    place = f"--set {text}"
+    place = f"{option} {text}"
     if not (equals and dot and key):
-        raise BadParameter(f"{place}: write it as STAGE.KEY=VALUE, such as --set 06_train.trials=10")
+        raise BadParameter(f"{place}: write it as STAGE.KEY=VALUE, such as {option} 06_train.trials=10")
     return Entry(section, key, _plain(_parse_yaml(value, place)) if value.strip() else "", place)
 
 

@@ -54,8 +54,8 @@ def refresh_fronts(monitor: Path) -> None:
 def render_index(overview: Overview) -> str:
     """Render the front page."""
     twin = {name: _plain(value) for name, value in asdict(overview).items()}
-    return _template("index.html.j2").render(
-        o=overview, flow=_draw_flow(overview), twin=_embed(twin), title=f"{overview.project}: {overview.verdict}"
+    return find_template("index.html.j2").render(
+        o=overview, flow=_draw_flow(overview), twin=embed_json(twin), title=f"{overview.project}: {overview.verdict}"
     )
 
 
@@ -70,14 +70,15 @@ def render_stage(overview: Overview, stage: dict[Any, Any], notebook: Path, page
     """Render the page of one stage, with links to its neighbours."""
     place = pages.index(stage["page"])
     neighbours = pages[place - 1] if place else "", pages[place + 1] if place + 1 < len(pages) else ""
-    return _template("stage.html.j2").render(
+    return find_template("stage.html.j2").render(
         o=overview, stage=stage, blocks=read_blocks(notebook), before=neighbours[0], after=neighbours[1],
         title=f"{stage['title']} · {overview.project}",
     )  # fmt: skip
 
 
 @cache
-def _template(name: str) -> jinja2.Template:
+def find_template(name: str) -> jinja2.Template:
+    """Return a template of this folder."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"mark": mark, "tone": tone}
@@ -89,6 +90,6 @@ def _plain(value: Any) -> Any:
     return json.loads(value.to_json(orient="records")) if isinstance(value, pd.DataFrame) else value
 
 
-def _embed(value: Any) -> str:
+def embed_json(value: Any) -> str:
     """Return JSON that may stand inside a script element."""
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
