@@ -209,12 +209,25 @@ def test_a_runner_that_is_killed_leaves_nothing_half_written(project, params):
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_do_not_meet(project, params):
+def test_two_runs_at_once_get_two_folders_and_compute_each_stage_once(project, params):
+    meet = (
+        "import pathlib, time\nuntil = time.monotonic() + 60\n"
+        "while len(list(pathlib.Path('../runs').glob('*/run.json'))) < 2:\n"
+        "    assert time.monotonic() < until\n    time.sleep(0.05)"
+    )
+    make_notebook(project / "notebooks" / "01_first.ipynb", IMPORTS, meet, "run.save('y', 3)")
     runners = [start_runner(project, params) for _ in range(2)]
     assert [runner.wait(120) for runner in runners] == [0, 0]
     runs = list_runs(project)
     assert len({row["run"] for row in runs}) == 2
     assert {row["status"] for row in runs} == {"passed"}
+    entries = [entry for row in runs for entry in read_manifest(project / "runs" / row["run"])["stages"]]
+    assert sorted(entry["stage"] for entry in entries if not entry.get("borrowed")) == [
+        "01_first",
+        "02_second",
+        "03_third",
+    ]
+    assert not list((project / "runs" / ".traces").rglob("*.lock"))
 
 
 @pytest.mark.slow

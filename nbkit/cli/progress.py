@@ -53,6 +53,9 @@ class Progress:
     def _on_stage_kept(self, stage: str, entry: dict[str, Any], why: str) -> None:
         self.console.print(f"· {stage:<12} {why}", style="dim")
 
+    def _on_stage_waits(self, stage: str) -> None:
+        self.console.print(f"  {stage:<12} waits for another run, which computes the same just now", style="dim")
+
     def _on_edit_kept(self, stage: str, path: Path) -> None:
         words = (
             f"the run's copy of {stage} was edited after it ran; that is kept as {_show(path)}, what runs is the stage"

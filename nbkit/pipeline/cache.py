@@ -15,12 +15,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
 from nbkit.observe import installed_folders
 from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions, read_imports
+from nbkit.pipeline.manifest import try_lock
 from nbkit.pipeline.notebooks import ALWAYS, Stage
 from nbkit.pipeline.storage import Storage
 from nbkit.run import STORE, digest_scraps, list_artifacts, read_scraps
@@ -163,6 +164,24 @@ class Cache:
             with contextlib.suppress(FileNotFoundError):
                 return self.storage.fetch_run(trace.run, [trace.stage])
         return folder
+
+    def try_hold(self, stage: Stage, now: Trace, handed: Handed) -> IO[str] | None:
+        """Hold a stage with its inputs for this process, so that no other computes the same meanwhile.
+
+        Returns
+        -------
+        file
+            To be given to `let_go`; None if another process holds it.
+        """
+        inputs = [[source, name, (handed.get(source) or {}).get(name)] for source, name in stage.loads]
+        digest = hashlib.sha256(json.dumps([now.key, inputs]).encode()).hexdigest()[:16]
+        path = self.folder / stage.name / f".{digest}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+        if try_lock(file):
+            return file
+        file.close()
+        return None
 
     def newest_run(self, now: Trace) -> str:
         """Return the latest run in which a stage was given the same; empty if there is none."""
@@ -308,6 +327,12 @@ class Cache:
             *([f"threads {before.threads} → {now.threads}"] if before.threads != now.threads else []),
         ]
         return "; ".join(changes[:3]) or "a parameter is gone"
+
+
+def let_go(held: IO[str]) -> None:
+    """Let others have what `Cache.try_hold` held."""
+    Path(held.name).unlink(missing_ok=True)
+    held.close()
 
 
 def describe_effects(stage: Stage, parameters: dict[str, Any], scraps: dict[str, Any], root: Path) -> str:

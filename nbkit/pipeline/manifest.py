@@ -125,7 +125,7 @@ def hold_run(folder: Path) -> Iterator[None]:
         If another process holds it.
     """
     with (folder / LOCK).open("a+") as file:
-        if not _try_lock(file):
+        if not try_lock(file):
             raise RunInUse(f"another process is working in {folder}; wait for it, or stop it")
         yield
 
@@ -135,10 +135,11 @@ def is_held(folder: Path) -> bool:
     if not (folder / LOCK).is_file():
         return False
     with (folder / LOCK).open("a+") as file:
-        return not _try_lock(file)
+        return not try_lock(file)
 
 
-def _try_lock(file: IO[str]) -> bool:
+def try_lock(file: IO[str]) -> bool:
+    """Lock a file for this process, until it is closed; False if another process has locked it."""
     try:
         import fcntl
     except ImportError:  # no such locks on Windows: two writers are then the operator's to avoid

@@ -37,6 +37,8 @@ class Step:
         The run folder to take it from.
     trace
         What is reused.
+    forced
+        Whether it runs whatever earlier runs have.
     """
 
     stage: Stage
@@ -44,6 +46,7 @@ class Step:
     why: str
     source: Path | None = None
     trace: Trace | None = None
+    forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def plan_run(
         if stage.name in taken:
             steps.append(taken[stage.name])
         elif stage.name in chosen:
-            steps.append(Step(stage, "run", "asked for"))
+            steps.append(Step(stage, "run", "asked for", forced=True))
         elif stage.name in borrowed and source:
             steps.append(Step(stage, "borrow", f"passed in {source.name}", source))
     folder = steps[0].source if steps and all(step.action == "keep" for step in steps) else None

@@ -64,6 +64,8 @@ def find_waste(root: Path, *, keep: int = 5, needed: Collection[str] = ()) -> li
         run = path.stem.partition("-")[2]
         if run in gone or not (runs / run).is_dir():
             found.append((path, "trace", f"the run {run} is gone, or goes"))
+    locks = [path for path in sorted((runs / TRACES).glob("*/.*.lock")) if _is_settled(path)]
+    found += [(path, "left over", "a process was killed while it wrote it") for path in locks]
     found += [(path, "fetched", "a copy of what is stored") for path in sorted((runs / FETCHED).glob("*"))]
     sizes = _measure([list(_walk(path)) for path, *_ in found])
     return [Waste(*each, size) for each, size in zip(found, sizes, strict=True)]

@@ -36,6 +36,8 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None, *, jobs: in
     tuple
         The run folder and its manifest, whose ``exit`` is the exit code.
     """
+    if plan.nothing_to_do and plan.folder:
+        return plan.folder, read_manifest(plan.folder)
     check_plan(plan)
     storage = open_storage(plan.root, plan.storage)
     folder = plan.folder or make_run_dir(plan.root, plan.project, plan.name, storage.list_runs() if storage else ())

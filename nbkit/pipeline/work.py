@@ -4,21 +4,23 @@ import contextlib
 import json
 import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from nbkit import observe
 from nbkit.errors import CorruptArtifact, StorageFailed
 from nbkit.kernels import defer_grammar
-from nbkit.pipeline.cache import Cache
+from nbkit.pipeline.cache import Cache, let_go
 from nbkit.pipeline.manifest import now, write_manifest
 from nbkit.pipeline.plan import Plan, Step, begin
 from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.takeover import keep_edit, take_over
 from nbkit.run import digest_scraps, read_scraps
 
+STEP = 0.2  # seconds between two looks whether another run is done
 SECRET = re.compile(r"\$\{(\w+)\}")
 
 Tell = Callable[[str, dict[str, Any]], None]
@@ -56,6 +58,7 @@ class Work:
         self.storage = storage
         self.cache = Cache(plan.root, storage)
         self.handed: dict[str, dict[str, str] | None] = {}
+        self._held: dict[str, IO[str]] = {}
 
     @property
     def todo(self) -> list[tuple[Step, Entry]]:
@@ -101,8 +104,11 @@ class Work:
         self.copy()
         self.tell("stage_end", {"stage": name, "entry": entry, "folder": self.folder})
         self._note_handed(name, entry)
-        again = entry["status"] == "failed" and entry["attempt"] <= self.plan.resolved.limits[name]["retries"]
-        return self._start(step, entry, attempt=entry["attempt"] + 1) if again else None
+        if entry["status"] == "failed" and entry["attempt"] <= self.plan.resolved.limits[name]["retries"]:
+            return self._start(step, entry, attempt=entry["attempt"] + 1)
+        if name in self._held:
+            let_go(self._held.pop(name))
+        return None
 
     def copy(self) -> None:
         """Copy to the storage what is new; if it cannot be reached, say so once and go on: nothing is lost here."""
@@ -117,9 +123,27 @@ class Work:
                 self.tell("not_stored", {"why": str(error)})
 
     def _settle(self, step: Step) -> Step:
-        """Decide what had to wait for what earlier stages hand over."""
-        if step.action != "wait":
-            return step
+        """Decide what had to wait for what earlier stages hand over, or for another run that computes the same."""
+        shared = self.plan.caching and not step.forced and not step.stage.effects
+        if step.action == "wait":
+            step = self._find(step)
+        told = False
+        while step.action == "run" and shared:
+            held = self.cache.try_hold(step.stage, begin(step.stage, self.plan.resolved), self.handed)
+            step = self._find(step)  # it may have been done since the plan was made
+            if held and step.action == "run":
+                self._held[step.stage.name] = held
+                break
+            if held:
+                let_go(held)
+            elif step.action == "run":
+                if not told:
+                    self.tell("stage_waits", {"stage": step.stage.name})
+                told = True
+                time.sleep(STEP)
+        return step
+
+    def _find(self, step: Step) -> Step:
         found = self.cache.find(step.stage, begin(step.stage, self.plan.resolved), self.handed, self.folder.name)
         if not found.trace or found.action != "reuse":
             return replace(step, action="run", why=found.why)
