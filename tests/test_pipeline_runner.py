@@ -216,6 +216,7 @@ def test_two_runs_at_once_get_two_folders_and_compute_each_stage_once(project, p
         "    assert time.monotonic() < until\n    time.sleep(0.05)"
     )
     make_notebook(project / "notebooks" / "01_first.ipynb", IMPORTS, meet, "run.save('y', 3)")
+    params.write_text("")
     runners = [start_runner(project, params) for _ in range(2)]
     assert [runner.wait(120) for runner in runners] == [0, 0]
     runs = list_runs(project)

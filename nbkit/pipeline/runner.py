@@ -54,6 +54,8 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None, *, jobs: in
                     work.do_all()
         except KeyboardInterrupt:
             _note_interruption(manifest)
+        finally:
+            work.close()
         manifest["status"] = _sum_up(manifest)
         manifest["exit"] = _exit_code(manifest)
         manifest["ended"] = now()

@@ -110,6 +110,11 @@ class Work:
             let_go(self._held.pop(name))
         return None
 
+    def close(self) -> None:
+        """Let other runs have what this one had begun."""
+        while self._held:
+            let_go(self._held.popitem()[1])
+
     def copy(self) -> None:
         """Copy to the storage what is new; if it cannot be reached, say so once and go on: nothing is lost here."""
         if not self.storage:
