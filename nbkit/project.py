@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "run.json"
+SWEEP = "sweep.json"
 UNREADABLE = "unreadable"  # the status of a run whose manifest is not what the runner writes
 
 
@@ -72,6 +73,12 @@ def _manifest_shape() -> Any:
     facts: list[Any] = [(name, str, "") for name in ("project", "root", "started", "status")]
     lists: list[Any] = [("files", list[str], []), ("settings", list[str], []), ("stages", list[entry], [])]
     return msgspec.defstruct("Manifest", [*facts, *lists, ("parameters", dict[str, dict[str, Any]], {})])
+
+
+def name_sweep(folder: Path) -> str:
+    """Return the sweep that a run is a point of; empty if it is none."""
+    sweep = folder.name.rpartition("-")[0]
+    return sweep if sweep and (folder.parent / sweep / SWEEP).is_file() else ""
 
 
 def iterate_runs(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

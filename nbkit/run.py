@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nbkit import formats
 from nbkit.errors import CorruptArtifact, MissingScrap, UnfinishedStage, UnknownStage
 from nbkit.observe import note_load
-from nbkit.project import MANIFEST, find_root, iterate_runs, read_manifest
+from nbkit.project import MANIFEST, find_root, iterate_runs, name_sweep, read_manifest
 from nbkit.store import Store
 from nbkit.values import TAG, decode, encode
 
@@ -168,7 +168,8 @@ class Run:
                 return here
             beside = ", ".join(sorted(path.stem for path in self.folder.glob("[0-9]*.ipynb"))) or "none"
             raise UnknownStage(f"{stage} has not run in {self.folder}; stages that have: {beside}")
-        batch = next((folder for folder, _ in iterate_runs(self.root) if _has_passed(folder, stage)), None)
+        runs = (folder for folder, _ in iterate_runs(self.root) if not name_sweep(folder))
+        batch = next((folder for folder in runs if _has_passed(folder, stage)), None)
         there = None if batch is None else batch / f"{stage}.ipynb"
         ran_here = here.is_file() and bool(read_scraps(here))
         if there is None and not ran_here:
@@ -186,7 +187,7 @@ class Run:
         stage = _name_of_notebook(namespace)
         for folder, manifest in iterate_runs(self.root) if stage else ():
             known = manifest.get("parameters", {}).get(stage)
-            if known is None:
+            if known is None or name_sweep(folder):
                 continue
             defaults = manifest.get("defaults", {}).get(stage, {})
             taken = {

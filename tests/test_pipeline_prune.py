@@ -6,6 +6,7 @@ import time
 import pytest
 
 from nbkit import registry
+from nbkit.pipeline import find_run
 from nbkit.pipeline.manifest import hold_run
 from nbkit.pipeline.prune import find_waste, remove
 from tests.test_cli_run import nbkit
@@ -102,3 +103,23 @@ def test_files_that_no_version_holds_are_found(tmp_path):
     assert registry.find_unused_files(models) == []
     old(stray)
     assert registry.find_unused_files(models) == [stray]
+
+
+def test_a_sweep_stays_or_goes_with_its_points(shop):  # noqa: F811
+    for sweep in ("first", "second"):
+        (shop / "runs" / sweep).mkdir(parents=True)
+        (shop / "runs" / sweep / "sweep.json").write_text("{}")
+        for number in (1, 2):
+            run(shop, name=f"{sweep}-00{number}")
+    os.utime(shop / "runs" / "first" / "sweep.json", (1, 1))
+    run(shop, name="whole")
+    gone = {each.path.name for each in find_waste(shop, keep=1) if each.kind == "run"}
+    assert gone == {"first", "first-001", "first-002"}
+    assert find_run(shop).name == "whole"
+    remove(find_waste(shop, keep=1))
+    assert sorted(path.name for path in (shop / "runs").glob("[a-z]*")) == [
+        "second",
+        "second-001",
+        "second-002",
+        "whole",
+    ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nbkit.errors import BadParameter, RunInUse, UnknownRun
-from nbkit.project import MANIFEST, iterate_runs, read_manifest
+from nbkit.project import MANIFEST, iterate_runs, name_sweep, read_manifest
 from nbkit.store import write_atomic
 from nbkit.wording import suggest
 
@@ -154,6 +154,8 @@ def try_lock(file: IO[str]) -> bool:
 def find_run(root: Path, name: str = "") -> Path:
     """Return a run's folder by its name, a unique beginning of it, or its path; the latest if no name is given.
 
+    A point of a sweep is the latest only if there is nothing else.
+
     Raises
     ------
     UnknownRun
@@ -165,7 +167,7 @@ def find_run(root: Path, name: str = "") -> Path:
     if not known:
         raise UnknownRun(f"there are no runs in {root / 'runs'}: `nbkit run PARAMS` makes one")
     if not name:
-        return known[0]
+        return next((folder for folder in known if not name_sweep(folder)), known[0])
     names = [folder.name for folder in known]
     if name in names:
         return known[names.index(name)]

@@ -12,7 +12,7 @@ from typing import Any
 from nbkit.pipeline.cache import TRACES
 from nbkit.pipeline.manifest import is_held
 from nbkit.pipeline.storage import FETCHED
-from nbkit.project import MANIFEST, UNREADABLE, iterate_runs
+from nbkit.project import MANIFEST, SWEEP, UNREADABLE, iterate_runs, name_sweep
 from nbkit.run import STORE, list_artifacts, read_scraps
 
 UNDER_WAY = 3600  # seconds in which a file without an owner may still get one
@@ -48,7 +48,8 @@ def find_waste(root: Path, *, keep: int = 5, needed: Collection[str] = ()) -> li
     root
         The project.
     keep
-        How many of the newest passed runs to keep of each kind: same project, same stages, same window.
+        How many of the newest passed runs to keep of each kind (same project, same stages, same window), and of the
+        newest sweeps with all of their points.
     needed
         Names of runs that something refers to, such as a version in the registry.
     """
@@ -86,8 +87,16 @@ def remove(waste: Iterable[Waste]) -> int:
 
 def _find_old_runs(root: Path, keep: int, needed: Collection[str]) -> Iterator[tuple[Path, str]]:
     seen: dict[Any, int] = {}
+    sweeps = sorted((root / "runs").glob(f"*/{SWEEP}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    old = {path.parent.name for path in sweeps[keep:] if not is_held(path.parent)}
+    for name in sorted(old):
+        yield root / "runs" / name, f"{keep} newer sweeps are there"
     for folder, manifest in iterate_runs(root):  # newest first
         if folder.name in needed or is_held(folder) or manifest.get("status") == UNREADABLE:
+            continue
+        if sweep := name_sweep(folder):
+            if sweep in old:
+                yield folder, f"its sweep {sweep} goes"
             continue
         kind = _kind_of(manifest)
         passed = manifest.get("status") == "passed"

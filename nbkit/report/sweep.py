@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from nbkit.errors import UnknownRun
+from nbkit.project import SWEEP
 from nbkit.report.pages import embed_json, find_template
 from nbkit.store import write_atomic
-from nbkit.sweep.plan import SWEEP, Sweep, read_sweep
+from nbkit.sweep.plan import Sweep, read_sweep
 from nbkit.wording import say_count
 
 

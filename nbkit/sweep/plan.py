@@ -16,12 +16,11 @@ from nbkit.pipeline.notebooks import Stage, read_stages
 from nbkit.pipeline.params import Resolved, resolve_params
 from nbkit.pipeline.plan import plan_run
 from nbkit.pipeline.preflight import check_sense
-from nbkit.project import find_notebooks
+from nbkit.project import SWEEP, find_notebooks
 from nbkit.store import write_atomic
 from nbkit.sweep.points import Point
 from nbkit.wording import suggest
 
-SWEEP = "sweep.json"
 SCORES = "scores"  # what the stage that judges hands over: metric, value, low, high, n, better (and candidate)
 
 

@@ -17,8 +17,7 @@ from typing import Any
 from nbkit.errors import BadParameter, NbkitError, RunInUse, UnknownRun
 from nbkit.pipeline import Plan, execute_plan, plan_resume, plan_run
 from nbkit.pipeline.manifest import is_held
-from nbkit.project import read_manifest
-from nbkit.sweep.plan import SWEEP
+from nbkit.project import SWEEP, read_manifest
 
 PATIENCE = 30.0  # seconds to wait for a process that is being ended to let go of the run
 SAME = ("nbkit", "scikit-learn", "numpy")
