@@ -181,6 +181,30 @@ def test_a_worker_that_does_not_see_the_project_says_so(toy, fake):
     assert "not 1.0: its points could not be compared" in again["claim"]
 
 
+def test_workers_that_share_no_folder_hand_over_through_a_storage(toy, fake, tmp_path_factory):
+    root, other = toy.parents[1], tmp_path_factory.mktemp("other") / "machine"
+    shutil.copytree(root, other)
+
+    def elsewhere(tasks, on_step):
+        yield from run_inline([{**task, "root": str(other)} for task in tasks], on_step)
+
+    storage = str(tmp_path_factory.mktemp("storage"))
+    found = execute_sweep(plan(toy, "02.k=5,6", storage=storage), elsewhere)
+    assert (found["status"], found["best"]) == ("passed", "s-001")
+    assert fake == [("s-shared", "01_first"), ("s-001", "02_second"), ("s-002", "02_second")]
+    assert not (root / "runs" / "s-001").exists()
+    assert [row["value"] for row in found["rows"]] == [2.0, 3.0]  # the scores came through the storage
+    del fake[:]
+    assert execute_sweep(read_sweep(root, "s"), elsewhere, resume=True)["exit"] == 0
+    assert fake == []
+    notebook = other / "notebooks" / "02_second.ipynb"
+    notebook.write_text(notebook.read_text().replace("three is", "3 is"))
+    assert (
+        "other notebooks, params or modules"
+        in execute_sweep(plan(toy, "02.k=7,8", name="t", storage=storage), elsewhere)["claim"]
+    )
+
+
 def test_an_entry_of_a_dict_can_vary(toy, fake):
     sweep = plan(toy, "02.spec.a.b=1,2", "02.spec.c=x,y")
     assert sweep.own[1] == ('02_second.spec={"a": {"b": 1}, "c": "y"}',)

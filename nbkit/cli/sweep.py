@@ -12,9 +12,10 @@ from typing import Any
 import click
 
 from nbkit.cli.progress import MARKS
-from nbkit.cli.run import JSON, SET, print_table, root_of
+from nbkit.cli.run import JSON, SET, STORAGE, print_table, root_of
 from nbkit.errors import BadParameter
 from nbkit.project import find_root, read_manifest
+from nbkit.threads import count_cores
 from nbkit.wording import say_count
 
 
@@ -29,6 +30,7 @@ from nbkit.wording import say_count
 @click.option("--workers", default=0, metavar="N", help="Points at once; by default one a core.")
 @click.option("--threads", default=0, metavar="N", help="Threads of each point; by default the cores shared out.")
 @click.option("--cluster", default="", metavar="WHERE", help="Dask: local, tcp://HOST:PORT or MODULE:CALLABLE.")
+@STORAGE
 @click.option("--name", default="", help="Call the sweep this instead of <project>-sweep-<UTC time>.")
 @click.option("--resume", "again", default="", metavar="NAME", help="Go on with a sweep: what has passed is kept.")
 @click.option("--dry-run", is_flag=True, help="List the points; run nothing.")
@@ -44,6 +46,7 @@ def sweep(
     workers: int,
     threads: int,
     cluster: str,
+    storage: str,
     name: str,
     again: str,
     dry_run: bool,  # noqa: FBT001
@@ -71,9 +74,10 @@ def sweep(
         raise BadParameter(f"--threads {threads}: at least 1")
     workers = _count_workers(workers, len(points))
     here = cluster in ("", "local")  # nobody knows yet what a cluster's workers have
-    threads = threads or (max(1, _count_cores() // workers) if here else 1)
+    threads = threads or (max(1, count_cores() // workers) if here else 1)
     root = root_of(params)
-    planned = plan_sweep(root, params, points, settings, name=name, last=last, metric=metric, threads=threads)
+    how = {"last": last, "metric": metric, "threads": threads, "storage": storage}
+    planned = plan_sweep(root, params, points, settings, name=name, **how)
     if dry_run:
         _print_plan(planned, as_json=as_json)
         return
@@ -88,16 +92,10 @@ def resume_sweep(root: Path, name: str, *, workers: int = 0, cluster: str = "", 
     _carry_out(planned, _count_workers(workers, len(planned.points)), cluster, resume=True, as_json=as_json)
 
 
-def _count_cores() -> int:
-    import psutil
-
-    return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count() or 1
-
-
 def _count_workers(asked: int, points: int) -> int:
     if asked < 0:
         raise BadParameter(f"--workers {asked}: at least 1")
-    return min(asked or _count_cores(), points)
+    return min(asked or count_cores(), points)
 
 
 def _print_plan(planned: Any, *, as_json: bool) -> None:

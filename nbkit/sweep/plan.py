@@ -1,5 +1,6 @@
 """A sweep before it happens, and as it is kept in ``sweep.json``: its points, and what they share."""
 
+import contextlib
 import copy
 import json
 import sys
@@ -16,6 +17,7 @@ from nbkit.pipeline.notebooks import Stage, read_stages
 from nbkit.pipeline.params import Resolved, resolve_params
 from nbkit.pipeline.plan import plan_run
 from nbkit.pipeline.preflight import check_sense
+from nbkit.pipeline.storage import open_storage
 from nbkit.project import SWEEP, find_notebooks
 from nbkit.store import write_atomic
 from nbkit.sweep.points import Point
@@ -52,6 +54,8 @@ class Sweep:
         How and when it was asked for.
     token
         Tells a worker on another machine that it sees the same folder.
+    storage
+        The URL through which workers that do not see the folder hand their points over; empty for none.
     """
 
     root: Path
@@ -70,6 +74,17 @@ class Sweep:
     command: tuple[str, ...] = ()
     started: str = field(default_factory=now)
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    storage: str = ""
+
+    def find_run(self, number: int) -> Path:
+        """Return the folder of a point (0: what all share), brought here if it was made elsewhere."""
+        name = self.name_point(number)
+        folder = self.root / "runs" / name
+        storage = None if folder.exists() else open_storage(self.root, self.storage)
+        if storage:
+            with contextlib.suppress(FileNotFoundError):
+                return storage.fetch_run(name)
+        return folder
 
     @property
     def folder(self) -> Path:
@@ -91,6 +106,7 @@ def plan_sweep(
     last: str = "",
     metric: str = "",
     threads: int = 1,
+    storage: str = "",
 ) -> Sweep:
     """Decide what a sweep would do, and refuse what cannot work, before any kernel starts.
 
@@ -110,6 +126,8 @@ def plan_sweep(
         What to sort by, as in the scores.
     threads
         That each point computes with, given as ``shared.threads``.
+    storage
+        An fsspec URL that the points are copied to, for workers that do not see the project's folder.
 
     Raises
     ------
@@ -146,6 +164,7 @@ def plan_sweep(
         metric=metric,
         threads=threads,
         command=("nbkit", *sys.argv[1:]),
+        storage=storage,
     )
 
 

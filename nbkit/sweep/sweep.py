@@ -14,7 +14,7 @@ from nbkit.store import write_atomic
 from nbkit.sweep.executors import Executor
 from nbkit.sweep.plan import Sweep, write_sweep
 from nbkit.sweep.table import find_best, judge_points, read_point, tabulate_points
-from nbkit.sweep.work import Answer, Task, describe_code, has_passed
+from nbkit.sweep.work import Answer, Task, describe_code, describe_project, has_passed
 
 Tell = Callable[[str, dict[str, Any]], None]
 INTERRUPTED, TERMINATED = 130, 143
@@ -103,6 +103,8 @@ def make_task(sweep: Sweep, number: int) -> Task:
         "root": str(sweep.root),
         "sweep": sweep.name,
         "token": sweep.token,
+        "storage": sweep.storage,
+        "project": describe_project(sweep.root, sweep.files) if sweep.storage else "",
         "code": describe_code(),
         "name": sweep.name_point(number),
         "files": list(sweep.files),
@@ -145,7 +147,7 @@ def _find_problem(sweep: Sweep, answers: dict[str, Answer]) -> str:
     name = sweep.name_point(0)
     if not answers.get(name, {}).get("exit"):
         return ""
-    entries = read_manifest(sweep.root / "runs" / name).get("stages", [])
+    entries = read_manifest(sweep.find_run(0)).get("stages", [])
     stopped: dict[str, Any] = next((entry for entry in entries if entry["status"] not in ("passed", "pending")), {})
     why = answers[name].get("error") or f"{stopped.get('stage', '')}: {stopped.get('message', '')}"
     return f"No point could begin, since what all points share did not pass: {why}"

@@ -82,7 +82,7 @@ def tabulate_points(sweep: Sweep, answers: Mapping[str, Answer]) -> pd.DataFrame
 def read_point(sweep: Sweep, number: int, answers: Mapping[str, Answer]) -> dict[str, Any]:
     """Read the row of one point, counted from 1."""
     name = sweep.name_point(number)
-    folder = sweep.root / "runs" / name
+    folder = sweep.find_run(number)
     manifest = read_manifest(folder)
     entries = manifest.get("stages", [])
     error = answers.get(name, {}).get("error", "")
@@ -198,8 +198,8 @@ def compare_models(sweep: Sweep, scored: pd.DataFrame) -> "Selection":
 
     said: dict[str, Any] = {}
     rows: dict[str, pd.DataFrame] = {}  # read once where points share them
-    for run in scored["run"]:
-        folder = sweep.root / "runs" / run
+    for run, number in zip(scored["run"], scored["point"], strict=True):
+        folder = sweep.find_run(number)
         if not (folder / f"{FEATURES}.ipynb").is_file():
             raise BadModel(f"there is no {FEATURES}, whose {VALID!r} would hold them")
         given = read_manifest(folder)["parameters"][sweep.judge]

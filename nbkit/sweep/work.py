@@ -1,6 +1,7 @@
 """One point in a process of its own: an ordinary run, gone on with or begun anew, never believed half-made."""
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 from nbkit.errors import BadParameter, NbkitError, RunInUse, UnknownRun
 from nbkit.pipeline import Plan, execute_plan, plan_resume, plan_run
 from nbkit.pipeline.manifest import is_held
-from nbkit.project import SWEEP, read_manifest
+from nbkit.project import SWEEP, find_notebooks, find_root, read_manifest
 
 PATIENCE = 30.0  # seconds to wait for a process that is being ended to let go of the run
 SAME = ("nbkit", "scikit-learn", "numpy")
@@ -31,13 +33,23 @@ def describe_code() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in SAME}}
 
 
+def describe_project(root: Path, files: Sequence[str]) -> str:
+    """Digest a project's notebooks, params and modules: points are compared only if all machines have the same."""
+    paths = [*find_notebooks(root).glob("*.ipynb"), *(root / file for file in files), *root.glob("*.py")]
+    digest = hashlib.sha256()
+    for path in sorted(set(paths), key=lambda path: path.name):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
 def run_point(task: Task) -> Answer:
     """Do one point: go on with what is there of its run, or begin it anew.
 
     Parameters
     ----------
     task
-        ``root``, ``sweep``, ``token``, ``code``, ``name``, ``files``, ``settings`` and ``last``.
+        From `nbkit.sweep.sweep.make_task`. With a storage, a worker that has no such root takes the project that it was
+        started in.
 
     Returns
     -------
@@ -49,6 +61,8 @@ def run_point(task: Task) -> Answer:
     NbkitError
         If the run cannot even begin.
     """
+    if task["storage"] and not Path(task["root"]).is_dir():
+        task = {**task, "root": str(find_root())}
     _check_place(task)
     root, name = Path(task["root"]), task["name"]
     folder = root / "runs" / name
@@ -58,7 +72,8 @@ def run_point(task: Task) -> Answer:
     plan = _plan_rest(task, folder)
     if plan is None:
         shutil.rmtree(folder, ignore_errors=True)
-        plan = plan_run(root, [root / path for path in task["files"]], task["settings"], last=task["last"], name=name)
+        files, storage = [root / path for path in task["files"]], task["storage"]
+        plan = plan_run(root, files, task["settings"], last=task["last"], name=name, storage=storage)
     _, manifest = execute_plan(plan)
     return {"name": name, "exit": manifest["exit"]}
 
@@ -110,6 +125,11 @@ def _wait_until_free(folder: Path) -> None:
 def _check_place(task: Task) -> None:
     """Check that this machine sees the same folder, and would run the same code."""
     here = socket.gethostname()
+    if task["storage"]:
+        if describe_project(Path(task["root"]), task["files"]) != task["project"]:
+            raise BadParameter(f"the worker on {here} has other notebooks, params or modules in {task['root']}")
+        _check_code(task, here)
+        return
     place = Path(task["root"]) / "runs" / task["sweep"] / SWEEP
     seen = None
     with contextlib.suppress(OSError, ValueError):
@@ -119,6 +139,10 @@ def _check_place(task: Task) -> None:
             f"the worker on {here} does not see {place.parent}: the project must lie in a folder that all machines "
             "share"
         )
+    _check_code(task, here)
+
+
+def _check_code(task: Task, here: str) -> None:
     code = describe_code()
     if other := [f"{name} {code[name]}, not {asked}" for name, asked in task["code"].items() if code[name] != asked]:
         raise BadParameter(f"the worker on {here} has {'; '.join(other)}: its points could not be compared")
