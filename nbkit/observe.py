@@ -128,13 +128,11 @@ def _own_modules() -> dict[str, str]:
     found = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and file.endswith(".py") and (name.startswith("nbkit.") or _is_own(file, installed)):
+        if not isinstance(file, str) or not file.endswith(".py") or not os.path.isabs(file):  # noqa: PTH117
+            continue
+        if name.startswith("nbkit.") or not file.startswith(installed):
             found[name] = file
     return found
-
-
-def _is_own(file: str, installed: tuple[str, ...]) -> bool:
-    return os.path.isabs(file) and not file.startswith(installed)  # noqa: PTH117
 
 
 def installed_folders() -> tuple[str, ...]:
@@ -142,6 +140,7 @@ def installed_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     folders |= {*site.getsitepackages(), site.getusersitepackages()}
+    folders |= {folder for folder in sys.path if folder.rstrip(os.sep).endswith(("site-packages", "dist-packages"))}
     return tuple(folder.rstrip(os.sep) + os.sep for folder in sorted(folders))
 
 

@@ -70,11 +70,12 @@ def start(project, *words):
 
 
 def left_over(project):
-    """Return the processes that still belong to the project."""
+    """Return the processes that this test has started, kernels and their server among them."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and str(project) in process.environ().get("NBKIT_ROOT", process.cwd()):
+            ours = process.environ().get("PYTEST_CURRENT_TEST") == os.environ["PYTEST_CURRENT_TEST"]
+            if process.pid != os.getpid() and (ours or str(project) in process.cwd()):
                 found.append(process)
         except psutil.Error:
             continue
@@ -89,6 +90,7 @@ def test_what_needs_nothing_of_each_other_runs_at_once_and_gives_the_same(diamon
     folder, manifest = execute_plan(plan(diamond), jobs=2)
     assert manifest["status"] == "passed", manifest["stages"]
     assert manifest["stages"][3]["headline"] == "2 met."
+    assert psutil.wait_procs(left_over(diamond), timeout=10)[1] == []
     again, manifest = execute_plan(plan(diamond))  # in sequence: the marks are there
     assert manifest["status"] == "passed"
     for stage in ("01_top", "02_left", "03_right", "04_join"):

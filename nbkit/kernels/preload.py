@@ -2,14 +2,14 @@
 
 import ast
 import json
-import site
 import sys
-import sysconfig
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
+
+from nbkit.observe import installed_folders
 
 OWN = ("nbkit",)  # followed rather than preloaded, also where it is installed as a wheel: it may change between stages
 
@@ -184,7 +184,10 @@ def _locate(name: str, search: tuple[str, ...]) -> tuple[str, str]:
         found = _locate(parent, search)
         if found[0] != parent or Path(found[1]).stem != "__init__":
             return found
-        spec = PathFinder.find_spec(name, [str(Path(found[1]).parent)])
+        try:
+            spec = PathFinder.find_spec(name, [str(Path(found[1]).parent)])
+        except KeyError:  # a namespace within a package that is not imported: nobody can tell where it lies
+            return found
         if spec is None:
             return found
     if spec is None:
@@ -195,9 +198,7 @@ def _locate(name: str, search: tuple[str, ...]) -> tuple[str, str]:
 
 @cache
 def _find_homes() -> tuple[str, ...]:
-    paths = sysconfig.get_paths()
-    found = {paths["purelib"], paths["platlib"], *site.getsitepackages(), site.getusersitepackages()}
-    return tuple(f"{home.rstrip('/')}/" for home in found)
+    return tuple(home for home in installed_folders() if home.rstrip("/").endswith(("site-packages", "dist-packages")))
 
 
 def _is_third_party(module: str, origin: str) -> bool:
