@@ -251,3 +251,11 @@ def test_changed_bytes_are_as_good_as_none(project):
         path.write_bytes(b"?")
     o = read_overview(folder)
     assert (o.verdict, len(o.criteria)) == ("CANNOT JUDGE", 0)
+
+
+def test_what_was_taken_over_from_an_earlier_run_is_told(project):
+    stages = {name: {"status": "passed", "borrowed": "toy-0"} for name in ("01_frame", "02_ingest")}
+    stages["03_validate"] = {"status": "passed"}
+    facts = read_overview(write_run(project, stages=stages)).facts.set_index("what")["value"]
+    assert facts["Taken over"] == "01_frame, 02_ingest from toy-0"
+    assert "Taken over" not in read_overview(write_run(project, name="toy-2")).facts["what"].tolist()

@@ -240,6 +240,15 @@ def _read_risks(folder: Path) -> list[str]:
     return risks
 
 
+def _say_taken_over(manifest: dict[str, Any]) -> str:
+    """Say which stages an earlier run had executed, as nothing that they depend on had changed."""
+    sources: dict[str, list[str]] = {}
+    for entry in manifest.get("stages", []):
+        if entry.get("borrowed"):
+            sources.setdefault(entry["borrowed"], []).append(entry["stage"])
+    return "; ".join(f"{', '.join(stages)} from {run}" for run, stages in sources.items())
+
+
 def _read_facts(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
     around = manifest.get("surroundings", {})
     git = around.get("git") or {}
@@ -250,6 +259,7 @@ def _read_facts(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
         ("Started (UTC)", str(manifest.get("started", ""))[:19].replace("T", " ")),
         ("Command", " ".join(manifest.get("command", []))),
         ("Params", ", ".join(manifest.get("files", []))),
+        *([("Taken over", _say_taken_over(manifest))] if _say_taken_over(manifest) else []),
         ("Data version", str(read_or(folder, "02_ingest", "version", "–"))[:16]),
         ("Model version", str(version)),
         ("Code", commit),
