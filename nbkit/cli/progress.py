@@ -51,7 +51,8 @@ class Progress:
         self.console.print(f"{manifest['project']} → {_show(folder)}", style="bold")
 
     def _on_stage_kept(self, stage: str, entry: dict[str, Any], why: str) -> None:
-        self.console.print(f"· {stage:<12} {why}", style="dim")
+        said = f": {entry['headline']}" if entry.get("headline") else ""
+        self.console.print(f"· {stage:<12} {why}{said}", style="dim")
 
     def _on_stage_waits(self, stage: str) -> None:
         self.console.print(f"  {stage:<12} waits for another run, which computes the same just now", style="dim")

@@ -56,6 +56,9 @@ class Watch(threading.Thread):
         if self.kernel is None or self.kernel.pid != pid:
             with contextlib.suppress(psutil.Error):
                 self.kernel = psutil.Process(pid)
+        if self.kernel:
+            with contextlib.suppress(psutil.Error):
+                self.peak = max(self.peak, self.kernel.memory_info().rss)  # it may be over before the next look
         self.begun["cell_timeout"] = time.monotonic()
 
     def stop(self) -> None:

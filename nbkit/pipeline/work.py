@@ -119,13 +119,16 @@ class Work:
         """Copy to the storage what is new; if it cannot be reached, say so once and go on: nothing is lost here."""
         if not self.storage:
             return
-        before = self.manifest.pop("not_stored", "")
         try:
             self.storage.push(self.folder, self.cache.list_traces(self.folder.name))
+            self.manifest.pop("not_stored", None)
         except (StorageFailed, CorruptArtifact) as error:
-            self.manifest["not_stored"] = str(error)
-            if not before:
-                self.tell("not_stored", {"why": str(error)})
+            self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        if "not_stored" not in self.manifest:
+            self.tell("not_stored", {"why": str(error)})
+        self.manifest["not_stored"] = str(error)
 
     def _settle(self, step: Step) -> Step:
         """Decide what had to wait for what earlier stages hand over, or for another run that computes the same."""
@@ -149,7 +152,12 @@ class Work:
         return step
 
     def _find(self, step: Step) -> Step:
-        found = self.cache.find(step.stage, begin(step.stage, self.plan.resolved), self.handed, self.folder.name)
+        given = (step.stage, begin(step.stage, self.plan.resolved), self.handed, self.folder.name)
+        try:
+            found = self.cache.find(*given)
+        except StorageFailed as error:
+            self._lose(error)
+            found = Cache(self.plan.root).find(*given)
         if not found.trace or found.action != "reuse":
             return replace(step, action="run", why=found.why)
         source = self.cache.find_folder(found.trace)
