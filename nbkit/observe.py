@@ -57,17 +57,21 @@ class Notes:
         place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - called for each file that is opened
         if flags & (os.O_WRONLY | os.O_RDWR):
             self._written.add(place)
-        elif os.path.isfile(place):  # noqa: PTH113
-            self.note_file(place)
+        elif self._counts(place) and os.path.isfile(place):  # noqa: PTH113
+            self.files.add(place)
 
     def note_file(self, place: str) -> None:
-        """Take note of a file that is read, unless it is the stage's own or belongs to the machine."""
-        if place in self._written or place.startswith(self._always) or place.endswith(CODE):
-            return
-        if not place.startswith(self._root) and place.startswith(self._elsewhere):
-            return
-        if HIDDEN.isdisjoint(Path(place).parts) and os.path.exists(place):  # noqa: PTH110
+        """Take note of a file or folder that is read, unless it is the stage's own or belongs to the machine."""
+        if self._counts(place) and os.path.exists(place):  # noqa: PTH110
             self.files.add(place)
+
+    def _counts(self, place: str) -> bool:
+        """Tell by the name alone whether what is read there matters: importing opens a thousand files."""
+        if place.endswith(CODE) or place.startswith(self._always) or place in self._written:
+            return False
+        if not place.startswith(self._root) and place.startswith(self._elsewhere):
+            return False
+        return HIDDEN.isdisjoint(place.split("/"))
 
     def write(self) -> None:
         """Write down everything noted so far."""

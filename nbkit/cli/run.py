@@ -1,7 +1,10 @@
 """nbkit run, resume, runs, compare."""
 
+import contextlib
+import importlib
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +179,7 @@ def carry_out(plan: Any, jobs: int = 1, *, quiet_stdout: bool = False) -> tuple[
                 ):  # `| head -1`, a closed terminal: nobody listens any more, the run goes on
                     heard = False
 
+        threading.Thread(target=_import_report, daemon=True).start()  # while the stages run
         try:
             folder, manifest = execute_plan(plan, note, jobs=jobs)
         except OSError as error:
@@ -186,6 +190,11 @@ def carry_out(plan: Any, jobs: int = 1, *, quiet_stdout: bool = False) -> tuple[
         store_report(plan, folder)
         note("report", {"page": page, "folder": folder, "manifest": manifest})
     return folder, int(manifest["exit"])
+
+
+def _import_report() -> None:
+    with contextlib.suppress(Exception):  # whoever writes the report will meet it
+        importlib.import_module("nbkit.report.pages")
 
 
 def store_report(plan: Any, folder: Path) -> None:

@@ -94,7 +94,7 @@ def find_packages(modules: Iterable[str]) -> dict[str, str]:
     modules
         Names of top-level modules; what is in no distribution is passed over.
     """
-    owners = _owners()
+    owners = list_owners()
     wanted = [_normalise(owner) for module in modules for owner in owners.get(module, ())]
     versions, found = list_versions(), {}
     while wanted:
@@ -122,7 +122,8 @@ def list_versions() -> dict[str, str]:
 
 
 @cache
-def _owners() -> dict[str, list[str]]:
+def list_owners() -> dict[str, list[str]]:
+    """Return the distributions of each top-level module; takes a quarter of a second, once."""
     from importlib import metadata
 
     return dict(metadata.packages_distributions())

@@ -136,6 +136,7 @@ def plan_run(
         Each says what and where, and what to do.
     """
     check_run_name(name)
+    root = root.resolve()
     if only and (first or last):
         raise BadParameter("--only names the stages one by one, --from and --until the ends: use one or the other")
     stages = read_stages(find_notebooks(root))
@@ -209,6 +210,7 @@ def plan_resume(root: Path, name: str = "", storage: str = "") -> Plan:
     BadParameter
         If a stage that passed would now get other parameters.
     """
+    root = root.resolve()
     folder = find_run(root, name)
     manifest = read_manifest(folder)
     if lacking := {"project", "files", "settings", "parameters", "stages"} - manifest.keys():

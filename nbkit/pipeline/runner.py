@@ -3,11 +3,13 @@
 import contextlib
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from nbkit.kernels import make_environment, start_server
 from nbkit.pipeline.crew import work_side_by_side
+from nbkit.pipeline.fingerprint import list_owners
 from nbkit.pipeline.manifest import describe_surroundings, hold_run, make_run_dir, now, write_manifest
 from nbkit.pipeline.plan import Plan, check_plan
 from nbkit.pipeline.signals import catch_signals
@@ -71,6 +73,8 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None, *, jobs: in
 def _warm(plan: Plan) -> contextlib.AbstractContextManager[Any]:
     """Let a server import for the kernels while this process imports for itself."""
     notebooks = [step.stage.path for step in plan.steps if step.action in ("run", "wait")]
+    if notebooks and plan.caching:
+        threading.Thread(target=list_owners, daemon=True).start()  # wanted when the first stage has passed
     server = start_server(notebooks, plan.root, make_environment()) if notebooks else None
     return server or contextlib.nullcontext()
 
