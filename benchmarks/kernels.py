@@ -29,10 +29,10 @@ def measure(options: Options) -> list[Row]:
     found: dict[str, list[dict[str, float]]] = {"cold": [], "forked": []}
     notebooks = sorted((options.folder / "notebooks").glob("*.ipynb"))
     with start_server(notebooks, options.folder, make_environment()) or contextlib.nullcontext():
-        asyncio.run(run_kernel(options.folder, "1"))  # the server's own start
+        asyncio.run(run_kernel(options.folder / "notebooks", "1"))  # the server's own start
         for _ in range(KERNELS):
             for name, warm in (("cold", "0"), ("forked", "1")):
-                found[name].append(asyncio.run(run_kernel(options.folder, warm)))
+                found[name].append(asyncio.run(run_kernel(options.folder / "notebooks", warm)))
     rows = []
     for what in ("start", "imports", "end"):
         cold, forked = (Row("kernels", f"{what}, {name}", tuple(each[what] for each in found[name])) for name in found)
