@@ -4,10 +4,13 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from nbkit.errors import CorruptArtifact
+
+UNDER_WAY = 3600  # seconds in which a file without an owner may still get one
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -33,6 +36,13 @@ def write_atomic(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
+
+
+def is_settled(path: Path) -> bool:
+    """Tell whether a file was written so long ago that whoever wrote it would have made something of it by now."""
+    with contextlib.suppress(OSError):
+        return time.time() - path.stat().st_mtime > UNDER_WAY
+    return False
 
 
 class Store:

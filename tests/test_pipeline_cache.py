@@ -254,6 +254,18 @@ def test_garbage_among_the_traces_is_passed_over(shop):
     assert run(shop)[0] == list(CELLS)
 
 
+def test_where_no_trace_can_be_kept_no_stage_fails(shop):
+    traces = shop / "runs" / ".traces"
+    traces.parent.mkdir(exist_ok=True)
+    traces.write_text("in the way, as a full disk would be")
+    ran, folder = run(shop)
+    assert ran == list(CELLS)
+    assert not any(entry["traced"] for entry in json.loads((folder / "run.json").read_text())["stages"])
+    traces.unlink()
+    assert run(shop)[0] == list(CELLS)
+    assert run(shop)[0] == []
+
+
 def test_resume_keeps_what_holds_and_runs_the_rest(shop, monkeypatch):
     working = engine.execute_stage
 

@@ -69,6 +69,23 @@ def start(project, *words):
     )
 
 
+def start_sleepers(project):
+    """Start a run and return its process when two stages are in the middle of a long sleep."""
+    for name, mark in (("02_left", "left"), ("03_right", "right")):
+        lay(
+            project,
+            name,
+            "x = run.load('01_top', 'x')",
+            f"(here / '{mark}').touch()",
+            "time.sleep(90)",
+            "run.save('y', 1)\nrun.save('model', 1)",
+        )
+    runner = start(project)
+    for mark in ("left", "right"):
+        wait_for(project / "marks" / mark)
+    return runner
+
+
 def left_over(project):
     """Return the processes that this test has started, kernels and their server among them."""
     found = []
@@ -119,18 +136,7 @@ def test_a_stage_that_fails_lets_the_other_end_and_begins_no_more(diamond):
 
 @pytest.mark.parametrize(("which", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_reaches_all_at_work(diamond, which, code):
-    for name, mark in (("02_left", "left"), ("03_right", "right")):
-        lay(
-            diamond,
-            name,
-            "x = run.load('01_top', 'x')",
-            f"(here / '{mark}').touch()",
-            "time.sleep(90)",
-            "run.save('y', 1)\nrun.save('model', 1)",
-        )
-    runner = start(diamond)
-    for mark in ("left", "right"):
-        wait_for(diamond / "marks" / mark)
+    runner = start_sleepers(diamond)
     runner.send_signal(which)
     assert runner.wait(40) == code
     folder = find_run(diamond)
@@ -140,18 +146,7 @@ def test_an_interruption_reaches_all_at_work(diamond, which, code):
 
 
 def test_when_the_runner_is_killed_nobody_works_on(diamond):
-    for name, mark in (("02_left", "left"), ("03_right", "right")):
-        lay(
-            diamond,
-            name,
-            "x = run.load('01_top', 'x')",
-            f"(here / '{mark}').touch()",
-            "time.sleep(90)",
-            "run.save('y', 1)\nrun.save('model', 1)",
-        )
-    runner = start(diamond)
-    for mark in ("left", "right"):
-        wait_for(diamond / "marks" / mark)
+    runner = start_sleepers(diamond)
     runner.kill()
     runner.wait()
     assert psutil.wait_procs(left_over(diamond), timeout=40)[1] == []

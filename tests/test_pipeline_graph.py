@@ -2,9 +2,9 @@ import ast
 
 import pytest
 
+from nbkit.cells import parse_cell
 from nbkit.errors import BadNotebook
 from nbkit.pipeline.calls import find_calls
-from nbkit.pipeline.cells import parse_cell
 from nbkit.pipeline.check import check_notebooks, check_params, read_kinds
 from nbkit.pipeline.graph import build_graph, check_graph, find_dependents
 from nbkit.pipeline.kinds import infer_kind, read_names

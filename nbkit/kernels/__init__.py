@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "lighten": ["defer_grammar"],
-        "preload": ["find_imports", "find_preload"],
+        "preload": ["find_imports", "find_preload", "read_imports"],
         "client": ["Lease", "find_servers", "start_server", "stop_servers"],
         "identity": ["make_environment"],
         "provisioner": ["WarmProvisioner"],

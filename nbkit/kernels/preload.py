@@ -1,6 +1,7 @@
 """Reads from the source of notebooks which third-party modules they will import, without importing anything."""
 
 import ast
+import contextlib
 import json
 import sys
 from collections import deque
@@ -9,6 +10,7 @@ from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from nbkit.cells import parse_cell
 from nbkit.observe import installed_folders
 
 OWN = ("nbkit",)  # followed rather than preloaded, also where it is installed as a wheel: it may change between stages
@@ -40,8 +42,16 @@ def find_imports(source: str, package: str = "") -> set[str]:
     >>> sorted(find_imports("import numpy as np\nfrom sklearn.svm import SVC\nnp.random.rand()"))
     ['numpy', 'numpy.random.rand', 'sklearn.svm.SVC']
     """
-    now, later = _scan(source, package)
+    now, later = _scan(parse_cell(source), package)
     return now | later
+
+
+def read_imports(path: Path) -> frozenset[str]:
+    """Return the top-level modules that a module or a notebook imports; none if it cannot be read."""
+    try:
+        return _read_imports(path, path.stat().st_mtime_ns)
+    except OSError:
+        return frozenset()
 
 
 def find_preload(notebooks: Iterable[Path], root: Path) -> tuple[list[str], list[str]]:
@@ -82,9 +92,14 @@ def find_preload(notebooks: Iterable[Path], root: Path) -> tuple[list[str], list
     )
 
 
-def _scan(source: str, package: str) -> tuple[set[str], set[str]]:
+@cache
+def _read_imports(path: Path, changed: int) -> frozenset[str]:
+    names = _read_notebook(path) if path.suffix == ".ipynb" else set().union(*_read_module.__wrapped__(path, "")[0])
+    return frozenset(name.partition(".")[0] for name in names)
+
+
+def _scan(tree: ast.Module, package: str) -> tuple[set[str], set[str]]:
     """Return what code imports when it is imported itself, and what its functions import when they are called."""
-    tree = ast.parse(_strip_magic(source))
     known: dict[str, tuple[str, int]] = {}
     found: tuple[set[str], set[str]] = (set(), set())
     for node, inside in _walk(tree):
@@ -158,20 +173,12 @@ def _read_notebook(path: Path) -> set[str]:
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     except (OSError, ValueError, KeyError, TypeError):
         return set()
-    return find_imports("\n".join(source for source in sources if _is_python(source)))
-
-
-def _is_python(source: str) -> bool:
-    """Tell a cell that can be read from one of another language, or one that will fail by itself."""
-    try:
-        ast.parse(_strip_magic(source))
-    except (SyntaxError, ValueError, RecursionError):
-        return False
-    return True
-
-
-def _strip_magic(source: str) -> str:
-    return "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
+    body = []
+    for source in sources:
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError):  # it will fail by itself
+            body += parse_cell(source).body
+    now, later = _scan(ast.Module(body, []), "")
+    return now | later
 
 
 @cache
@@ -229,7 +236,7 @@ def _read_module(path: Path, module: str) -> tuple[tuple[set[str], set[str]], di
     package = module if path.stem == "__init__" else module.rpartition(".")[0]
     try:
         source = path.read_text(encoding="utf-8", errors="replace")
-        return _scan(source, package), _read_attach(source) if "attach(" in source else {}
+        return _scan(ast.parse(source), package), _read_attach(source) if "attach(" in source else {}
     except (OSError, SyntaxError, ValueError, RecursionError):
         return (set(), set()), {}
 

@@ -19,8 +19,9 @@ from typing import IO, Any
 
 import msgspec
 
+from nbkit.kernels import read_imports
 from nbkit.observe import installed_folders
-from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions, read_imports
+from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions
 from nbkit.pipeline.manifest import try_lock
 from nbkit.pipeline.notebooks import ALWAYS, Stage
 from nbkit.pipeline.storage import Storage
@@ -203,12 +204,11 @@ class Cache:
         """
         notebook = folder / f"{stage.name}.ipynb"
         scraps = read_scraps(notebook)
-        modules = [Path(path) for path in seen["modules"].values()]
-        own = [path for path in modules if not str(path).startswith(installed_folders())]
-        computing = [Path(path) for name, path in seen["modules"].items() if name not in HANDING_OVER]
-        imports = {*stage.imports, *seen["imports"], *(name for path in computing for name in read_imports(path))}
-        foreign = {name.partition(".")[0] for name in imports} - sys.stdlib_module_names
-        artifacts = list_artifacts(scraps)
+        installed = installed_folders()
+        own = [Path(path) for path in seen["modules"].values() if not path.startswith(installed)]
+        computing = [stage.path, *(Path(path) for name, path in seen["modules"].items() if name not in HANDING_OVER)]
+        named = {name.partition(".")[0] for name in seen["imports"]}
+        foreign = named.union(*map(read_imports, computing)) - sys.stdlib_module_names
         trace = replace(
             now,
             run=folder.name,
@@ -219,7 +219,7 @@ class Cache:
             outside=seen["outside"],
             effects=describe_effects(stage, now.parameters, scraps, self.root),
             saves=digest_scraps(scraps),
-            artifacts={key: self.memo.digest(folder / STORE / key) for key in artifacts},
+            artifacts={key: self.memo.digest(folder / STORE / key) for key in list_artifacts(scraps)},
             notebook=self.memo.digest(notebook),
         )
         self._write(trace)

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nbkit.pipeline.cells import digest_code, find_imports
+from nbkit.cells import digest_code
 from nbkit.store import write_atomic
 
 FRESH, COARSE = 100_000_000, 2_000_000_000  # nanoseconds in which a file may change again without its time telling
@@ -140,11 +140,3 @@ def _requirements(name: str) -> tuple[str, ...]:
 
 def _normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def read_imports(path: Path) -> set[str]:
-    """Return the top-level modules that a module imports; none if it does not parse."""
-    try:
-        return find_imports(ast.parse(path.read_bytes()))
-    except (OSError, SyntaxError, ValueError, RecursionError):
-        return set()

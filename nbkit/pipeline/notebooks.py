@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nbkit.cells import digest_cell, parse_cell
 from nbkit.errors import BadNotebook
 from nbkit.pipeline.calls import Call, find_calls
-from nbkit.pipeline.cells import digest_cell, find_imports, parse_cell
 from nbkit.wording import suggest
 
 STAGE_NAME = re.compile(r"\d\d_\w+")
@@ -80,8 +80,6 @@ class Stage:
     cells
         One digest a code cell: equal for cells that differ in comments and formatting only. Empty for the parameters
         cell, whose values count, not its text.
-    imports
-        The top-level modules that its cells import.
     effects
         Whether it changes something outside of its run, such as a registry: ``"module:function"`` that describes what
         it left there, ``"always"`` if nobody can tell, empty if it changes nothing.
@@ -96,7 +94,6 @@ class Stage:
     helpers: tuple[tuple[int, str], ...] = ()
     cadence: str = "run"
     cells: tuple[str, ...] = ()
-    imports: tuple[str, ...] = ()
     effects: str = ""
 
     @property
@@ -181,7 +178,6 @@ def read_stage(path: Path) -> Stage:
         calls=calls,
         helpers=tuple(_find_helpers(trees)),
         cells=tuple("" if cell is tagged[0] else digest_cell(cell["source"]) for cell in code),
-        imports=tuple(sorted({name for tree in trees for name in find_imports(tree)})),
         **_read_settings(settings, path),
     )
 

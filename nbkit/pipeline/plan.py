@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, CorruptArtifact, UnknownRun, UnknownStage
-from nbkit.pipeline.cache import Cache, Trace, begin_trace
+from nbkit.pipeline.cache import Cache, Handed, Trace, begin_trace
 from nbkit.pipeline.graph import check_graph
 from nbkit.pipeline.manifest import check_run_name, find_run
 from nbkit.pipeline.notebooks import Stage, read_stages
@@ -181,12 +181,17 @@ def _find_steps(cache: Cache, stages: Sequence[Stage], resolved: Resolved, prefe
     handed: dict[str, dict[str, str] | None] = {}
     steps: dict[str, Step] = {}
     for stage in stages:
-        found = cache.find(stage, begin(stage, resolved), handed, prefer)
-        handed[stage.name] = found.trace.saves if found.trace and found.action == "reuse" else None
-        source = cache.find_folder(found.trace) if found.trace else None
-        steps[stage.name] = Step(stage, found.action, found.why, source, found.trace)
+        step = steps[stage.name] = find_step(cache, stage, resolved, handed, prefer)
+        handed[stage.name] = step.trace.saves if step.trace and step.action == "reuse" else None
     cache.memo.save()
     return steps
+
+
+def find_step(cache: Cache, stage: Stage, resolved: Resolved, handed: Handed, prefer: str) -> Step:
+    """Ask the traces what is to be done with a stage; arguments as for `Cache.find`."""
+    found = cache.find(stage, begin(stage, resolved), handed, prefer)
+    source = cache.find_folder(found.trace) if found.trace else None
+    return Step(stage, found.action, found.why, source, found.trace)
 
 
 def _is_whole(manifest: dict[str, Any], stages: list[str], project: str) -> bool:

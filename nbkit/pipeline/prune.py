@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,7 @@ from nbkit.pipeline.manifest import is_held
 from nbkit.pipeline.storage import FETCHED
 from nbkit.project import MANIFEST, SWEEP, UNREADABLE, iterate_runs, name_sweep
 from nbkit.run import STORE, list_artifacts, read_scraps
-
-UNDER_WAY = 3600  # seconds in which a file without an owner may still get one
+from nbkit.store import is_settled
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def find_waste(root: Path, *, keep: int = 5, needed: Collection[str] = ()) -> li
         run = path.stem.partition("-")[2]
         if run in gone or not (runs / run).is_dir():
             found.append((path, "trace", f"the run {run} is gone, or goes"))
-    locks = [path for path in sorted((runs / TRACES).glob("*/.*.lock")) if _is_settled(path)]
+    locks = [path for path in sorted((runs / TRACES).glob("*/.*.lock")) if is_settled(path)]
     found += [(path, "left over", "a process was killed while it wrote it") for path in locks]
     found += [(path, "fetched", "a copy of what is stored") for path in sorted((runs / FETCHED).glob("*"))]
     sizes = _measure([list(_walk(path)) for path, *_ in found])
@@ -121,20 +119,14 @@ def _find_orphans(folder: Path) -> Iterator[Path]:
         except OSError:
             return  # a damaged notebook: nobody knows what it refers to
     for path in sorted((folder / STORE).rglob("*")):
-        if path.is_file() and path.relative_to(folder / STORE).as_posix() not in wanted and _is_settled(path):
+        if path.is_file() and path.relative_to(folder / STORE).as_posix() not in wanted and is_settled(path):
             yield path
 
 
 def _find_rests(folder: Path) -> Iterator[Path]:
     for path in sorted([*folder.glob(".*.running.ipynb"), *folder.glob(".*.notes.json"), *folder.glob(".run.json.*")]):
-        if _is_settled(path):
+        if is_settled(path):
             yield path
-
-
-def _is_settled(path: Path) -> bool:
-    with contextlib.suppress(OSError):
-        return time.time() - path.stat().st_mtime > UNDER_WAY
-    return False
 
 
 def _walk(path: Path) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from nbkit.run import STORE, check_artifacts, list_artifacts, read_scraps
 
 
 def take_over(source: Path, folder: Path, stage: str, entry: dict[str, Any], *, stored: bool = False) -> None:
-    """Take a passed stage over from another run: its notebook and its log are copied, its artifacts linked.
+    """Take a passed stage over from another run: its notebook is copied, its artifacts are linked.
 
     Parameters
     ----------

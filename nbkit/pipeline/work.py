@@ -15,7 +15,7 @@ from nbkit.errors import CorruptArtifact, StorageFailed
 from nbkit.kernels import defer_grammar
 from nbkit.pipeline.cache import Cache, let_go
 from nbkit.pipeline.manifest import now, write_manifest
-from nbkit.pipeline.plan import Plan, Step, begin
+from nbkit.pipeline.plan import Plan, Step, begin, find_step
 from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.takeover import keep_edit, take_over
 from nbkit.run import digest_scraps, read_scraps
@@ -97,8 +97,9 @@ class Work:
         entry.update(outcome)
         seen = _read_notes(self._notes(name))
         if entry["status"] == "passed" and seen and self.plan.caching:
-            self.cache.keep(step.stage, begin(step.stage, self.plan.resolved), self.folder, seen, entry["started"])
-            entry["traced"] = True
+            with contextlib.suppress(OSError):  # a full disk: the next run does it again
+                self.cache.keep(step.stage, begin(step.stage, self.plan.resolved), self.folder, seen, entry["started"])
+                entry["traced"] = True
         entry["ended"] = now()
         write_manifest(self.folder, self.manifest)
         self.copy()
@@ -137,7 +138,10 @@ class Work:
             step = self._find(step)
         told = False
         while step.action == "run" and shared:
-            held = self.cache.try_hold(step.stage, begin(step.stage, self.plan.resolved), self.handed)
+            try:
+                held = self.cache.try_hold(step.stage, begin(step.stage, self.plan.resolved), self.handed)
+            except OSError:  # no lock can be written: it is computed here, by whoever else it is
+                break
             step = self._find(step)  # it may have been done since the plan was made
             if held and step.action == "run":
                 self._held[step.stage.name] = held
@@ -152,16 +156,15 @@ class Work:
         return step
 
     def _find(self, step: Step) -> Step:
-        given = (step.stage, begin(step.stage, self.plan.resolved), self.handed, self.folder.name)
+        given = (step.stage, self.plan.resolved, self.handed, self.folder.name)
         try:
-            found = self.cache.find(*given)
+            found = find_step(self.cache, *given)
         except StorageFailed as error:
             self._lose(error)
-            found = Cache(self.plan.root).find(*given)
-        if not found.trace or found.action != "reuse":
-            return replace(step, action="run", why=found.why)
-        source = self.cache.find_folder(found.trace)
-        return Step(step.stage, "keep" if source == self.folder else "reuse", found.why, source, found.trace)
+            found = find_step(Cache(self.plan.root), *given)
+        if found.action != "reuse":
+            return replace(found, action="run")
+        return replace(found, action="keep") if found.source == self.folder else found
 
     def _take_over(self, step: Step, entry: Entry) -> bool:
         """Take a stage over from another run; False if that turns out to be impossible and it can run instead."""
@@ -178,7 +181,8 @@ class Work:
             return True
         if step.trace:
             entry.update(why=step.why, traced=True)
-            self.cache.adopt(step.trace, self.folder)
+            with contextlib.suppress(OSError):  # the trace of the run that it is taken from holds as well
+                self.cache.adopt(step.trace, self.folder)
         write_manifest(self.folder, self.manifest)
         self.copy()
         self.tell("stage_kept", {"stage": name, "entry": entry, "why": step.why})

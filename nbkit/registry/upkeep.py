@@ -1,15 +1,13 @@
 """What the registry refers to, and what in its folder nothing refers to any more."""
 
-import time
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from nbkit.registry.registry import Registry
 from nbkit.registry.tables import FILES, VERSIONS
+from nbkit.store import is_settled
 from nbkit.values import decode
-
-UNDER_WAY = 3600  # seconds in which a file without a version may still get one
 
 
 def list_source_runs(registry: Registry) -> set[str]:
@@ -25,4 +23,4 @@ def find_unused_files(registry: Registry) -> list[Path]:
         used = set(connection.execute(sa.select(FILES.c.key)).scalars())
     files = [path for path in sorted(registry.folder.rglob("*")) if path.is_file()]
     unused = [path for path in files if path.relative_to(registry.folder).as_posix() not in used]
-    return [path for path in unused if time.time() - path.stat().st_mtime > UNDER_WAY]
+    return [path for path in unused if is_settled(path)]

@@ -259,7 +259,7 @@ def _read_facts(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
         ("Started (UTC)", str(manifest.get("started", ""))[:19].replace("T", " ")),
         ("Command", " ".join(manifest.get("command", []))),
         ("Params", ", ".join(manifest.get("files", []))),
-        *([("Taken over", _say_taken_over(manifest))] if _say_taken_over(manifest) else []),
+        *([("Taken over", taken)] if (taken := _say_taken_over(manifest)) else []),
         ("Data version", str(read_or(folder, "02_ingest", "version", "–"))[:16]),
         ("Model version", str(version)),
         ("Code", commit),

@@ -18,6 +18,7 @@ from nbkit.pipeline.params import Resolved, resolve_params
 from nbkit.pipeline.plan import plan_run
 from nbkit.pipeline.preflight import check_sense
 from nbkit.pipeline.storage import open_storage
+from nbkit.pipeline.work import name_path
 from nbkit.project import SWEEP, find_notebooks
 from nbkit.store import write_atomic
 from nbkit.sweep.points import Point
@@ -153,7 +154,7 @@ def plan_sweep(
         root=root.resolve(),
         project=base.project,
         name=name,
-        files=tuple(_relative(path, root) for path in files),
+        files=tuple(name_path(path, root.resolve()) for path in files),
         settings=settings,
         points=tuple(points),
         own=own,
@@ -266,8 +267,3 @@ def _find_first(resolved: Sequence[Resolved], names: list[str], points: Sequence
     raise BadParameter(
         f"{keys}: the points do not differ in any of the stages that they run ({names[0]} to {names[-1]})"
     )
-
-
-def _relative(path: Path, root: Path) -> str:
-    path = path.resolve()
-    return str(path.relative_to(root.resolve())) if path.is_relative_to(root.resolve()) else str(path)

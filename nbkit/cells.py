@@ -10,7 +10,7 @@ MAGIC_VALUE = re.compile(r"^(\s*[\w.,\s]+=\s*)[%!].*$")
 
 
 def parse_cell(source: str) -> ast.Module:
-    r"""Parse a code cell; line magics and shell lines count as ``pass``, a cell in another language as empty.
+    r"""Parse a code cell; magics and shell lines count as nothing, a cell in another language as empty.
 
     Raises
     ------
@@ -31,7 +31,10 @@ def parse_cell(source: str) -> ast.Module:
         return ast.parse(source)
     except SyntaxError:
         plain = [MAGIC_VALUE.sub(r"\1None", line) for line in source.splitlines()]
+    try:
         return ast.parse("\n".join(MAGIC_LINE.sub(r"\1\2pass", line) for line in plain))
+    except SyntaxError:  # a magic may be indented where `pass` may not
+        return ast.parse("\n".join(MAGIC_LINE.sub("", line) for line in plain))
 
 
 def digest_cell(source: str) -> str:
@@ -57,20 +60,3 @@ def digest_code(tree: ast.Module) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
-
-
-def find_imports(tree: ast.Module) -> set[str]:
-    """Return the top-level modules that code imports, wherever in it.
-
-    Examples
-    --------
-    >>> sorted(find_imports(ast.parse("import numpy.linalg; from pandas import concat")))
-    ['numpy', 'pandas']
-    """
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            found.add(node.module.partition(".")[0])
-    return found
