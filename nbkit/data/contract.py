@@ -14,6 +14,7 @@ from nbkit.wording import say_count, suggest
 
 TYPES = ("integer", "number", "text", "datetime", "boolean")
 SEVERITIES = ("blocking", "warning")
+LARGEST = 1e307  # the size up to which a limit can be rounded away from the data
 RESULT = ["rule", "column", "severity", "count", "share", "rows", "examples", "message"]
 
 
@@ -327,10 +328,14 @@ def _infer_range(values: "pd.Series[Any]", kind: str) -> tuple[Any, Any]:
     most = 0.0 if high <= 0 else _round_out(high + slack, np.ceil)
     if kind == "number":
         return least, most
-    return (0, 1) if low >= 0 and high == 1 else (int(least), int(most))
+    if low >= 0 and high == 1:
+        return 0, 1
+    return (None if least is None else int(least)), (None if most is None else int(most))
 
 
-def _round_out(value: float, away: Callable[[float], float]) -> float:
-    """Round to two digits, away from the data."""
+def _round_out(value: float, away: Callable[[float], float]) -> float | None:
+    """Round to two digits, away from the data; None where numbers end, and any is allowed."""
+    if abs(value) > LARGEST:
+        return None
     step = 10.0 ** (np.floor(np.log10(abs(value))) - 1) if value else 1.0
     return float(f"{away(value / step) * step:.6g}")
