@@ -45,8 +45,11 @@ class Notes:
         self.imports: set[str] = set()
         self.outside: set[str] = set()
         self._written: set[str] = set()
+        self._modules: dict[str, str] = {}
+        self._seen: dict[str, int] = {}
         self._root = root.rstrip(os.sep) + os.sep
-        self._always = (*installed_folders(), str(target.parent), os.path.join(root, "runs") + os.sep)  # noqa: PTH118
+        self._installed = installed_folders()
+        self._always = (*self._installed, str(target.parent), os.path.join(root, "runs") + os.sep)  # noqa: PTH118
         self._elsewhere = (*SYSTEM, tempfile.gettempdir() + os.sep, *_personal())
 
     def note_open(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -80,10 +83,23 @@ class Notes:
             "files": sorted(self.files - self._written),
             "imports": sorted(self.imports),
             "outside": sorted(self.outside),
-            "modules": _own_modules(),
+            "modules": self._find_modules(),
         }
         with contextlib.suppress(OSError):  # a stage without notes is one that runs again
             self.target.write_text(json.dumps(content), encoding="utf-8")
+
+    def _find_modules(self) -> dict[str, str]:
+        """Return the modules that are nobody's installed package, and nbkit's: name to file."""
+        for name, module in list(sys.modules.items()):
+            if self._seen.get(name) == id(module):  # thousands of them, after each cell
+                continue
+            self._seen[name] = id(module)
+            file = getattr(module, "__file__", None)
+            if not isinstance(file, str) or (file.startswith(self._installed) and not name.startswith("nbkit.")):
+                continue
+            if file.endswith(".py") and os.path.isabs(file):  # noqa: PTH117
+                self._modules[name] = file
+        return self._modules
 
 
 _notes: Notes | None = None
@@ -124,19 +140,6 @@ def note_outside(what: str) -> None:
     """Take note that something was read whose change nobody could notice."""
     if _notes:
         _notes.outside.add(what)
-
-
-def _own_modules() -> dict[str, str]:
-    """Return the modules that are nobody's installed package, and nbkit's: name to file."""
-    installed = installed_folders()
-    found = {}
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or not file.endswith(".py") or not os.path.isabs(file):  # noqa: PTH117
-            continue
-        if name.startswith("nbkit.") or not file.startswith(installed):
-            found[name] = file
-    return found
 
 
 def installed_folders() -> tuple[str, ...]:

@@ -20,6 +20,10 @@ def limit_threads(threads: int) -> None:
     if "numpy" in sys.modules:
         import threadpoolctl
 
-        threadpoolctl.threadpool_limits(threads)
+        for library in threadpoolctl.ThreadpoolController().lib_controllers:
+            if (
+                library.num_threads != threads
+            ):  # setting it starts OpenBLAS's threads, which spin for a tenth of a second
+                library.set_num_threads(threads)
     if "numba" in sys.modules:
         sys.modules["numba"].set_num_threads(min(threads, sys.modules["numba"].config.NUMBA_NUM_THREADS))

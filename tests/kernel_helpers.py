@@ -14,7 +14,7 @@ import psutil
 
 from nbkit.kernels import folders, make_environment
 from nbkit.kernels.forked import Forked
-from nbkit.pipeline.engine import OwnKernelManager
+from nbkit.pipeline.kernel import OwnKernelManager
 
 
 @dataclass

@@ -59,12 +59,12 @@ def fake(monkeypatch):
     """Starts no kernel: the stages of the toy project say at once what they would say; lists what was executed."""
     executed = []
 
-    def execute_stage(source, target, parameters, limits, **options):
+    def execute_stage(source, target, parameters, limits, kernel, **options):
         executed.append((target.parent.name, source.stem))
         first = target.parent / "01_first.ipynb"
         seen = {} if source.stem == "01_first" else {"01_first.y": digest_scraps(read_scraps(first))["y"]}
         notes = {"loads": seen, "files": [], "modules": {}, "imports": [], "outside": []}
-        Path(options["environment"][observe.VARIABLE]).write_text(json.dumps(notes))
+        Path(kernel.environment[observe.VARIABLE]).write_text(json.dumps(notes))
         if source.stem == "01_first":
             glue(target, y=parameters["x"])
             return Outcome(seconds=2.0)

@@ -177,7 +177,7 @@ def test_saving_again_puts_changed_bytes_right(tmp_path):
 def fake(monkeypatch):
     """Executes no kernel: every stage passes."""
 
-    def execute_stage(source, target, parameters, limits, **options):
+    def execute_stage(source, target, parameters, limits, kernel, **options):
         glue(target, y=1)
         return engine.Outcome()
 

@@ -45,7 +45,7 @@ def fake(monkeypatch):
     """Executes no kernel: every stage hands over what stands here, or ends as it says here."""
     given = {"01_first": {"y": 1, "headline": "One."}, "02_second": {"z": 2, "headline": "Two."}}
 
-    def execute_stage(source, target, parameters, limits, **options):
+    def execute_stage(source, target, parameters, limits, kernel, **options):
         options["on_cell"](1, 2)
         found = given[source.stem]
         if isinstance(found, BaseException):

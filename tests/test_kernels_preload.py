@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
         ("def f():\n    import a\n    from b import c", {"a", "b.c"}),
         ("try:\n    import a\nexcept ImportError:\n    import b", {"a", "b"}),
         ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import a", {"typing.TYPE_CHECKING"}),
-        ("import typing as t\nif t.TYPE_CHECKING:\n    import a", {"typing", "typing.TYPE_CHECKING"}),
+        ("import typing as t\nif t.TYPE_CHECKING:\n    import a", {"typing"}),
         ("import importlib\nimportlib.import_module('a.b')", {"importlib", "importlib.import_module", "a.b"}),
         ("import_module(name); import_module(); import_module(''); import_module('.a')", set()),
         ("%matplotlib inline\n!ls\nimport a\n  %time\n", {"a"}),

@@ -40,7 +40,7 @@ def shop(project, monkeypatch):
 def engine_of(root, monkeypatch):
     """Stand in for the kernel: hand over what the cells would, and note what they would read."""
 
-    def execute_stage(source, target, parameters, limits, *, environment, **options):
+    def execute_stage(source, target, parameters, limits, kernel, **options):
         stage = source.stem
         found = read(target.parent, "01_first", "y") if stage == "02_second" else None
         values = {
@@ -58,7 +58,7 @@ def engine_of(root, monkeypatch):
             "imports": [],
             "outside": ["sqlite+remote://db"] if parameters["x"] == 9 and stage == "04_aside" else [],
         }
-        Path(environment[observe.VARIABLE]).write_text(json.dumps(notes))
+        Path(kernel.environment[observe.VARIABLE]).write_text(json.dumps(notes))
         return Outcome(seconds=1.0, headline=f"{stage} ran.")
 
     monkeypatch.setattr(engine, "execute_stage", execute_stage)

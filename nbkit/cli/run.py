@@ -5,6 +5,7 @@ import importlib
 import json
 import sys
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -170,16 +171,14 @@ def carry_out(plan: Any, jobs: int = 1, *, quiet_stdout: bool = False) -> tuple[
         def note(event: str, facts: dict[str, Any]) -> None:
             nonlocal begun, heard
             begun = True
+            if event == "stage_start":
+                _prepare_report()
             if heard:
                 try:
                     tell(event, facts)
-                except (
-                    OSError,
-                    SystemExit,
-                ):  # `| head -1`, a closed terminal: nobody listens any more, the run goes on
+                except (OSError, SystemExit):  # `| head -1`, a closed terminal: nobody listens, and the run goes on
                     heard = False
 
-        threading.Thread(target=_import_report, daemon=True).start()  # while the stages run
         try:
             folder, manifest = execute_plan(plan, note, jobs=jobs)
         except OSError as error:
@@ -192,9 +191,15 @@ def carry_out(plan: Any, jobs: int = 1, *, quiet_stdout: bool = False) -> tuple[
     return folder, int(manifest["exit"])
 
 
-def _import_report() -> None:
-    with contextlib.suppress(Exception):  # whoever writes the report will meet it
-        importlib.import_module("nbkit.report.pages")
+@cache
+def _prepare_report() -> None:
+    """Import what the report needs while a stage runs."""
+
+    def load() -> None:
+        with contextlib.suppress(Exception):  # whoever writes the report will meet it
+            importlib.import_module("nbkit.report.pages")
+
+    threading.Thread(target=load, daemon=True).start()
 
 
 def store_report(plan: Any, folder: Path) -> None:

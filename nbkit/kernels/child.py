@@ -1,19 +1,20 @@
 """Turns a forked child of the server into an ordinary kernel, as fresh as one that was started cold."""
 
-import atexit
 import contextlib
+import gc
 import importlib.util
 import os
 import random
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
 import types
 from pathlib import Path
 from typing import Any, NoReturn
+
+from nbkit._leave import leave
 
 THREADS = {"openmp": ("OMP_NUM_THREADS",), "blas": ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")}
 
@@ -38,11 +39,12 @@ def become_kernel(request: dict[str, Any], handles: list[int], connection: socke
     except BaseException:
         traceback.print_exc()
     finally:
-        os._exit(code)
+        leave(code)
 
 
 def _take_place(request: dict[str, Any], handles: list[int]) -> None:
     os.setsid()
+    gc.enable()
     signal.set_wakeup_fd(-1)
     for which in (signal.SIGCHLD, signal.SIGUSR1):
         signal.signal(which, signal.SIG_DFL)
@@ -90,7 +92,7 @@ def _limit_threads() -> None:
 
 
 def _run(arguments: list[str], connection: socket.socket) -> int:
-    """Run ipykernel's own application and return its exit code, after everything that runs at a normal exit."""
+    """Run ipykernel's own application and return its exit code."""
     from ipykernel.kernelapp import IPKernelApp
 
     code = 0
@@ -104,11 +106,6 @@ def _run(arguments: list[str], connection: socket.socket) -> int:
         app.control_thread.join(1.0)  # it flushes what the exit is about to close: one kernel in twenty hung there
     except SystemExit as leaving:
         code = _read_code(leaving)
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        with contextlib.suppress(Exception):
-            stream.flush()  # type: ignore[union-attr]
     return code
 
 

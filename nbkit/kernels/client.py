@@ -154,6 +154,15 @@ def ask_fork(key: str, python: Sequence[str], request: dict[str, Any], streams: 
     raise NoWarmKernel(reason)
 
 
+def is_up_to_date(kernel: Forked) -> bool:
+    """Tell whether the server that forked a kernel would fork another: nothing that it imported has changed."""
+    try:
+        place = Path(kernel.connection.getpeername())
+        return not _ask(place, {"do": "status"})["changed"]
+    except (OSError, NoWarmKernel):
+        return False
+
+
 def find_servers() -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield the user's servers with what each says of itself."""
     for path in sorted(folders.find_home().glob("*.sock")):

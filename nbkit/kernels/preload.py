@@ -102,12 +102,14 @@ def _scan(tree: ast.Module, package: str) -> tuple[set[str], set[str]]:
     """Return what code imports when it is imported itself, and what its functions import when they are called."""
     known: dict[str, tuple[str, int]] = {}
     found: tuple[set[str], set[str]] = (set(), set())
+    chains = set()
     for node, inside in _walk(tree):
+        if isinstance(node, ast.Attribute):
+            chains.add(_read_chain(node))
         for name, bound, meaning in _read_import(node, package):
             found[inside].add(name)
             if bound:
                 known[bound] = (meaning, inside)
-    chains = {_read_chain(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for chain in chains:
         head, _, rest = chain.partition(".")
         if head in known and not any(other.startswith(f"{chain}.") for other in chains):
@@ -131,13 +133,16 @@ def _read_import(node: ast.AST, package: str) -> Iterator[tuple[str, str, str]]:
         yield name, "", ""
 
 
-def _walk(node: ast.AST, inside: int = 0) -> Iterator[tuple[ast.AST, int]]:
+def _walk(tree: ast.AST) -> Iterator[tuple[ast.AST, int]]:
     """Walk a tree without what stands under ``if TYPE_CHECKING``; 1 with what stands inside a function, else 0."""
-    yield node, inside
-    deeper = int(inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
-    for child in ast.iter_child_nodes(node):
-        if not (isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")):
-            yield from _walk(child, deeper)
+    waiting = [(tree, 0)]
+    while waiting:
+        node, inside = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            continue
+        yield node, inside
+        deeper = int(inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+        waiting += [(child, deeper) for child in ast.iter_child_nodes(node)][::-1]
 
 
 def _resolve_base(node: ast.ImportFrom, package: str) -> str:

@@ -52,6 +52,11 @@ class WarmProvisioner(LocalProvisioner):
         self.cwd = options.get("cwd") or Path.cwd()
         return self.connection_info
 
+    def is_up_to_date(self) -> bool:
+        """Tell whether a kernel that has waited would be forked just like that now."""
+        kernel = cast(Any, self.process)
+        return not isinstance(kernel, Forked) or client.is_up_to_date(kernel)
+
     async def wait(self) -> int | None:
         """Wait for the kernel's end, noticing it sooner than Jupyter would."""
         while self.process and self.process.poll() is None:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from nbkit.pipeline.graph import build_graph
 from nbkit.pipeline.signals import Terminated, catch_signals
-from nbkit.pipeline.work import Entry, Job, Work, execute, say_failed
+from nbkit.pipeline.work import Entry, Job, Kernels, Work, execute, say_failed
 
 STEP = 0.2  # seconds between two looks
 GRACE = 30.0  # seconds that a process has to write down how its stage was interrupted
@@ -225,7 +225,7 @@ def _serve(job: Job, said: IO[str]) -> None:
             said.write(json.dumps({"number": facts["number"], "total": facts["total"]}) + "\n")
 
     try:
-        outcome = execute(job, tell)
+        outcome = execute(job, tell, Kernels())
     except KeyboardInterrupt as interruption:
         kind = "terminated" if isinstance(interruption, Terminated) else "interrupted"
         outcome = {"status": "interrupted", "kind": kind, "message": "interrupted before its first cell"}

@@ -6,28 +6,22 @@ import logging
 import re
 import sys
 import time
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 import nbclient.client
 import nbformat
 import papermill
-from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client.asynchronous.client import AsyncKernelClient
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
-from nbkit import errors, observe
-from nbkit.kernels import WarmProvisioner, make_environment
+from nbkit import errors
+from nbkit.pipeline.kernel import NAME, StageKernel
 from nbkit.pipeline.signals import Terminated
-from nbkit.pipeline.watch import GIGABYTE, MARK, Watch, available_memory, end_orphans
+from nbkit.pipeline.watch import GIGABYTE, Watch, available_memory
 from nbkit.run import read_scraps
 from nbkit.store import write_atomic
 
@@ -37,6 +31,7 @@ nbclient.client._RGX_CARRIAGERETURN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 SAVE_EVERY = 5.0  # seconds between two writes of a notebook that is being executed
+LATE = 6  # code cells before the end, of which each says that the stage will be over soon
 TAIL = 12  # lines of output kept with a failure
 NO_MEMORY = 0.85  # share of the machine's memory from which a kernel that was killed is taken to have had too much
 REFUSALS = {"Refusal", *(each.__name__ for each in errors.Refusal.__subclasses__())}
@@ -55,51 +50,6 @@ SENTENCES = {
     "unfinished": "the notebook ended, but not every cell had run",
     "system": "{ename}: {evalue}",
 }
-
-
-class OwnKernelClient(AsyncKernelClient):
-    """Waits for a new kernel no longer than it takes: Jupyter's own listens for a fifth of a second to silence."""
-
-    async def _async_wait_for_ready(self, timeout: float | None = None) -> None:
-        deadline = time.monotonic() + (timeout or 60)
-        while time.monotonic() < deadline:
-            request = self.kernel_info()
-            with contextlib.suppress(Empty):
-                self._handle_kernel_info_reply(await self.get_shell_msg(timeout=1))
-                await self._hear_idle(request)
-                return
-            if not await self._async_is_alive():
-                raise RuntimeError("the kernel died before it answered")
-        raise RuntimeError(f"the kernel did not answer in {timeout} s")
-
-    async def _hear_idle(self, request: str) -> None:
-        """Listen until the kernel says that it has done with a request: what comes later belongs to cells."""
-        while True:
-            message = await self.get_iopub_msg(timeout=1)
-            state = message["content"].get("execution_state")
-            if state == "idle" and message["parent_header"].get("msg_id") == request:
-                return
-
-    wait_for_ready = _async_wait_for_ready
-
-
-class OwnKernelManager(AsyncKernelManager):
-    """Starts kernels with the interpreter that runs nbkit, whatever kernel a user has installed as python3."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.client_factory = OwnKernelClient
-        self.kernel_id = uuid.uuid4().hex
-        self.provisioner = WarmProvisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        """The kernel's command line."""
-        return KernelSpec(**get_kernel_dict())
-
-    async def _async_wait(self, pollinterval: float = 0.005) -> None:
-        """Notice the kernel's end sooner than Jupyter would."""
-        await super()._async_wait(min(pollinterval, 0.005))
 
 
 @dataclass
@@ -140,11 +90,10 @@ class Job:
 
     stage: str
     limits: dict[str, Any]
-    log: Any
+    kernel: StageKernel
     on_cell: Callable[[int, int], None]
+    on_late: Callable[[], None]
     on_step: Callable[[], None]
-    environment: dict[str, str]
-    folder: Path
     watch: Watch = field(init=False)
     trouble: BaseException | None = None
     began: bool = False
@@ -167,19 +116,19 @@ class TruthfulEngine(NBClientEngine):  # type: ignore[misc]
             job.began = True
             job.watch.begin_cell(client.km.provisioner.pid)
             if cell_index in codes:
-                job.on_cell(codes.index(cell_index) + 1, len(codes))
+                number = codes.index(cell_index) + 1
+                job.on_cell(number, len(codes))
+                if number > len(codes) - LATE:
+                    job.on_late()
 
         client = PapermillNotebookClient(
             nb_man,
             kernel_name=kernel_name,
-            kernel_manager_class=OwnKernelManager,
             startup_timeout=120,
             iopub_timeout=300,
             timeout=None,
             coalesce_streams=True,
             store_widget_state=False,
-            resources={"metadata": {"path": str(job.folder)}},
-            extra_arguments=["--IPKernelApp.log_level=ERROR", "--ext=nbkit.observe"],
             on_cell_execute=begin,
             log=logging.getLogger("nbkit.engine"),
         )
@@ -187,12 +136,12 @@ class TruthfulEngine(NBClientEngine):  # type: ignore[misc]
         nb_man.save = _save_seldom(save)
         job.watch.start()
         try:
-            client.execute(env=job.environment, stderr=job.log)
+            client.km = job.kernel.take()
+            client.execute()
         except (Exception, KeyboardInterrupt) as trouble:
             job.trouble = trouble
         finally:
             job.watch.stop()
-            end_orphans(job.environment[MARK])
             nb_man.save = save
             _mark_failure(nb_man, job, codes)
 
@@ -202,12 +151,12 @@ def execute_stage(
     target: Path,
     parameters: dict[str, Any],
     limits: dict[str, Any],
+    kernel: StageKernel,
     *,
-    log: Path,
     on_cell: Callable[[int, int], None] = lambda number, total: None,
+    on_late: Callable[[], None] = lambda: None,
     on_step: Callable[[], None] = lambda: None,
     secrets: tuple[str, ...] = (),
-    environment: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Execute a stage notebook in a fresh kernel.
 
@@ -220,17 +169,17 @@ def execute_stage(
     parameters
         Given to papermill.
     limits
-        ``cell_timeout``, ``stage_timeout`` (seconds) and ``memory_gb``; 0 is no limit. ``threads``, at least 1.
-    log
-        Where the kernel's own stderr goes.
+        ``cell_timeout``, ``stage_timeout`` (seconds) and ``memory_gb``; 0 is no limit.
+    kernel
+        Started or not.
     on_cell
         Called with the number of the code cell that starts and how many there are.
+    on_late
+        Called in the event loop when one of the last cells starts.
     on_step
         Called a few times a second, from another thread.
     secrets
         Texts that are replaced by ``***`` in everything that is kept.
-    environment
-        What the kernel's environment has beside this process's own.
 
     Returns
     -------
@@ -239,31 +188,25 @@ def execute_stage(
     """
     papermill_engines.register("nbkit", TruthfulEngine)
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    log.parent.mkdir(parents=True, exist_ok=True)
     running = target.with_name(f".{target.stem}.running.ipynb")
-    own = {"NBKIT_STAGE": target.stem, MARK: uuid.uuid4().hex, observe.THREADS: str(limits["threads"])}
-    surroundings = make_environment(**own, **(environment or {}))
     started = time.monotonic()
     executed: Any = None
-    with log.open("ab") as stderr:
-        job = Job(target.stem, limits, stderr, on_cell, on_step, surroundings, source.parent)
-        try:
-            executed = papermill.execute_notebook(
-                str(source).replace("{", "{{").replace("}", "}}"),
-                str(running).replace("{", "{{").replace("}", "}}"),
-                parameters,
-                engine_name="nbkit",
-                kernel_name="python3",
-                language="python",
-                progress_bar=False,
-                job=job,
-            )
-        except papermill.PapermillExecutionError:
-            executed = nbformat.read(running, as_version=4)
-        except KeyboardInterrupt as trouble:
-            job.trouble = trouble
-        except OSError as trouble:
-            job.trouble = trouble
+    job = Job(target.stem, limits, kernel, on_cell, on_late, on_step)
+    try:
+        executed = papermill.execute_notebook(
+            str(source).replace("{", "{{").replace("}", "}}"),
+            str(running).replace("{", "{{").replace("}", "}}"),
+            parameters,
+            engine_name="nbkit",
+            kernel_name=NAME,
+            language="python",
+            progress_bar=False,
+            job=job,
+        )
+    except papermill.PapermillExecutionError:
+        executed = nbformat.read(running, as_version=4)
+    except (KeyboardInterrupt, OSError) as trouble:
+        job.trouble = trouble
     outcome = _judge(executed, job)
     outcome.seconds = round(time.monotonic() - started, 2)
     outcome.peak_gb = round(job.watch.peak / GIGABYTE, 3)

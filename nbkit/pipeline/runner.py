@@ -73,9 +73,9 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None, *, jobs: in
 def _warm(plan: Plan) -> contextlib.AbstractContextManager[Any]:
     """Let a server import for the kernels while this process imports for itself."""
     notebooks = [step.stage.path for step in plan.steps if step.action in ("run", "wait")]
+    server = start_server(notebooks, plan.root, make_environment()) if notebooks else None
     if notebooks and plan.caching:
         threading.Thread(target=list_owners, daemon=True).start()  # wanted when the first stage has passed
-    server = start_server(notebooks, plan.root, make_environment()) if notebooks else None
     return server or contextlib.nullcontext()
 
 

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,13 +67,16 @@ class Work:
         return list(zip(self.plan.steps, self.manifest["stages"], strict=True))
 
     def do_all(self) -> None:
-        """Do one step after the other, up to the first that does not pass."""
-        for step, entry in self.todo:
-            job = self.begin(step, entry)
-            while job:
-                job = self.conclude(step, entry, execute(job, self.tell))
-            if entry["status"] != "passed":
-                return
+        """Do one step after the other, up to the first that does not pass; the next kernel starts a little ahead."""
+        following = [step for step, _ in self.todo[1:]]
+        with contextlib.closing(Kernels()) as kernels:
+            for (step, entry), after in zip_longest(self.todo, following):
+                job = self.begin(step, entry)
+                ahead = self._describe(after) if after and after.action == "run" else None
+                while job:
+                    job = self.conclude(step, entry, execute(job, self.tell, kernels, ahead))
+                if entry["status"] != "passed":
+                    return
 
     def begin(self, step: Step, entry: Entry) -> Job | None:
         """Do what needs no kernel; return the job if a kernel has to run."""
@@ -189,11 +193,15 @@ class Work:
         return True
 
     def _start(self, step: Step, entry: Entry, attempt: int) -> Job:
-        stage, name = step.stage, step.stage.name
+        name = step.stage.name
         entry.update(status="running", started=now(), attempt=attempt)
         write_manifest(self.folder, self.manifest)
-        self.tell("stage_start", {"stage": name, "attempt": attempt, "title": stage.title})
+        self.tell("stage_start", {"stage": name, "attempt": attempt, "title": step.stage.title})
         self._notes(name).unlink(missing_ok=True)
+        return self._describe(step)
+
+    def _describe(self, step: Step) -> Job:
+        stage, name = step.stage, step.stage.name
         parameters = {**self.plan.resolved.values[name], "run_dir": str(self.folder)}
         return {
             "stage": name,
@@ -213,24 +221,64 @@ class Work:
             self.handed[stage] = digest_scraps(read_scraps(self.folder / f"{stage}.ipynb"))
 
 
-def execute(job: Job, tell: Tell) -> Entry:
-    """Execute the notebook of a job here and now; return how it ended."""
+class Kernels:
+    """The kernels of this process's next stages, of which one may be started while a stage is at work."""
+
+    def __init__(self) -> None:
+        self._ready: dict[str, Any] = {}
+
+    def take(self, job: Job) -> Any:
+        """Return the kernel for a job, started ahead or not started yet."""
+        return self._ready.pop(job["target"], None) or _make_kernel(job)
+
+    def start_ahead(self, job: Job) -> None:
+        """Start the kernel for a job that is expected to come, in the event loop that is running."""
+        if job["target"] not in self._ready:
+            kernel = self._ready[job["target"]] = _make_kernel(job)
+            kernel.start_ahead()
+
+    def close(self) -> None:
+        """End the kernels that nobody has taken."""
+        while self._ready:
+            self._ready.popitem()[1].close()
+
+
+def _make_kernel(job: Job) -> Any:
+    from nbkit.pipeline.kernel import StageKernel
+
+    threads, folder = job["limits"]["threads"], Path(job["source"]).parent
+    return StageKernel(job["stage"], folder, Path(job["log"]), threads, job["environment"])
+
+
+def execute(job: Job, tell: Tell, kernels: Kernels, ahead: Job | None = None) -> Entry:
+    """Execute the notebook of a job here and now; return how it ended.
+
+    Parameters
+    ----------
+    job, tell
+        What to execute, and who is told.
+    kernels
+        Where its kernel comes from.
+    ahead
+        The job that is expected to come next.
+    """
     with defer_grammar():
         from nbkit.pipeline.engine import execute_stage
 
     name = job["stage"]
     try:
-        outcome = execute_stage(
-            Path(job["source"]),
-            Path(job["target"]),
-            job["parameters"],
-            job["limits"],
-            log=Path(job["log"]),
-            on_cell=lambda number, total: tell("cell", {"stage": name, "number": number, "total": total}),
-            on_step=lambda: tell("step", {"stage": name}),
-            secrets=_find_secrets(job["parameters"]),
-            environment=job["environment"],
-        )
+        with contextlib.closing(kernels.take(job)) as kernel:
+            outcome = execute_stage(
+                Path(job["source"]),
+                Path(job["target"]),
+                job["parameters"],
+                job["limits"],
+                kernel,
+                on_cell=lambda number, total: tell("cell", {"stage": name, "number": number, "total": total}),
+                on_late=lambda: kernels.start_ahead(ahead) if ahead else None,
+                on_step=lambda: tell("step", {"stage": name}),
+                secrets=_find_secrets(job["parameters"]),
+            )
     except OSError as error:
         return say_failed(f"{type(error).__name__}: {error}")
     return asdict(outcome)

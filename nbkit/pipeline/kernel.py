@@ -1,0 +1,151 @@
+"""The kernel of one stage: its environment, its log, and its start, when its turn has come or a moment before."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from queue import Empty
+from typing import IO, Any
+
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
+
+from nbkit import observe
+from nbkit.kernels import WarmProvisioner, make_environment
+from nbkit.pipeline.watch import MARK, end_orphans
+
+NAME = "python3"
+ARGUMENTS = ["--IPKernelApp.log_level=ERROR", "--HistoryManager.hist_file=:memory:", "--ext=nbkit.observe"]
+
+
+class OwnKernelClient(AsyncKernelClient):
+    """Waits for a new kernel no longer than it takes: Jupyter's own listens for a fifth of a second to silence."""
+
+    async def _async_wait_for_ready(self, timeout: float | None = None) -> None:
+        deadline = time.monotonic() + (timeout or 60)
+        while time.monotonic() < deadline:
+            request = self.kernel_info()
+            with contextlib.suppress(Empty):
+                self._handle_kernel_info_reply(await self.get_shell_msg(timeout=1))
+                await self._hear_idle(request)
+                return
+            if not await self._async_is_alive():
+                raise RuntimeError("the kernel died before it answered")
+        raise RuntimeError(f"the kernel did not answer in {timeout} s")
+
+    async def _hear_idle(self, request: str) -> None:
+        """Listen until the kernel says that it has done with a request: what comes later belongs to cells."""
+        while True:
+            message = await self.get_iopub_msg(timeout=1)
+            state = message["content"].get("execution_state")
+            if state == "idle" and message["parent_header"].get("msg_id") == request:
+                return
+
+    wait_for_ready = _async_wait_for_ready
+
+
+class OwnKernelManager(AsyncKernelManager):
+    """Starts kernels with the interpreter that runs nbkit, whatever kernel a user has installed as python3."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.client_factory = OwnKernelClient
+        self.kernel_id = uuid.uuid4().hex
+        self.provisioner = self.own = WarmProvisioner(
+            kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self
+        )
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """The kernel's command line."""
+        return KernelSpec(**get_kernel_dict())
+
+    async def _async_wait(self, pollinterval: float = 0.005) -> None:
+        """Notice the kernel's end sooner than Jupyter would."""
+        await super()._async_wait(min(pollinterval, 0.005))
+
+
+class StageKernel:
+    """The kernel of one stage, not started yet.
+
+    Parameters
+    ----------
+    stage
+        The stage.
+    folder
+        Where the kernel works.
+    log
+        The file that its stderr is added to.
+    threads
+        How many threads it computes with.
+    environment
+        What its environment has beside this process's own.
+
+    Attributes
+    ----------
+    environment
+        Its environment, which every process that it starts shares.
+    """
+
+    def __init__(self, stage: str, folder: Path, log: Path, threads: int, environment: Mapping[str, str]) -> None:
+        own = {"NBKIT_STAGE": stage, MARK: uuid.uuid4().hex, observe.THREADS: str(threads)}
+        self.environment = make_environment(**own, **environment)
+        self._folder, self._log = folder, log
+        self._stderr: IO[bytes] | None = None
+        self._manager: OwnKernelManager | None = None
+        self._start: asyncio.Future[None] | None = None
+
+    def start_ahead(self) -> None:
+        """Start it in the event loop that is running, and wait for nothing."""
+        self._start = asyncio.ensure_future(self._begin())
+
+    def take(self) -> OwnKernelManager:
+        """Return the manager of the started kernel, whose end is the caller's business from now on."""
+        manager: OwnKernelManager = run_sync(self._take)()
+        return manager
+
+    def close(self) -> None:
+        """End the kernel if nobody has taken it, and whatever it has started."""
+        with contextlib.suppress(Exception):
+            run_sync(self._dismiss)()
+        if self._stderr:
+            self._stderr.close()
+            end_orphans(self.environment[MARK])
+
+    async def _begin(self) -> None:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._stderr = self._stderr or self._log.open("ab")
+        self._manager = OwnKernelManager(kernel_name=NAME)
+        await self._manager.start_kernel(
+            extra_arguments=ARGUMENTS, cwd=str(self._folder), env=self.environment, stderr=self._stderr
+        )
+
+    async def _take(self) -> OwnKernelManager:
+        if self._start is None or not await self._is_good():
+            await self._dismiss()
+            await self._begin()
+        assert self._manager
+        manager, self._manager = self._manager, None
+        return manager
+
+    async def _is_good(self) -> bool:
+        """Tell whether what was started ahead is what would be started now."""
+        assert self._start
+        try:
+            await self._start
+        except Exception:  # the usual start will say what is wrong
+            return False
+        assert self._manager
+        return bool(await self._manager.is_alive()) and self._manager.own.is_up_to_date()
+
+    async def _dismiss(self) -> None:
+        if self._start:
+            await asyncio.wait([self._start])
+        manager, self._manager = self._manager, None
+        if manager:
+            await manager.shutdown_kernel(now=True)
