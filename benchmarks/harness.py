@@ -111,6 +111,7 @@ def take_turns(benchmark: str, cases: Mapping[str, Callable[[], float]], rounds:
 def time_command(words: Sequence[str], folder: Path, **environment: str) -> float:
     """Run a command as from the shell and return its wall time; a command that fails ends the benchmark."""
     environ = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is compiled, and so shall be what stands here
     start = time.perf_counter()
     done = subprocess.run(words, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start

@@ -1,0 +1,82 @@
+"""A kernel that starts ahead of its stage: it is there in time, it is the one that would start now, and it goes unused."""
+
+import psutil
+import pytest
+
+from nbkit.pipeline import execute_plan, plan_run
+from nbkit.project import read_manifest
+from nbkit.run import read_value
+from tests.conftest import make_notebook
+
+RUN = "import nbkit, os, psutil, time\nrun = nbkit.Run(run_dir)"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def params(project):
+    """Two stages, of which the first takes a while in its last cell and the second says when its kernel began."""
+    lay(project, "01_first", "time.sleep(3)\nrun.save('ended', time.time())")
+    lay(project, "02_second", "run.save('began', psutil.Process().create_time())\nrun.save('pid', os.getpid())")
+    path = project / "params" / "toy.yaml"
+    path.write_text("")
+    return path
+
+
+def lay(project, name, *cells):
+    make_notebook(project / "notebooks" / f"{name}.ipynb", RUN, *cells)
+
+
+def left_over():
+    """Return what this process has started and what has not ended in a while."""
+    return psutil.wait_procs(psutil.Process().children(recursive=True), timeout=10)[1]
+
+
+@pytest.mark.parametrize("warm", ["1", "0"])
+def test_the_next_kernel_starts_while_a_stage_is_at_work(project, params, monkeypatch, warm):
+    monkeypatch.setenv("NBKIT_WARM", warm)
+    folder, manifest = execute_plan(plan_run(project, [params]))
+    assert manifest["status"] == "passed"
+    assert read_value(folder, "02_second", "began") < read_value(folder, "01_first", "ended")
+    assert left_over() == []
+
+
+@pytest.mark.parametrize("end", ["1 / 0", "os.kill(os.getpid(), 9)"])
+def test_one_that_nobody_needs_goes(project, params, end):
+    lay(project, "01_first", f"time.sleep(1)\n{end}")
+    folder, manifest = execute_plan(plan_run(project, [params]))
+    assert [entry["status"] for entry in manifest["stages"]] == ["failed", "pending"]
+    assert left_over() == []
+    assert not list(folder.glob(".*.notes.json"))
+
+
+def test_one_that_ended_too_early_is_replaced(project, params):
+    kill = (
+        "time.sleep(2)\n"
+        "others = [each for each in psutil.Process(os.getppid()).children() if each.pid != os.getpid()]\n"
+        "run.save('killed', [[each.pid, each.kill()] for each in others])"
+    )
+    lay(project, "01_first", kill)
+    folder, manifest = execute_plan(plan_run(project, [params]))
+    assert manifest["status"] == "passed", manifest["stages"]
+    killed = [pid for pid, _ in read_value(folder, "01_first", "killed")]
+    assert len(killed) == 1
+    assert read_value(folder, "02_second", "pid") not in killed
+
+
+def test_one_that_imported_what_has_changed_meanwhile_is_replaced(project, params, tmp_path, monkeypatch):
+    home = tmp_path / "site-packages"
+    home.mkdir()
+    (home / "changing.py").write_text("value = 1\n")
+    monkeypatch.setenv("PYTHONPATH", str(home))
+    lay(
+        project,
+        "01_first",
+        f"import changing\ntime.sleep(2)\nopen({str(home / 'changing.py')!r}, 'w').write('value = 22\\n')",
+        "run.save('value', changing.value)",
+    )
+    lay(project, "02_second", "import changing", "run.save('value', changing.value)")
+    folder, manifest = execute_plan(plan_run(project, [params]))
+    assert manifest["status"] == "passed", manifest["stages"]
+    assert [read_value(folder, stage, "value") for stage in ("01_first", "02_second")] == [1, 22]
+    assert read_manifest(folder)["exit"] == 0
