@@ -15,7 +15,7 @@ from benchmarks.harness import Options, Row, Skip, compare
 from benchmarks.projects import lay_project
 from nbkit.kernels import folders, make_environment, start_server
 from nbkit.pipeline import execute_plan, plan_run
-from nbkit.pipeline.engine import OwnKernelManager
+from nbkit.pipeline.kernel import OwnKernelManager
 
 RUNS, KERNELS = 100, 10
 IMPORTS = "import pandas, sklearn.ensemble"
