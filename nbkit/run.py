@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbkit import formats
 from nbkit.errors import CorruptArtifact, MissingScrap, UnfinishedStage, UnknownStage
+from nbkit.lighten import defer_grammar
 from nbkit.observe import note_load
 from nbkit.project import MANIFEST, find_root, iterate_runs, name_sweep, read_manifest
 from nbkit.store import Store
@@ -96,7 +97,8 @@ class Run:
         UntrustedType
             If a model is made of code that only this notebook has.
         """
-        import scrapbook
+        with defer_grammar():
+            import scrapbook
 
         row = formats.find_format(value)
         kind, suffix, content = formats.dump(value)

@@ -10,8 +10,8 @@ from benchmarks.changed import edit_stage, list_executed
 from benchmarks.harness import ROOT, Options, Row, compare, describe_machine, take_turns, watch_others
 from benchmarks.overhead import sum_cells
 from benchmarks.projects import SCRAPBOOK, is_flagship, lay_ploomber, lay_project, name_params
-from nbkit.pipeline.graph import check_graph
-from nbkit.pipeline.notebooks import read_stage, read_stages
+from nbkit.stages.graph import check_graph
+from nbkit.stages.notebooks import read_stage, read_stages
 
 
 def test_a_benchmark_is_a_file_with_measure_and_says_what_it_asks():

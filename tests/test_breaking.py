@@ -17,8 +17,8 @@ from nbkit.cli import main
 from nbkit.cli.run import carry_out
 from nbkit.errors import BadParameter, UnknownRun
 from nbkit.pipeline import engine, execute_plan, list_runs, plan_resume, plan_run
-from nbkit.pipeline.notebooks import read_stage
 from nbkit.project import find_root, read_manifest
+from nbkit.stages.notebooks import read_stage
 from nbkit.store import Store
 from tests.conftest import glue, make_notebook
 

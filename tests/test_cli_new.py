@@ -12,8 +12,8 @@ from table_helpers import write_customers, write_houses, write_species
 from nbkit.cli import main
 from nbkit.data import check_contract, read_contract, split_table, take_snapshot
 from nbkit.model import read_criteria
-from nbkit.pipeline import read_stages, resolve_params
 from nbkit.project import find_notebooks
+from nbkit.stages import read_stages, resolve_params
 
 MADE = ["params/p.yaml", "params/p.contract.yaml", "notebooks", ".gitignore"]
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from nbkit.pipeline.notebooks import read_stages
 from nbkit.project import find_notebooks
+from nbkit.stages.notebooks import read_stages
 from tests.conftest import make_notebook
 from tests.test_cli_run import fake, nbkit, toy  # noqa: F401 - fixtures
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nbkit.pipeline.graph import check_graph
-from nbkit.pipeline.notebooks import read_stages
+from nbkit.stages.graph import check_graph
+from nbkit.stages.notebooks import read_stages
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 STAGES = read_stages(FOLDER)

@@ -25,7 +25,7 @@ def check(params: tuple[Path, ...], settings: tuple[str, ...], as_json: bool) ->
 
     Exit codes: 0 if a run could start, also with hints; 2 if not.
     """
-    from nbkit.pipeline.check import check_notebooks, check_params
+    from nbkit.stages.check import check_notebooks, check_params
 
     root = root_of(params) if params else find_root()
     folder = find_notebooks(root)
@@ -67,7 +67,7 @@ def graph(name: str, form: str | None, out: Path | None) -> None:
     if out is None:
         click.echo(text)
         return
-    from nbkit.pipeline.layout import write_files
+    from nbkit.layout import write_files
 
     write_files({out: f"{text}\n".encode()})
     click.echo(out)

@@ -41,8 +41,9 @@ def monitor(
 
     Each window is a run of its own. The exit code is 3 if any of them asks for retraining, 1 if one failed.
     """
-    from nbkit.pipeline import plan_run, read_stages, resolve_params
+    from nbkit.pipeline import plan_run
     from nbkit.project import find_notebooks
+    from nbkit.stages import read_stages, resolve_params
 
     root = root_of(params)
     given = resolve_params(params, settings, read_stages(find_notebooks(root))).values[STAGE]

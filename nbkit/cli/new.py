@@ -26,7 +26,7 @@ def new(name: str, data: str, target: str, time: str, out: Path, force: bool) ->
 
     Each decision is said with its reason, and stands as a comment in the params file, for you to edit.
     """
-    from nbkit.pipeline.layout import check_free, check_name, lay_project
+    from nbkit.layout import check_free, check_name, lay_project
 
     check_name(name)
     if not data.strip():
@@ -63,7 +63,7 @@ def contract() -> None:
 def infer(data: str, files: tuple[Path, ...], target: str, time: str, out: Path | None, force: bool) -> None:  # noqa: FBT001
     """Propose a contract that a table keeps, with some slack, for a person to edit."""
     from nbkit.data import inspect_snapshot, propose_contract, spell_contract
-    from nbkit.pipeline.layout import check_free, write_files
+    from nbkit.layout import check_free, write_files
 
     snapshot, given = _take(data, files)
     target, time = target or given.get("target", ""), time or given.get("time", "")
@@ -108,8 +108,8 @@ def _take(data: str, files: tuple[Path, ...]) -> tuple[Any, dict[str, Any]]:
         raise click.UsageError("name the table with --data, or the project with --params")
     if data:
         return take_snapshot({"data": data}), {}
-    from nbkit.pipeline import read_stages, resolve_params
     from nbkit.project import find_notebooks
+    from nbkit.stages import read_stages, resolve_params
 
     root = root_of(files)
     given = resolve_params(files, (), read_stages(find_notebooks(root))).values["02_ingest"]

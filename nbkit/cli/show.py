@@ -16,8 +16,8 @@ from nbkit.wording import suggest
 def params(stage: str, as_json: bool) -> None:  # noqa: FBT001
     """Show every parameter of a STAGE (or of all): type, default, meaning, what is allowed."""
     from nbkit.errors import UnknownStage
-    from nbkit.pipeline.notebooks import read_stages
-    from nbkit.pipeline.params import LIMITS
+    from nbkit.stages.notebooks import read_stages
+    from nbkit.stages.params import LIMITS
 
     stages = read_stages(find_notebooks(find_root()))
     chosen = [each for each in stages.values() if stage in ("", each.name, each.name[:2], each.name[3:])]

@@ -5,7 +5,6 @@ from nbkit._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "lighten": ["defer_grammar"],
         "preload": ["find_imports", "find_preload", "read_imports"],
         "client": ["Lease", "find_servers", "start_server", "stop_servers"],
         "identity": ["make_environment"],

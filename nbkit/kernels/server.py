@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.kernels import folders, trial
-from nbkit.kernels.lighten import defer_grammar
 from nbkit.kernels.preload import find_preload
+from nbkit.lighten import defer_grammar
 
 # what every kernel imports while it starts, and then what one imports in its first cells
 FIRST = (

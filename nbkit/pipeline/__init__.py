@@ -1,14 +1,10 @@
-"""Runs notebooks: their parameters, their graph, the engine that tells the truth, and the manifest of a run."""
+"""Runs notebooks: the plan, what is taken over, the engine that tells the truth, and the manifest of a run."""
 
 from nbkit._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "notebooks": ["Parameter", "Stage", "read_stages"],
-        "graph": ["Edge", "Graph", "Problem", "build_graph", "check_graph", "find_dependents"],
-        "check": ["Checked", "check_notebooks"],
-        "params": ["Resolved", "resolve_params"],
         "manifest": ["find_run", "list_runs"],
         "compare": ["compare_runs"],
         "plan": ["Plan", "check_plan", "plan_resume", "plan_run"],

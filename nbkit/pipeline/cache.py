@@ -23,9 +23,9 @@ from nbkit.kernels import read_imports
 from nbkit.observe import installed_folders
 from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions
 from nbkit.pipeline.manifest import try_lock
-from nbkit.pipeline.notebooks import ALWAYS, Stage
 from nbkit.pipeline.storage import Storage
 from nbkit.run import STORE, digest_scraps, list_artifacts, read_scraps
+from nbkit.stages.notebooks import ALWAYS, Stage
 from nbkit.store import write_atomic
 
 TRACES = ".traces"

@@ -15,9 +15,9 @@ import threading
 import time
 from typing import IO, Any
 
-from nbkit.pipeline.graph import build_graph
 from nbkit.pipeline.signals import Terminated, catch_signals
 from nbkit.pipeline.work import Entry, Job, Kernels, Work, execute, say_failed
+from nbkit.stages.graph import build_graph
 
 STEP = 0.2  # seconds between two looks
 GRACE = 30.0  # seconds that a process has to write down how its stage was interrupted

@@ -8,14 +8,14 @@ from typing import Any
 
 from nbkit.errors import BadParameter, CorruptArtifact, UnknownRun, UnknownStage
 from nbkit.pipeline.cache import Cache, Handed, Trace, begin_trace
-from nbkit.pipeline.graph import check_graph
 from nbkit.pipeline.manifest import check_run_name, find_run
-from nbkit.pipeline.notebooks import Stage, read_stages
-from nbkit.pipeline.params import Resolved, resolve_params
-from nbkit.pipeline.preflight import check_sense
 from nbkit.pipeline.storage import open_storage
 from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest
 from nbkit.run import check_artifacts
+from nbkit.stages.graph import check_graph
+from nbkit.stages.notebooks import Stage, read_stages
+from nbkit.stages.params import Resolved, resolve_params
+from nbkit.stages.preflight import check_sense
 from nbkit.wording import suggest
 
 

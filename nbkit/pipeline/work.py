@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from nbkit import observe
 from nbkit.errors import CorruptArtifact, StorageFailed
-from nbkit.kernels import defer_grammar
+from nbkit.lighten import defer_grammar
 from nbkit.pipeline.cache import Cache, let_go
 from nbkit.pipeline.manifest import now, write_manifest
 from nbkit.pipeline.plan import Plan, Step, begin, find_step

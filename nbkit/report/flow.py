@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import NbkitError
-from nbkit.pipeline.graph import build_graph
-from nbkit.pipeline.notebooks import Stage, read_stage, read_stages
 from nbkit.plots import draw_flow, place_nodes, write_mermaid
 from nbkit.project import find_notebooks, read_manifest
 from nbkit.report.marks import mark, tone
+from nbkit.stages.graph import build_graph
+from nbkit.stages.notebooks import Stage, read_stage, read_stages
 
 Row = dict[str, Any]
 Flow = tuple[list[Row], list[Row], str]  # stages, edges, title

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from nbkit.pipeline.manifest import read_status
-from nbkit.pipeline.notebooks import Stage
 from nbkit.project import read_manifest
 from nbkit.report.flow import list_edges, read_run_stages
 from nbkit.report.since import read_before, read_or, read_since
+from nbkit.stages.notebooks import Stage
 from nbkit.wording import say_count
 
 ABSENT = "not part of this run"

@@ -8,9 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 from urllib.parse import urlsplit
 
 from nbkit.errors import ServiceFailed
@@ -60,20 +59,18 @@ class Service:
         self._command = [sys.executable, "-m", "nbkit.serve", "--registry", os.fspath(registry), "--model", reference]
         self._command += ["--port", str(port), "--until-stdin-closes", *(["--log", os.fspath(log)] if log else [])]
         self._process: subprocess.Popen[bytes] | None = None
-        self._output: Path | None = None
+        self._output: IO[bytes] | None = None
         self.url, self.seconds = "", float("nan")
 
     def start(self) -> Self:
         """Start it and wait until it is ready."""
         began = time.monotonic()
-        handle, name = tempfile.mkstemp(prefix="nbkit-serve-", suffix=".log")
-        self._output = Path(name)
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - without a name: nobody can leave it behind
         atexit.register(self.stop)
         try:
-            with os.fdopen(handle, "wb") as output:
-                self._process = subprocess.Popen(
-                    self._command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
-                )
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stdout=self._output, stderr=subprocess.STDOUT
+            )
             while not self._is_ready():
                 self._check(time.monotonic() - began)
                 time.sleep(0.05)
@@ -97,7 +94,7 @@ class Service:
             if process.stdin is not None:
                 process.stdin.close()
         if self._output is not None:
-            self._output.unlink(missing_ok=True)
+            self._output.close()
             self._output = None
 
     @property
@@ -107,7 +104,11 @@ class Service:
 
     def said(self) -> str:
         """Return the end of what it wrote."""
-        return self._output.read_text(errors="replace")[-TAIL:].strip() if self._output else ""
+        if self._output is None:
+            return ""
+        handle = self._output.fileno()
+        written = os.pread(handle, TAIL, max(os.fstat(handle).st_size - TAIL, 0))  # the service goes on at the offset
+        return written.decode(errors="replace").strip()
 
     def _is_ready(self) -> bool:
         found = re.search(r"listening on (http://\S+)", self.said())

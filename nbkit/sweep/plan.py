@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, UnknownRun
-from nbkit.pipeline.graph import check_graph
 from nbkit.pipeline.manifest import check_run_name, now
-from nbkit.pipeline.notebooks import Stage, read_stages
-from nbkit.pipeline.params import Resolved, resolve_params
 from nbkit.pipeline.plan import plan_run
-from nbkit.pipeline.preflight import check_sense
 from nbkit.pipeline.storage import open_storage
 from nbkit.pipeline.work import name_path
 from nbkit.project import SWEEP, find_notebooks
+from nbkit.stages.graph import check_graph
+from nbkit.stages.notebooks import Stage, read_stages
+from nbkit.stages.params import Resolved, resolve_params
+from nbkit.stages.preflight import check_sense
 from nbkit.store import write_atomic
 from nbkit.sweep.points import Point
 from nbkit.wording import suggest

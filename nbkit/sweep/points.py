@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nbkit.errors import BadParameter
-from nbkit.pipeline.params import read_setting
+from nbkit.stages.params import read_setting
 from nbkit.wording import say_count
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"

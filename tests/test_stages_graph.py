@@ -4,11 +4,11 @@ import pytest
 
 from nbkit.cells import parse_cell
 from nbkit.errors import BadNotebook
-from nbkit.pipeline.calls import find_calls
-from nbkit.pipeline.check import check_notebooks, check_params, read_kinds
-from nbkit.pipeline.graph import build_graph, check_graph, find_dependents
-from nbkit.pipeline.kinds import infer_kind, read_names
-from nbkit.pipeline.notebooks import read_stages
+from nbkit.stages.calls import find_calls
+from nbkit.stages.check import check_notebooks, check_params, read_kinds
+from nbkit.stages.graph import build_graph, check_graph, find_dependents
+from nbkit.stages.kinds import infer_kind, read_names
+from nbkit.stages.notebooks import read_stages
 from tests.conftest import make_notebook
 from tests.test_report_overview import PASSED, write_run
 

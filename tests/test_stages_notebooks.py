@@ -3,7 +3,7 @@ import json
 import pytest
 
 from nbkit.errors import BadNotebook
-from nbkit.pipeline.notebooks import read_stages
+from nbkit.stages.notebooks import read_stages
 from tests.conftest import make_notebook
 
 

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nbkit.pipeline.kinds import Names, find_origin, infer_kind, read_names
+from nbkit.stages.kinds import Names, find_origin, infer_kind, read_names
 
 ANY = "*"  # stands for what is made when the notebook runs
 READERS = {"scrapbook.read_notebook", "scrapbook.read_notebooks", "nbkit.run.read_value", "nbkit.run.read_scraps"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, UnknownParameter
-from nbkit.pipeline.notebooks import Parameter, Stage
+from nbkit.stages.notebooks import Parameter, Stage
 from nbkit.threads import count_cores
 from nbkit.wording import suggest
 

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbkit.errors import BadNotebook, BadParameter, UnknownParameter
-from nbkit.pipeline.notebooks import Parameter, read_stages
-from nbkit.pipeline.params import check_value, read_params, resolve_params
+from nbkit.stages.notebooks import Parameter, read_stages
+from nbkit.stages.params import check_value, read_params, resolve_params
 from tests.conftest import make_notebook
 
 FIRST = """

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nbkit.errors import BadNotebook
-from nbkit.pipeline.calls import ANY, Call
-from nbkit.pipeline.kinds import answers
-from nbkit.pipeline.notebooks import Stage
+from nbkit.stages.calls import ANY, Call
+from nbkit.stages.kinds import answers
+from nbkit.stages.notebooks import Stage
 from nbkit.wording import suggest
 
 ARTICLES = {"text": "a text", "number": "a number", "flag": "True or False", "array": "an array"}

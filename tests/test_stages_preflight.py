@@ -3,7 +3,7 @@
 import pytest
 
 from nbkit.errors import BadParameter
-from nbkit.pipeline.preflight import check_sense
+from nbkit.stages.preflight import check_sense
 
 STAGES = ["01_frame", "02_ingest", "03_validate", "05_features", "06_train"]
 GOOD = {

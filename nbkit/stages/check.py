@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadNotebook, NbkitError
-from nbkit.pipeline.calls import Call
-from nbkit.pipeline.graph import Graph, Problem, build_graph
-from nbkit.pipeline.notebooks import STAGE_NAME, Stage, list_stages, read_stage
-from nbkit.pipeline.params import resolve_params
-from nbkit.pipeline.preflight import check_sense
 from nbkit.project import iterate_runs
+from nbkit.stages.calls import Call
+from nbkit.stages.graph import Graph, Problem, build_graph
+from nbkit.stages.notebooks import STAGE_NAME, Stage, list_stages, read_stage
+from nbkit.stages.params import resolve_params
+from nbkit.stages.preflight import check_sense
 from nbkit.values import TAG
 
 RUN = re.compile(r"\b(nbkit\.)?Run\(")

@@ -13,7 +13,7 @@ from typing import Any
 
 from nbkit.cells import digest_cell, parse_cell
 from nbkit.errors import BadNotebook
-from nbkit.pipeline.calls import Call, find_calls
+from nbkit.stages.calls import Call, find_calls
 from nbkit.wording import suggest
 
 STAGE_NAME = re.compile(r"\d\d_\w+")
