@@ -126,19 +126,21 @@ class StageKernel:
         )
 
     async def _take(self) -> OwnKernelManager:
-        if self._start is None or not await self._is_good():
+        if self._start and not await self._is_good(self._start):
             await self._dismiss()
-            await self._begin()
+        if not self._start:
+            self.start_ahead()
+        assert self._start
+        await self._start
         assert self._manager
         manager, self._manager = self._manager, None
         return manager
 
-    async def _is_good(self) -> bool:
+    async def _is_good(self, start: asyncio.Future[None]) -> bool:
         """Tell whether what was started ahead is what would be started now."""
-        assert self._start
         try:
-            await self._start
-        except Exception:  # the usual start will say what is wrong
+            await start
+        except Exception:  # another start will say what is wrong
             return False
         assert self._manager
         return bool(await self._manager.is_alive()) and self._manager.own.is_up_to_date()
@@ -146,6 +148,6 @@ class StageKernel:
     async def _dismiss(self) -> None:
         if self._start:
             await asyncio.wait([self._start])
-        manager, self._manager = self._manager, None
+        self._start, manager, self._manager = None, self._manager, None
         if manager:
             await manager.shutdown_kernel(now=True)
