@@ -11,14 +11,27 @@ import site
 import sys
 import sysconfig
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 VARIABLE = "NBKIT_OBSERVE"
 ROOT = "NBKIT_ROOT"
 THREADS = "NBKIT_THREADS"
-SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/var/lib", "/var/cache")
-PERSONAL = (".cache", ".config", ".local", ".ipython", ".jupyter", ".matplotlib")
+SYSTEM = (
+    "/proc/",
+    "/sys/",
+    "/dev/",
+    "/etc/",
+    "/usr/lib/",
+    "/usr/lib64/",
+    "/usr/share/",
+    "/lib/",
+    "/lib64/",
+    "/var/cache/",
+)
+PERSONAL = (".config", ".local", ".ipython", ".jupyter", ".matplotlib")
+PASSING = ("/dev/shm/", "/var/tmp/")  # noqa: S108 - what lies there counts if the stage did not make it
 HIDDEN = {".git", "__pycache__", ".ipynb_checkpoints"}
 CODE = (".py", ".pyc", ".so")
 
@@ -50,7 +63,9 @@ class Notes:
         self._root = root.rstrip(os.sep) + os.sep
         self._installed = installed_folders()
         self._always = (*self._installed, str(target.parent), os.path.join(root, "runs") + os.sep)  # noqa: PTH118
-        self._elsewhere = (*SYSTEM, tempfile.gettempdir() + os.sep, *_personal())
+        self._elsewhere = (*SYSTEM, *_personal())
+        self._passing = (*PASSING, tempfile.gettempdir() + os.sep)
+        self._began = time.time()
 
     def note_open(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Take note of a file that Python opens (an audit hook)."""
@@ -64,17 +79,26 @@ class Notes:
             self.files.add(place)
 
     def note_file(self, place: str) -> None:
-        """Take note of a file or folder that is read, unless it is the stage's own or belongs to the machine."""
-        if self._counts(place) and os.path.exists(place):  # noqa: PTH110
+        """Take note of a file or folder that the stage was told to read, unless it has made it itself."""
+        if not place.startswith(self._always) and place not in self._written and os.path.exists(place):  # noqa: PTH110
             self.files.add(place)
 
     def _counts(self, place: str) -> bool:
         """Tell by the name alone whether what is read there matters: importing opens a thousand files."""
         if place.endswith(CODE) or place.startswith(self._always) or place in self._written:
             return False
+        if place.startswith(self._passing) and not place.startswith(self._root):
+            return self._is_older(place)
         if not place.startswith(self._root) and place.startswith(self._elsewhere):
             return False
         return HIDDEN.isdisjoint(place.split("/"))
+
+    def _is_older(self, place: str) -> bool:
+        """Tell a file that lay there from one of this stage's own, which a library may have made unseen."""
+        try:
+            return os.stat(place).st_mtime < self._began  # noqa: PTH116
+        except OSError:
+            return False
 
     def write(self) -> None:
         """Write down everything noted so far."""

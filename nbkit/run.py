@@ -189,7 +189,7 @@ class Run:
         stage = _name_of_notebook(namespace)
         for folder, manifest in iterate_runs(self.root) if stage else ():
             known = manifest.get("parameters", {}).get(stage)
-            if known is None or name_sweep(folder):
+            if known is None or name_sweep(folder) or not _leads_to(manifest, stage):
                 continue
             defaults = manifest.get("defaults", {}).get(stage, {})
             taken = {
@@ -314,6 +314,11 @@ def _read_finished(notebook: Path) -> dict[str, Any]:
             f"mend it, then `nbkit resume {notebook.parent.name}`"
         )
     return dict(_iterate_scraps(content))
+
+
+def _leads_to(manifest: dict[str, Any], stage: str) -> bool:
+    """Tell a run with this stage, or that stopped before it, from one of later stages only, such as a monitor's."""
+    return any(entry["stage"] <= stage for entry in manifest.get("stages", []))
 
 
 def _has_passed(folder: Path, stage: str) -> bool:

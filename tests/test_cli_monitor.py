@@ -52,6 +52,13 @@ def test_every_window_is_a_run_of_its_own(toy, watch):  # noqa: F811
     assert (toy / "runs" / "toy-monitor-a-2").is_dir()
 
 
+def test_a_window_that_was_judged_is_not_judged_again_by_resume(toy, watch):  # noqa: F811
+    assert nbkit("monitor", "params/toy.yaml", "--window", "a").exit_code == 0
+    done = nbkit("resume")
+    assert done.exit_code == 2
+    assert "nothing is left to do: every stage of toy-monitor-a passed" in done.stderr
+
+
 def test_windows_are_listed_without_a_run(toy, watch):  # noqa: F811
     assert nbkit("monitor", "params/toy.yaml", "--list").stdout == "a\nb\n2013\n2013-07\n"
     assert not (toy / "runs").exists()

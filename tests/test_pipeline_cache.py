@@ -154,6 +154,17 @@ def test_what_gets_the_same_as_before_is_skipped(shop):
     assert run(shop, "01_first.x=3")[0] == ["01_first", "02_second", "03_third"]
 
 
+def test_a_file_of_the_same_size_and_time_is_another_file(shop):
+    run(shop)
+    path = shop / "data.csv"
+    before = path.stat()
+    explain(shop)  # it is known now
+    path.write_text("a\n2\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert explain(shop)["01_first"] == ("run", "data.csv has changed")
+
+
 def test_a_stage_is_taken_from_any_earlier_run(shop):
     first = run(shop)[1]
     run(shop, "shared.x=3")

@@ -120,6 +120,25 @@ def test_parameters_at_the_desk_come_from_the_latest_run_unless_they_were_change
     )
 
 
+def test_parameters_come_from_a_run_that_has_the_stage(batch, project, monkeypatch, capsys):
+    manifest = json.loads((batch / "run.json").read_text())
+    manifest |= {"parameters": {"02_second": {"seed": 1}}, "defaults": {"02_second": {"seed": 0}}}
+    (batch / "run.json").write_text(json.dumps(manifest))
+    later = project / "runs" / "toy-monitor"
+    later.mkdir()
+    monitored = manifest | {
+        "started": "2999-01-01T00:00:00.000+00:00",
+        "parameters": {"02_second": {"seed": 5}},
+        "stages": [{"stage": "11_monitor", "status": "passed"}],
+    }
+    (later / "run.json").write_text(json.dumps(monitored))
+    monkeypatch.chdir(project / "notebooks")
+    monkeypatch.setenv("JPY_SESSION_NAME", "02_second.ipynb")
+    cell = {"seed": 0}
+    Run(".", cell)
+    assert cell == {"seed": 1}, capsys.readouterr().out
+
+
 def test_in_a_batch_the_parameters_stay_as_they_are(batch, monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "02_second.ipynb")
     cell = {"target": "target"}

@@ -51,6 +51,37 @@ def registry(tmp_path_factory):
     return folder
 
 
+OWN = """
+from sklearn.base import BaseEstimator, TransformerMixin
+
+
+class Double(TransformerMixin, BaseEstimator):
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X[["temp"]].fillna(0) * 2
+"""
+
+
+def test_a_model_may_need_a_module_of_its_project(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params" / "trusted.txt").write_text("servedown.Double\n")
+    (tmp_path / "servedown.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path / "notebooks")  # where kernels work
+    with monkeypatch.context() as path:
+        path.syspath_prepend(str(tmp_path))
+        from servedown import Double
+
+        model = make_pipeline(Double(), HistGradientBoostingClassifier(max_iter=5)).fit(ROWS, ROWS["hour"] > 12)
+        bundle = {"model": model, "golden": make_golden(model, ROWS, task="binary", positive=True)}
+        registry = tmp_path / "registry"
+        Registry(registry).register("own", bundle, params={"task": "binary", "positive": True, "threshold": 0.4})
+    with Service(registry, "own@1") as service:
+        assert service.url
+
+
 def is_alive(pid):
     try:
         os.kill(pid, 0)

@@ -53,10 +53,11 @@ class Memo:
         if place.is_dir():
             names = sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
             return hashlib.sha256("\n".join(names).encode()).hexdigest()
-        stamp = [facts.st_size, facts.st_mtime_ns, facts.st_ino]
+        changed = facts.st_ctime_ns if facts.st_nlink == 1 else 0  # a copy may keep the rest; a link changes only this
+        stamp = [facts.st_size, facts.st_mtime_ns, changed, facts.st_ino]
         known = self._known.get(str(place))
-        if known and known[:3] == stamp:
-            return str(known[3])
+        if known and known[:-1] == stamp:
+            return str(known[-1])
         try:
             found = _digest_module(place) if place.suffix == ".py" else _digest_bytes(place)
         except OSError:

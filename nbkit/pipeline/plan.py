@@ -13,7 +13,7 @@ from nbkit.pipeline.storage import open_storage
 from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest
 from nbkit.run import check_artifacts
 from nbkit.stages.graph import check_graph
-from nbkit.stages.notebooks import Stage, read_stages
+from nbkit.stages.notebooks import ALWAYS, Stage, read_stages
 from nbkit.stages.params import Resolved, resolve_params
 from nbkit.stages.preflight import check_sense
 from nbkit.wording import suggest
@@ -253,7 +253,7 @@ def _keep(step: Step, entry: dict[str, Any], folder: Path, before: Sequence[Step
     if step.source == folder:
         return replace(step, action="keep", why="passed before") if step.action == "reuse" else step
     stage = step.stage
-    if entry.get("traced"):
+    if entry.get("traced") and stage.cadence == "run" and stage.effects != ALWAYS:
         return step
     changed = [each for each in before if each.action != "keep"]
     if changed:

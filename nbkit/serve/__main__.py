@@ -7,11 +7,13 @@ import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 
 import msgspec
 import uvicorn
 
 from nbkit.errors import NbkitError
+from nbkit.project import find_root
 from nbkit.serve.app import create_app
 from nbkit.serve.predictor import Predictor
 
@@ -26,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--log", default=None, help="folder of the request log")
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when the starting process is gone")
     options = parser.parse_args(arguments)
+    place = Path(options.registry)
+    sys.path.insert(1, str(find_root(place if place.is_dir() else ".")))  # a model may need the project's own modules
     try:
         listener = _listen(options.host, options.port)
     except OSError as error:
