@@ -187,6 +187,8 @@ class Run:
 
     def _adopt(self, namespace: MutableMapping[str, Any]) -> None:
         stage = _name_of_notebook(namespace)
+        if not stage and any(True for _ in iterate_runs(self.root)):
+            print("parameters: as in the cell, as nobody says which notebook this is (papermill: -f or -p)")  # noqa: T201
         for folder, manifest in iterate_runs(self.root) if stage else ():
             known = manifest.get("parameters", {}).get(stage)
             if known is None or name_sweep(folder) or not _leads_to(manifest, stage):

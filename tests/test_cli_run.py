@@ -389,6 +389,13 @@ def test_compare_says_what_differs(toy, fake):
     assert "did you mean 'three'?" in done.stderr
 
 
+def test_a_number_that_two_stages_share_is_ambiguous(toy):
+    make_notebook(toy / "notebooks" / "02_beside.ipynb", IMPORTS)
+    done = nbkit("run", "params/toy.yaml", "--only", "02")
+    assert done.exit_code == 2
+    assert "'02' may be 02_beside or 02_second: write out which" in done.stderr
+
+
 @pytest.mark.slow
 def test_a_real_kernel_that_fails_is_explained_and_resumed(toy):
     path = toy / "notebooks" / "02_second.ipynb"
@@ -402,7 +409,7 @@ def test_a_real_kernel_that_fails_is_explained_and_resumed(toy):
     for words in (
         "✓ 01_first",
         "✗ 02_second",
-        "failed at 02_second, code cell 4: ValueError: no such thing",
+        "failed at 02_second, code cell 3: ValueError: no such thing",
         "--- the cell\nprint('so far')",
         "--- its last output\nso far",
         "raise ValueError('no such thing')",

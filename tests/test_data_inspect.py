@@ -111,6 +111,19 @@ def test_groups_stay_together(look):
     assert "patient_id" not in found.features["numeric"]
 
 
+def test_groups_that_a_split_by_time_tears_are_told(look):
+    random = np.random.default_rng(0)
+    days = pd.date_range("2024-01-01", periods=300, freq="D")
+    table = pd.DataFrame({"patient_id": random.integers(0, 100, 300), "day": days, "x": random.normal(size=300)})
+    found = look(table.assign(y=random.integers(0, 2, 300)), "y", time="day")
+    assert (found.group, found.split["by"]) == ("patient_id", "time")
+    said = next(note for note in found.notes if note.startswith("patient_id"))
+    parts = split_table(found.table, found.split, target="y", time="day", task="binary", positive=found.positive)
+    share = parts.test["patient_id"].isin(parts.train["patient_id"]).mean()
+    assert 0.5 < share < 1
+    assert said.startswith(f"patient_id comes again in several rows: {share:.0%} of test's are of one that train has")
+
+
 @pytest.mark.parametrize(
     ("change", "target", "words"),
     [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbkit.data import list_windows, read_window, split_table
+from nbkit.data import list_windows, pin_split, read_window, split_table
 from nbkit.errors import BadSplit
 
 
@@ -193,6 +193,25 @@ def test_odd_tables_can_be_split():
     assert len(split_table(table, {"by": "random"}, target="y").train) > 200
     table = make().rename(columns={"x": 7, "y": "zïel ☃"})
     assert len(split_table(table, {"by": "stratified"}, target="zïel ☃").train) > 200
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+@pytest.mark.parametrize("production", [0.2, 0.0])
+def test_rows_that_come_later_move_no_part(production, zone):
+    table = make()
+    table["t"] = table["t"].dt.tz_localize(zone)
+    spec = {"by": "time", "valid": 0.2, "test": 0.2, "production": production, "windows": "month"}
+    before = split_table(table, spec, target="y", time="t")
+    pinned = pin_split(spec, before, "t")
+    late = table.assign(t=table["t"] + (table["t"].max() - table["t"].min()) + pd.Timedelta("1D"))
+    after = split_table(pd.concat([table, late]), pinned, target="y", time="t")
+    for part in ("train", "valid", "test"):
+        pd.testing.assert_frame_equal(getattr(before, part), getattr(after, part))
+    *whole, _ = before.windows or [""]  # the last month may get more rows
+    assert all(before.windows[name].equals(after.windows[name]) for name in whole if name)
+    assert sum(map(len, after.windows.values())) == sum(map(len, before.windows.values())) + len(late)
+    assert pin_split(pinned, after, "t") is pinned
+    assert pin_split({"by": "random"}, before, "t") == {"by": "random"}
 
 
 def test_windows_are_read_again(tmp_path):

@@ -127,7 +127,7 @@ def test_a_stage_that_dies_says_how_and_can_be_resumed(project, params, death):
     folder, manifest = execute_plan(plan_run(project, [params], settings))
     entry = manifest["stages"][1]
     assert (manifest["status"], manifest["exit"]) == (status, code)
-    assert (entry["status"], entry["kind"], entry["cell"]) == (status, kind, 5)
+    assert (entry["status"], entry["kind"], entry["cell"]) == (status, kind, 4)
     assert words in entry["message"]
     assert source.splitlines()[0] in entry["source"]
     assert [each["status"] for each in manifest["stages"]] == ["passed", status, "pending"]
@@ -186,7 +186,7 @@ def test_ctrl_c_and_sigterm_are_told_and_can_be_resumed(project, params, which, 
     manifest = read_manifest(folder)
     assert exit_code == code, manifest["stages"]
     assert (manifest["status"], manifest["exit"]) == ("interrupted", code)
-    assert (manifest["stages"][1]["kind"], manifest["stages"][1]["cell"]) == (kind, 5)
+    assert (manifest["stages"][1]["kind"], manifest["stages"][1]["cell"]) == (kind, 4)
     assert json.loads((folder / "02_second.ipynb").read_text())["metadata"]["nbkit"]["kind"] == kind
     path.write_text(good)
     assert execute_plan(plan_resume(project))[1]["status"] == "passed"

@@ -120,6 +120,16 @@ def test_parameters_at_the_desk_come_from_the_latest_run_unless_they_were_change
     )
 
 
+def test_where_nobody_says_which_notebook_it_is_the_cell_counts_and_that_is_said(batch, project, monkeypatch, capsys):
+    monkeypatch.chdir(project / "notebooks")
+    for name in ("JPY_SESSION_NAME", "NBKIT_STAGE"):
+        monkeypatch.delenv(name, raising=False)
+    cell = {"seed": 0}
+    Run(".", cell)
+    assert cell == {"seed": 0}
+    assert "parameters: as in the cell, as nobody says which notebook this is" in capsys.readouterr().out
+
+
 def test_parameters_come_from_a_run_that_has_the_stage(batch, project, monkeypatch, capsys):
     manifest = json.loads((batch / "run.json").read_text())
     manifest |= {"parameters": {"02_second": {"seed": 1}}, "defaults": {"02_second": {"seed": 0}}}

@@ -13,7 +13,8 @@ from nbkit.project import read_manifest
 from nbkit.sweep import execute_sweep, list_points, plan_sweep, read_axis, read_sweep
 from nbkit.sweep.sweep import make_task
 from nbkit.sweep.work import has_passed
-from tests.sweep_helpers import fake, run_inline, toy
+from tests.conftest import make_notebook
+from tests.sweep_helpers import IMPORTS, SECOND, WORK, fake, run_inline, toy
 
 __all__ = ["fake", "toy"]
 
@@ -243,6 +244,14 @@ def test_a_sweep_needs_a_stage_that_scores(toy):
     (toy.parents[1] / "notebooks" / "03_third.ipynb").unlink()
     with pytest.raises(BadParameter, match="no notebook hands over 'scores'"):
         plan(toy, "01.x=1,2")
+
+
+def test_points_that_choose_by_different_metrics_need_one_to_be_compared_by(toy, fake):
+    cell = f'{SECOND}\nmetric: str = "mae"  # what chooses'
+    make_notebook(toy.parents[1] / "notebooks" / "02_second.ipynb", IMPORTS, WORK, parameters=cell)
+    with pytest.raises(BadParameter, match=r"choose by mae, rmse: say with --metric by which"):
+        plan(toy, "02.metric=mae,rmse")
+    assert len(plan(toy, "02.metric=mae,rmse", metric="mae").points) == 2
 
 
 def test_a_metric_that_is_not_there_fails_the_points_in_words(toy, fake):

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "sources": ["Snapshot", "take_snapshot"],
         "tables": ["digest_table"],
-        "splits": ["Splits", "check_split", "list_windows", "read_rows", "read_window", "split_table"],
+        "splits": ["Splits", "check_split", "list_windows", "pin_split", "read_rows", "read_window", "split_table"],
         "contract": ["ColumnRule", "Contract", "TableRule", "check_contract", "infer_contract"],
         "contract_file": ["read_contract", "spell_contract", "write_contract"],
         "leaks": ["refuse_leaks", "usable_columns"],

@@ -13,7 +13,7 @@ import pandas as pd
 from nbkit.data.explore import column_kind, find_oddities
 from nbkit.data.relations import find_leakage
 from nbkit.data.sources import Snapshot, take_snapshot
-from nbkit.data.splits import split_table
+from nbkit.data.splits import Splits, split_table
 from nbkit.errors import BadSource, BadSplit
 from nbkit.wording import say_count, suggest
 
@@ -125,7 +125,7 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     table, repeats_said = _drop_repeats(table, target, time)
     oddities = find_oddities(table[[*(name for name in table if name not in (target, time)), target]])
     drop, strong_said = _find_drops(table, target, task, time, oddities)
-    group, group_said = _find_group(table, target, time, [column for column, *_ in drop])
+    group = _find_group(table, target, time, [column for column, *_ in drop])
     suspects = [column for column, kind, _ in drop if kind == SUSPECT]
     if set(table.columns) <= {target, time, group, *(column for column, *_ in drop)} and suspects:
         said.append(
@@ -142,7 +142,7 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     protected = [one for one in few_valued(table, features, 10) if one.casefold().replace("_", " ") in PROTECTED]
     slice_by = few_valued(table, features)[:SLICES]
     notes += [*said, *time_said, *repeats_said, *(f"{column} is left out: {reason}" for column, _, reason in drop)]
-    notes += [*strong_said, *_explain_dirt(oddities), *group_said, *split_said]
+    notes += [*strong_said, *_explain_dirt(oddities), *split_said]
     notes += _explain_choices(features, protected, slice_by)
     return Inspection(
         table=table,
@@ -300,7 +300,7 @@ def _counts(column: "pd.Series[Any]") -> bool:
     return bool(column.max() - column.min() < 10 * len(column))
 
 
-def _find_group(table: pd.DataFrame, target: str, time: str, dropped: Sequence[str]) -> tuple[str, list[str]]:
+def _find_group(table: pd.DataFrame, target: str, time: str, dropped: Sequence[str]) -> str:
     n = len(table)
     for name in table.columns:
         if (
@@ -310,8 +310,8 @@ def _find_group(table: pd.DataFrame, target: str, time: str, dropped: Sequence[s
         ):
             continue
         if n / 50 < table[name].nunique() < n * 0.9 and table[name].notna().all():
-            return str(name), [f"{name} comes again in several rows: they stay together in one part"]
-    return "", []
+            return str(name)
+    return ""
 
 
 def _propose_features(
@@ -357,8 +357,20 @@ def _propose_split(table: pd.DataFrame, roles: dict[str, Any]) -> tuple[dict[str
         except BadSplit as error:
             notes.append(f"no split by {by}: {error}")
             continue
-        return spec, [*notes, f"split by {time if by == 'time' else by}: {words}"]
+        notes.append(f"split by {time if by == 'time' else by}: {words}")
+        return spec, [*notes, *([_explain_group(parts, group, by)] if group else [])]
     raise BadSource(f"the {say_count(len(table), 'row')} cannot be split: {notes[-1]}")
+
+
+def _explain_group(parts: Splits, group: str, by: str) -> str:
+    """Say whether the rows of one group stay together, and how many do not."""
+    if by == "group":
+        return f"{group} comes again in several rows: they stay together in one part"
+    known = float(parts.test[group].isin(parts.train[group]).mean())
+    return (
+        f"{group} comes again in several rows: {known:.0%} of test's are of one that train has too; if the model is to "
+        "be used on others, let the split be by group"
+    )
 
 
 def _choose_windows(times: "pd.Series[Any]", production: float) -> str | int:

@@ -111,6 +111,34 @@ def split_table(
     return Splits(**found, windows=windows, summary=pd.DataFrame(summary))
 
 
+def pin_split(spec: dict[str, Any], splits: Splits, time: str) -> dict[str, Any]:
+    """Turn a split by shares of time into one by the dates at which its parts began: rows to come do not move those.
+
+    Parameters
+    ----------
+    spec
+        As for `split_table`.
+    splits
+        What came of it.
+    time
+        The column of times.
+
+    Returns
+    -------
+    dict
+        `spec` itself if it is not by shares of time. What is later than all rows will be a window.
+    """
+    if spec.get("by", "time" if time else "random") != "time" or any(spec.get(key) for key in UNTIL):
+        return spec
+    later = [part[time].min() for part in splits.windows.values()]
+    after = min(later) if later else splits.test[time].max() + pd.Timedelta("1us")
+    limits = [splits.valid[time].min(), splits.test[time].min(), after]
+    if any(pd.isna(limit) for limit in limits):
+        return spec
+    dates = {key: limit.isoformat() for key, limit in zip(UNTIL, limits, strict=True)}
+    return {"by": "time", **dates, "windows": spec.get("windows", "month")}
+
+
 def read_window(ingest: dict[str, Any], name: str, *, root: str | os.PathLike[str] = ".") -> pd.DataFrame:
     """Read the sources again and return one part: a window, or train, valid, test.
 

@@ -321,7 +321,7 @@ class Cache:
             *(
                 f"{name} is now {value!r}, was {before.parameters.get(name)!r}"[:120]
                 for name, value in now.parameters.items()
-                if before.parameters.get(name) != value
+                if name != "threads" and before.parameters.get(name) != value
             ),
             *([f"Python {before.python} → {now.python}"] if before.python != now.python else []),
             *([f"threads {before.threads} → {now.threads}"] if before.threads != now.threads else []),

@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -279,15 +279,23 @@ def _judge(executed: Any, job: Job) -> Outcome:
         kind = _name_trouble(job)
         text = SENTENCES[kind].format(**_facts(job, type(job.trouble).__name__, str(job.trouble)))
         return Outcome("interrupted" if kind in ("interrupted", "terminated") else "failed", kind, text)
-    cells = [cell for cell in executed.cells if _must_run(cell)]
-    for number, cell in enumerate(cells, start=1):
+    cells = list(_number([cell for cell in executed.cells if _must_run(cell)]))
+    for number, cell in cells:
         for output in cell.outputs:
             if output.output_type == "error":
                 return _describe_error(cell, output, number, job)
-    missed = [number for number, cell in enumerate(cells, start=1) if cell.execution_count is None]
-    if missed:
-        return Outcome("failed", "unfinished", SENTENCES["unfinished"], missed[0], cells[missed[0] - 1].source)
+    for number, cell in cells:
+        if cell.execution_count is None:
+            return Outcome("failed", "unfinished", SENTENCES["unfinished"], number, cell.source)
     return Outcome()
+
+
+def _number(cells: list[Any]) -> Iterator[tuple[int, Any]]:
+    """Count code cells as in the source, where the one that papermill adds for the parameters is not."""
+    number = 0
+    for cell in cells:
+        number += "injected-parameters" not in cell.metadata.get("tags", [])
+        yield max(number, 1), cell
 
 
 def _describe_error(cell: Any, output: Any, number: int, job: Job) -> Outcome:

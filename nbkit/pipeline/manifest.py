@@ -182,6 +182,7 @@ def find_run(root: Path, name: str = "") -> Path:
 def list_runs(root: Path) -> list[dict[str, Any]]:
     """Return one row a run, newest first: name, project, status, stages passed, started, seconds, headline of the last.
 
+    The seconds are those of the stages that the run executed itself.
     A run whose process is gone is ``"interrupted"``, whatever its manifest last said.
     """
     rows = []
@@ -195,7 +196,7 @@ def list_runs(root: Path) -> list[dict[str, Any]]:
                 "status": read_status(folder, manifest),
                 "stages": f"{len(passed)}/{len(stages)}",
                 "started": manifest.get("started", "")[:16].replace("T", " "),
-                "seconds": round(sum(entry.get("seconds") or 0 for entry in stages)),
+                "seconds": round(sum(entry.get("seconds") or 0 for entry in stages if not entry.get("borrowed"))),
                 "headline": _say_end(stages),
             }
         )

@@ -294,7 +294,9 @@ def _choose(stages: dict[str, Stage], first: str, last: str, only: Sequence[str]
 def _match(name: str, stages: dict[str, Stage]) -> str:
     """Find a stage by its name, its number or the word after it."""
     found = [each for each in stages if name in (each, each[:2], each[3:])]
-    if len(found) != 1:
+    if len(found) > 1:
+        raise UnknownStage(f"{name!r} may be {' or '.join(found)}: write out which")
+    if not found:
         raise UnknownStage(f"no stage is called {name!r}{suggest(name, stages)}")
     return found[0]
 

@@ -149,7 +149,7 @@ def plan_sweep(
     check_sense(base.values, names, root)
     for each in resolved:
         check_sense(each.values, [stage for stage in names if stage >= first], root)
-    _check_metric(metric, base.values[judge])
+    _check_metric(metric, base.values[judge], [each.values[judge] for each in resolved])
     return Sweep(
         root=root.resolve(),
         project=base.project,
@@ -249,7 +249,10 @@ def _check_stages(names: list[str], judge: str, stages: dict[str, Stage]) -> Non
         )
 
 
-def _check_metric(metric: str, given: dict[str, Any]) -> None:
+def _check_metric(metric: str, given: dict[str, Any], points: Sequence[dict[str, Any]]) -> None:
+    asked = sorted({str(each["metric"]) for each in points if "metric" in each})
+    if not metric and len(asked) > 1:
+        raise BadParameter(f"the points choose by {', '.join(asked)}: say with --metric by which they are compared")
     if metric and given.get("task"):
         from nbkit.model.metrics import find_metric
 
