@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ class Notes:
         ``"05_features.train"`` to the digest of the value.
     files
         Absolute paths that were opened for reading and not written before, and folders that were listed.
+    notebooks
+        Other stages of the run whose executed notebooks were read past nbkit: all that they hand over counts.
     imports
         Modules that were imported by a name which is a value.
     outside
@@ -56,11 +59,14 @@ class Notes:
         self.loads: dict[str, str] = {}
         self.files: set[str] = set()
         self.imports: set[str] = set()
+        self.notebooks: set[str] = set()
         self.outside: set[str] = set()
+        self.pausing = False
         self._written: set[str] = set()
         self._modules: dict[str, str] = {}
         self._seen: dict[str, int] = {}
         self._root = root.rstrip(os.sep) + os.sep
+        self._run = str(target.parent) + os.sep
         self._installed = installed_folders()
         self._always = (*self._installed, str(target.parent), os.path.join(root, "runs") + os.sep)  # noqa: PTH118
         self._elsewhere = (*SYSTEM, *_personal())
@@ -75,6 +81,9 @@ class Notes:
         place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - called for each file that is opened
         if flags & (os.O_WRONLY | os.O_RDWR):
             self._written.add(place)
+        elif place.startswith(self._run) and place.endswith(".ipynb"):
+            if not self.pausing:
+                self.notebooks.add(os.path.basename(place)[: -len(".ipynb")])  # noqa: PTH119
         elif self._counts(place) and os.path.isfile(place):  # noqa: PTH113
             self.files.add(place)
 
@@ -106,6 +115,7 @@ class Notes:
             "loads": self.loads,
             "files": sorted(self.files - self._written),
             "imports": sorted(self.imports),
+            "notebooks": sorted(self.notebooks),
             "outside": sorted(self.outside),
             "modules": self._find_modules(),
         }
@@ -146,6 +156,18 @@ def note_load(stage: str, name: str, digest: str) -> None:
     """Take note of a value that was read from another stage."""
     if _notes:
         _notes.loads[f"{stage}.{name}"] = digest
+
+
+@contextlib.contextmanager
+def reading_notebook() -> Iterator[None]:
+    """Read a notebook of the run without noting all of it: what is taken from it is noted by `note_load`."""
+    if _notes:
+        _notes.pausing = True
+    try:
+        yield
+    finally:
+        if _notes:
+            _notes.pausing = False
 
 
 def note_files(paths: "list[Path]") -> None:

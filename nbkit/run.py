@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nbkit import formats
 from nbkit.errors import CorruptArtifact, MissingScrap, UnfinishedStage, UnknownStage
 from nbkit.lighten import defer_grammar
-from nbkit.observe import note_load
+from nbkit.observe import note_load, reading_notebook
 from nbkit.project import MANIFEST, find_root, iterate_runs, name_sweep, read_manifest
 from nbkit.store import Store
 from nbkit.values import TAG, decode, encode
@@ -286,7 +286,9 @@ def check_artifacts(notebook: Path) -> None:
 
 def _read_notebook(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = {"metadata": {}, **json.loads(path.read_bytes())}
+        with reading_notebook():
+            text = path.read_bytes()
+        content: dict[str, Any] = {"metadata": {}, **json.loads(text)}
     except (ValueError, TypeError) as error:
         raise CorruptArtifact(f"{path} is damaged ({error}): run its stage again") from None
     return content

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from nbkit.cli import main
 from nbkit.pipeline import engine
 from nbkit.pipeline.engine import Outcome
+from nbkit.pipeline.signals import Terminated
 from tests.conftest import glue, make_notebook
 from tests.test_pipeline_runner import wait_for
 
@@ -268,10 +269,11 @@ def test_the_log_is_named_if_it_holds_anything(toy, fake):
     assert "the kernel's log: runs/one/logs/01_first.log" in nbkit("resume", "one").stdout
 
 
-def test_ctrl_c_between_two_cells_is_told(toy, fake):
-    fake["02_second"] = KeyboardInterrupt()
+@pytest.mark.parametrize(("trouble", "code"), [(KeyboardInterrupt(), 130), (Terminated("SIGTERM"), 143)])
+def test_ctrl_c_between_two_cells_is_told(toy, fake, trouble, code):
+    fake["02_second"] = trouble
     done = nbkit("run", "params/toy.yaml")
-    assert done.exit_code == 130
+    assert done.exit_code == code
     assert "interrupted between two cells" in done.stdout
 
 

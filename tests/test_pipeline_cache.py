@@ -347,3 +347,92 @@ def test_real_kernels_note_what_they_read_and_a_second_run_loads_nothing_heavy(p
     assert run(project)[0] == ["01_first", "02_second"]  # two rows as before: early cut-off
     edit(project, "03_third", "A question?", "What does it come to?")
     assert run(project)[0] == []
+
+
+SEEN = {
+    "scrapbook": (
+        "import scrapbook as sb\nv = sb.read_notebook(run_dir + '/01_first.ipynb').scraps['v'].data",
+        lambda project: None,
+    ),
+    "a file that the stage before writes": ("v = int((run.root / 'c.csv').read_text())", lambda project: None),
+    "parquet": (
+        "import pandas as pd\nv = int(pd.read_parquet(run.root / 't.parquet')['a'][0])",
+        lambda project: pd.DataFrame({"a": [2]}).to_parquet(project / "t.parquet"),
+    ),
+    "duckdb": (
+        "import duckdb\nv = duckdb.sql(f\"select a from '{run.root}/t.parquet'\").fetchall()[0][0]",
+        lambda project: pd.DataFrame({"a": [2]}).to_parquet(project / "t.parquet"),
+    ),
+    "another cell's code": ("%run h.py", lambda project: (project / "notebooks" / "h.py").write_text("v = 2\n")),
+    "a shell": ("v = int((!cat h.txt)[0])", lambda project: (project / "notebooks" / "h.txt").write_text("2\n")),
+    "a file below /tmp": (
+        "v = int(open(run.root.parent / 'beside.txt').read())",
+        lambda project: (project.parent / "beside.txt").write_text("2\n"),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", SEEN)
+def test_whatever_reads_a_change_it_is_seen(project, how):
+    code, change = SEEN[how]
+    code = code.replace("v = int((!cat h.txt)[0])", "text = !cat h.txt\nv = int(text[0])")
+    write = "run.save('v', x)\n(run.root / 'c.csv').write_text(str(x))"
+    begin = "import nbkit\nrun = nbkit.Run(run_dir)"
+    make_notebook(project / "notebooks" / "01_first.ipynb", begin, write, parameters=PARAMETERS)
+    make_notebook(project / "notebooks" / "02_second.ipynb", begin, code, "run.save('v', v)")
+    (project / "params" / "shop.yaml").write_text("01_first: {x: 1}\n")
+    pd.DataFrame({"a": [1]}).to_parquet(project / "t.parquet")
+    (project / "notebooks" / "h.py").write_text("v = 1\n")
+    (project / "notebooks" / "h.txt").write_text("1\n")
+    (project.parent / "beside.txt").write_text("1\n")
+    ran, folder = run(project)
+    assert (ran, read(folder, "02_second", "v")) == (["01_first", "02_second"], 1)
+    assert run(project)[0] == []
+    change(project)
+    ran, folder = run(project, "01_first.x=2")
+    assert "02_second" in ran
+    assert read(folder, "02_second", "v") == 2
+
+
+@pytest.mark.slow
+def test_what_is_edited_or_replaced_while_a_stage_runs_is_not_taken_for_what_it_read(project):
+    begin = "import nbkit, os, pathlib\nrun = nbkit.Run(run_dir)"
+    second = project / "notebooks" / "02_second.ipynb"
+    make_notebook(second, begin, "run.save('v', 999)")
+    (project / "edited.json").write_text(second.read_text())
+    make_notebook(second, begin, "run.save('v', 1)")
+    (project / "d").write_text("old")
+    (project / "d2").write_text("new")
+    swap = "os.rename(run.root / 'd2', run.root / 'd')"
+    edit_next = "pathlib.Path('02_second.ipynb').write_text((run.root / 'edited.json').read_text())"
+    make_notebook(
+        project / "notebooks" / "01_first.ipynb",
+        begin,
+        "v = open(run.root / 'd').read()",
+        swap,
+        edit_next,
+        "run.save('v', v)",
+    )
+    (project / "params" / "shop.yaml").write_text("")
+    ran, folder = run(project)
+    assert [read(folder, stage, "v") for stage in ran] == ["old", 999]
+    entry = json.loads((folder / "run.json").read_text())["stages"][1]
+    assert entry["traced"] is False
+    make_notebook(second, begin, "run.save('v', 1)")
+    (project / "d2").write_text("newer")
+    ran, folder = run(project)
+    assert ran == ["01_first", "02_second"]
+    assert read(folder, "01_first", "v") == "new"
+
+
+def test_a_tag_that_skips_a_cell_and_the_order_of_a_mapping_count(shop):
+    run(shop)
+    path = shop / "notebooks" / "04_aside.ipynb"
+    notebook = json.loads(path.read_text())
+    notebook["cells"][-1]["metadata"]["tags"] = ["skip-execution"]
+    path.write_text(json.dumps(notebook))
+    assert explain(shop)["04_aside"][0] == "run"
+    first = cache.Trace("s", "", "3", 1, [], {"d": {"a": 1, "b": 2}})
+    second = cache.Trace("s", "", "3", 1, [], {"d": {"b": 2, "a": 1}})
+    assert first.key != second.key

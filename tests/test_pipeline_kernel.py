@@ -1,5 +1,9 @@
 """A kernel that starts ahead of its stage: it is there in time, it is the one that would start now, and it goes unused."""
 
+import json
+import subprocess
+import sys
+
 import psutil
 import pytest
 
@@ -80,3 +84,35 @@ def test_one_that_imported_what_has_changed_meanwhile_is_replaced(project, param
     assert manifest["status"] == "passed", manifest["stages"]
     assert [read_value(folder, stage, "value") for stage in ("01_first", "02_second")] == [1, 22]
     assert read_manifest(folder)["exit"] == 0
+
+
+def test_what_is_written_past_python_is_in_the_log_and_not_in_what_nbkit_prints(project, params):
+    lay(project, "01_first", "os.write(1, b'HI')\nos.system('echo HO')\nrun.save('ended', 1)")
+    command = [sys.executable, "-m", "nbkit", "run", "params/toy.yaml", "--json"]
+    told = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+    assert json.loads(told.stdout)["status"] == "passed"
+
+
+@pytest.mark.parametrize("warm", ["1", "0"])
+def test_a_process_that_a_cell_forked_ends_with_its_stage(project, params, monkeypatch, warm):
+    monkeypatch.setenv("NBKIT_WARM", warm)
+    fork = (
+        "pid = os.fork()\nif pid == 0:\n    os.setsid()\n    time.sleep(300)\n    os._exit(0)\nrun.save('ended', pid)"
+    )
+    lay(project, "01_first", fork)
+    folder, manifest = execute_plan(plan_run(project, [params]))
+    assert manifest["status"] == "passed", manifest["stages"]
+    pid = read_value(folder, "01_first", "ended")
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_one_that_started_before_something_was_installed_is_replaced(project, params, tmp_path, monkeypatch):
+    home = tmp_path / "site-packages"
+    home.mkdir()
+    monkeypatch.syspath_prepend(str(home))
+    monkeypatch.setenv("PYTHONPATH", str(home))
+    install = f"os.mkdir({str(home / 'fresh-1.0.dist-info')!r})\nrun.save('ended', time.time())"
+    lay(project, "01_first", "time.sleep(2)", install)
+    folder, manifest = execute_plan(plan_run(project, [params]))
+    assert manifest["status"] == "passed", manifest["stages"]
+    assert read_value(folder, "02_second", "began") > read_value(folder, "01_first", "ended") - 0.1

@@ -162,3 +162,13 @@ def test_a_storage_that_goes_away_loses_nothing(shop, monkeypatch):  # noqa: F81
     folder, manifest = execute_plan(plan_resume(shop, folder.name, later))
     assert manifest["exit"] == 0
     assert Storage(later, shop / "runs").list_runs() == [folder.name]
+
+
+def test_a_run_that_is_whole_is_copied_when_that_is_asked_for_later(shop, tmp_path):  # noqa: F811
+    execute_plan(plan_run(shop, [shop / "params" / "shop.yaml"]))
+    plan = plan_run(shop, [shop / "params" / "shop.yaml"], storage=f"file://{tmp_path}/there")
+    assert not plan.nothing_to_do
+    folder, manifest = execute_plan(plan)
+    assert manifest["status"] == "passed"
+    assert (tmp_path / "there" / folder.name / "run.json").is_file()
+    assert plan_run(shop, [shop / "params" / "shop.yaml"], storage=f"file://{tmp_path}/there").nothing_to_do

@@ -192,14 +192,16 @@ def carry_out(plan: Any, jobs: int = 1, *, quiet_stdout: bool = False) -> tuple[
 
 
 @cache
-def _prepare_report() -> None:
+def _prepare_report() -> threading.Thread:
     """Import what the report needs while a stage runs."""
 
     def load() -> None:
         with contextlib.suppress(Exception):  # whoever writes the report will meet it
             importlib.import_module("nbkit.report.pages")
 
-    threading.Thread(target=load, daemon=True).start()
+    thread = threading.Thread(target=load, daemon=True)
+    thread.start()
+    return thread
 
 
 def store_report(plan: Any, folder: Path) -> None:
@@ -216,9 +218,11 @@ def store_report(plan: Any, folder: Path) -> None:
 
 def write_report(folder: Path) -> Path | None:
     """Write a run's report; a report that cannot be made is said, and changes no exit code."""
-    from nbkit import report
-
     try:
+        _prepare_report().join()  # two who import the same at once, and Ctrl-C, may leave a lock that nobody opens
+
+        from nbkit import report
+
         page: Path | None = report.write_report(folder)
         report.refresh_fronts(folder)
         return page

@@ -30,6 +30,8 @@ class WarmProvisioner(LocalProvisioner):
     idle = Float(5.0, config=True, help="Minutes that a fork server stays up when no kernel needs it any more.")
     folder: Path | None = None
     handle = -1
+    key = ""
+    given: tuple[tuple[str, ...], dict[str, str], Path]
 
     async def pre_launch(self, **options: Any) -> dict[str, Any]:
         """Lay the kernel's sockets and connection file into a private folder."""
@@ -40,6 +42,8 @@ class WarmProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
         """Have a kernel forked, else start one."""
+        self.given = ((sys.executable,), options.get("env") or dict(os.environ), Path(options.get("cwd") or "."))
+        self.key = identity.identify(*self.given)
         try:
             kernel = await asyncio.to_thread(self._fork, cmd, options)
         except NoWarmKernel as reason:
@@ -53,7 +57,9 @@ class WarmProvisioner(LocalProvisioner):
         return self.connection_info
 
     def is_up_to_date(self) -> bool:
-        """Tell whether a kernel that has waited would be forked just like that now."""
+        """Tell whether a kernel that has waited would be started just like that now."""
+        if identity.identify(*self.given) != self.key:  # something was installed
+            return False
         kernel = cast(Any, self.process)
         return not isinstance(kernel, Forked) or client.is_up_to_date(kernel)
 

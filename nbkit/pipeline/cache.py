@@ -10,10 +10,12 @@ import glob
 import hashlib
 import importlib
 import json
+import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,10 +27,11 @@ from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions
 from nbkit.pipeline.manifest import try_lock
 from nbkit.pipeline.storage import Storage
 from nbkit.run import STORE, digest_scraps, list_artifacts, read_scraps
-from nbkit.stages.notebooks import ALWAYS, Stage
+from nbkit.stages.notebooks import ALWAYS, Stage, list_file_names
 from nbkit.store import write_atomic
 
 TRACES = ".traces"
+LONGEST = 250  # characters of a text that may be the name of a file
 CHANGED = "changed while the stage ran"
 UNKNOWN = "?"  # what a stage left outside of its run cannot be told
 HANDING_OVER = ("nbkit.run", "nbkit.formats")  # what they import keeps results and makes none
@@ -82,8 +85,9 @@ class Trace:
     @property
     def key(self) -> str:
         """The digest of what it was given."""
-        given = [self.python, self.threads, self.cells, self.parameters]
-        return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:16]
+        given = [self.python, self.threads, self.cells, sorted(self.parameters)]
+        values = [self.parameters[name] for name in sorted(self.parameters)]  # whose own keys have an order that counts
+        return hashlib.sha256(json.dumps([given, values]).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -209,11 +213,16 @@ class Cache:
         computing = [stage.path, *(Path(path) for name, path in seen["modules"].items() if name not in HANDING_OVER)]
         named = {name.partition(".")[0] for name in seen["imports"]}
         foreign = named.union(*map(read_imports, computing)) - sys.stdlib_module_names
+        whole = {each: digest_scraps(read_scraps(folder / f"{each}.ipynb")) for each in seen.get("notebooks", [])}
+        read = {Path(path): self._digest(Path(path), started) for path in seen["files"]}
+        named_files = {path: self._digest(path, started) for path in self._find_named(stage, now.parameters, notebook)}
+        read |= {path: digest for path, digest in named_files.items() if digest != CHANGED}  # else it may have made it
         trace = replace(
             now,
             run=folder.name,
-            loads=seen["loads"],
-            files={self._name(Path(path)): self._digest(Path(path), started) for path in seen["files"]},
+            loads={f"{each}.{key}": digest for each, digests in whole.items() for key, digest in digests.items()}
+            | seen["loads"],
+            files={self._name(path): digest for path, digest in read.items()},
             modules={self._name(path): self._digest(path, started) for path in own},
             packages=find_packages(foreign) | _own_version(),
             outside=seen["outside"],
@@ -247,10 +256,21 @@ class Cache:
             except (OSError, msgspec.DecodeError):
                 continue
 
+    def _find_named(self, stage: Stage, parameters: dict[str, Any], notebook: Path) -> Iterator[Path]:
+        """Yield the files whose names stand in a cell or are a parameter's value: a library may read them unseen."""
+        names = {*list_file_names(notebook), *_list_texts(parameters)}
+        for name, base in product(sorted(names), (self.root, stage.path.parent)):
+            path = Path(os.path.normpath(base / name))
+            inside = path.is_relative_to(self.root / "runs") or path.suffix == ".ipynb"
+            with contextlib.suppress(OSError, ValueError):  # a text may be no name at all
+                if not inside and path.is_file():
+                    yield path
+
     def _digest(self, path: Path, started: str) -> str:
         """Digest what was read; nothing equals what was changed meanwhile."""
         with contextlib.suppress(OSError):
-            if path.stat().st_mtime < dt.datetime.fromisoformat(started).timestamp():
+            facts = (path.stat(), path.lstat())  # a file that is moved to a place, or a link to it, keeps its st_mtime
+            if max(max(each.st_mtime, each.st_ctime) for each in facts) < _read_time(started):
                 return self.memo.digest(path)
         return CHANGED
 
@@ -321,7 +341,7 @@ class Cache:
             *(
                 f"{name} is now {value!r}, was {before.parameters.get(name)!r}"[:120]
                 for name, value in now.parameters.items()
-                if name != "threads" and before.parameters.get(name) != value
+                if name != "threads" and json.dumps(before.parameters.get(name)) != json.dumps(value)
             ),
             *([f"Python {before.python} → {now.python}"] if before.python != now.python else []),
             *([f"threads {before.threads} → {now.threads}"] if before.threads != now.threads else []),
@@ -356,6 +376,21 @@ def describe_effects(stage: Stage, parameters: dict[str, Any], scraps: dict[str,
 
 def _is_pending(place: str, handed: Handed) -> bool:
     return handed.get(place.partition(".")[0], {}) is None
+
+
+def _list_texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a parameter's value that could be names of files."""
+    if isinstance(value, str):
+        if 0 < len(value) < LONGEST and value.isprintable():
+            yield value
+    elif isinstance(value, dict):
+        yield from (text for each in value.values() for text in _list_texts(each))
+    elif isinstance(value, list):
+        yield from (text for each in value for text in _list_texts(each))
+
+
+def _read_time(text: str) -> float:
+    return dt.datetime.fromisoformat(text).timestamp()
 
 
 def _own_version() -> dict[str, str]:

@@ -23,6 +23,7 @@ from nbkit.pipeline.kernel import NAME, StageKernel
 from nbkit.pipeline.signals import Terminated
 from nbkit.pipeline.watch import GIGABYTE, Watch, available_memory
 from nbkit.run import read_scraps
+from nbkit.stages.notebooks import read_stage
 from nbkit.store import write_atomic
 
 # nbclient's own is quadratic in the length of a line and holds the interpreter meanwhile: 100 kB took 15 s, and no
@@ -70,6 +71,8 @@ class Outcome:
         How long it took, and the most memory that its kernel was seen to hold.
     headline
         What it handed over as ``headline``.
+    code
+        The digest of the code that was executed; empty if it has not passed.
     """
 
     status: str = "passed"
@@ -82,6 +85,7 @@ class Outcome:
     seconds: float = 0.0
     peak_gb: float = 0.0
     headline: str = ""
+    code: str = ""
 
 
 @dataclass
@@ -213,7 +217,9 @@ def execute_stage(
     _scrub_outcome(outcome, secrets)
     if executed is not None:
         _keep(executed, target, outcome, secrets)
-        outcome.headline = str(read_scraps(target).get("headline", "")) if outcome.status == "passed" else ""
+        if outcome.status == "passed":
+            outcome.headline = str(read_scraps(target).get("headline", ""))
+            outcome.code = read_stage(target).code
     with contextlib.suppress(OSError):
         running.unlink(missing_ok=True)
     return outcome

@@ -97,6 +97,7 @@ class StageKernel:
         self.environment = make_environment(**own, **environment)
         self._folder, self._log = folder, log
         self._stderr: IO[bytes] | None = None
+        self._since = 0.0
         self._manager: OwnKernelManager | None = None
         self._start: asyncio.Future[None] | None = None
 
@@ -115,14 +116,19 @@ class StageKernel:
             run_sync(self._dismiss)()
         if self._stderr:
             self._stderr.close()
-            end_orphans(self.environment[MARK])
+            end_orphans(self.environment[MARK], str(self._log.resolve()), self._since)
 
     async def _begin(self) -> None:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._stderr = self._stderr or self._log.open("ab")
+        self._since = time.time()
         self._manager = OwnKernelManager(kernel_name=NAME)
         await self._manager.start_kernel(
-            extra_arguments=ARGUMENTS, cwd=str(self._folder), env=self.environment, stderr=self._stderr
+            extra_arguments=ARGUMENTS,
+            cwd=str(self._folder),
+            env=self.environment,
+            stdout=self._stderr,  # what is written past Python is no part of what nbkit prints
+            stderr=self._stderr,
         )
 
     async def _take(self) -> OwnKernelManager:

@@ -163,7 +163,8 @@ def plan_run(
     name = folder.name if folder else name
     defaults = _read_defaults(stages)
     facts = (root, resolved.project, name, resolved, tuple(steps), folder, tuple(settings), defaults)
-    return Plan(*facts, caching=caching, storage=storage)
+    lacking = folder is not None and _is_unstored(read_manifest(folder), root, storage)
+    return Plan(*facts, caching=caching, storage=storage, lacking=lacking)
 
 
 def _take_over(cache: Cache, chosen: list[Stage], resolved: Resolved, name: str) -> dict[str, Step]:
@@ -239,13 +240,19 @@ def plan_resume(root: Path, name: str = "", storage: str = "") -> Plan:
             continue
         _check_unchanged(stage.name, manifest["parameters"].get(stage.name, {}), resolved.values[stage.name])
         steps.append(_keep(step, entry, folder, steps))
-    unstored = bool(storage) and (storage != manifest.get("storage") or "not_stored" in manifest)
+    unstored = _is_unstored(manifest, root, storage)
     if all(step.action == "keep" for step in steps) and not unstored:
         raise UnknownRun(f"nothing is left to do: every stage of {folder.name} passed")
     settings = tuple(manifest["settings"])
     defaults = _read_defaults(stages)
     facts = (root, manifest["project"], folder.name, resolved, tuple(steps), folder, settings, defaults)
     return Plan(*facts, storage=storage, lacking=unstored)
+
+
+def _is_unstored(manifest: dict[str, Any], root: Path, url: str) -> bool:
+    """Tell whether a run is still to be copied to where it is asked for."""
+    storage = open_storage(root, url)
+    return storage is not None and (storage.url != manifest.get("storage") or "not_stored" in manifest)
 
 
 def _keep(step: Step, entry: dict[str, Any], folder: Path, before: Sequence[Step]) -> Step:

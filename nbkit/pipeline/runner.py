@@ -12,7 +12,7 @@ from nbkit.pipeline.crew import work_side_by_side
 from nbkit.pipeline.fingerprint import list_owners
 from nbkit.pipeline.manifest import describe_surroundings, hold_run, make_run_dir, now, write_manifest
 from nbkit.pipeline.plan import Plan, check_plan
-from nbkit.pipeline.signals import catch_signals
+from nbkit.pipeline.signals import Terminated, catch_signals, hold_signals
 from nbkit.pipeline.storage import Storage, open_storage
 from nbkit.pipeline.work import Tell, Work, name_path
 from nbkit.project import read_manifest
@@ -54,14 +54,15 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None, *, jobs: in
                     work_side_by_side(work, jobs)
                 else:
                     work.do_all()
-        except KeyboardInterrupt:
-            _note_interruption(manifest)
+        except KeyboardInterrupt as interruption:
+            _note_interruption(manifest, interruption)
         finally:
             work.close()
-        manifest["status"] = _sum_up(manifest)
-        manifest["exit"] = _exit_code(manifest)
-        manifest["ended"] = now()
-        write_manifest(folder, manifest)
+            with hold_signals():
+                manifest["status"] = _sum_up(manifest)
+                manifest["exit"] = _exit_code(manifest)
+                manifest["ended"] = now()
+                write_manifest(folder, manifest)
         work.copy()
         if "not_stored" in manifest:
             manifest["exit"] = manifest["exit"] or EXIT["failed"]
@@ -112,12 +113,15 @@ def _expect(stage: str, before: dict[str, Any]) -> dict[str, Any]:
     return {"stage": stage, "status": "pending", **ended}
 
 
-def _note_interruption(manifest: dict[str, Any]) -> None:
+def _note_interruption(manifest: dict[str, Any], interruption: KeyboardInterrupt) -> None:
     """Say of the stages at work, or else of the one that was about to run, that they were interrupted."""
     entries = manifest["stages"]
-    running = [entry for entry in entries if entry["status"] == "running"]
-    for entry in running or [entry for entry in entries if entry["status"] == "pending"][:1]:
-        entry.update(status="interrupted", kind="interrupted", message="interrupted between two cells", ended=now())
+    found = [entry for entry in entries if entry["status"] == "running"]
+    if not found and not any(entry["status"] == "interrupted" for entry in entries):
+        found = [entry for entry in entries if entry["status"] == "pending"][:1]
+    kind = "terminated" if isinstance(interruption, Terminated) else "interrupted"
+    for entry in found:
+        entry.update(status="interrupted", kind=kind, message="interrupted between two cells", ended=now())
 
 
 def _sum_up(manifest: dict[str, Any]) -> str:

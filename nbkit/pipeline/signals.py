@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP as an interruption that can be caught, as Ctrl-C is."""
+"""Interruptions: SIGTERM and SIGHUP are caught as Ctrl-C is, and all of them wait for what must not be torn."""
 
 import contextlib
 import signal
@@ -27,3 +27,21 @@ def catch_signals() -> Iterator[None]:
     finally:
         for which, handler in before.items():
             signal.signal(which, handler)
+
+
+@contextlib.contextmanager
+def hold_signals() -> Iterator[None]:
+    """Let an interruption wait for the end of the block, such as an import whose lock a thread may be waiting for."""
+    arrived: list[int] = []
+    before = {}
+    with contextlib.suppress(ValueError):  # not in the main thread
+        for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if callable(signal.getsignal(which)):
+                before[which] = signal.signal(which, lambda number, frame: arrived.append(number))
+    try:
+        yield
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+        if arrived:
+            signal.raise_signal(arrived[0])

@@ -116,23 +116,32 @@ class Watch(threading.Thread):
                     os.kill(process.pid, which)
 
 
-def end_orphans(token: str) -> None:
+def end_orphans(token: str, log: str, since: float) -> None:
     """End the processes that outlive their kernel, also those in a session of their own.
 
     Parameters
     ----------
     token
         The value of the environment variable ``NBKIT_KERNEL`` that they inherited.
+    log
+        The kernel's log, which those hold open that a forked kernel has forked: their environment is its server's.
+    since
+        When the kernel was started, in seconds since the epoch.
     """
     left = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == token:
+            if process.environ().get(MARK) == token or _holds(process, log, since):
                 process.terminate()
                 left.append(process)
     for process in psutil.wait_procs(left, timeout=GRACE)[1]:
         with contextlib.suppress(psutil.Error):
             process.kill()
+
+
+def _holds(process: psutil.Process, path: str, since: float) -> bool:
+    young = process.pid != os.getpid() and process.create_time() > since - 1.0
+    return young and any(file.path == path for file in process.open_files())
 
 
 def available_memory() -> int:

@@ -17,6 +17,7 @@ from nbkit.lighten import defer_grammar
 from nbkit.pipeline.cache import Cache, let_go
 from nbkit.pipeline.manifest import now, write_manifest
 from nbkit.pipeline.plan import Plan, Step, begin, find_step
+from nbkit.pipeline.signals import hold_signals
 from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.takeover import keep_edit, take_over
 from nbkit.run import digest_scraps, read_scraps
@@ -60,6 +61,7 @@ class Work:
         self.cache = Cache(plan.root, storage)
         self.handed: dict[str, dict[str, str] | None] = {}
         self._held: dict[str, IO[str]] = {}
+        self._executed = False
 
     @property
     def todo(self) -> list[tuple[Step, Entry]]:
@@ -98,9 +100,10 @@ class Work:
     def conclude(self, step: Step, entry: Entry, outcome: Entry) -> Job | None:
         """Write down how an execution went; return the next one if the stage is tried again."""
         name = step.stage.name
-        entry.update(outcome)
+        entry.update({name: value for name, value in outcome.items() if value or name != "code"})
         seen = _read_notes(self._notes(name))
-        if entry["status"] == "passed" and seen and self.plan.caching:
+        as_planned = entry["code"] == step.stage.code  # else the notebook was edited meanwhile
+        if entry["status"] == "passed" and seen and as_planned and self.plan.caching:
             with contextlib.suppress(OSError):  # a full disk: the next run does it again
                 self.cache.keep(step.stage, begin(step.stage, self.plan.resolved), self.folder, seen, entry["started"])
                 entry["traced"] = True
@@ -138,7 +141,7 @@ class Work:
     def _settle(self, step: Step) -> Step:
         """Decide what had to wait for what earlier stages hand over, or for another run that computes the same."""
         shared = self.plan.caching and not step.forced and not step.stage.effects
-        if step.action == "wait":
+        if step.action == "wait" or (step.trace and self._executed):  # a stage before may have changed what it reads
             step = self._find(step)
         told = False
         while step.action == "run" and shared:
@@ -198,6 +201,7 @@ class Work:
         write_manifest(self.folder, self.manifest)
         self.tell("stage_start", {"stage": name, "attempt": attempt, "title": step.stage.title})
         self._notes(name).unlink(missing_ok=True)
+        self._executed = True
         return self._describe(step)
 
     def _describe(self, step: Step) -> Job:
@@ -262,7 +266,7 @@ def execute(job: Job, tell: Tell, kernels: Kernels, ahead: Job | None = None) ->
     ahead
         The job that is expected to come next.
     """
-    with defer_grammar():
+    with hold_signals(), defer_grammar():
         from nbkit.pipeline.engine import execute_stage
 
     name = job["stage"]

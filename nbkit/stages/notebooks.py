@@ -16,6 +16,8 @@ from nbkit.errors import BadNotebook
 from nbkit.stages.calls import Call, find_calls
 from nbkit.wording import suggest
 
+FILE_NAME = re.compile(r"[\w./~+-]+\.\w+")
+LONGEST = 250  # characters of a file's name
 STAGE_NAME = re.compile(r"\d\d_\w+")
 CADENCES = ("run", "window")
 SETTINGS = ("cadence", "effects")
@@ -165,7 +167,7 @@ def read_stage(path: Path) -> Stage:
         raise BadNotebook(f"{path} has {len(tagged)} cells tagged `parameters`; a stage has one")
     heading = next((cell["source"] for cell in cells if cell["cell_type"] == "markdown"), "")
     lines = [line for line in heading.splitlines() if line.strip()]
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    code = [cell for cell in cells if cell["cell_type"] == "code" and "injected-parameters" not in cell["tags"]]
     parameters = {each.name: each for each in _read_parameters(tagged[0]["source"], path)}
     trees = [_parse(cell["source"], path) for cell in code]
     calls = tuple(find_calls(trees, {each.name: each.annotation for each in parameters.values()}))
@@ -177,9 +179,21 @@ def read_stage(path: Path) -> Stage:
         parameters=parameters,
         calls=calls,
         helpers=tuple(_find_helpers(trees)),
-        cells=tuple("" if cell is tagged[0] else digest_cell(cell["source"]) for cell in code),
+        cells=tuple("" if cell is tagged[0] or _is_skipped(cell) else digest_cell(cell["source"]) for cell in code),
         **_read_settings(settings, path),
     )
+
+
+def list_file_names(path: Path) -> set[str]:
+    """List what stands in the code cells of a notebook and could be the name of a file, magics and SQL included."""
+    cells = json.loads(path.read_bytes())["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    names = {name for source in sources for name in FILE_NAME.findall(source) if len(name) < LONGEST}
+    return names | {name.lstrip("/") for name in names}  # what stands before a slash may be a folder in braces
+
+
+def _is_skipped(cell: dict[str, Any]) -> bool:
+    return "skip-execution" in cell["tags"]
 
 
 def _read_settings(settings: dict[str, Any], path: Path) -> dict[str, str]:
