@@ -4,10 +4,12 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -233,6 +235,19 @@ def test_twenty_kernels_leave_nothing(server, stages):
 
 
 # --- servers
+
+
+def test_what_the_owner_of_a_cold_kernel_left_is_swept_by_the_next(temporary):
+    make = (
+        "from nbkit.kernels import folders; import os; print(folders.make_kernel_folder()[0], flush=True); os._exit(9)"
+    )
+    told = subprocess.run([sys.executable, "-c", make], capture_output=True, text=True, check=False)
+    left = Path(told.stdout.strip())
+    assert left.is_dir()
+    folder, handle = folders.make_kernel_folder()
+    assert not left.exists()
+    folders.remove_kernel_folder(folder)
+    os.close(handle)
 
 
 def test_a_server_that_was_killed_is_replaced_and_the_held_one_too(server, stages):

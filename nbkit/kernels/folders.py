@@ -57,6 +57,7 @@ def make_kernel_folder() -> tuple[Path, int]:
     import fcntl
 
     with hold_home() as home:
+        _sweep_folders(home)  # a cold kernel's owner that was killed has no server to do so
         folder = home / uuid.uuid4().hex[:8]
         folder.mkdir(mode=0o700)
         handle = os.open(folder, os.O_RDONLY)
@@ -73,20 +74,23 @@ def remove_kernel_folder(folder: Path) -> None:
 
 def sweep(home: Path) -> None:
     """Remove the sockets and folders of servers and kernels that were killed; to be called while `hold_home` holds."""
+    for path in home.glob("*.sock"):
+        if not answers(path):
+            remove_socket(path)
+    _sweep_folders(home)
+
+
+def _sweep_folders(home: Path) -> None:
     import fcntl
 
-    for path in home.iterdir():
-        if path.suffix == ".sock":
-            if not answers(path):
-                remove_socket(path)
-        elif path.is_dir():
-            with contextlib.suppress(OSError):
-                handle = os.open(path, os.O_RDONLY)
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(path, ignore_errors=True)
-                finally:
-                    os.close(handle)
+    for path in [each for each in home.iterdir() if each.is_dir()]:
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(handle)
 
 
 def remove_socket(path: Path) -> None:
