@@ -98,7 +98,8 @@ def test_the_help_comes_at_once():
         (["resume", "toy-1"], "there are no runs"),
         (["compare", "a"], "Missing argument 'RUN'"),
         (["compare", "a", "b"], "there are no runs"),
-        (["run", "params"], "cannot be read"),
+        (["run", "params"], "it is a folder; those in it: params/toy.yaml"),
+        (["run", "params/toy.yaml", "--storage", "s3//team"], "did you mean s3://team?"),
     ],
 )
 def test_wrong_usage_is_told_in_a_line_with_the_nearest_name(toy, words, told):

@@ -10,7 +10,14 @@ from nbkit.wording import say_count
 
 
 @click.command()
-@click.option("--idle", default=60.0, show_default=True, metavar="MINUTES", help="How long it stays up unused.")
+@click.option(
+    "--idle",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    metavar="MINUTES",
+    help="How long it stays up unused.",
+)
 @click.option("--stop", is_flag=True, help="End all servers as soon as their kernels have ended.")
 @click.option("--status", is_flag=True, help="Show the servers that are up.")
 def warm(idle: float, stop: bool, status: bool) -> None:  # noqa: FBT001

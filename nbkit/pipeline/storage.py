@@ -5,6 +5,7 @@ and ``.traces/``. A run's manifest is written after all that it speaks of, so wh
 """
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -195,6 +196,14 @@ class Storage:
 
 
 def open_storage(root: Path, url: str = "") -> Storage | None:
-    """Return the storage that is asked for, or that the environment variable ``NBKIT_STORAGE`` names, if any."""
+    """Return the storage that is asked for, or that the environment variable ``NBKIT_STORAGE`` names, if any.
+
+    Raises
+    ------
+    BadParameter
+        If the URL lacks its colon: it would be a folder.
+    """
     url = url or os.environ.get(VARIABLE, "")
+    if found := re.match(r"(\w+)//", url):
+        raise BadParameter(f"{url} is neither a URL nor a folder: did you mean {found[1]}://{url[found.end() :]}?")
     return Storage(url, root / "runs") if url else None

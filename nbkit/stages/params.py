@@ -106,6 +106,9 @@ def read_params(path: Path) -> Iterator[Entry]:
     except FileNotFoundError:
         beside = [str(each) for each in sorted(path.parent.glob("*.y*ml"))]
         raise BadParameter(f"there is no params file {path}{suggest(path, beside)}") from None
+    except IsADirectoryError:
+        inside = ", ".join(str(each) for each in sorted(path.glob("*.y*ml"))) or "none"
+        raise BadParameter(f"{path} cannot be read as a params file, it is a folder; those in it: {inside}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadParameter(f"{path} cannot be read: {error}") from None
     content = _parse_yaml(text, str(path))
