@@ -157,9 +157,10 @@ def test_processes_that_are_killed_fail_their_stages(diamond, monkeypatch):
     monkeypatch.setenv("TOKEN", str(time.time_ns()))
     kill = (
         "import os, psutil\n"
-        "for each in psutil.process_iter():\n"
-        "    if 'nbkit.pipeline.crew' in each.cmdline() and each.environ().get('TOKEN') == os.environ['TOKEN']:\n"
-        "        each.kill()\n"
+        "crew = [each for each in psutil.process_iter() if 'nbkit.pipeline.crew' in each.cmdline()]\n"
+        "crew = [each for each in crew if each.environ().get('TOKEN') == os.environ['TOKEN']]\n"
+        "for each in crew:  # at once: this kernel ends with its own\n"
+        "    each.kill()\n"
         "time.sleep(30)"
     )
     lay(

@@ -116,5 +116,6 @@ def test_json_goes_alone_to_stdout_and_no_process_is_left(project, toy):
     assert "1/1" in process.stderr
     time.sleep(1)  # processes that are being ended
     assert [each for each in find_workers("-001") if each.pid not in before] == []
-    kernels = [each.cmdline() for each in psutil.Process().children(recursive=True)]
+    alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=5)[1]
+    kernels = [each.cmdline() for each in alive if each.status() != psutil.STATUS_ZOMBIE]
     assert kernels == []
