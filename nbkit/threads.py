@@ -21,9 +21,7 @@ def limit_threads(threads: int) -> None:
         import threadpoolctl
 
         for library in threadpoolctl.ThreadpoolController().lib_controllers:
-            if (
-                library.num_threads != threads
-            ):  # setting it starts OpenBLAS's threads, which spin for a tenth of a second
+            if library.num_threads != threads:  # else OpenBLAS would start its threads, which spin for 0.1 s
                 library.set_num_threads(threads)
     if "numba" in sys.modules:
         sys.modules["numba"].set_num_threads(min(threads, sys.modules["numba"].config.NUMBA_NUM_THREADS))

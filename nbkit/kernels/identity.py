@@ -50,14 +50,14 @@ def identify(python: Sequence[str], environment: Mapping[str, str], folder: Path
             if name.startswith(IMPORTED_UNDER) and name not in SET_LATER
         },
         "folder": str(folder.resolve()),
-        "installed": _list_installed(),
+        "installed": list_installed(),
         "own": [path.stat().st_mtime_ns for path in sorted(Path(__file__).parent.glob("*.py"))],
         "process": _describe_process(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _list_installed() -> list[tuple[str, int]]:
+def list_installed() -> list[tuple[str, int]]:
     """Return what is installed, by the names and times of its metadata."""
     found = []
     for folder in dict.fromkeys(sys.path):

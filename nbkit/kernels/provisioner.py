@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,8 +31,7 @@ class WarmProvisioner(LocalProvisioner):
     idle = Float(5.0, config=True, help="Minutes that a fork server stays up when no kernel needs it any more.")
     folder: Path | None = None
     handle = -1
-    key = ""
-    given: tuple[tuple[str, ...], dict[str, str], Path]
+    installed: Sequence[tuple[str, int]] = ()
 
     async def pre_launch(self, **options: Any) -> dict[str, Any]:
         """Lay the kernel's sockets and connection file into a private folder."""
@@ -42,8 +42,7 @@ class WarmProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
         """Have a kernel forked, else start one."""
-        self.given = ((sys.executable,), options.get("env") or dict(os.environ), Path(options.get("cwd") or "."))
-        self.key = identity.identify(*self.given)
+        self.installed = identity.list_installed()
         try:
             kernel = await asyncio.to_thread(self._fork, cmd, options)
         except NoWarmKernel as reason:
@@ -58,7 +57,7 @@ class WarmProvisioner(LocalProvisioner):
 
     def is_up_to_date(self) -> bool:
         """Tell whether a kernel that has waited would be started just like that now."""
-        if identity.identify(*self.given) != self.key:  # something was installed
+        if identity.list_installed() != self.installed:
             return False
         kernel = cast(Any, self.process)
         return not isinstance(kernel, Forked) or client.is_up_to_date(kernel)

@@ -27,11 +27,10 @@ from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions
 from nbkit.pipeline.manifest import try_lock
 from nbkit.pipeline.storage import Storage
 from nbkit.run import STORE, digest_scraps, list_artifacts, read_scraps
-from nbkit.stages.notebooks import ALWAYS, Stage, list_file_names
+from nbkit.stages.notebooks import ALWAYS, LONGEST, Stage, list_file_names
 from nbkit.store import write_atomic
 
 TRACES = ".traces"
-LONGEST = 250  # characters of a text that may be the name of a file
 CHANGED = "changed while the stage ran"
 UNKNOWN = "?"  # what a stage left outside of its run cannot be told
 HANDING_OVER = ("nbkit.run", "nbkit.formats")  # what they import keeps results and makes none
@@ -85,9 +84,9 @@ class Trace:
     @property
     def key(self) -> str:
         """The digest of what it was given."""
-        given = [self.python, self.threads, self.cells, sorted(self.parameters)]
-        values = [self.parameters[name] for name in sorted(self.parameters)]  # whose own keys have an order that counts
-        return hashlib.sha256(json.dumps([given, values]).encode()).hexdigest()[:16]
+        parameters = sorted(self.parameters.items())  # the order of a value's own keys counts
+        given = [self.python, self.threads, self.cells, parameters]
+        return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ class Cache:
         folder
             The run.
         seen
-            What was noted in its kernel (`nbkit.observe`): loads, files, modules, imports, outside.
+            What was noted in its kernel (`nbkit.observe`): loads, files, modules, imports, notebooks, outside.
         started
             When it began, as in the manifest: what has changed since then may not be what it read.
         """

@@ -80,7 +80,7 @@ class StageKernel:
     folder
         Where the kernel works.
     log
-        The file that its stderr is added to.
+        The file that its stdout and stderr are added to, where Python does not catch them.
     threads
         How many threads it computes with.
     environment

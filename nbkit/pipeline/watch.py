@@ -140,8 +140,11 @@ def end_orphans(token: str, log: str, since: float) -> None:
 
 
 def _holds(process: psutil.Process, path: str, since: float) -> bool:
+    """Tell whether a process has a kernel's log open as the kernel has, to write; who reads it is nobody's orphan."""
     young = process.pid != os.getpid() and process.create_time() > since - 1.0
-    return young and any(file.path == path for file in process.open_files())
+    return young and any(
+        file.path == path and getattr(file, "mode", "").startswith("a") for file in process.open_files()
+    )
 
 
 def available_memory() -> int:

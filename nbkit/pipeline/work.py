@@ -100,7 +100,7 @@ class Work:
     def conclude(self, step: Step, entry: Entry, outcome: Entry) -> Job | None:
         """Write down how an execution went; return the next one if the stage is tried again."""
         name = step.stage.name
-        entry.update({name: value for name, value in outcome.items() if value or name != "code"})
+        entry.update({**outcome, "code": outcome.get("code") or entry["code"]})
         seen = _read_notes(self._notes(name))
         as_planned = entry["code"] == step.stage.code  # else the notebook was edited meanwhile
         if entry["status"] == "passed" and seen and as_planned and self.plan.caching:
