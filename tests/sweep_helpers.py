@@ -134,18 +134,18 @@ def read_statuses(project, name="s"):
     return {number: row["status"] for number, row in sorted(read_rows(project, name).items())}
 
 
-def find_workers(name):
-    """Return the processes that work on a point."""
+def find_workers(project, name):
+    """Return the processes that work on a point of a project."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        if "nbkit.sweep.work" in (process.info["cmdline"] or []) and _holds(process, name):
+        if "nbkit.sweep.work" in (process.info["cmdline"] or []) and _holds(process, project, name):
             found.append(process)
     return found
 
 
-def _holds(process, name):
+def _holds(process, project, name):
     try:
-        return any(name in each.path for each in process.open_files())
+        return any(each.path.startswith(str(project)) and name in each.path for each in process.open_files())
     except psutil.Error:
         return False
 

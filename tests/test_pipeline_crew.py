@@ -157,8 +157,9 @@ def test_processes_that_are_killed_fail_their_stages(diamond, monkeypatch):
     monkeypatch.setenv("TOKEN", str(time.time_ns()))
     kill = (
         "import os, psutil\n"
-        "crew = [each for each in psutil.process_iter() if 'nbkit.pipeline.crew' in each.cmdline()]\n"
-        "crew = [each for each in crew if each.environ().get('TOKEN') == os.environ['TOKEN']]\n"
+        "known = psutil.process_iter(['cmdline', 'environ'])  # None of those that have just ended\n"
+        "crew = [each for each in known if 'nbkit.pipeline.crew' in (each.info['cmdline'] or [])]\n"
+        "crew = [each for each in crew if (each.info['environ'] or {}).get('TOKEN') == os.environ['TOKEN']]\n"
         "import subprocess  # another does it: this kernel ends with the first of them\n"
         "words = ['kill', '-9', *(str(each.pid) for each in crew)]\n"
         "subprocess.Popen(words, start_new_session=True)\n"

@@ -45,7 +45,7 @@ def test_a_worker_that_is_killed_in_the_middle_loses_no_point(project, toy):
     words = ["--grid", "02.k=1,3,5,6", "--set", "02.nap=3", "--name", "s", "--workers", "2", "--cluster", "local"]
     process = start(project, "params/toy.yaml", *words)
     wait_until(lambda: is_at_work(project, "s-001"), process)
-    (point,) = find_workers("s-001")
+    (point,) = find_workers(project, "s-001")
     workers = find_dask_workers(process)
     assert len(workers) == 2
     next(each for each in workers if each.pid == point.ppid()).send_signal(signal.SIGKILL)
@@ -66,7 +66,7 @@ def test_ctrl_c_interrupts_the_points_on_a_cluster(project, toy):
     code, said = finish(process)
     assert code == 130, said
     assert read_statuses(project) == {1: "interrupted", 2: "interrupted"}
-    assert not find_workers("s-0")
+    assert not find_workers(project, "s-0")
 
 
 @pytest.mark.slow
@@ -77,7 +77,7 @@ def test_a_scheduler_elsewhere_outlives_the_sweep_and_ends_its_points_when_it_is
         words = ["--grid", "02.k=1,5", "--set", "02.nap=40", "--name", "t", "--cluster", address]
         process = start(project, "params/toy.yaml", *words)
         wait_until(lambda: is_at_work(project, "t-001"), process)
-        (point,) = find_workers("t-001")
+        (point,) = find_workers(project, "t-001")
         process.kill()
         process.communicate()
         point.wait(60)  # nobody wants its answer any more

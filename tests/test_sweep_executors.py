@@ -55,9 +55,9 @@ def test_a_killed_worker_fails_only_its_point_and_only_if_it_is_killed_again(pro
         project, "params/toy.yaml", "--grid", "02.k=5,6", "--set", "02.nap=4", "--name", "s", "--workers", "2"
     )
     wait_until(lambda: is_at_work(project, "s-001"), process)
-    (worker,) = find_workers("s-001")
+    (worker,) = find_workers(project, "s-001")
     worker.kill()
-    wait_until(lambda: any(each.pid != worker.pid for each in find_workers("s-001")), process)
+    wait_until(lambda: any(each.pid != worker.pid for each in find_workers(project, "s-001")), process)
     code, said = finish(process)
     assert code == 0, said
     assert set(read_statuses(project).values()) == {"passed"}
@@ -76,7 +76,7 @@ def test_ctrl_c_ends_the_points_and_writes_the_table(project, toy, signal_, exit
         1: "passed", 2: "interrupted", 3: "pending"
     }  # fmt: skip
     assert "nbkit sweep --resume s" in said
-    assert not find_workers("s-002")
+    assert not find_workers(project, "s-002")
     code, said = sweep(project, "--resume", "s")
     assert code == 0, said
     assert "1 point passed before" in said
@@ -92,7 +92,7 @@ def test_a_sweep_that_was_killed_leaves_nothing_behind_and_goes_on(project, toy)
     code, said = sweep(project, "--resume", "s", "--workers", "2")  # at once: it waits for the runs to be let go
     assert code == 0, said
     assert set(read_statuses(project).values()) == {"passed"}
-    assert not find_workers("s-0")
+    assert not find_workers(project, "s-0")
     assert not is_held(project / "runs" / "s-003")
 
 
@@ -115,7 +115,8 @@ def test_json_goes_alone_to_stdout_and_no_process_is_left(project, toy):
     assert json.loads(process.stdout)["best"].endswith("-001")
     assert "1/1" in process.stderr
     time.sleep(1)  # processes that are being ended
-    assert [each for each in find_workers("-001") if each.pid not in before] == []
-    alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=5)[1]
+    assert find_workers(project, "-001") == []
+    own = [each for each in psutil.Process().children(recursive=True) if each.pid not in before]
+    alive = psutil.wait_procs(own, timeout=5)[1]
     kernels = [each.cmdline() for each in alive if each.status() != psutil.STATUS_ZOMBIE]
     assert kernels == []

@@ -9,12 +9,12 @@ import json
 import os
 import queue
 import signal
-import subprocess
 import sys
 import threading
 import time
 from typing import IO, Any
 
+from nbkit.pipeline.process import Process
 from nbkit.pipeline.signals import Terminated, catch_signals
 from nbkit.pipeline.work import Entry, Job, Kernels, Work, execute, say_failed
 from nbkit.stages.graph import build_graph
@@ -23,7 +23,7 @@ STEP = 0.2  # seconds between two looks
 GRACE = 30.0  # seconds that a process has to write down how its stage was interrupted
 
 
-class Hand:
+class Hand(Process):
     """A process that executes one stage at a time.
 
     Attributes
@@ -33,51 +33,29 @@ class Hand:
     """
 
     def __init__(self, said: "queue.Queue[tuple[Hand, dict[str, Any] | None]]") -> None:
+        super().__init__("nbkit.pipeline.crew")
         self.stage = ""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "nbkit.pipeline.crew"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,  # Ctrl-C reaches the parent, which interrupts once
-        )
         self._listener = threading.Thread(target=self._listen, args=(said,), daemon=True)
         self._listener.start()
 
     def _listen(self, said: "queue.Queue[tuple[Hand, dict[str, Any] | None]]") -> None:
-        assert self.process.stdout
         with contextlib.suppress(ValueError):
-            for line in self.process.stdout:
+            for line in self.stdout:
                 said.put((self, json.loads(line)))
         said.put((self, None))
 
     def begin(self, job: Job) -> None:
         """Hand it a job."""
         self.stage = job["stage"]
-        assert self.process.stdin
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(job) + "\n")
-            self.process.stdin.flush()
+        self.tell(job)
 
-    def send(self, which: signal.Signals) -> None:
-        """Interrupt or kill it."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(which)
-
-    def end(self) -> None:
+    def end(self, grace: float = GRACE) -> None:
         """Let it go; kill it if it does not."""
-        assert self.process.stdin
-        assert self.process.stdout
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        try:
-            self.process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.stdin.close()
+        super().end(grace)
         self._listener.join(STEP)
-        self.process.stdout.close()
+        self.stdout.close()
 
 
 class Crew:

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -13,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from nbkit.pipeline.process import Process
 from nbkit.sweep.work import Answer, Task
 
 STEP = 0.1  # seconds between two looks
@@ -27,7 +27,7 @@ class Executor(Protocol):
         """Begin; closing the iterator interrupts what is still at work."""
 
 
-class Child:
+class Child(Process):
     """A process that does one task."""
 
     def __init__(self, task: Task) -> None:
@@ -36,41 +36,24 @@ class Child:
         environment = dict(os.environ)
         environment.pop("NBKIT_CLUSTER", None)  # a point that waits on a worker must not wait for a free worker
         with _open_log(log) as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "nbkit.sweep.work"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env=environment,
-                text=True,
-                start_new_session=True,  # Ctrl-C reaches the parent, which interrupts once
-            )
-        with contextlib.suppress(BrokenPipeError):
-            assert self.process.stdin
-            self.process.stdin.write(json.dumps(task) + "\n")
-            self.process.stdin.flush()
+            super().__init__("nbkit.sweep.work", stderr, environment)
+        self.tell(task)
 
     def read_answer(self) -> Answer | None:
         """Return the answer of a process that has ended; None if it was killed before it could give one."""
         code = self.process.wait()
-        assert self.process.stdout
-        assert self.process.stdin
-        with self.process.stdout as stdout, self.process.stdin, contextlib.suppress(ValueError, BrokenPipeError):
-            answer: Answer = json.loads(stdout.read())
+        with self.stdout, self.stdin, contextlib.suppress(ValueError, BrokenPipeError):
+            answer: Answer = json.loads(self.stdout.read())
             return answer
         return {"name": self.task["name"], "exit": 1, "error": "its process ended badly"} if code > 0 else None
 
     def interrupt(self) -> None:
         """Let it write down how far it came."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGINT)
+        self.send(signal.SIGINT)
 
-    def end(self) -> None:
+    def end(self, grace: float = GRACE) -> None:
         """Wait for it, and kill it if it does not end."""
-        try:
-            self.process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        super().end(grace)
         self.read_answer()
 
 
