@@ -13,6 +13,7 @@ from nbkit.project import SWEEP
 from nbkit.report.pages import embed_json, find_template
 from nbkit.store import write_atomic
 from nbkit.sweep.plan import Sweep, read_sweep
+from nbkit.sweep.points import say_point
 from nbkit.wording import say_count
 
 
@@ -134,11 +135,7 @@ def _sum_up(found: dict[str, Any], points: int) -> tuple[str, str]:
 
 
 def _label(row: dict[Any, Any], sweep: Sweep) -> str:
-    return f"{row['point']}: {', '.join(_say_value(row[key]) for key in sweep.points[0])}"
-
-
-def _say_value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return f"{row['point']}: {', '.join(say_point(sweep.points[row['point'] - 1]).values())}"
 
 
 def _list_points(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
@@ -147,11 +144,12 @@ def _list_points(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
     shown = []
     for row in rows.to_dict("records"):
         page = sweep.root / "runs" / row["run"] / "report" / "index.html"
+        values = say_point(sweep.points[row["point"] - 1])
         shown.append(
             {
                 "point": row["point"],
                 "run": row["run"],
-                "params": ", ".join(f"{names[key]} = {_say_value(row[key])}" for key in sweep.points[0]),
+                "params": ", ".join(f"{names[key]} = {value}" for key, value in values.items()),
                 "value": _say_number(row["value"]),
                 "interval": _say_span(row["low"], row["high"]),
                 "difference": _say_number(row["difference"]) if row["verdict"] not in ("best", "") else "",

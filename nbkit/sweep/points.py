@@ -151,6 +151,19 @@ def draw_points(axes: Sequence[Axis], count: int, seed: int) -> list[Point]:
     return list(drawn.values())
 
 
+def say_point(point: Point) -> dict[str, str]:
+    """Return a point's values as they are written in a params file, whatever a table has made of them.
+
+    Examples
+    --------
+    >>> say_point({"06_train.class_weight": None, "06_train.candidates": ["linear"], "06_train.search": "none"})
+    {'06_train.class_weight': 'null', '06_train.candidates': '["linear"]', '06_train.search': 'none'}
+    """
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in point.items()
+    }
+
+
 def _check_keys(axes: Sequence[Axis]) -> None:
     keys = [axis.key for axis in axes]
     if twice := [key for key in keys if keys.count(key) > 1]:
