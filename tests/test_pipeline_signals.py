@@ -1,7 +1,10 @@
 """Interruptions that wait for what must not be torn."""
 
+import importlib
 import signal
+import sys
 import threading
+import time
 
 import pytest
 
@@ -41,3 +44,48 @@ def test_what_is_ignored_stays_ignored_and_other_threads_hold_nothing():
     thread.start()
     thread.join()
     assert failed == []
+
+
+@pytest.mark.parametrize(("which", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_an_interruption_waits_for_the_end_of_an_import(tmp_path, monkeypatch, which, error):
+    (tmp_path / "slowly.py").write_text(
+        f"import signal\nsignal.raise_signal({int(which)})\nfor _ in range(100_000):\n    pass\ndone = True\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(error), catch_signals():  # noqa: PT012
+        importlib.import_module("slowly")
+        time.sleep(5)
+    assert sys.modules.pop("slowly").done
+    with catch_signals():
+        time.sleep(0.05)  # nothing is left over
+
+
+def test_an_interruption_that_waited_comes_at_the_latest_with_the_end_of_the_block(tmp_path, monkeypatch):
+    (tmp_path / "quickly.py").write_text(f"import signal\nsignal.raise_signal({int(signal.SIGTERM)})\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(Terminated), catch_signals(), catch_signals():
+        importlib.import_module("quickly")
+    assert sys.modules.pop("quickly")
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_a_program_that_runs_while_it_is_imported_can_be_interrupted(tmp_path, monkeypatch):
+    (tmp_path / "whole.py").write_text(
+        "import signal, time\nfrom nbkit.pipeline.signals import catch_signals\n"
+        "with catch_signals():\n    signal.raise_signal(signal.SIGINT)\n    time.sleep(5)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        importlib.import_module("whole")
+
+
+def test_another_handler_of_ctrl_c_stays():
+    def handle(number, frame):
+        pass
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        with catch_signals():
+            assert signal.getsignal(signal.SIGINT) is handle
+    finally:
+        signal.signal(signal.SIGINT, before)

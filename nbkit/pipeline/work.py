@@ -17,7 +17,6 @@ from nbkit.lighten import defer_grammar
 from nbkit.pipeline.cache import Cache, let_go
 from nbkit.pipeline.manifest import now, write_manifest
 from nbkit.pipeline.plan import Plan, Step, begin, find_step
-from nbkit.pipeline.signals import hold_signals
 from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.takeover import keep_edit, take_over
 from nbkit.run import digest_scraps, read_scraps
@@ -266,7 +265,7 @@ def execute(job: Job, tell: Tell, kernels: Kernels, ahead: Job | None = None) ->
     ahead
         The job that is expected to come next.
     """
-    with hold_signals(), defer_grammar():
+    with defer_grammar():
         from nbkit.pipeline.engine import execute_stage
 
     name = job["stage"]
