@@ -1,4 +1,4 @@
-"""Keeps a costly import that hardly anybody needs out of the way until somebody does."""
+"""Keeps costly imports that hardly anybody needs out of the way until somebody does."""
 
 import contextlib
 import importlib
@@ -8,31 +8,64 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-GRAMMAR = "rfc3987_syntax"  # compiles a grammar of IRIs for a second and more; comes with JupyterLab
+# what papermill and nbformat import at once and call seldom: module to the functions and classes
+COSTLY = {
+    "boto3.session": ("Session",),  # papermill's, for notebooks on S3
+    "pyarrow.fs": ("FileSelector", "HadoopFileSystem"),  # the same for HDFS
+    "rfc3986_validator": ("validate_rfc3986",),  # jsonschema's, if JupyterLab is there
+    "rfc3987_syntax": ("is_valid_syntax",),  # the same: compiles a grammar for a second
+}
+
+
+class StandIn(types.ModuleType):
+    """Stands for a module: what is called of it loads the real one first, and whatever else is asked of it as well."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(_load(self.__name__), name)
 
 
 @contextlib.contextmanager
-def defer_grammar() -> Iterator[None]:
-    """Let what is imported meanwhile (jsonschema, by way of nbformat) load its grammar when it first checks an IRI.
+def defer_imports() -> Iterator[None]:
+    """Let what is imported meanwhile load some costly modules only when it first calls something of them.
 
-    Nothing else changes: whoever imports the grammar's module afterwards gets the real one.
+    Nothing else changes: whoever imports such a module afterwards gets the real one.
 
     Examples
     --------
-    >>> with defer_grammar():
+    >>> with defer_imports():
     ...     import jsonschema
     """
-    if GRAMMAR in sys.modules or importlib.util.find_spec(GRAMMAR) is None:
-        yield
-        return
-
-    def is_valid_syntax(*arguments: Any) -> Any:
-        return importlib.import_module(GRAMMAR).is_valid_syntax(*arguments)
-
-    stand_in: Any = types.ModuleType(GRAMMAR)
-    stand_in.is_valid_syntax = is_valid_syntax
-    sys.modules[GRAMMAR] = stand_in
+    stand_ins = {name: _make(name) for name in COSTLY if name not in sys.modules and _is_there(name)}
+    sys.modules.update(stand_ins)
     try:
         yield
     finally:
-        sys.modules.pop(GRAMMAR, None)
+        for name, stand_in in stand_ins.items():
+            if sys.modules.get(name) is stand_in:
+                del sys.modules[name]
+
+
+def _is_there(name: str) -> bool:
+    return importlib.util.find_spec(name.partition(".")[0]) is not None
+
+
+def _make(name: str) -> StandIn:
+    stand_in = StandIn(name)
+    for each in COSTLY[name]:
+        setattr(stand_in, each, _defer(name, each))
+    return stand_in
+
+
+def _defer(module: str, name: str) -> Any:
+    def call(*arguments: Any, **options: Any) -> Any:
+        return getattr(_load(module), name)(*arguments, **options)
+
+    return call
+
+
+def _load(name: str) -> types.ModuleType:
+    if isinstance(sys.modules.get(name), StandIn):
+        del sys.modules[name]
+    return importlib.import_module(name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbkit import formats
 from nbkit.errors import CorruptArtifact, MissingScrap, UnfinishedStage, UnknownStage
-from nbkit.lighten import defer_grammar
+from nbkit.lighten import defer_imports
 from nbkit.observe import note_load, reading_notebook
 from nbkit.project import MANIFEST, find_root, iterate_runs, name_sweep, read_manifest
 from nbkit.store import Store
@@ -97,7 +97,7 @@ class Run:
         UntrustedType
             If a model is made of code that only this notebook has.
         """
-        with defer_grammar():
+        with defer_imports():
             import scrapbook
 
         row = formats.find_format(value)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from nbkit.project import find_root, read_manifest
+from nbkit.project import find_notebooks, find_root, read_manifest
 
 PARAMS = click.argument("params", nargs=-1, required=True, type=click.Path(path_type=Path))
 SET = click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Override one parameter.")
@@ -58,16 +58,19 @@ def run(
     What has not changed since any earlier run is taken over from it; --dry-run says what, and why. A stage is named as
     its notebook (06_train), by its number (06) or by its word (train).
     """
-    from nbkit.pipeline import check_plan, plan_run
-
+    root = root_of(params)
     chosen = {"first": first, "last": last, "only": only, "name": name}
     how = {"force": force, "caching": not no_cache, "storage": storage}
-    plan = plan_run(root_of(params), params, settings, **chosen, **how)
-    if dry_run:
-        check_plan(plan)
-        _print_plan(plan, as_json=as_json)
-        return
-    _finish(plan, jobs, as_json=as_json)
+    everything = (force or no_cache or not (root / "runs").is_dir()) and not (first or last or only)
+    with _warm_up(root) if everything and not dry_run else contextlib.nullcontext():
+        from nbkit.pipeline import check_plan, plan_run
+
+        plan = plan_run(root, params, settings, **chosen, **how)
+        if dry_run:
+            check_plan(plan)
+            _print_plan(plan, as_json=as_json)
+            return
+        _finish(plan, jobs, as_json=as_json)
 
 
 @click.command()
@@ -144,6 +147,15 @@ def root_of(params: tuple[Path, ...]) -> Path:
     """Return the project that the first params file belongs to: the folder above its ``params/``, else from here."""
     folder = params[0].resolve().parent
     return folder.parent if folder.name == "params" else find_root(folder if folder.is_dir() else ".")
+
+
+def _warm_up(root: Path) -> contextlib.AbstractContextManager[Any]:
+    """Let a server import for the kernels while the run is planned."""
+    from nbkit.kernels import make_environment, start_server
+
+    notebooks = sorted(find_notebooks(root).glob("*.ipynb"))
+    server = start_server(notebooks, root, make_environment()) if notebooks else None
+    return server or contextlib.nullcontext()
 
 
 def _finish(plan: Any, jobs: int, *, as_json: bool) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 
 from nbkit.kernels import folders, trial
 from nbkit.kernels.preload import find_preload
-from nbkit.lighten import defer_grammar
+from nbkit.lighten import defer_imports
 
 # what every kernel imports while it starts, and then what one imports in its first cells
 FIRST = (
@@ -310,7 +310,7 @@ def main() -> None:
 def _import(name: str) -> str:
     """Import a module; return why that failed, if it did: a kernel will meet the same error where it can be seen."""
     try:
-        with defer_grammar():
+        with defer_imports():
             importlib.import_module(name)
     except Exception as error:
         return f"{type(error).__name__}: {error}"

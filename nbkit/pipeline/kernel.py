@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import time
 import uuid
 from collections.abc import Mapping
@@ -64,6 +65,10 @@ class OwnKernelManager(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         """The kernel's command line."""
         return KernelSpec(**get_kernel_dict())
+
+    # Jupyter's own sleep for a hundredth of a second when they have done it, so that its tests can look
+    _async_start_kernel = start_kernel = inspect.unwrap(AsyncKernelManager.start_kernel)
+    _async_shutdown_kernel = shutdown_kernel = inspect.unwrap(AsyncKernelManager.shutdown_kernel)
 
     async def _async_wait(self, pollinterval: float = 0.005) -> None:
         """Notice the kernel's end sooner than Jupyter would."""

@@ -40,35 +40,40 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None, *, jobs: in
     """
     if plan.nothing_to_do and plan.folder:
         return plan.folder, read_manifest(plan.folder)
-    check_plan(plan)
-    storage = open_storage(plan.root, plan.storage)
-    folder = plan.folder or make_run_dir(plan.root, plan.project, plan.name, storage.list_runs() if storage else ())
-    with hold_run(folder):
-        before = read_manifest(folder)
-        manifest = _begin(plan, folder, before, storage)
-        tell("run_start", {"folder": folder, "manifest": manifest})
-        work = Work(plan, folder, manifest, before, tell, storage)
-        try:
-            with catch_signals(), _warm(plan):
-                if jobs > 1:
-                    work_side_by_side(work, jobs)
-                else:
-                    work.do_all()
-        except KeyboardInterrupt as interruption:
-            _note_interruption(manifest, interruption)
-        finally:
-            work.close()
-            with hold_signals():
-                manifest["status"] = _sum_up(manifest)
-                manifest["exit"] = _exit_code(manifest)
-                manifest["ended"] = now()
-                write_manifest(folder, manifest)
-        work.copy()
-        if "not_stored" in manifest:
-            manifest["exit"] = manifest["exit"] or EXIT["failed"]
+    with _warm(plan):  # before all else: it imports while this process plans and imports for itself
+        check_plan(plan)
+        storage = open_storage(plan.root, plan.storage)
+        folder = plan.folder or make_run_dir(plan.root, plan.project, plan.name, storage.list_runs() if storage else ())
+        with hold_run(folder):
+            return folder, _carry_out(plan, folder, storage, tell, jobs)
+
+
+def _carry_out(plan: Plan, folder: Path, storage: Storage | None, tell: Tell, jobs: int) -> dict[str, Any]:
+    before = read_manifest(folder)
+    manifest = _begin(plan, folder, before, storage)
+    tell("run_start", {"folder": folder, "manifest": manifest})
+    work = Work(plan, folder, manifest, before, tell, storage)
+    try:
+        with catch_signals():
+            if jobs > 1:
+                work_side_by_side(work, jobs)
+            else:
+                work.do_all()
+    except KeyboardInterrupt as interruption:
+        _note_interruption(manifest, interruption)
+    finally:
+        work.close()
+        with hold_signals():
+            manifest["status"] = _sum_up(manifest)
+            manifest["exit"] = _exit_code(manifest)
+            manifest["ended"] = now()
             write_manifest(folder, manifest)
-        tell("run_end", {"folder": folder, "manifest": manifest})
-    return folder, manifest
+    work.copy()
+    if "not_stored" in manifest:
+        manifest["exit"] = manifest["exit"] or EXIT["failed"]
+        write_manifest(folder, manifest)
+    tell("run_end", {"folder": folder, "manifest": manifest})
+    return manifest
 
 
 def _warm(plan: Plan) -> contextlib.AbstractContextManager[Any]:

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from nbkit import observe
 from nbkit.errors import CorruptArtifact, StorageFailed
-from nbkit.lighten import defer_grammar
+from nbkit.lighten import defer_imports
 from nbkit.pipeline.cache import Cache, let_go
 from nbkit.pipeline.manifest import now, write_manifest
 from nbkit.pipeline.plan import Plan, Step, begin, find_step
@@ -265,7 +265,7 @@ def execute(job: Job, tell: Tell, kernels: Kernels, ahead: Job | None = None) ->
     ahead
         The job that is expected to come next.
     """
-    with defer_grammar():
+    with defer_imports():
         from nbkit.pipeline.engine import execute_stage
 
     name = job["stage"]
