@@ -5,6 +5,7 @@ The runner asks for it by the environment variables ``NBKIT_OBSERVE``, the file 
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import site
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 VARIABLE = "NBKIT_OBSERVE"
@@ -34,6 +36,9 @@ SYSTEM = (
 PERSONAL = (".config", ".local", ".ipython", ".jupyter", ".matplotlib")
 PASSING = ("/dev/shm/", "/var/tmp/")  # noqa: S108 - what lies there counts if the stage did not make it
 HIDDEN = {".git", "__pycache__", ".ipynb_checkpoints"}
+GROWING = {"__pycache__", "runs", "registry"}  # what runs add to a project is no input of theirs
+LISTING = ("os.listdir", "os.scandir")
+OWN = os.path.dirname(__file__) + os.sep  # noqa: PTH120
 CODE = (".py", ".pyc", ".so")
 
 
@@ -45,9 +50,13 @@ class Notes:
     loads
         ``"05_features.train"`` to the digest of the value.
     files
-        Absolute paths that were opened for reading and not written before, and folders that were listed.
+        Absolute paths that were opened for reading and not written before.
+    folders
+        Absolute paths of the folders that were listed, to the digest of the names that they held.
     notebooks
         Other stages of the run whose executed notebooks were read past nbkit: all that they hand over counts.
+    beside
+        Other files of the run's folder that were opened for reading and not written before, as seen from there.
     imports
         Modules that were imported by a name which is a value.
     outside
@@ -58,10 +67,13 @@ class Notes:
         self.target = target
         self.loads: dict[str, str] = {}
         self.files: set[str] = set()
+        self.folders: dict[str, str] = {}
         self.imports: set[str] = set()
         self.notebooks: set[str] = set()
+        self.beside: set[str] = set()
         self.outside: set[str] = set()
         self.pausing = False
+        self._listing = False
         self._written: set[str] = set()
         self._modules: dict[str, str] = {}
         self._seen: dict[str, int] = {}
@@ -73,24 +85,50 @@ class Notes:
         self._passing = (*PASSING, tempfile.gettempdir() + os.sep)
         self._began = time.time()
 
-    def note_open(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Take note of a file that Python opens (an audit hook)."""
-        if event != "open" or not isinstance(arguments[0], str | bytes):
-            return
-        path, _, flags = arguments
+    def note_event(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Take note of a file that Python opens, and of a folder that it lists (an audit hook)."""
+        if event == "open" and isinstance(arguments[0], str | bytes):
+            self._note_open(*arguments)
+        elif event in LISTING and not self._listing and _is_asked(sys._getframe(1), self._installed):
+            with contextlib.suppress(OSError, TypeError, ValueError):  # there is none, or it is a descriptor
+                place = os.path.abspath(os.fsdecode(arguments[0] or "."))  # noqa: PTH100
+                if self._counts(place + os.sep):
+                    self._note_folder(place)
+
+    def _note_open(self, path: str | bytes, _: Any, flags: int) -> None:
         place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - called for each file that is opened
         if flags & (os.O_WRONLY | os.O_RDWR):
             self._written.add(place)
         elif place.startswith(self._run) and place.endswith(".ipynb"):
             if not self.pausing:
                 self.notebooks.add(os.path.basename(place)[: -len(".ipynb")])  # noqa: PTH119
+        elif place.startswith(self._run):
+            self._note_beside(place)
         elif self._counts(place) and os.path.isfile(place):  # noqa: PTH113
             self.files.add(place)
 
     def note_file(self, place: str) -> None:
         """Take note of a file or folder that the stage was told to read, unless it has made it itself."""
-        if not place.startswith(self._always) and place not in self._written and os.path.exists(place):  # noqa: PTH110
+        if place.startswith(self._run):
+            self._note_beside(place)
+        elif place.startswith(self._always):
+            return
+        elif os.path.isdir(place):  # noqa: PTH112
+            self._note_folder(place)
+        elif place not in self._written and os.path.exists(place):  # noqa: PTH110
             self.files.add(place)
+
+    def _note_folder(self, place: str) -> None:
+        if place not in self.folders:
+            self._listing = True
+            try:
+                self.folders[place] = digest_names(place)
+            finally:
+                self._listing = False
+
+    def _note_beside(self, place: str) -> None:
+        if place not in self._written:
+            self.beside.add(place.removeprefix(self._run))
 
     def _counts(self, place: str) -> bool:
         """Tell by the name alone whether what is read there matters: importing opens a thousand files."""
@@ -114,8 +152,10 @@ class Notes:
         content = {
             "loads": self.loads,
             "files": sorted(self.files - self._written),
+            "folders": self.folders,
             "imports": sorted(self.imports),
             "notebooks": sorted(self.notebooks),
+            "beside": sorted(self.beside),
             "outside": sorted(self.outside),
             "modules": self._find_modules(),
         }
@@ -148,7 +188,7 @@ def load_ipython_extension(shell: Any) -> None:
         limit_threads(int(threads))
     if target := os.environ.pop(VARIABLE, ""):
         _notes = Notes(Path(target), os.environ.get(ROOT, ""))
-        sys.addaudithook(_notes.note_open)
+        sys.addaudithook(_notes.note_event)
         shell.events.register("post_run_cell", lambda *_: _notes.write() if _notes else None)
 
 
@@ -186,6 +226,30 @@ def note_outside(what: str) -> None:
     """Take note that something was read whose change nobody could notice."""
     if _notes:
         _notes.outside.add(what)
+
+
+def digest_names(folder: str) -> str:
+    """Digest the names that a folder holds, without what is hidden and what runs add.
+
+    Raises
+    ------
+    OSError
+        If it cannot be listed.
+    """
+    names = [name for name in sorted(os.listdir(folder)) if name[0] != "." and name not in GROWING]  # noqa: PTH208
+    return hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest()
+
+
+def _is_asked(frame: FrameType | None, installed: tuple[str, ...]) -> bool:
+    """Tell whether a cell or a module of the project has a folder listed, rather than an import or nbkit itself."""
+    while frame:
+        file = frame.f_code.co_filename
+        if file.startswith(("<frozen importlib", OWN)) or "/importlib/" in file:
+            return False
+        if not file.startswith(("<frozen", *installed)):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def installed_folders() -> tuple[str, ...]:

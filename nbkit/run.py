@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -228,7 +228,14 @@ def read_scraps(notebook: Path) -> dict[str, Any]:
     dict
         Name to the scrap's data, exactly what ``scrapbook.read_notebook(…).scraps[name].data`` is.
     """
-    return dict(_iterate_scraps(_read_notebook(notebook)))
+    return find_scraps(_read_notebook(notebook))
+
+
+def find_scraps(notebook: Mapping[str, Any]) -> dict[str, Any]:
+    """Find everything that was glued into a notebook, given as JSON; as `read_scraps`."""
+    outputs = (output for cell in notebook.get("cells", []) for output in cell.get("outputs", []))
+    payloads = (data for each in outputs for mime, data in each.get("data", {}).items() if SCRAP.fullmatch(mime))
+    return {payload["name"]: payload["data"] for payload in payloads}
 
 
 def read_scrap(data: Any, folder: Path) -> Any:
@@ -294,14 +301,6 @@ def _read_notebook(path: Path) -> dict[str, Any]:
     return content
 
 
-def _iterate_scraps(notebook: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for cell in notebook.get("cells", []):
-        for output in cell.get("outputs", []):
-            for mime, payload in output.get("data", {}).items():
-                if SCRAP.fullmatch(mime):
-                    yield payload["name"], payload["data"]
-
-
 def _pick(scraps: dict[str, Any], stage: str, name: str, notebook: Path) -> Any:
     if name not in scraps:
         offered = ", ".join(sorted(scraps)) or "nothing"
@@ -317,7 +316,7 @@ def _read_finished(notebook: Path) -> dict[str, Any]:
             f"{notebook.stem} did not run to its end in {notebook.parent}, so nothing is read from it: "
             f"mend it, then `nbkit resume {notebook.parent.name}`"
         )
-    return dict(_iterate_scraps(content))
+    return find_scraps(content)
 
 
 def _leads_to(manifest: dict[str, Any], stage: str) -> bool:

@@ -119,7 +119,8 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(toy):
         ["02_second", "run"],
     ]
     rows = json.loads(nbkit("run", "params/toy.yaml", "--dry-run", "--json", "--until", "first").stdout)
-    assert rows == [{"stage": "01_first", "action": "run", "why": "it has not passed before", "parameters": {"x": 2}}]
+    why = "there is no earlier run of it to take over"
+    assert rows == [{"stage": "01_first", "action": "run", "why": why, "parameters": {"x": 2}}]
     assert not (toy / "runs").exists()
 
 

@@ -1,14 +1,20 @@
 """What counts as read by a stage, and what is the machine's or its own."""
 
+import contextlib
+import glob
+import importlib
+import importlib.metadata
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from nbkit.observe import Notes
+from nbkit.observe import Notes, digest_names
+from nbkit.project import find_notebooks
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def lay(path, age=60.0):
 
 
 def read(notes, place, flags=os.O_RDONLY):
-    notes.note_open("open", (place, None, flags))
+    notes.note_event("open", (place, None, flags))
 
 
 @pytest.mark.parametrize("name", ["p/data/a.csv", "elsewhere/a.csv", "tmp/a.csv", "home/a.csv", "home/.cache/a.csv"])
@@ -60,13 +66,79 @@ def test_what_a_stage_makes_for_itself_does_not(notes, tmp_path):
     assert notes.files == set()
 
 
-@pytest.mark.parametrize("name", ["tmp/a.csv", "home/.config/a.csv", "p/data/a.csv", "p/data"])
+@pytest.mark.parametrize("name", ["tmp/a.csv", "home/.config/a.csv", "p/data/a.csv", "p/data", "tmp"])
 def test_what_a_stage_was_told_to_read_always_counts(notes, tmp_path, name):
     path = tmp_path / name
     place = str(path) if path.is_dir() else lay(path, age=-5)
     notes.note_file(place)
     notes.write()
-    assert json.loads(notes.target.read_text())["files"] == [place]
+    written = json.loads(notes.target.read_text())
+    assert [*written["files"], *written["folders"]] == [place]
+
+
+LISTED = {
+    "listdir": lambda folder: os.listdir(folder),  # noqa: PTH208
+    "scandir": lambda folder: list(os.scandir(folder)),
+    "glob": lambda folder: glob.glob(f"{folder}/*.csv"),  # noqa: PTH207
+    "pathlib": lambda folder: list(Path(folder).rglob("*.csv")),
+    "walk": lambda folder: list(os.walk(folder)),
+    "here": lambda folder: os.listdir(),  # noqa: PTH208
+}
+
+
+@pytest.fixture
+def hooked(notes, tmp_path, monkeypatch):
+    """The notes, told of what Python lists; the project's data are the current folder."""
+    sys.addaudithook(notes.note_event)
+    monkeypatch.chdir(tmp_path / "p" / "data")
+    yield notes
+    notes._always = ("/",)  # nobody can take a hook away
+
+
+@pytest.mark.parametrize("how", LISTED)
+def test_the_names_in_a_folder_that_the_stage_lists_count(hooked, tmp_path, how):
+    folder = tmp_path / "p" / "data"
+    lay(folder / "a.csv")
+    names = digest_names(str(folder))
+    hooked.folders.clear()
+    LISTED[how](str(folder))
+    lay(folder / "b.csv")
+    LISTED[how](str(folder))
+    assert hooked.folders == {str(folder): names}  # as they were when it first looked
+    assert digest_names(str(folder)) != names
+
+
+def test_what_an_import_or_nbkit_lists_does_not_count(hooked, tmp_path):
+    (tmp_path / "p" / "data" / "mine").mkdir()
+    (tmp_path / "p" / "data" / "mine" / "some.py").write_text("")
+    sys.path.insert(0, str(tmp_path / "p" / "data"))
+    try:
+        importlib.import_module("mine.some")
+        importlib.metadata.version("pytest")
+        find_notebooks(tmp_path / "p")
+    finally:
+        sys.path.pop(0)
+        del sys.modules["mine.some"], sys.modules["mine"]
+    assert hooked.folders == {}
+
+
+def test_what_runs_add_to_a_project_is_no_input(tmp_path):
+    before = digest_names(str(tmp_path))
+    for name in ("runs", "registry", "__pycache__", ".git", ".lock"):
+        (tmp_path / name).mkdir()
+        assert digest_names(str(tmp_path)) == before
+    (tmp_path / "a.csv").write_text("")
+    assert digest_names(str(tmp_path)) != before
+
+
+def test_folders_that_are_not_there_and_descriptors_are_passed_over(hooked, tmp_path):
+    with contextlib.suppress(OSError):
+        os.listdir(tmp_path / "p" / "nothing")  # noqa: PTH208
+    descriptor = os.open(tmp_path / "p" / "data", os.O_RDONLY)
+    os.listdir(descriptor)  # noqa: PTH208
+    os.close(descriptor)
+    os.listdir(b".")  # noqa: PTH208
+    assert list(hooked.folders) == [str(tmp_path / "p" / "data")]
 
 
 def test_a_folder_whose_name_only_begins_like_the_systems_counts(notes, monkeypatch):

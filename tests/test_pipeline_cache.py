@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from nbkit import observe
+from nbkit.observe import digest_names
 from nbkit.pipeline import cache, engine, execute_plan, plan_resume, plan_run
 from nbkit.pipeline.engine import Outcome
 from tests.conftest import glue, make_notebook
@@ -33,6 +34,7 @@ def shop(project, monkeypatch):
     (project / "params" / "shop.yaml").write_text("shared: {x: 2}\n")
     (project / "shop.py").write_text("import pandas\nRATE = 1\n")
     (project / "data.csv").write_text("a\n1\n")
+    (project / "months").mkdir()
     engine_of(project, monkeypatch)
     return project
 
@@ -54,6 +56,11 @@ def engine_of(root, monkeypatch):
         notes = {
             "loads": {f"{a}.{b}": digest(target.parent, a, b) for a, b in loads},
             "files": [str(root / "data.csv")] if stage == "01_first" else [],
+            "folders": {
+                str(folder): digest_names(str(folder))
+                for folder in [root / "months"]
+                if stage == "01_first" and folder.is_dir()
+            },
             "modules": {"shop": str(root / "shop.py")} if stage in ("01_first", "04_aside") else {},
             "imports": [],
             "outside": ["sqlite+remote://db"] if parameters["x"] == 9 and stage == "04_aside" else [],
@@ -117,8 +124,9 @@ def test_a_second_run_finds_nothing_to_do(shop):
         lambda root: (root / "shop.py").write_text("import pandas  # tables\n\nRATE = 1\n"),
         lambda root: os.utime(root / "data.csv", (1, 1)),
         lambda root: (root / "other.csv").write_text("b"),
+        lambda root: (root / "months" / ".hidden").write_text("b"),
     ],
-    ids=["comment", "markdown", "meaning", "module comment", "touched", "another file"],
+    ids=["comment", "markdown", "meaning", "module comment", "touched", "another file", "a hidden file"],
 )
 def test_what_changes_no_result_runs_nothing(shop, change):
     run(shop)
@@ -133,8 +141,10 @@ def test_what_changes_no_result_runs_nothing(shop, change):
         (lambda root: (root / "shop.py").write_text("RATE = 2\n"), "01_first", "shop.py has changed"),
         (lambda root: (root / "data.csv").write_text("a\n2\n"), "01_first", "data.csv has changed"),
         (lambda root: (root / "data.csv").unlink(), "01_first", "data.csv is gone"),
+        (lambda root: (root / "months" / "a.csv").write_text(""), "01_first", "months/ holds other files"),
+        (lambda root: (root / "months").rmdir(), "01_first", "months/ is gone"),
     ],
-    ids=["cell", "module", "file", "file gone"],
+    ids=["cell", "module", "file", "file gone", "another file in a folder", "folder gone"],
 )
 def test_what_changed_runs_again_and_says_why(shop, change, first, why):
     run(shop)
@@ -365,6 +375,10 @@ SEEN = {
     ),
     "another cell's code": ("%run h.py", lambda project: (project / "notebooks" / "h.py").write_text("v = 2\n")),
     "a shell": ("v = int((!cat h.txt)[0])", lambda project: (project / "notebooks" / "h.txt").write_text("2\n")),
+    "a new file in a folder that is listed": (
+        "import pandas as pd\nv = len(pd.concat(map(pd.read_csv, sorted((run.root / 'months').glob('*.csv')))))",
+        lambda project: (project / "months" / "02.csv").write_text("a\n1\n"),
+    ),
     "a file below /tmp": (
         "v = int(open(run.root.parent / 'beside.txt').read())",
         lambda project: (project.parent / "beside.txt").write_text("2\n"),
@@ -386,6 +400,8 @@ def test_whatever_reads_a_change_it_is_seen(project, how):
     (project / "notebooks" / "h.py").write_text("v = 1\n")
     (project / "notebooks" / "h.txt").write_text("1\n")
     (project.parent / "beside.txt").write_text("1\n")
+    (project / "months").mkdir()
+    (project / "months" / "01.csv").write_text("a\n1\n")
     ran, folder = run(project)
     assert (ran, read(folder, "02_second", "v")) == (["01_first", "02_second"], 1)
     assert run(project)[0] == []
@@ -436,3 +452,34 @@ def test_a_tag_that_skips_a_cell_and_the_order_of_a_mapping_count(shop):
     first = cache.Trace("s", "", "3", 1, [], {"d": {"a": 1, "b": 2}})
     second = cache.Trace("s", "", "3", 1, [], {"d": {"b": 2, "a": 1}})
     assert first.key != second.key
+
+
+BESIDE = {
+    "01_first": ["open(f'{run_dir}/count.txt', 'w').write(str(x))", "run.save('y', 1)"],
+    "02_second": ["y = run.load('01_first', 'y')", "run.save('z', int(open(f'{run_dir}/count.txt').read()))"],
+    "03_third": ["text = !cat {run_dir}/count.txt", "run.save('w', int(text[0]))"],
+    "04_aside": ["run.save('n', 0)"],
+}
+
+
+@pytest.mark.slow
+def test_what_a_stage_writes_into_the_folder_of_its_run_is_handed_over_and_taken_over(project):
+    for name, cells in BESIDE.items():
+        parameters = {"parameters": PARAMETERS} if name == "01_first" else {}
+        begin = "import nbkit\nrun = nbkit.Run(run_dir)"
+        make_notebook(project / "notebooks" / f"{name}.ipynb", begin, *cells, **parameters)
+    (project / "params" / "shop.yaml").write_text("01_first: {x: 1}\n")
+    ran, first = run(project)
+    assert ran == list(BESIDE)
+    assert run(project) == ([], first)
+    ran, folder = run(project, "01_first.x=2")  # it hands over the same values, and another file
+    assert ran == ["01_first", "02_second", "03_third"]
+    assert (read(folder, "02_second", "z"), read(folder, "03_third", "w")) == (2, 2)
+    edit(project, "02_second", "int(open", "-int(open")
+    ran, folder = run(project)
+    assert ran == ["02_second"]
+    assert (folder / "count.txt").read_text() == "1"  # taken over from the first
+    assert read(folder, "02_second", "z") == -1
+    (folder / "count.txt").write_text("7")
+    (first / "count.txt").write_text("7")
+    assert explain(project)["01_first"] == ("run", f"runs/{folder.name}/count.txt was changed after it was saved")

@@ -22,8 +22,8 @@ from nbkit import errors
 from nbkit.pipeline.kernel import NAME, StageKernel
 from nbkit.pipeline.signals import Terminated
 from nbkit.pipeline.watch import GIGABYTE, Watch, available_memory
-from nbkit.run import read_scraps
-from nbkit.stages.notebooks import read_stage
+from nbkit.run import find_scraps
+from nbkit.stages.notebooks import digest_code_of
 from nbkit.store import write_atomic
 
 # nbclient's own is quadratic in the length of a line and holds the interpreter meanwhile: 100 kB took 15 s, and no
@@ -218,8 +218,8 @@ def execute_stage(
     if executed is not None:
         _keep(executed, target, outcome, secrets)
         if outcome.status == "passed":
-            outcome.headline = str(read_scraps(target).get("headline", ""))
-            outcome.code = read_stage(target).code
+            outcome.headline = _scrub(str(find_scraps(executed).get("headline", "")), secrets)
+            outcome.code = digest_code_of(executed.cells)
     with contextlib.suppress(OSError):
         running.unlink(missing_ok=True)
     return outcome

@@ -39,7 +39,7 @@ class Memo:
             self._known = {}
 
     def digest(self, place: Path) -> str:
-        """Return the sha256 of a file, for ``.py`` of what its code does, for a folder of its files' names.
+        """Return the sha256 of a file, for ``.py`` of what its code does.
 
         Returns
         -------
@@ -50,9 +50,6 @@ class Memo:
             facts = place.stat()
         except OSError:
             return ""
-        if place.is_dir():
-            names = sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
-            return hashlib.sha256("\n".join(names).encode()).hexdigest()
         changed = facts.st_ctime_ns if facts.st_nlink == 1 else 0  # a copy may keep the rest; a link changes only this
         stamp = [facts.st_size, facts.st_mtime_ns, changed, facts.st_ino]
         known = self._known.get(str(place))

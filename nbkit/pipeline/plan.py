@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, CorruptArtifact, UnknownRun, UnknownStage
-from nbkit.pipeline.cache import Cache, Handed, Trace, begin_trace
+from nbkit.pipeline.cache import Cache
 from nbkit.pipeline.manifest import check_run_name, find_run
 from nbkit.pipeline.storage import open_storage
+from nbkit.pipeline.trace import Handed, Trace, begin_trace
 from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest
 from nbkit.run import check_artifacts
 from nbkit.stages.graph import check_graph

@@ -7,7 +7,7 @@ and ``.traces/``. A run's manifest is written after all that it speaks of, so wh
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -148,15 +148,15 @@ class Storage:
         found = self._try(lambda: fs.glob(f"{base}/*/{MANIFEST}"), "answer")
         return sorted(str(path).split("/")[-2] for path in found)
 
-    def fetch_run(self, name: str, stages: Iterable[str] = ()) -> Path:
+    def fetch_run(self, name: str, files: Collection[str] = ()) -> Path:
         """Bring a run here, without its artifacts: they come when they are read.
 
         Parameters
         ----------
         name
             The run.
-        stages
-            The stages to bring; all by default.
+        files
+            What to bring of it, as seen from its folder; all by default.
 
         Returns
         -------
@@ -173,10 +173,9 @@ class Storage:
         fs, base = self._fs
         folder = self.runs / FETCHED / name
         fs.invalidate_cache()
-        wanted = [f"{stage}.ipynb" for stage in stages]
         for path in self._try(lambda: fs.find(f"{base}/{name}"), "answer"):
             place = str(path).removeprefix(f"{base}/{name}/")
-            if place != MANIFEST and (not wanted or place in wanted):
+            if place != MANIFEST and (not files or place in files):
                 self._read(f"{name}/{place}", folder / place)
         self._read(f"{name}/{MANIFEST}", folder / MANIFEST)
         return folder

@@ -5,13 +5,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from nbkit.errors import BadNotebook
+from nbkit.errors import BadNotebook, CorruptArtifact
+from nbkit.pipeline.fingerprint import Memo
 from nbkit.project import read_manifest
 from nbkit.run import STORE, check_artifacts, list_artifacts, read_scraps
 
 
-def take_over(source: Path, folder: Path, stage: str, entry: dict[str, Any], *, stored: bool = False) -> None:
-    """Take a passed stage over from another run: its notebook is copied, its artifacts are linked.
+def take_over(
+    source: Path, folder: Path, stage: str, entry: dict[str, Any], memo: Memo, *, stored: bool = False
+) -> None:
+    """Take a passed stage over from another run: notebook and files of its own are copied, its artifacts are linked.
 
     Parameters
     ----------
@@ -21,6 +24,8 @@ def take_over(source: Path, folder: Path, stage: str, entry: dict[str, Any], *, 
         Its name.
     entry
         Its entry in the manifest of `folder`: what `source` says of it is put in.
+    memo
+        What digests files.
     stored
         Whether artifacts that are not here can come from a storage once they are read.
 
@@ -30,7 +35,8 @@ def take_over(source: Path, folder: Path, stage: str, entry: dict[str, Any], *, 
         If it is gone or was changed.
     """
     notebook = source / f"{stage}.ipynb"
-    before = next((each for each in read_manifest(source).get("stages", []) if each["stage"] == stage), None)
+    entries = read_manifest(source).get("stages", [])
+    before = next((each for each in entries if each["stage"] == stage), None)
     if before is None or not notebook.is_file():
         raise BadNotebook(f"{notebook} is gone: run {stage} again")
     if not stored:
@@ -38,8 +44,22 @@ def take_over(source: Path, folder: Path, stage: str, entry: dict[str, Any], *, 
     for key in list_artifacts(read_scraps(notebook)):
         if (source / STORE / key).exists():
             _link(source / STORE / key, folder / STORE / key)
+    latest = {path: digest for each in entries for path, digest in each.get("files", {}).items()}
+    _copy_files(source, folder, stage, {path: latest[path] for path in before.get("files", {})}, memo)
     shutil.copy2(notebook, folder / notebook.name)
     entry.update({**before, "borrowed": before.get("borrowed", source.name)})
+
+
+def _copy_files(source: Path, folder: Path, stage: str, files: dict[str, str], memo: Memo) -> None:
+    """Copy what a stage wrote itself, unless another stage of this run has written it: that is newer."""
+    others = [each for each in read_manifest(folder).get("stages", []) if each["stage"] != stage]
+    theirs = {path for each in others if each["status"] == "passed" for path in each.get("files", ())}
+    for path, digest in files.items():
+        if memo.digest(source / path) != digest:
+            raise CorruptArtifact(f"{source / path} is gone or was changed: run {stage} again")
+        if path not in theirs:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / path, folder / path)
 
 
 def keep_edit(folder: Path, stage: str, entry: dict[str, Any]) -> Path | None:

@@ -17,9 +17,11 @@ from nbkit.lighten import defer_imports
 from nbkit.pipeline.cache import Cache, let_go
 from nbkit.pipeline.manifest import now, write_manifest
 from nbkit.pipeline.plan import Plan, Step, begin, find_step
+from nbkit.pipeline.sidefiles import find_written, list_side_files
 from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.takeover import keep_edit, take_over
-from nbkit.run import digest_scraps, read_scraps
+from nbkit.pipeline.trace import Execution, digest_handed, finish_trace
+from nbkit.run import read_scraps
 
 STEP = 0.2  # seconds between two looks whether another run is done
 SECRET = re.compile(r"\$\{(\w+)\}")
@@ -60,6 +62,7 @@ class Work:
         self.cache = Cache(plan.root, storage)
         self.handed: dict[str, dict[str, str] | None] = {}
         self._held: dict[str, IO[str]] = {}
+        self._lay: dict[str, Any] = {}  # what stages had written into the folder when one began
         self._executed = False
 
     @property
@@ -100,11 +103,15 @@ class Work:
         """Write down how an execution went; return the next one if the stage is tried again."""
         name = step.stage.name
         entry.update({**outcome, "code": outcome.get("code") or entry["code"]})
+        if files := find_written(self.folder, self._lay[name], self.cache.memo.digest):
+            entry["files"] = files
         seen = _read_notes(self._notes(name))
         as_planned = entry["code"] == step.stage.code  # else the notebook was edited meanwhile
         if entry["status"] == "passed" and seen and as_planned and self.plan.caching:
             with contextlib.suppress(OSError):  # a full disk: the next run does it again
-                self.cache.keep(step.stage, begin(step.stage, self.plan.resolved), self.folder, seen, entry["started"])
+                execution = Execution(self.folder, entry["started"], seen, self.handed, files)
+                given = (begin(step.stage, self.plan.resolved), step.stage, execution)
+                self.cache.keep(finish_trace(*given, self.plan.root, self.cache.memo))
                 entry["traced"] = True
         entry["ended"] = now()
         write_manifest(self.folder, self.manifest)
@@ -177,7 +184,7 @@ class Work:
         assert step.source
         name = step.stage.name
         try:
-            take_over(step.source, self.folder, name, entry, stored=self.storage is not None)
+            take_over(step.source, self.folder, name, entry, self.cache.memo, stored=self.storage is not None)
         except (OSError, ValueError) as error:
             if step.action == "reuse":
                 return False
@@ -200,6 +207,7 @@ class Work:
         write_manifest(self.folder, self.manifest)
         self.tell("stage_start", {"stage": name, "attempt": attempt, "title": step.stage.title})
         self._notes(name).unlink(missing_ok=True)
+        self._lay.setdefault(name, list_side_files(self.folder))
         self._executed = True
         return self._describe(step)
 
@@ -221,7 +229,8 @@ class Work:
 
     def _note_handed(self, stage: str, entry: Entry) -> None:
         if entry["status"] == "passed":
-            self.handed[stage] = digest_scraps(read_scraps(self.folder / f"{stage}.ipynb"))
+            scraps = read_scraps(self.folder / f"{stage}.ipynb")
+            self.handed[stage] = digest_handed(scraps, entry.get("files", {}))
 
 
 class Kernels:

@@ -6,7 +6,7 @@ import io
 import json
 import re
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,8 @@ class Stage:
     effects
         Whether it changes something outside of its run, such as a registry: ``"module:function"`` that describes what
         it left there, ``"always"`` if nobody can tell, empty if it changes nothing.
+    file_names
+        What stands in its code cells and could be the name of a file, magics and SQL included.
     """
 
     name: str
@@ -97,11 +99,12 @@ class Stage:
     cadence: str = "run"
     cells: tuple[str, ...] = ()
     effects: str = ""
+    file_names: frozenset[str] = frozenset()
 
     @property
     def code(self) -> str:
         """The digest of all of its code."""
-        return hashlib.sha256("\0".join(self.cells).encode()).hexdigest()
+        return _combine(self.cells)
 
     @property
     def loads(self) -> tuple[tuple[str, str], ...]:
@@ -179,21 +182,32 @@ def read_stage(path: Path) -> Stage:
         parameters=parameters,
         calls=calls,
         helpers=tuple(_find_helpers(trees)),
-        cells=tuple("" if cell is tagged[0] or _is_skipped(cell) else digest_cell(cell["source"]) for cell in code),
+        cells=tuple(_digest_cells(notebook["cells"])),
+        file_names=frozenset(_find_file_names([cell["source"] for cell in code])),
         **_read_settings(settings, path),
     )
 
 
-def list_file_names(path: Path) -> set[str]:
-    """List what stands in the code cells of a notebook and could be the name of a file, magics and SQL included."""
-    cells = json.loads(path.read_bytes())["cells"]
-    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    names = {name for source in sources for name in FILE_NAME.findall(source) if len(name) < LONGEST}
-    return names | {name.lstrip("/") for name in names}  # what stands before a slash may be a folder in braces
+def _find_file_names(sources: list[str]) -> Iterator[str]:
+    for name in [name for source in sources for name in FILE_NAME.findall(source) if len(name) < LONGEST]:
+        yield from (name, name.lstrip("/"))  # what stands before a slash may be a folder in braces
 
 
-def _is_skipped(cell: dict[str, Any]) -> bool:
-    return "skip-execution" in cell["tags"]
+def digest_code_of(cells: Iterable[Mapping[str, Any]]) -> str:
+    """Digest the code of a notebook, executed or not, from its cells: the same as `Stage.code`."""
+    return _combine(_digest_cells(cells))
+
+
+def _digest_cells(cells: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for cell in cells:
+        tags = cell.get("metadata", {}).get("tags", [])
+        if cell["cell_type"] == "code" and "injected-parameters" not in tags:
+            bare = "parameters" in tags or "skip-execution" in tags
+            yield "" if bare else digest_cell("".join(cell["source"]))
+
+
+def _combine(digests: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(digests).encode()).hexdigest()
 
 
 def _read_settings(settings: dict[str, Any], path: Path) -> dict[str, str]:
