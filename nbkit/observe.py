@@ -52,7 +52,7 @@ class Notes:
     files
         Absolute paths that were opened for reading and not written before.
     folders
-        Absolute paths of the folders that were listed, to the digest of the names that they held.
+        Absolute paths of the folders that were listed, to the names that they held.
     notebooks
         Other stages of the run whose executed notebooks were read past nbkit: all that they hand over counts.
     beside
@@ -67,7 +67,7 @@ class Notes:
         self.target = target
         self.loads: dict[str, str] = {}
         self.files: set[str] = set()
-        self.folders: dict[str, str] = {}
+        self.folders: dict[str, list[str]] = {}
         self.imports: set[str] = set()
         self.notebooks: set[str] = set()
         self.beside: set[str] = set()
@@ -90,10 +90,13 @@ class Notes:
         if event == "open" and isinstance(arguments[0], str | bytes):
             self._note_open(*arguments)
         elif event in LISTING and not self._listing and _is_asked(sys._getframe(1), self._installed):
-            with contextlib.suppress(OSError, TypeError, ValueError):  # there is none, or it is a descriptor
+            with contextlib.suppress(TypeError, ValueError):  # a descriptor is no name
                 place = os.path.abspath(os.fsdecode(arguments[0] or "."))  # noqa: PTH100
                 if self._counts(place + os.sep):
                     self._note_folder(place)
+        elif event == "os.mkdir":
+            with contextlib.suppress(TypeError, ValueError):
+                self._written.add(os.path.abspath(os.fsdecode(arguments[0])))  # noqa: PTH100
 
     def _note_open(self, path: str | bytes, _: Any, flags: int) -> None:
         place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - called for each file that is opened
@@ -120,11 +123,20 @@ class Notes:
 
     def _note_folder(self, place: str) -> None:
         if place not in self.folders:
-            self._listing = True
-            try:
-                self.folders[place] = digest_names(place)
-            finally:
-                self._listing = False
+            self.folders[place] = self._list(place)
+
+    def _list(self, place: str) -> list[str]:
+        self._listing = True
+        try:
+            return list_names(place)
+        finally:
+            self._listing = False
+
+    def _settle(self, place: str, names: list[str]) -> list[str]:
+        """Return the names in a folder with those that the stage has added itself: the next run finds them there."""
+        now = self._list(place)
+        added = {os.path.join(place, name) for name in set(now) - set(names)}  # noqa: PTH118
+        return now if added <= self._written and set(names) <= set(now) else names
 
     def _note_beside(self, place: str) -> None:
         if place not in self._written:
@@ -152,7 +164,7 @@ class Notes:
         content = {
             "loads": self.loads,
             "files": sorted(self.files - self._written),
-            "folders": self.folders,
+            "folders": {place: digest_names(self._settle(place, names)) for place, names in self.folders.items()},
             "imports": sorted(self.imports),
             "notebooks": sorted(self.notebooks),
             "beside": sorted(self.beside),
@@ -228,15 +240,23 @@ def note_outside(what: str) -> None:
         _notes.outside.add(what)
 
 
-def digest_names(folder: str) -> str:
-    """Digest the names that a folder holds, without what is hidden and what runs add.
+def list_names(folder: str) -> list[str]:
+    """List the names that a folder holds, without what is hidden and what runs add; none if there is no such folder."""
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208
+    except OSError:
+        return []
+    return [name for name in names if name[0] != "." and name not in GROWING]
 
-    Raises
-    ------
-    OSError
-        If it cannot be listed.
+
+def digest_names(names: list[str]) -> str:
+    """Digest the names that `list_names` has listed.
+
+    Examples
+    --------
+    >>> digest_names(["a.csv"]) == digest_names(["a.csv", "b.csv"])
+    False
     """
-    names = [name for name in sorted(os.listdir(folder)) if name[0] != "." and name not in GROWING]  # noqa: PTH208
     return hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest()
 
 

@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from nbkit.observe import Notes, digest_names
+from nbkit.observe import Notes, digest_names, list_names
 from nbkit.project import find_notebooks
 
 
@@ -95,17 +96,33 @@ def hooked(notes, tmp_path, monkeypatch):
     notes._always = ("/",)  # nobody can take a hook away
 
 
+def written(notes):
+    notes.write()
+    return json.loads(notes.target.read_text())["folders"]
+
+
 @pytest.mark.parametrize("how", LISTED)
 def test_the_names_in_a_folder_that_the_stage_lists_count(hooked, tmp_path, how):
     folder = tmp_path / "p" / "data"
     lay(folder / "a.csv")
-    names = digest_names(str(folder))
-    hooked.folders.clear()
     LISTED[how](str(folder))
-    lay(folder / "b.csv")
+    subprocess.run(["touch", "b.csv"], cwd=folder, check=True)  # by somebody else
     LISTED[how](str(folder))
-    assert hooked.folders == {str(folder): names}  # as they were when it first looked
-    assert digest_names(str(folder)) != names
+    assert written(hooked) == {str(folder): digest_names(["a.csv"])}  # as they were when it first looked
+
+
+def test_what_the_stage_adds_to_a_folder_is_there_next_time(hooked, tmp_path):
+    folder = tmp_path / "p" / "data"
+    assert os.listdir(folder) == []  # noqa: PTH208
+    assert written(hooked) == {str(folder): digest_names([])}
+    lay(folder / "a.csv")
+    (folder / "version_1").mkdir()
+    assert written(hooked) == {str(folder): digest_names(["a.csv", "version_1"])}
+    (folder / "a.csv").unlink()
+    assert written(hooked) == {str(folder): digest_names(["version_1"])}
+    (folder / "version_1").rmdir()
+    subprocess.run(["touch", "b.csv"], cwd=folder, check=True)
+    assert written(hooked) == {str(folder): digest_names([])}
 
 
 def test_what_an_import_or_nbkit_lists_does_not_count(hooked, tmp_path):
@@ -123,12 +140,9 @@ def test_what_an_import_or_nbkit_lists_does_not_count(hooked, tmp_path):
 
 
 def test_what_runs_add_to_a_project_is_no_input(tmp_path):
-    before = digest_names(str(tmp_path))
-    for name in ("runs", "registry", "__pycache__", ".git", ".lock"):
+    for name in ("runs", "registry", "__pycache__", ".git", ".lock", "a.csv"):
         (tmp_path / name).mkdir()
-        assert digest_names(str(tmp_path)) == before
-    (tmp_path / "a.csv").write_text("")
-    assert digest_names(str(tmp_path)) != before
+    assert list_names(str(tmp_path)) == ["a.csv"]
 
 
 def test_folders_that_are_not_there_and_descriptors_are_passed_over(hooked, tmp_path):
@@ -138,7 +152,7 @@ def test_folders_that_are_not_there_and_descriptors_are_passed_over(hooked, tmp_
     os.listdir(descriptor)  # noqa: PTH208
     os.close(descriptor)
     os.listdir(b".")  # noqa: PTH208
-    assert list(hooked.folders) == [str(tmp_path / "p" / "data")]
+    assert sorted(written(hooked)) == [str(tmp_path / "p" / "data"), str(tmp_path / "p" / "nothing")]
 
 
 def test_a_folder_whose_name_only_begins_like_the_systems_counts(notes, monkeypatch):

@@ -15,7 +15,7 @@ from typing import IO
 
 import msgspec
 
-from nbkit.observe import digest_names
+from nbkit.observe import digest_names, list_names
 from nbkit.pipeline.fingerprint import Memo, list_versions
 from nbkit.pipeline.manifest import try_lock
 from nbkit.pipeline.storage import Storage
@@ -171,11 +171,10 @@ class Cache:
     def _explain_files(self, trace: Trace) -> Iterator[str]:
         for place, digest in {**trace.modules, **trace.files}.items():
             if place.endswith("/"):
-                found, said = _digest_names(self.root / place), "holds other files"
-            else:
-                found, said = self.memo.digest(self.root / place), "has changed"
-            if found != digest:
-                yield f"{place} {said if found else 'is gone'}"
+                if digest_names(list_names(str(self.root / place))) != digest:
+                    yield f"{place} holds other files"
+            elif (found := self.memo.digest(self.root / place)) != digest:
+                yield f"{place} {'has changed' if found else 'is gone'}"
 
     def _explain_packages(self, trace: Trace) -> Iterator[str]:
         versions = list_versions()
@@ -227,12 +226,6 @@ def let_go(held: IO[str]) -> None:
     """Let others have what `Cache.try_hold` held."""
     Path(held.name).unlink(missing_ok=True)
     held.close()
-
-
-def _digest_names(folder: Path) -> str:
-    with contextlib.suppress(OSError):
-        return digest_names(str(folder))
-    return ""
 
 
 def _is_pending(place: str, handed: Handed) -> bool:
