@@ -35,7 +35,7 @@ def test_what_nbkit_puts_there_is_not_theirs(tmp_path):
         ".hidden",
     ]
     theirs = ["c.csv", "plots/roc.png", "plots/report/run.json", "ünï code.txt"]
-    lay(tmp_path, dict.fromkeys([*ours, *theirs, ".git/x", "plots/.part"], "x"))
+    lay(tmp_path, dict.fromkeys([*ours, *theirs, ".git/x", "plots/.part", "all.log"], "x"))
     (tmp_path / "link.csv").symlink_to(tmp_path / "c.csv")
     os.mkfifo(tmp_path / "pipe")
     assert sorted(list_side_files(tmp_path)) == sorted(theirs)

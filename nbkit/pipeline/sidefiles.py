@@ -1,4 +1,4 @@
-"""Files that stages write into the folder of their run themselves, rather than by `run.save`."""
+"""Files that stages write into the folder of their run themselves, rather than by `run.save`; a log is none of them."""
 
 import contextlib
 import os
@@ -35,6 +35,6 @@ def find_written(folder: Path, before: dict[str, State], digest: Callable[[Path]
 
 
 def _is_theirs(name: str, *, outer: bool) -> bool:
-    if name.startswith(".") or name == "__pycache__":
+    if name.startswith(".") or name == "__pycache__" or name.endswith(".log"):
         return False
     return not outer or (name not in OURS and not name.endswith(".ipynb"))
