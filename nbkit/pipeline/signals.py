@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM")
+CAUGHT = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))  # Windows has but the first two
 WAIT = 0.01  # seconds until an interruption that came at a bad moment tries again
 TORN = "_adjust_thread_count"  # an executor that is left there has a thread that Python waits for when it ends
 
@@ -25,9 +27,9 @@ def catch_signals() -> Iterator[None]:
     ever. What ``nohup`` ignores stays ignored, and another handler of Ctrl-C stays as well.
     """
     global _usual
-    before = {}
+    before, usual = {}, _usual
     with contextlib.suppress(ValueError):  # not in the main thread: whoever runs us there handles signals
-        for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        for which in CAUGHT:
             found = signal.getsignal(which)
             if found != signal.SIG_IGN and (
                 which != signal.SIGINT or found in (signal.default_int_handler, _interrupt)
@@ -39,6 +41,7 @@ def catch_signals() -> Iterator[None]:
     finally:
         for which, handler in before.items():
             signal.signal(which, handler)
+        _usual = usual
         if _late:
             signal.setitimer(signal.ITIMER_REAL, 0)
             number = _late[0]
@@ -48,9 +51,10 @@ def catch_signals() -> Iterator[None]:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Raise, or try again a moment later (by SIGALRM)."""
-    if number != signal.SIGALRM:
+    alarm = getattr(signal, "SIGALRM", None)
+    if number != alarm:
         _late.append(number)
-    if _count_torn(frame) > _usual:
+    if alarm and _count_torn(frame) > _usual:
         signal.setitimer(signal.ITIMER_REAL, WAIT)
         return
     if _late:
@@ -74,7 +78,7 @@ def hold_signals() -> Iterator[None]:
     arrived: list[int] = []
     before = {}
     with contextlib.suppress(ValueError):  # not in the main thread
-        for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        for which in CAUGHT:
             if callable(signal.getsignal(which)):
                 before[which] = signal.signal(which, lambda number, frame: arrived.append(number))
     try:
