@@ -55,8 +55,8 @@ class Notes:
         Absolute paths of the folders that were listed, to the names that they held.
     notebooks
         Other stages of the run whose executed notebooks were read past nbkit: all that they hand over counts.
-    beside
-        Other files of the run's folder that were opened for reading and not written before, as seen from there.
+    wrote
+        Files of the run's folder that were opened for writing, as seen from there.
     imports
         Modules that were imported by a name which is a value.
     outside
@@ -70,7 +70,6 @@ class Notes:
         self.folders: dict[str, list[str]] = {}
         self.imports: set[str] = set()
         self.notebooks: set[str] = set()
-        self.beside: set[str] = set()
         self.outside: set[str] = set()
         self.pausing = False
         self._listing = False
@@ -105,18 +104,14 @@ class Notes:
         elif place.startswith(self._run) and place.endswith(".ipynb"):
             if not self.pausing:
                 self.notebooks.add(os.path.basename(place)[: -len(".ipynb")])  # noqa: PTH119
-        elif place.startswith(self._run):
-            self._note_beside(place)
         elif self._counts(place) and os.path.isfile(place):  # noqa: PTH113
             self.files.add(place)
 
     def note_file(self, place: str) -> None:
         """Take note of a file or folder that the stage was told to read, unless it has made it itself."""
-        if place.startswith(self._run):
-            self._note_beside(place)
-        elif place.startswith(self._always):
+        if place.startswith(self._always):
             return
-        elif os.path.isdir(place):  # noqa: PTH112
+        if os.path.isdir(place):  # noqa: PTH112
             self._note_folder(place)
         elif place not in self._written and os.path.exists(place):  # noqa: PTH110
             self.files.add(place)
@@ -137,10 +132,6 @@ class Notes:
         now = self._list(place)
         added = {os.path.join(place, name) for name in set(now) - set(names)}  # noqa: PTH118
         return now if added <= self._written and set(names) <= set(now) else names
-
-    def _note_beside(self, place: str) -> None:
-        if place not in self._written:
-            self.beside.add(place.removeprefix(self._run))
 
     def _counts(self, place: str) -> bool:
         """Tell by the name alone whether what is read there matters: importing opens a thousand files."""
@@ -167,7 +158,7 @@ class Notes:
             "folders": {place: digest_names(self._settle(place, names)) for place, names in self.folders.items()},
             "imports": sorted(self.imports),
             "notebooks": sorted(self.notebooks),
-            "beside": sorted(self.beside),
+            "wrote": sorted(each.removeprefix(self._run) for each in self._written if each.startswith(self._run)),
             "outside": sorted(self.outside),
             "modules": self._find_modules(),
         }

@@ -1,5 +1,6 @@
 """Every way for a run to die, with real kernels: what the manifest, the notebook and the exit code say, and resume."""
 
+import contextlib
 import json
 import os
 import signal
@@ -68,7 +69,12 @@ def spoil(project, source):
 
 
 def kernels():
-    return [p for p in psutil.Process().children(recursive=True) if "ipykernel" in " ".join(p.cmdline())]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            if "ipykernel" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 @pytest.mark.slow

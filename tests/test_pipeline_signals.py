@@ -11,6 +11,14 @@ import pytest
 from nbkit.pipeline.signals import Terminated, catch_signals, hold_signals
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Let Ctrl-C interrupt, also where a shell that has put the tests into the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(("which", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
 def test_an_interruption_waits_for_the_end_of_the_block(which, error):
     done = []

@@ -18,8 +18,10 @@ import msgspec
 from nbkit.observe import digest_names, list_names
 from nbkit.pipeline.fingerprint import Memo, list_versions
 from nbkit.pipeline.manifest import try_lock
+from nbkit.pipeline.sidefiles import ALL, find_changed
 from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.trace import UNKNOWN, Handed, Trace, describe_effects
+from nbkit.project import read_manifest
 from nbkit.run import STORE, read_scraps
 from nbkit.stages.notebooks import ALWAYS, Stage
 from nbkit.store import write_atomic
@@ -84,7 +86,9 @@ class Cache:
             self.storage.pull_traces(self.folder, stage.name, now.key)
         for trace in self._read_traces(stage.name, now.key, prefer):
             why = self._explain(trace, stage, handed)
-            waits = dict.fromkeys(name.partition(".")[0] for name in trace.loads if _is_pending(name, handed))
+            waits = dict.fromkeys(
+                name.partition(".")[0] for name, digest in trace.loads.items() if digest and _is_pending(name, handed)
+            )  # a stage that has written no files is expected not to; whoever runs the plan looks again
             if not why and not waits:
                 return Found("reuse", f"unchanged since {trace.run}", trace)
             if not why:
@@ -99,7 +103,7 @@ class Cache:
         folder = self.root / "runs" / trace.run
         if self.storage and not folder.exists():
             with contextlib.suppress(FileNotFoundError):
-                return self.storage.fetch_run(trace.run, [f"{trace.stage}.ipynb", *trace.files_written])
+                return self.storage.fetch_run(trace.run, [f"{trace.stage}.ipynb", *trace.written])
         return folder
 
     def try_hold(self, stage: Stage, now: Trace, handed: Handed) -> IO[str] | None:
@@ -165,7 +169,9 @@ class Cache:
         for place, digest in trace.loads.items():
             source, _, name = place.partition(".")
             given = handed.get(source, {})
-            if given is not None and given.get(name) != digest:
+            if given is not None and name == ALL and given.get(name, "") != digest:
+                yield f"{source} leaves other files in the folder of the run"
+            elif given is not None and name != ALL and given.get(name) != digest:
                 yield f"{source} hands over {'another' if name in given else 'no'} {name!r}"
 
     def _explain_files(self, trace: Trace) -> Iterator[str]:
@@ -185,7 +191,7 @@ class Cache:
     def _explain_result(self, trace: Trace) -> Iterator[str]:
         folder = self.find_folder(trace)
         artifacts = {f"{STORE}/{key}": digest for key, digest in trace.artifacts.items()}
-        kept = {f"{trace.stage}.ipynb": trace.notebook, **artifacts, **trace.files_written}
+        kept = {f"{trace.stage}.ipynb": trace.notebook, **artifacts}
         away = []
         for place, digest in kept.items():
             found = self.memo.digest(folder / place)
@@ -193,6 +199,9 @@ class Cache:
                 away.append(place.removeprefix(f"{STORE}/"))
             elif found != digest:
                 yield f"runs/{trace.run}/{place} {'was changed after it was saved' if found else 'is gone'}"
+        entries = read_manifest(folder).get("stages", []) if trace.written else []
+        if changed := find_changed(folder, trace.written, self.memo, entries):
+            yield f"runs/{trace.run}/{changed} is not as {trace.stage} left it"
         if self.storage and away and not self.storage.holds(away):
             yield f"artifacts of {trace.run} are neither here nor at {self.storage.url}"
 

@@ -133,7 +133,7 @@ def work_side_by_side(work: Work, jobs: int) -> None:
             if deadline and time.monotonic() > deadline:
                 crew.send(signal.SIGKILL)
             if heard:
-                _note(work, crew, *todo[heard[0]], heard[1], stopped=trouble is not None)
+                _note(work, crew, *todo[heard[0]], heard[1], trouble)
             else:
                 work.tell("step", {"stage": ""})
     if trouble and not any(entry["status"] == "interrupted" for _, entry in todo.values()):
@@ -163,15 +163,21 @@ def _begin_ready(work: Work, crew: Crew, upstream: Any, todo: dict[str, Any], wa
     return waiting
 
 
-def _note(work: Work, crew: Crew, step: Any, entry: Entry, facts: dict[str, Any], *, stopped: bool) -> None:
+def _note(
+    work: Work, crew: Crew, step: Any, entry: Entry, facts: dict[str, Any], trouble: KeyboardInterrupt | None
+) -> None:
     if "outcome" not in facts:
         work.tell("cell", {"stage": step.stage.name, **facts})
         return
     outcome = facts["outcome"]
-    if stopped and outcome["status"] == "failed":
-        outcome = {**outcome, "status": "interrupted", "kind": "interrupted"}
+    if trouble and outcome["status"] == "failed":
+        outcome = {**outcome, "status": "interrupted", "kind": _name_kind(trouble)}
     if job := work.conclude(step, entry, outcome):
         crew.begin(job)
+
+
+def _name_kind(trouble: KeyboardInterrupt) -> str:
+    return "terminated" if isinstance(trouble, Terminated) else "interrupted"
 
 
 # --- the process itself
@@ -205,7 +211,7 @@ def _serve(job: Job, said: IO[str]) -> None:
     try:
         outcome = execute(job, tell, Kernels())
     except KeyboardInterrupt as interruption:
-        kind = "terminated" if isinstance(interruption, Terminated) else "interrupted"
+        kind = _name_kind(interruption)
         outcome = {"status": "interrupted", "kind": kind, "message": "interrupted before its first cell"}
     said.write(json.dumps({"outcome": outcome}) + "\n")
 

@@ -105,18 +105,21 @@ class StageKernel:
         self._since = 0.0
         self._manager: OwnKernelManager | None = None
         self._start: asyncio.Future[None] | None = None
+        self._closing = False
 
     def start_ahead(self) -> None:
         """Start it in the event loop that is running, and wait for nothing."""
         self._start = asyncio.ensure_future(self._begin())
 
     def take(self) -> OwnKernelManager:
-        """Return the manager of the started kernel, whose end is the caller's business from now on."""
-        manager: OwnKernelManager = run_sync(self._take)()
-        return manager
+        """Return the manager of the started kernel, which the caller may end."""
+        run_sync(self._prepare)()
+        assert self._manager
+        return self._manager
 
     def close(self) -> None:
-        """End the kernel if nobody has taken it, and whatever it has started."""
+        """End the kernel if it has not ended, and whatever it has started."""
+        self._closing = True
         with contextlib.suppress(Exception):
             run_sync(self._dismiss)()
         if self._stderr:
@@ -136,16 +139,13 @@ class StageKernel:
             stderr=self._stderr,
         )
 
-    async def _take(self) -> OwnKernelManager:
+    async def _prepare(self) -> None:
         if self._start and not await self._is_good(self._start):
             await self._dismiss()
-        if not self._start:
+        if not self._start and not self._closing:  # else it was interrupted, and goes on while the kernel is ended
             self.start_ahead()
-        assert self._start
-        await self._start
-        assert self._manager
-        manager, self._manager = self._manager, None
-        return manager
+        if self._start:
+            await self._start
 
     async def _is_good(self, start: asyncio.Future[None]) -> bool:
         """Tell whether what was started ahead is what would be started now."""
@@ -160,5 +160,7 @@ class StageKernel:
         if self._start:
             await asyncio.wait([self._start])
         self._start, manager, self._manager = None, self._manager, None
-        if manager:
+        if manager and manager.has_kernel:
             await manager.shutdown_kernel(now=True)
+        elif manager:
+            await manager.cleanup_resources()

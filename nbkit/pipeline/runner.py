@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from nbkit.pipeline.plan import Plan, check_plan
 from nbkit.pipeline.signals import Terminated, catch_signals, hold_signals
 from nbkit.pipeline.storage import Storage, open_storage
 from nbkit.pipeline.work import Tell, Work, name_path
-from nbkit.project import read_manifest
+from nbkit.project import MANIFEST, read_manifest
 
 EXIT = {"passed": 0, "failed": 1, "refused": 3, "interrupted": 130}
 
@@ -44,8 +45,12 @@ def execute_plan(plan: Plan, tell: Tell = lambda event, facts: None, *, jobs: in
         check_plan(plan)
         storage = open_storage(plan.root, plan.storage)
         folder = plan.folder or make_run_dir(plan.root, plan.project, plan.name, storage.list_runs() if storage else ())
-        with hold_run(folder):
-            return folder, _carry_out(plan, folder, storage, tell, jobs)
+        try:
+            with hold_run(folder):
+                return folder, _carry_out(plan, folder, storage, tell, jobs)
+        finally:
+            if not plan.folder and not (folder / MANIFEST).exists():  # interrupted before there was anything
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _carry_out(plan: Plan, folder: Path, storage: Storage | None, tell: Tell, jobs: int) -> dict[str, Any]:

@@ -1,40 +1,105 @@
 """Files that stages write into the folder of their run themselves, rather than by `run.save`; a log is none of them."""
 
 import contextlib
+import hashlib
+import json
 import os
-import stat
-from collections.abc import Callable
+import re
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+from nbkit.errors import CorruptArtifact
+from nbkit.pipeline.fingerprint import Memo
 from nbkit.project import MANIFEST
 from nbkit.run import STORE
 
-OURS = (MANIFEST, STORE, "logs", "report")  # beside notebooks and what is hidden
-State = tuple[int, int, int, int]
+OURS = re.compile(rf"{re.escape(MANIFEST)}|{STORE}|logs|report|.*\.ipynb|\.lock|\.run\.json\..*|\..*\.notes\.json")
+ALL = "./"  # stands for all that a stage wrote itself, among what it hands over
+
+Files = dict[str, str]  # path, as seen from the run's folder, to the sha256
 
 
-def list_side_files(folder: Path) -> dict[str, State]:
-    """Return the files that stages wrote: path, as seen from the run's folder, to what tells its state from another."""
-    found: dict[str, State] = {}
+def list_side_files(folder: Path, memo: Memo) -> Files:
+    """Digest what stages wrote into the folder of their run, by the bytes; what nbkit puts there is left out."""
+    found: Files = {}
     for base, folders, names in os.walk(folder):
-        outer = Path(base) == folder
-        folders[:] = [name for name in folders if _is_theirs(name, outer=outer)]
-        for path in [Path(base, name) for name in names if _is_theirs(name, outer=outer)]:
-            with contextlib.suppress(OSError):
-                facts = path.lstat()
-                if stat.S_ISREG(facts.st_mode):
-                    state = (facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
-                    found[path.relative_to(folder).as_posix()] = state
+        if Path(base) == folder:
+            folders[:], names = ([name for name in each if not OURS.fullmatch(name)] for each in (folders, names))
+        for path in [Path(base, name) for name in sorted(names) if not name.endswith(".log")]:
+            with contextlib.suppress(OSError, UnicodeEncodeError):  # gone meanwhile; a name that no text can hold
+                place = path.relative_to(folder).as_posix()
+                place.encode()
+                if path.is_file():
+                    found[place] = _digest(path, memo)
     return found
 
 
-def find_written(folder: Path, before: dict[str, State], digest: Callable[[Path], str]) -> dict[str, str]:
-    """Return the digests of the files that were written since `list_side_files` was asked."""
-    now = list_side_files(folder)
-    return {path: digest(folder / path) for path, state in sorted(now.items()) if before.get(path) != state}
+def find_written(files: Files, entries: Iterable[Mapping[str, Any]]) -> Files:
+    """Return what a stage wrote, or removed (an empty digest): what differs from what the stages before have left.
+
+    Parameters
+    ----------
+    files
+        What there is, from `list_side_files`.
+    entries
+        The manifest's entries of the stages that have passed.
+
+    Examples
+    --------
+    >>> find_written({"a.csv": "1", "b.csv": "3"}, [{"files": {"b.csv": "2", "c.csv": "4"}}])
+    {'a.csv': '1', 'b.csv': '3', 'c.csv': ''}
+    """
+    before = {path: digest for entry in entries for path, digest in entry.get("files", {}).items()}
+    written = {path: digest for path, digest in files.items() if before.get(path) != digest}
+    return written | {path: "" for path, digest in before.items() if digest and path not in files}
 
 
-def _is_theirs(name: str, *, outer: bool) -> bool:
-    if name.startswith(".") or name == "__pycache__" or name.endswith(".log"):
-        return False
-    return not outer or (name not in OURS and not name.endswith(".ipynb"))
+def digest_files(files: Mapping[str, str]) -> str:
+    """Digest all that a stage wrote itself; empty if that is nothing."""
+    return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()[:32] if files else ""
+
+
+def find_changed(folder: Path, files: Mapping[str, str], memo: Memo, entries: Iterable[Mapping[str, Any]] = ()) -> str:
+    """Return the first of a stage's files that is neither as it has left it nor as a later stage has; empty for none.
+
+    Parameters
+    ----------
+    folder
+        The run.
+    files
+        The stage's.
+    memo
+        What digests files.
+    entries
+        The manifest's entries of the stages that may have changed them rightly: those that have passed.
+    """
+    latest = {path: digest for each in entries for path, digest in each.get("files", {}).items()}
+    found = {path: _digest(folder / path, memo) for path in files}
+    return next((path for path in files if found[path] not in (files[path], latest.get(path, files[path]))), "")
+
+
+def copy_side_files(source: Path, folder: Path, stage: str, files: Mapping[str, str], memo: Memo) -> None:
+    """Do in another run what a stage did to the files in the folder of its own.
+
+    Raises
+    ------
+    CorruptArtifact
+        If a file is not what the stage has left: somebody, or a later stage, has changed it.
+    """
+    if changed := find_changed(source, files, memo):
+        raise CorruptArtifact(f"{source / changed} is not as {stage} left it: begin with {stage}")
+    for path, digest in files.items():
+        (folder / path).unlink(missing_ok=True)
+        if digest:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / path, folder / path)
+
+
+def _digest(path: Path, memo: Memo) -> str:
+    if path.suffix != ".py":  # of which the memo digests the code
+        return memo.digest(path)
+    with contextlib.suppress(OSError):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    return ""

@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from nbkit.errors import BadNotebook, CorruptArtifact
+from nbkit.errors import BadNotebook
 from nbkit.pipeline.fingerprint import Memo
+from nbkit.pipeline.sidefiles import copy_side_files
 from nbkit.project import read_manifest
 from nbkit.run import STORE, check_artifacts, list_artifacts, read_scraps
 
@@ -35,8 +36,7 @@ def take_over(
         If it is gone or was changed.
     """
     notebook = source / f"{stage}.ipynb"
-    entries = read_manifest(source).get("stages", [])
-    before = next((each for each in entries if each["stage"] == stage), None)
+    before = next((each for each in read_manifest(source).get("stages", []) if each["stage"] == stage), None)
     if before is None or not notebook.is_file():
         raise BadNotebook(f"{notebook} is gone: run {stage} again")
     if not stored:
@@ -44,22 +44,9 @@ def take_over(
     for key in list_artifacts(read_scraps(notebook)):
         if (source / STORE / key).exists():
             _link(source / STORE / key, folder / STORE / key)
-    latest = {path: digest for each in entries for path, digest in each.get("files", {}).items()}
-    _copy_files(source, folder, stage, {path: latest[path] for path in before.get("files", {})}, memo)
+    copy_side_files(source, folder, stage, before.get("files", {}), memo)
     shutil.copy2(notebook, folder / notebook.name)
     entry.update({**before, "borrowed": before.get("borrowed", source.name)})
-
-
-def _copy_files(source: Path, folder: Path, stage: str, files: dict[str, str], memo: Memo) -> None:
-    """Copy what a stage wrote itself, unless another stage of this run has written it: that is newer."""
-    others = [each for each in read_manifest(folder).get("stages", []) if each["stage"] != stage]
-    theirs = {path for each in others if each["status"] == "passed" for path in each.get("files", ())}
-    for path, digest in files.items():
-        if memo.digest(source / path) != digest:
-            raise CorruptArtifact(f"{source / path} is gone or was changed: run {stage} again")
-        if path not in theirs:
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source / path, folder / path)
 
 
 def keep_edit(folder: Path, stage: str, entry: dict[str, Any]) -> Path | None:

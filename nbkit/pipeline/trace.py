@@ -17,6 +17,7 @@ from typing import Any
 from nbkit.kernels import read_imports
 from nbkit.observe import installed_folders
 from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions
+from nbkit.pipeline.sidefiles import ALL, digest_files
 from nbkit.run import STORE, digest_scraps, list_artifacts, read_scraps
 from nbkit.stages.notebooks import LONGEST, Stage
 
@@ -47,8 +48,9 @@ class Trace:
     effects
         What it left outside of its run, as described when it had passed.
     saves
-        Name to the digest of the value that it handed over; ``"/report.csv"`` for a file that it wrote into the run's
-        folder itself.
+        Name to the digest of the value that it handed over; ``"./"`` for the files that it wrote itself.
+    written
+        What it wrote into the run's folder itself, or removed from there: path to digest.
     artifacts
         Key in the run's store to the sha256 of its bytes.
     notebook
@@ -68,6 +70,7 @@ class Trace:
     outside: list[str] = field(default_factory=list)
     effects: str = ""
     saves: dict[str, str] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
     notebook: str = ""
 
@@ -77,11 +80,6 @@ class Trace:
         parameters = sorted(self.parameters.items())  # the order of a value's own keys counts
         given = [self.python, self.threads, self.cells, parameters]
         return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:16]
-
-    @property
-    def files_written(self) -> dict[str, str]:
-        """The files that it wrote into the run's folder itself: path from there to digest."""
-        return {name[1:]: digest for name, digest in self.saves.items() if name.startswith("/")}
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ def finish_trace(now: Trace, stage: Stage, execution: Execution, root: Path, mem
     return replace(
         now,
         run=folder.name,
-        loads={**dict(_list_loads(execution, texts)), **seen["loads"]},
+        loads={**dict(_list_loads(execution)), **seen["loads"]},
         files={_name(path, root): digest for path, digest in read.items()}
         | {f"{_name(Path(path), root)}/": digest for path, digest in seen.get("folders", {}).items()},
         modules={_name(path, root): _digest_settled(path, started, memo) for path in own},
@@ -151,6 +149,7 @@ def finish_trace(now: Trace, stage: Stage, execution: Execution, root: Path, mem
         outside=seen["outside"],
         effects=describe_effects(stage, now.parameters, scraps, root),
         saves=digest_handed(scraps, execution.files),
+        written=dict(execution.files),
         artifacts={key: memo.digest(folder / STORE / key) for key in list_artifacts(scraps)},
         notebook=memo.digest(notebook),
     )
@@ -162,9 +161,9 @@ def digest_handed(scraps: dict[str, Any], files: Mapping[str, str]) -> dict[str,
     Examples
     --------
     >>> sorted(digest_handed({"auc": 0.8}, {"plots/roc.png": "9f"}))
-    ['*', '/plots/roc.png', 'auc']
+    ['*', './', 'auc']
     """
-    return digest_scraps(scraps) | {f"/{path}": digest for path, digest in files.items()}
+    return {**digest_scraps(scraps), ALL: digest_files(files)}
 
 
 def describe_effects(stage: Stage, parameters: dict[str, Any], scraps: dict[str, Any], root: Path) -> str:
@@ -186,16 +185,15 @@ def describe_effects(stage: Stage, parameters: dict[str, Any], scraps: dict[str,
         return UNKNOWN
 
 
-def _list_loads(execution: Execution, texts: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield what was read past `run.load`: notebooks that were read whole, files of other stages in the run's folder.
+def _list_loads(execution: Execution) -> Iterator[tuple[str, str]]:
+    """Yield what was read past `run.load`: notebooks that were read whole, and the files in the run's folder.
 
-    Such a file counts as well if its name stands in a cell or a parameter: a library may read it unseen.
+    All that the stages before wrote there counts, read or not, and also that it was nothing: nobody sees each look.
     """
-    opened, whole = (set(execution.seen.get(name, ())) for name in ("beside", "notebooks"))
+    whole = execution.seen.get("notebooks", ())
     for stage, digests in execution.handed.items():
         for name, digest in (digests or {}).items():
-            read = name[1:] in opened or not texts.isdisjoint((name[1:], Path(name).name))
-            if read if name.startswith("/") else stage in whole:
+            if name == ALL or stage in whole:
                 yield f"{stage}.{name}", digest
 
 

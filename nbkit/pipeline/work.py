@@ -17,7 +17,7 @@ from nbkit.lighten import defer_imports
 from nbkit.pipeline.cache import Cache, let_go
 from nbkit.pipeline.manifest import now, write_manifest
 from nbkit.pipeline.plan import Plan, Step, begin, find_step
-from nbkit.pipeline.sidefiles import find_written, list_side_files
+from nbkit.pipeline.sidefiles import Files, find_written, list_side_files
 from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.takeover import keep_edit, take_over
 from nbkit.pipeline.trace import Execution, digest_handed, finish_trace
@@ -62,7 +62,8 @@ class Work:
         self.cache = Cache(plan.root, storage)
         self.handed: dict[str, dict[str, str] | None] = {}
         self._held: dict[str, IO[str]] = {}
-        self._lay: dict[str, Any] = {}  # what stages had written into the folder when one began
+        self._at_work: set[str] = set()
+        self._in_company: set[str] = set()  # those that were at work while another was
         self._executed = False
 
     @property
@@ -103,11 +104,13 @@ class Work:
         """Write down how an execution went; return the next one if the stage is tried again."""
         name = step.stage.name
         entry.update({**outcome, "code": outcome.get("code") or entry["code"]})
-        if files := find_written(self.folder, self._lay[name], self.cache.memo.digest):
-            entry["files"] = files
+        self._at_work.discard(name)
         seen = _read_notes(self._notes(name))
+        files, known = self._find_files(name, seen)
+        if entry["status"] == "passed" and files:
+            entry["files"] = files
         as_planned = entry["code"] == step.stage.code  # else the notebook was edited meanwhile
-        if entry["status"] == "passed" and seen and as_planned and self.plan.caching:
+        if entry["status"] == "passed" and seen and known and as_planned and self.plan.caching:
             with contextlib.suppress(OSError):  # a full disk: the next run does it again
                 execution = Execution(self.folder, entry["started"], seen, self.handed, files)
                 given = (begin(step.stage, self.plan.resolved), step.stage, execution)
@@ -207,7 +210,9 @@ class Work:
         write_manifest(self.folder, self.manifest)
         self.tell("stage_start", {"stage": name, "attempt": attempt, "title": step.stage.title})
         self._notes(name).unlink(missing_ok=True)
-        self._lay.setdefault(name, list_side_files(self.folder))
+        self._at_work.add(name)
+        if len(self._at_work) > 1:
+            self._in_company |= self._at_work
         self._executed = True
         return self._describe(step)
 
@@ -223,6 +228,16 @@ class Work:
             "log": str(self.folder / "logs" / f"{name}.log"),
             "environment": {observe.VARIABLE: str(self._notes(name)), observe.ROOT: str(self.plan.root)},
         }
+
+    def _find_files(self, stage: str, seen: dict[str, Any]) -> tuple[Files, bool]:
+        """Return what a stage wrote into the folder of the run itself, and whether that is sure: another may have."""
+        others = [entry for entry in self.manifest["stages"] if entry["stage"] != stage]
+        left = [each if each["status"] == "passed" else self.before.get(each["stage"], {}) for each in others]
+        files = find_written(list_side_files(self.folder, self.cache.memo), left)
+        if stage not in self._in_company:
+            return files, True
+        own = {path: digest for path, digest in files.items() if path in seen.get("wrote", ())}
+        return own, own == files
 
     def _notes(self, stage: str) -> Path:
         return self.folder / f".{stage}.notes.json"
