@@ -27,16 +27,24 @@ class StandIn(types.ModuleType):
 
 
 @contextlib.contextmanager
-def defer_imports() -> Iterator[None]:
+def defer_imports(wanted: str = "") -> Iterator[None]:
     """Let what is imported meanwhile load some costly modules only when it first calls something of them.
 
     Nothing else changes: whoever imports such a module afterwards gets the real one.
 
+    Parameters
+    ----------
+    wanted
+        The module that is to be imported: nothing is done if it is there already.
+
     Examples
     --------
-    >>> with defer_imports():
+    >>> with defer_imports("jsonschema"):
     ...     import jsonschema
     """
+    if wanted in sys.modules:
+        yield
+        return
     stand_ins = {name: _make(name) for name in COSTLY if name not in sys.modules and _is_there(name)}
     sys.modules.update(stand_ins)
     try:

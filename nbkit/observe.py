@@ -55,8 +55,6 @@ class Notes:
         Absolute paths of the folders that were listed, to the names that they held.
     notebooks
         Other stages of the run whose executed notebooks were read past nbkit: all that they hand over counts.
-    wrote
-        Files of the run's folder that were opened for writing, as seen from there.
     imports
         Modules that were imported by a name which is a value.
     outside

@@ -97,7 +97,7 @@ class Run:
         UntrustedType
             If a model is made of code that only this notebook has.
         """
-        with defer_imports():
+        with defer_imports("scrapbook"):
             import scrapbook
 
         row = formats.find_format(value)
@@ -142,14 +142,14 @@ class Run:
         """
         notebook = self._find(stage)
         data = _pick(_read_finished(notebook), stage, name, notebook)
-        note_load(stage, name, _digest(data))
+        note_load(stage, name, digest_value(data))
         print(f"{name} ← {_describe(notebook, self)}")  # noqa: T201
         return read_scrap(data, notebook.parent)
 
     def names(self, stage: str) -> list[str]:
         """List what a neighbour hands over."""
         scraps = _read_finished(self._find(stage))
-        note_load(stage, ALL, _digest(sorted(scraps)))
+        note_load(stage, ALL, digest_value(sorted(scraps)))
         return sorted(scraps)
 
     def headlines(self) -> "pd.DataFrame":
@@ -159,7 +159,7 @@ class Run:
         found = {path.stem: read_scraps(path).get("headline") for path in sorted(self.folder.glob("[0-9]*.ipynb"))}
         for stage, headline in found.items():
             if headline is not None:
-                note_load(stage, "headline", _digest(headline))
+                note_load(stage, "headline", digest_value(headline))
         return pd.DataFrame({"stage": list(found), "headline": list(found.values())}).dropna(ignore_index=True)
 
     def _find(self, stage: str) -> Path:
@@ -265,8 +265,8 @@ def read_value(folder: Path, stage: str, name: str) -> Any:
 
 def digest_scraps(scraps: dict[str, Any]) -> dict[str, str]:
     """Digest what a notebook hands over, name by name; ``"*"`` is the digest of the names."""
-    digests = {name: _digest(data) for name, data in scraps.items()}
-    return {**digests, ALL: _digest(sorted(scraps))}
+    digests = {name: digest_value(data) for name, data in scraps.items()}
+    return {**digests, ALL: digest_value(sorted(scraps))}
 
 
 def list_artifacts(scraps: dict[str, Any]) -> list[str]:
@@ -274,7 +274,8 @@ def list_artifacts(scraps: dict[str, Any]) -> list[str]:
     return [data["value"]["key"] for data in scraps.values() if isinstance(data, dict) and data.get(TAG) == "artifact"]
 
 
-def _digest(data: Any) -> str:
+def digest_value(data: Any) -> str:
+    """Digest a value that JSON can hold, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -63,7 +63,15 @@ def fake(monkeypatch):
         executed.append((target.parent.name, source.stem))
         first = target.parent / "01_first.ipynb"
         seen = {} if source.stem == "01_first" else {"01_first.y": digest_scraps(read_scraps(first))["y"]}
-        notes = {"loads": seen, "files": [], "modules": {}, "imports": [], "outside": []}
+        notes = {
+            "loads": seen,
+            "files": [],
+            "folders": {},
+            "modules": {},
+            "imports": [],
+            "notebooks": [],
+            "outside": [],
+        }
         Path(kernel.environment[observe.VARIABLE]).write_text(json.dumps(notes))
         if source.stem == "01_first":
             glue(target, y=parameters["x"])

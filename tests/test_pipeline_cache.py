@@ -62,6 +62,7 @@ def engine_of(root, monkeypatch):
             else {},
             "modules": {"shop": str(root / "shop.py")} if stage in ("01_first", "04_aside") else {},
             "imports": [],
+            "notebooks": [],
             "outside": ["sqlite+remote://db"] if parameters["x"] == 9 and stage == "04_aside" else [],
         }
         Path(kernel.environment[observe.VARIABLE]).write_text(json.dumps(notes))

@@ -1,13 +1,19 @@
 """A kernel that starts ahead of its stage: it is there in time, it is the one that would start now, and it goes unused."""
 
+import asyncio
 import json
+import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import psutil
 import pytest
 
+from nbkit.kernels import folders
 from nbkit.pipeline import execute_plan, plan_run
+from nbkit.pipeline.kernel import StageKernel
 from nbkit.project import read_manifest
 from nbkit.run import read_value
 from tests.conftest import make_notebook
@@ -116,3 +122,34 @@ def test_one_that_started_before_something_was_installed_is_replaced(project, pa
     folder, manifest = execute_plan(plan_run(project, [params]))
     assert manifest["status"] == "passed", manifest["stages"]
     assert read_value(folder, "02_second", "began") > read_value(folder, "01_first", "ended") - 0.1
+
+
+@pytest.fixture
+def short_folder():
+    """A folder for temporary files of this test alone, whose path is short enough for sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("warm", ["1", "0"])
+def test_an_interruption_while_a_kernel_starts_leaves_nothing_of_it(tmp_path, short_folder, monkeypatch, warm):
+    monkeypatch.setenv("NBKIT_WARM", warm)
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
+    kernel = StageKernel("01_first", tmp_path, tmp_path / "01_first.log", 1, {})
+    begin = kernel._begin
+
+    async def begin_interrupted():
+        asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+        await begin()
+
+    monkeypatch.setattr(kernel, "_begin", begin_interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            kernel.take()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    kernel.close()
+    assert folders.find_home().parent == short_folder
+    assert [path for path in folders.find_home().glob("*") if path.is_dir()] == []
+    assert left_over() == []

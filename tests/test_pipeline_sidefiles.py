@@ -7,7 +7,7 @@ import pytest
 from nbkit.errors import CorruptArtifact
 from nbkit.pipeline.fingerprint import Memo
 from nbkit.pipeline.manifest import write_manifest
-from nbkit.pipeline.sidefiles import ALL, digest_files, find_changed, find_written, list_side_files
+from nbkit.pipeline.sidefiles import ALL, digest_files, find_changed, find_tampered, find_written, list_side_files
 from nbkit.pipeline.takeover import take_over
 from nbkit.pipeline.trace import Execution, begin_trace, finish_trace
 from nbkit.stages.notebooks import read_stage
@@ -81,7 +81,7 @@ def test_what_a_later_stage_changed_holds_where_it_is_and_is_not_taken_elsewhere
     assert list(second) == ["n", "tmp"]
     assert second["tmp"] == ""
     assert find_changed(source, first, memo) == "n"
-    assert find_changed(source, first, memo, entries) == find_changed(source, second, memo) == ""
+    assert find_tampered(source, first, memo) == find_changed(source, second, memo) == ""
     target, _ = run_with(tmp_path, "b")
     with pytest.raises(CorruptArtifact, match="n is not as s01 left it: begin with s01"):
         take_over(source, target, "s01", {"stage": "s01"}, memo)
@@ -92,7 +92,7 @@ def test_what_a_later_stage_changed_holds_where_it_is_and_is_not_taken_elsewhere
     assert not (target / "tmp").exists()
     assert entry["files"] == second
     lay(source, {"n": "11"})
-    assert find_changed(source, first, memo, entries) == find_changed(source, second, memo, entries) == "n"
+    assert find_tampered(source, first, memo) == find_tampered(source, second, memo) == "n"
 
 
 def test_files_are_copied(tmp_path, memo):

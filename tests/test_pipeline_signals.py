@@ -8,7 +8,41 @@ import time
 
 import pytest
 
+from nbkit.pipeline import crew, plan_run, runner
 from nbkit.pipeline.signals import Terminated, catch_signals, hold_signals
+from nbkit.pipeline.work import say_failed
+from tests.conftest import make_notebook
+
+
+class Listener:
+    """Stands in for the work that is told how an execution went."""
+
+    def conclude(self, step, entry, outcome):
+        self.outcome = outcome
+
+
+@pytest.mark.parametrize(("error", "kind"), [(KeyboardInterrupt, "interrupted"), (Terminated, "terminated")])
+def test_a_process_that_an_interruption_ends_is_said_to_be_ended_by_that(error, kind):
+    work, facts = Listener(), {"outcome": say_failed("the process that executed it was killed")}
+    crew._note(work, None, None, {}, facts, error())
+    assert (work.outcome["status"], work.outcome["kind"]) == ("interrupted", kind)
+    crew._note(work, None, None, {}, facts, None)
+    assert work.outcome["status"] == "failed"
+
+
+def test_a_run_that_is_interrupted_before_it_begins_leaves_no_folder(project, monkeypatch):
+    make_notebook(project / "notebooks" / "01_first.ipynb", "1")
+    (project / "params" / "toy.yaml").write_text("")
+    plan = plan_run(project, [project / "params" / "toy.yaml"])
+
+    def interrupt(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("NBKIT_WARM", "0")
+    monkeypatch.setattr(runner, "_begin", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        runner.execute_plan(plan)
+    assert list((project / "runs").iterdir()) == []
 
 
 @pytest.fixture(autouse=True)

@@ -151,11 +151,11 @@ def root_of(params: tuple[Path, ...]) -> Path:
 
 def _warm_up(root: Path) -> contextlib.AbstractContextManager[Any]:
     """Let a server import for the kernels while the run is planned."""
-    from nbkit.kernels import make_environment, start_server
+    from nbkit.kernels import lend_server
 
-    notebooks = sorted(find_notebooks(root).glob("*.ipynb"))
-    server = start_server(notebooks, root, make_environment()) if notebooks else None
-    return server or contextlib.nullcontext()
+    notebooks = sorted(find_notebooks(root).glob("[0-9][0-9]_*.ipynb"))
+    server: contextlib.AbstractContextManager[Any] = lend_server(notebooks, root)
+    return server
 
 
 def _finish(plan: Any, jobs: int, *, as_json: bool) -> None:

@@ -105,9 +105,7 @@ def _print_plan(planned: Any, *, as_json: bool) -> None:
     shared = f"up to {planned.shared} once for all, then " if planned.shared else ""
     own = planned.last if planned.first == planned.last else f"{planned.first} to {planned.last}"
     click.echo(f"{say_count(len(planned.points), 'point')}: {shared}{own} for each")
-    from nbkit.sweep import say_point
-
-    rows = [{"point": number, **say_point(point)} for number, point in enumerate(planned.points, start=1)]
+    rows = [{"point": number, **planned.say_point(number)} for number in range(1, len(planned.points) + 1)]
     print_table(rows, ["point", *planned.points[0]])
 
 
@@ -197,12 +195,10 @@ class SweepProgress:
             self.console.print(f"· {say_count(self.done, 'point')} passed before", style="dim")
 
     def _on_point_end(self, sweep: Any, name: str, row: dict[str, Any], best: dict[str, Any]) -> None:
-        from nbkit.sweep import say_point
-
         self.close()
         self.done += 1
         self.left = [each for each in self.left if each != name]
-        values = say_point(sweep.points[row["point"] - 1])
+        values = sweep.say_point(row["point"])
         point = ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in values.items())
         score = f"{row['metric']} {row['value']:.4g}" if row.get("value") is not None else row["headline"]
         so_far = f" (best so far {best['value']:.4g})" if best and best["run"] != name else ""
@@ -233,10 +229,8 @@ class SweepProgress:
             self.status.start()
 
     def _on_sweep_end(self, sweep: Any, found: dict[str, Any], table: Any) -> None:
-        from nbkit.sweep import say_point
-
         self.close()
-        rows = [_round(row) | say_point(sweep.points[row["point"] - 1]) for row in found["rows"]]
+        rows = [_round(row) | sweep.say_point(row["point"]) for row in found["rows"]]
         columns = ["point", *sweep.points[0], "value", "low", "high", "verdict", "status", "seconds", "problem"]
         self.console.print()
         print_table(rows, columns, stderr=self.console.stderr)

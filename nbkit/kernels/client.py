@@ -19,7 +19,7 @@ from typing import Any
 from nbkit.errors import NoWarmKernel
 from nbkit.kernels import folders
 from nbkit.kernels.forked import Forked, hear
-from nbkit.kernels.identity import OF_ONE_KERNEL, SET_LATER, identify, is_wanted
+from nbkit.kernels.identity import OF_ONE_KERNEL, SET_LATER, identify, is_wanted, make_environment
 
 PATIENCE = 60.0  # seconds for a server to import and a kernel to listen
 # nothing of ours may lie on the path of a kernel
@@ -113,6 +113,12 @@ def start_server(
     with _lock:
         _held[key] = lease
     return lease
+
+
+def lend_server(notebooks: Sequence[Path], root: Path) -> contextlib.AbstractContextManager[Any]:
+    """Hold a fork server for a run's notebooks while the block lasts; nothing where none is needed or possible."""
+    server = start_server(notebooks, root, make_environment()) if notebooks else None
+    return server or contextlib.nullcontext()
 
 
 def is_held(key: str) -> bool:

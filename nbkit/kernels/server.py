@@ -310,7 +310,7 @@ def main() -> None:
 def _import(name: str) -> str:
     """Import a module; return why that failed, if it did: a kernel will meet the same error where it can be seen."""
     try:
-        with defer_imports():
+        with defer_imports(name):
             importlib.import_module(name)
     except Exception as error:
         return f"{type(error).__name__}: {error}"

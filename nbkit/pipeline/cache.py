@@ -18,10 +18,9 @@ import msgspec
 from nbkit.observe import digest_names, list_names
 from nbkit.pipeline.fingerprint import Memo, list_versions
 from nbkit.pipeline.manifest import try_lock
-from nbkit.pipeline.sidefiles import ALL, find_changed
+from nbkit.pipeline.sidefiles import ALL, find_tampered
 from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.trace import UNKNOWN, Handed, Trace, describe_effects
-from nbkit.project import read_manifest
 from nbkit.run import STORE, read_scraps
 from nbkit.stages.notebooks import ALWAYS, Stage
 from nbkit.store import write_atomic
@@ -199,8 +198,7 @@ class Cache:
                 away.append(place.removeprefix(f"{STORE}/"))
             elif found != digest:
                 yield f"runs/{trace.run}/{place} {'was changed after it was saved' if found else 'is gone'}"
-        entries = read_manifest(folder).get("stages", []) if trace.written else []
-        if changed := find_changed(folder, trace.written, self.memo, entries):
+        if changed := find_tampered(folder, trace.written, self.memo):
             yield f"runs/{trace.run}/{changed} is not as {trace.stage} left it"
         if self.storage and away and not self.storage.holds(away):
             yield f"artifacts of {trace.run} are neither here nor at {self.storage.url}"

@@ -15,7 +15,7 @@ import time
 from typing import IO, Any
 
 from nbkit.pipeline.process import Process
-from nbkit.pipeline.signals import Terminated, catch_signals
+from nbkit.pipeline.signals import Terminated, catch_signals, name_kind
 from nbkit.pipeline.work import Entry, Job, Kernels, Work, execute, say_failed
 from nbkit.stages.graph import build_graph
 
@@ -171,13 +171,9 @@ def _note(
         return
     outcome = facts["outcome"]
     if trouble and outcome["status"] == "failed":
-        outcome = {**outcome, "status": "interrupted", "kind": _name_kind(trouble)}
+        outcome = {**outcome, "status": "interrupted", "kind": name_kind(trouble)}
     if job := work.conclude(step, entry, outcome):
         crew.begin(job)
-
-
-def _name_kind(trouble: KeyboardInterrupt) -> str:
-    return "terminated" if isinstance(trouble, Terminated) else "interrupted"
 
 
 # --- the process itself
@@ -211,7 +207,7 @@ def _serve(job: Job, said: IO[str]) -> None:
     try:
         outcome = execute(job, tell, Kernels())
     except KeyboardInterrupt as interruption:
-        kind = _name_kind(interruption)
+        kind = name_kind(interruption)
         outcome = {"status": "interrupted", "kind": kind, "message": "interrupted before its first cell"}
     said.write(json.dumps({"outcome": outcome}) + "\n")
 

@@ -20,7 +20,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 
 from nbkit import errors
 from nbkit.pipeline.kernel import NAME, StageKernel
-from nbkit.pipeline.signals import Terminated
+from nbkit.pipeline.signals import name_kind
 from nbkit.pipeline.watch import GIGABYTE, Watch, available_memory
 from nbkit.run import find_scraps
 from nbkit.stages.notebooks import digest_code_of
@@ -262,10 +262,8 @@ def _name_trouble(job: Job) -> str:
     trouble = job.trouble
     if job.watch.verdict:
         return job.watch.verdict
-    if isinstance(trouble, Terminated):
-        return "terminated"
     if isinstance(trouble, KeyboardInterrupt):
-        return "interrupted"
+        return name_kind(trouble)
     if isinstance(trouble, DeadKernelError):
         return "out_of_memory" if job.watch.peak > NO_MEMORY * available_memory() else "dead_kernel"
     if isinstance(trouble, RuntimeError) and not job.began:

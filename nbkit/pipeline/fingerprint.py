@@ -56,7 +56,7 @@ class Memo:
         if known and known[:-1] == stamp:
             return str(known[-1])
         try:
-            found = _digest_module(place) if place.suffix == ".py" else _digest_bytes(place)
+            found = _digest_module(place) if place.suffix == ".py" else digest_bytes(place)
         except OSError:
             return ""
         if time.time_ns() - facts.st_mtime_ns > (FRESH if facts.st_mtime_ns % 1_000_000_000 else COARSE):
@@ -72,7 +72,14 @@ class Memo:
                 write_atomic(self.path, json.dumps(self._known).encode())
 
 
-def _digest_bytes(path: Path) -> str:
+def digest_bytes(path: Path) -> str:
+    """Return the sha256 of a file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -81,7 +88,7 @@ def _digest_module(path: Path) -> str:
     try:
         return digest_code(ast.parse(path.read_bytes()))
     except (SyntaxError, ValueError, RecursionError):
-        return _digest_bytes(path)
+        return digest_bytes(path)
 
 
 def find_packages(modules: Iterable[str]) -> dict[str, str]:

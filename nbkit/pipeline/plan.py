@@ -10,7 +10,7 @@ from nbkit.errors import BadParameter, CorruptArtifact, UnknownRun, UnknownStage
 from nbkit.pipeline.cache import Cache
 from nbkit.pipeline.fingerprint import Memo
 from nbkit.pipeline.manifest import check_run_name, find_run
-from nbkit.pipeline.sidefiles import find_changed
+from nbkit.pipeline.sidefiles import find_changed, find_tampered
 from nbkit.pipeline.storage import open_storage
 from nbkit.pipeline.trace import Handed, Trace, begin_trace
 from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest
@@ -284,7 +284,7 @@ def _keep(step: Step, entry: dict[str, Any], folder: Path, before: Sequence[Step
         check_artifacts(folder / f"{stage.name}.ipynb")
     except CorruptArtifact as error:
         return Step(stage, "run", str(error))
-    if path := find_changed(folder, entry.get("files", {}), memo, read_manifest(folder).get("stages", [])):
+    if path := find_tampered(folder, entry.get("files", {}), memo):
         return Step(stage, "run", f"{path} is not as {stage.name} left it")
     return Step(stage, "keep", "passed before")
 

@@ -8,12 +8,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from nbkit.kernels import make_environment, start_server
+from nbkit.kernels import lend_server
 from nbkit.pipeline.crew import work_side_by_side
 from nbkit.pipeline.fingerprint import list_owners
 from nbkit.pipeline.manifest import describe_surroundings, hold_run, make_run_dir, now, write_manifest
 from nbkit.pipeline.plan import Plan, check_plan
-from nbkit.pipeline.signals import Terminated, catch_signals, hold_signals
+from nbkit.pipeline.signals import catch_signals, hold_signals, name_kind
 from nbkit.pipeline.storage import Storage, open_storage
 from nbkit.pipeline.work import Tell, Work, name_path
 from nbkit.project import MANIFEST, read_manifest
@@ -84,10 +84,10 @@ def _carry_out(plan: Plan, folder: Path, storage: Storage | None, tell: Tell, jo
 def _warm(plan: Plan) -> contextlib.AbstractContextManager[Any]:
     """Let a server import for the kernels while this process imports for itself."""
     notebooks = [step.stage.path for step in plan.steps if step.action in ("run", "wait")]
-    server = start_server(notebooks, plan.root, make_environment()) if notebooks else None
+    server: contextlib.AbstractContextManager[Any] = lend_server(notebooks, plan.root)
     if notebooks and plan.caching:
         threading.Thread(target=list_owners, daemon=True).start()  # wanted when the first stage has passed
-    return server or contextlib.nullcontext()
+    return server
 
 
 def _begin(plan: Plan, folder: Path, before: dict[str, Any], storage: Storage | None) -> dict[str, Any]:
@@ -129,9 +129,10 @@ def _note_interruption(manifest: dict[str, Any], interruption: KeyboardInterrupt
     found = [entry for entry in entries if entry["status"] == "running"]
     if not found and not any(entry["status"] == "interrupted" for entry in entries):
         found = [entry for entry in entries if entry["status"] == "pending"][:1]
-    kind = "terminated" if isinstance(interruption, Terminated) else "interrupted"
     for entry in found:
-        entry.update(status="interrupted", kind=kind, message="interrupted between two cells", ended=now())
+        entry.update(
+            status="interrupted", kind=name_kind(interruption), message="interrupted between two cells", ended=now()
+        )
 
 
 def _sum_up(manifest: dict[str, Any]) -> str:

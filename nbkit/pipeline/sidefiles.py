@@ -1,8 +1,6 @@
 """Files that stages write into the folder of their run themselves, rather than by `run.save`; a log is none of them."""
 
 import contextlib
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -11,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import CorruptArtifact
-from nbkit.pipeline.fingerprint import Memo
-from nbkit.project import MANIFEST
-from nbkit.run import STORE
+from nbkit.pipeline.fingerprint import Memo, digest_bytes
+from nbkit.project import MANIFEST, read_manifest
+from nbkit.run import STORE, digest_value
 
 OURS = re.compile(rf"{re.escape(MANIFEST)}|{STORE}|logs|report|.*\.ipynb|\.lock|\.run\.json\..*|\..*\.notes\.json")
 ALL = "./"  # stands for all that a stage wrote itself, among what it hands over
@@ -56,31 +54,25 @@ def find_written(files: Files, entries: Iterable[Mapping[str, Any]]) -> Files:
     return written | {path: "" for path, digest in before.items() if digest and path not in files}
 
 
-def digest_files(files: Mapping[str, str]) -> str:
+def digest_files(files: Files) -> str:
     """Digest all that a stage wrote itself; empty if that is nothing."""
-    return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()[:32] if files else ""
+    return digest_value(files) if files else ""
 
 
-def find_changed(folder: Path, files: Mapping[str, str], memo: Memo, entries: Iterable[Mapping[str, Any]] = ()) -> str:
-    """Return the first of a stage's files that is neither as it has left it nor as a later stage has; empty for none.
+def find_changed(folder: Path, files: Files, memo: Memo) -> str:
+    """Return the first of a stage's files that is not in the run's folder as the stage has left it; empty for none."""
+    return next((path for path, digest in files.items() if _digest(folder / path, memo) != digest), "")
 
-    Parameters
-    ----------
-    folder
-        The run.
-    files
-        The stage's.
-    memo
-        What digests files.
-    entries
-        The manifest's entries of the stages that may have changed them rightly: those that have passed.
-    """
+
+def find_tampered(folder: Path, files: Files, memo: Memo) -> str:
+    """Return the first of a stage's files that is neither as it has left it nor as a later one has; empty for none."""
+    entries = read_manifest(folder).get("stages", []) if files else []
     latest = {path: digest for each in entries for path, digest in each.get("files", {}).items()}
-    found = {path: _digest(folder / path, memo) for path in files}
-    return next((path for path in files if found[path] not in (files[path], latest.get(path, files[path]))), "")
+    known = ((path, {digest, latest.get(path, digest)}) for path, digest in files.items())
+    return next((path for path, digests in known if _digest(folder / path, memo) not in digests), "")
 
 
-def copy_side_files(source: Path, folder: Path, stage: str, files: Mapping[str, str], memo: Memo) -> None:
+def copy_side_files(source: Path, folder: Path, stage: str, files: Files, memo: Memo) -> None:
     """Do in another run what a stage did to the files in the folder of its own.
 
     Raises
@@ -101,5 +93,5 @@ def _digest(path: Path, memo: Memo) -> str:
     if path.suffix != ".py":  # of which the memo digests the code
         return memo.digest(path)
     with contextlib.suppress(OSError):
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return digest_bytes(path)
     return ""

@@ -19,6 +19,17 @@ class Terminated(KeyboardInterrupt):
     """The process was told to end (SIGTERM, SIGHUP)."""
 
 
+def name_kind(interruption: KeyboardInterrupt) -> str:
+    """Return what a manifest calls it.
+
+    Examples
+    --------
+    >>> name_kind(KeyboardInterrupt()), name_kind(Terminated())
+    ('interrupted', 'terminated')
+    """
+    return "terminated" if isinstance(interruption, Terminated) else "interrupted"
+
+
 @contextlib.contextmanager
 def catch_signals() -> Iterator[None]:
     """Raise `KeyboardInterrupt` or `Terminated` where SIGINT, SIGTERM or SIGHUP arrives, but not in an import.

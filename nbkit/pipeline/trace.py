@@ -17,7 +17,7 @@ from typing import Any
 from nbkit.kernels import read_imports
 from nbkit.observe import installed_folders
 from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions
-from nbkit.pipeline.sidefiles import ALL, digest_files
+from nbkit.pipeline.sidefiles import ALL, Files, digest_files
 from nbkit.run import STORE, digest_scraps, list_artifacts, read_scraps
 from nbkit.stages.notebooks import LONGEST, Stage
 
@@ -70,7 +70,7 @@ class Trace:
     outside: list[str] = field(default_factory=list)
     effects: str = ""
     saves: dict[str, str] = field(default_factory=dict)
-    written: dict[str, str] = field(default_factory=dict)
+    written: Files = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
     notebook: str = ""
 
@@ -104,7 +104,7 @@ class Execution:
     started: str
     seen: Mapping[str, Any]
     handed: Handed
-    files: Mapping[str, str]
+    files: Files
 
 
 def begin_trace(stage: Stage, parameters: dict[str, Any], threads: int) -> Trace:
@@ -143,19 +143,19 @@ def finish_trace(now: Trace, stage: Stage, execution: Execution, root: Path, mem
         run=folder.name,
         loads={**dict(_list_loads(execution)), **seen["loads"]},
         files={_name(path, root): digest for path, digest in read.items()}
-        | {f"{_name(Path(path), root)}/": digest for path, digest in seen.get("folders", {}).items()},
+        | {f"{_name(Path(path), root)}/": digest for path, digest in seen["folders"].items()},
         modules={_name(path, root): _digest_settled(path, started, memo) for path in own},
         packages=find_packages(foreign) | _own_version(),
         outside=seen["outside"],
         effects=describe_effects(stage, now.parameters, scraps, root),
         saves=digest_handed(scraps, execution.files),
-        written=dict(execution.files),
+        written=execution.files,
         artifacts={key: memo.digest(folder / STORE / key) for key in list_artifacts(scraps)},
         notebook=memo.digest(notebook),
     )
 
 
-def digest_handed(scraps: dict[str, Any], files: Mapping[str, str]) -> dict[str, str]:
+def digest_handed(scraps: dict[str, Any], files: Files) -> dict[str, str]:
     """Digest all that a stage hands over, name by name: what it saved, and the files that it wrote itself.
 
     Examples
@@ -190,10 +190,9 @@ def _list_loads(execution: Execution) -> Iterator[tuple[str, str]]:
 
     All that the stages before wrote there counts, read or not, and also that it was nothing: nobody sees each look.
     """
-    whole = execution.seen.get("notebooks", ())
     for stage, digests in execution.handed.items():
         for name, digest in (digests or {}).items():
-            if name == ALL or stage in whole:
+            if name == ALL or stage in execution.seen["notebooks"]:
                 yield f"{stage}.{name}", digest
 
 

@@ -106,16 +106,8 @@ class Work:
         entry.update({**outcome, "code": outcome.get("code") or entry["code"]})
         self._at_work.discard(name)
         seen = _read_notes(self._notes(name))
-        files, known = self._find_files(name, seen)
-        if entry["status"] == "passed" and files:
-            entry["files"] = files
-        as_planned = entry["code"] == step.stage.code  # else the notebook was edited meanwhile
-        if entry["status"] == "passed" and seen and known and as_planned and self.plan.caching:
-            with contextlib.suppress(OSError):  # a full disk: the next run does it again
-                execution = Execution(self.folder, entry["started"], seen, self.handed, files)
-                given = (begin(step.stage, self.plan.resolved), step.stage, execution)
-                self.cache.keep(finish_trace(*given, self.plan.root, self.cache.memo))
-                entry["traced"] = True
+        if entry["status"] == "passed":
+            self._keep(step, entry, seen)
         entry["ended"] = now()
         write_manifest(self.folder, self.manifest)
         self.copy()
@@ -126,6 +118,19 @@ class Work:
         if name in self._held:
             let_go(self._held.pop(name))
         return None
+
+    def _keep(self, step: Step, entry: Entry, seen: dict[str, Any]) -> None:
+        """Note the files that a stage wrote itself, and keep the trace of its execution."""
+        files, known = self._find_files(step.stage.name, seen)
+        if files:
+            entry["files"] = files
+        as_planned = entry["code"] == step.stage.code  # else the notebook was edited meanwhile
+        if seen and known and as_planned and self.plan.caching:
+            with contextlib.suppress(OSError):  # a full disk: the next run does it again
+                execution = Execution(self.folder, entry["started"], seen, self.handed, files)
+                given = (begin(step.stage, self.plan.resolved), step.stage, execution)
+                self.cache.keep(finish_trace(*given, self.plan.root, self.cache.memo))
+                entry["traced"] = True
 
     def close(self) -> None:
         """Let other runs have what this one had begun."""
@@ -289,7 +294,7 @@ def execute(job: Job, tell: Tell, kernels: Kernels, ahead: Job | None = None) ->
     ahead
         The job that is expected to come next.
     """
-    with defer_imports():
+    with defer_imports("nbkit.pipeline.engine"):
         from nbkit.pipeline.engine import execute_stage
 
     name = job["stage"]

@@ -13,7 +13,6 @@ from nbkit.project import SWEEP
 from nbkit.report.pages import embed_json, find_template
 from nbkit.store import write_atomic
 from nbkit.sweep.plan import Sweep, read_sweep
-from nbkit.sweep.points import say_point
 from nbkit.wording import say_count
 
 
@@ -135,7 +134,7 @@ def _sum_up(found: dict[str, Any], points: int) -> tuple[str, str]:
 
 
 def _label(row: dict[Any, Any], sweep: Sweep) -> str:
-    return f"{row['point']}: {', '.join(say_point(sweep.points[row['point'] - 1]).values())}"
+    return f"{row['point']}: {', '.join(sweep.say_point(row['point']).values())}"
 
 
 def _list_points(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
@@ -144,7 +143,7 @@ def _list_points(rows: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
     shown = []
     for row in rows.to_dict("records"):
         page = sweep.root / "runs" / row["run"] / "report" / "index.html"
-        values = say_point(sweep.points[row["point"] - 1])
+        values = sweep.say_point(row["point"])
         shown.append(
             {
                 "point": row["point"],

@@ -5,7 +5,7 @@ from nbkit._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "points": ["Axis", "draw_points", "list_points", "read_axis", "say_point"],
+        "points": ["Axis", "draw_points", "list_points", "read_axis"],
         "plan": ["Sweep", "find_sweep", "plan_sweep", "read_sweep"],
         "executors": ["lend_executor"],
         "sweep": ["execute_sweep"],

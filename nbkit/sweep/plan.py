@@ -21,7 +21,7 @@ from nbkit.stages.notebooks import Stage, read_stages
 from nbkit.stages.params import Resolved, resolve_params
 from nbkit.stages.preflight import check_sense
 from nbkit.store import write_atomic
-from nbkit.sweep.points import Point
+from nbkit.sweep.points import Point, say_point
 from nbkit.wording import suggest
 
 SCORES = "scores"  # what the stage that judges hands over: metric, value, low, high, n, better (and candidate)
@@ -95,6 +95,10 @@ class Sweep:
     def name_point(self, number: int) -> str:
         """Return the name of the run of a point, counted from 1; 0 is what all points share."""
         return f"{self.name}-{number:03}" if number else f"{self.name}-shared"
+
+    def say_point(self, number: int) -> dict[str, str]:
+        """Return the values of a point, counted from 1, as they are written in a params file."""
+        return say_point(self.points[number - 1])
 
 
 def plan_sweep(
