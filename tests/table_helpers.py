@@ -1,7 +1,11 @@
 """Tables as people bring them: customers with dates and ids, house prices from a German spreadsheet, three species."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+
+from nbkit.data import spell_contract
 
 
 def write_customers(path, n=1500, seed=0):
@@ -52,3 +56,7 @@ def write_species(path, n=600, seed=2):
     code = pd.factorize(kinds, sort=True)[0]
     table = {"x": code + random.normal(size=n) * 0.7, "y": random.normal(size=n) - code / 2, "kind": kinds}
     pd.DataFrame(table).to_csv(path, index=False)
+
+
+def write_contract(contract, path):
+    Path(path).write_text(spell_contract(contract), encoding="utf-8")

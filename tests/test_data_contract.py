@@ -18,10 +18,10 @@ from nbkit.data import (
     split_table,
     take_snapshot,
     usable_columns,
-    write_contract,
 )
 from nbkit.data.leaks import read_lead
 from nbkit.errors import BadContract, BadParameter, LeakedFeature
+from tests.table_helpers import write_contract
 
 PARAMS = Path(__file__).parents[1] / "params"
 

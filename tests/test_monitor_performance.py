@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nbkit.data import infer_contract, write_contract
+from nbkit.data import infer_contract
 from nbkit.errors import BadCriterion
 from nbkit.model import evaluate, predict, score_predictions
 from nbkit.monitor import (
@@ -30,6 +30,7 @@ from nbkit.monitor import (
     profile_reference,
     summarize_window,
 )
+from tests.table_helpers import write_contract
 
 
 def simulate(n, seed, slope=1.0, shift=0.0):

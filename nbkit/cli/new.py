@@ -42,13 +42,14 @@ def new(name: str, data: str, target: str, time: str, out: Path, force: bool) ->
     written = lay_project(out, dict(zip(files, texts, strict=True)))
     click.echo("\n".join(f"- {note}" for note in found.notes))
     click.echo("\n" + "\n".join(_show(path) for path in _fold(written)))
-    click.echo(f"\nNext: fill in what the comments of {_show(out / files[0])} ask for, then\n")
-    click.echo(f"  nbkit run {shlex.quote(_show(out / files[0]))}")
+    params, terms = (shlex.quote(_show(out / file)) for file in files)
+    click.echo(f"\nNext: fill in what the comments of {params} ask for, and go through available_at in {terms}. Then\n")
+    click.echo(f"  nbkit contract confirm {terms} --by 'YOUR NAME'\n  nbkit run {params}")
 
 
 @click.group()
 def contract() -> None:
-    """Propose a contract for a table, or hold a table to one."""
+    """Propose a contract for a table, confirm it, or hold a table to one."""
 
 
 @contract.command()
@@ -95,6 +96,25 @@ def check(terms: Path, data: str, files: tuple[Path, ...]) -> None:
     if len(violations):
         print_table(violations.to_dict("records"), ["severity", "rule", "message"])
     sys.exit(NO if judge_violations(violations) == "blocked" else 0)
+
+
+@contract.command()
+@click.argument("terms", metavar="CONTRACT", type=click.Path(path_type=Path))
+@click.option("--by", required=True, help="Who has gone through it and stands by it.")
+def confirm(terms: Path, by: str) -> None:
+    """Confirm a CONTRACT: a person stands by when each column becomes known.
+
+    Until then it is only proposed, and no run that uses it is approved. Whoever changes it has to confirm it again.
+    """
+    import datetime as dt
+
+    from nbkit.data import confirm_contract
+
+    agreed = confirm_contract(terms, by, dt.datetime.now(dt.UTC).date().isoformat())
+    late = [rule.name for rule in agreed.columns if rule.available_at not in ("known", "target")]
+    click.echo(
+        f"{_show(terms)}: confirmed by {by}; {len(agreed.columns)} columns, {len(late)} not known from the start"
+    )
 
 
 COMMANDS = (new, contract)

@@ -1,5 +1,6 @@
 """What a table must be like before anything is built on it, and where it is not."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +71,23 @@ class TableRule:
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """Who has gone through a contract and stands by it.
+
+    Parameters
+    ----------
+    by, on
+        The person, and the date as YYYY-MM-DD.
+    digest
+        Of the terms that were confirmed (`digest_terms`); empty if the lines were written by hand.
+    """
+
+    by: str
+    on: str
+    digest: str = ""
+
+
+@dataclass(frozen=True)
 class Contract:
     """The rules for a table.
 
@@ -83,6 +101,8 @@ class Contract:
         The least number of rows.
     others
         What to do with columns that have no rule: allow, warning, blocking.
+    confirmed
+        Who stands by it; None while it is only proposed.
     """
 
     columns: tuple[ColumnRule, ...]
@@ -91,6 +111,30 @@ class Contract:
     min_rows: int = 1
     others: str = "warning"
     description: str = field(default="")
+    confirmed: Confirmation | None = None
+
+
+def digest_terms(contract: Contract) -> str:
+    """Return a digest of all that a person confirms: the columns, the moments from which they are known, the rules."""
+    terms = (contract.columns, contract.rules, contract.keys, contract.min_rows, contract.others)
+    return hashlib.sha256(repr(terms).encode()).hexdigest()[:16]
+
+
+def doubt_contract(contract: Contract) -> str:
+    """Say why nobody stands by a contract; empty if somebody does.
+
+    Examples
+    --------
+    >>> doubt_contract(Contract(()))
+    'the contract is proposed, and nobody has confirmed when each column becomes known'
+    >>> doubt_contract(Contract((), confirmed=Confirmation("Ann Lee", "2026-11-28")))
+    ''
+    """
+    if contract.confirmed is None:
+        return "the contract is proposed, and nobody has confirmed when each column becomes known"
+    if contract.confirmed.digest not in ("", digest_terms(contract)):
+        return f"the contract has changed since {contract.confirmed.by} confirmed it on {contract.confirmed.on}"
+    return ""
 
 
 def check_contract(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:

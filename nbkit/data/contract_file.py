@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import os
 import re
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from nbkit.data.contract import SEVERITIES, TYPES, ColumnRule, Contract, TableRule
+from nbkit.data.contract import SEVERITIES, TYPES, ColumnRule, Confirmation, Contract, TableRule, digest_terms
 from nbkit.data.leaks import read_lead
 from nbkit.errors import BadContract, BadParameter
 from nbkit.wording import suggest
@@ -33,7 +34,8 @@ available_at  when a value becomes known, so that nothing leaks from the future:
                 after   only later: never a feature
                 target  what is to be predicted
               `nbkit new` and `nbkit contract infer` take every column as known, but the target and what tells it almost
-              alone: go through them. Against what `lead` in 05_features asks for, 05 then refuses what comes too late.
+              alone: go through them, then `nbkit contract confirm`. Against what `lead` in 05_features asks for, 05
+              then refuses what comes too late.
 severity      blocking stops the run, warning is only reported.
 max_missing   the largest share of missing values (0 if left out); min, max, categories, unique as they say.
 rules         a name, an expression (DuckDB SQL, true where a row is right), a severity, a description.
@@ -82,17 +84,43 @@ def read_contract(path: str | os.PathLike[str]) -> Contract:
     return _assemble(data, columns, rules, file.name)
 
 
-def write_contract(contract: Contract, path: str | os.PathLike[str]) -> None:
-    """Write a contract as commented YAML that `read_contract` gives back.
+def confirm_contract(path: str | os.PathLike[str], by: str, on: str) -> Contract:
+    """Write into a contract file that a person stands by its terms; the rest of the file stays as it is.
 
     Parameters
     ----------
-    contract
-        The rules.
     path
-        The file; replaced if it is there.
+        The YAML file.
+    by
+        Who has gone through it.
+    on
+        The date, as YYYY-MM-DD.
+
+    Returns
+    -------
+    Contract
+        As confirmed.
+
+    Raises
+    ------
+    BadContract
+        If the file cannot be read, or the name or date is none.
     """
-    Path(path).write_text(spell_contract(contract), encoding="utf-8")
+    agreed = read_contract(path)
+    if not by.strip():
+        raise BadContract("nobody is named: say who confirms the contract with --by 'ANN LEE'")
+    file = Path(path)
+    kept = re.sub(r"^confirmed:.*\n(?:[ \t]+.*\n?)*", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    line = json.dumps({"by": by.strip(), "on": on, "digest": digest_terms(agreed)}, ensure_ascii=False)
+    text = f"{kept.rstrip()}\n\nconfirmed: {line}\n"
+    draft = file.with_name(f".{file.name}.draft")
+    draft.write_text(text, encoding="utf-8")
+    try:
+        confirmed = read_contract(draft)
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+    return confirmed
 
 
 def spell_contract(contract: Contract) -> str:
@@ -110,6 +138,9 @@ def spell_contract(contract: Contract) -> str:
     if contract.rules:
         data["rules"] = [_write_rule(rule, keep=("name",)) for rule in contract.rules]
         data.yaml_set_comment_before_after_key("rules", before="\n")
+    if contract.confirmed:
+        data["confirmed"] = CommentedMap(dataclasses.asdict(contract.confirmed))
+        data["confirmed"].fa.set_flow_style()
     yaml = YAML()
     yaml.width = 110
     yaml.allow_unicode = True
@@ -246,4 +277,19 @@ def _assemble(data: CommentedMap, columns: Any, rules: Any, file: str) -> Contra
         if key not in names:
             raise BadContract(f"{file}:{_line(data, 'keys')}: key {key!r} has no rule{suggest(key, names)}")
     rest = {key: _bare(data[key]) for key in ("min_rows", "others", "description") if key in data}
-    return Contract(columns, rules, keys, **rest)
+    return Contract(columns, rules, keys, **rest, confirmed=_read_confirmation(data, file))
+
+
+def _read_confirmation(data: CommentedMap, file: str) -> Confirmation | None:
+    if data.get("confirmed") is None:
+        return None
+    _want(data, "confirmed", CommentedMap, "{by: a name, on: a date}", file)
+    given = data["confirmed"]
+    _check_keys(given, [f.name for f in dataclasses.fields(Confirmation)], file, "a confirmation")
+    by, on = str(given.get("by") or "").strip(), str(given.get("on") or "")
+    if not by or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", on):
+        raise BadContract(
+            f"{file}:{_line(data, 'confirmed')}: a confirmation needs a name and a date, such as "
+            "{by: Ann Lee, on: 2026-11-28}"
+        )
+    return Confirmation(by, on, str(given.get("digest") or ""))

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from nbkit.data.explore import column_kind, find_oddities
-from nbkit.data.relations import find_leakage
+from nbkit.data.leakage import find_leakage
+from nbkit.data.order import is_sorted_by, judge_order, measure_order
 from nbkit.data.sources import Snapshot, take_snapshot
 from nbkit.data.splits import Splits, split_table
 from nbkit.errors import BadSource, BadSplit
@@ -122,6 +123,7 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
         raise BadSource(f"{len(table)} rows with a {target} are too few to learn from, test and watch")
     time, time_said = _find_time(table, target, time)
     labelled = len(table)
+    order = measure_order(table, target, task) if not time and snapshot.ordered else None
     table, repeats_said = _drop_repeats(table, target, time)
     oddities = find_oddities(table[[*(name for name in table if name not in (target, time)), target]])
     drop, strong_said = _find_drops(table, target, task, time, oddities)
@@ -138,7 +140,7 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
         left_out = "".join(f"; {column} is left out: {reason}" for column, _, reason in drop)
         raise BadSource(f"{name} has no column to learn {target} from{left_out}")
     roles = {"target": target, "task": task, "positive": positive, "time": time, "group": group, "keys": keys}
-    split, split_said = _propose_split(table, roles)
+    split, split_said = _propose_split(table, roles, order)
     protected = [one for one in few_valued(table, features, 10) if one.casefold().replace("_", " ") in PROTECTED]
     slice_by = few_valued(table, features)[:SLICES]
     notes += [*said, *time_said, *repeats_said, *(f"{column} is left out: {reason}" for column, _, reason in drop)]
@@ -218,7 +220,7 @@ def _find_time(table: pd.DataFrame, target: str, time: str) -> tuple[str, list[s
     ]
     dates = [name for name in dates if not re.search("birth|dob", str(name), re.IGNORECASE)]
     if not dates:
-        return "", ["no complete column of dates: rows are taken as exchangeable"]
+        return "", ["no complete column of dates, so the order of time is not known"]
     best = str(max(dates, key=lambda name: table[name].nunique()))
     others = [str(name) for name in dates if name != best]
     return best, [f"{best} is taken as the event's time" + (f", not {', '.join(others)}" if others else "")]
@@ -253,9 +255,12 @@ def _find_drops(
     """Find the columns to leave out, each with its kind and reason; and say which others are unusually strong."""
     rest = table.drop(columns=[target, *([time] if time else [])])
     drops: dict[str, tuple[str, str]] = {}
-    leaks = find_leakage(table[[*rest.columns, target]], target, task)
-    for name, reason, evidence in leaks.loc[leaks["suspect"], ["column", "reason", "evidence"]].itertuples(index=False):
-        drops[name] = (SUSPECT, f"too good to be true: {reason} ({evidence}); keep it if it is known in time")
+    leaks = find_leakage(table, target, task, time=time)
+    for row in leaks[leaks["suspect"]].to_dict("records"):
+        for name in row["columns"]:
+            others = ", ".join(other for other in row["columns"] if other != name)
+            words = f"{f'with {others}, ' if others else ''}{row['reason']} ({row['evidence']})"
+            drops[name] = (SUSPECT, f"too good to be true: {words}; keep it if it is known in time")
     for name, finding, evidence in oddities.itertuples(index=False):
         if name not in rest or finding in DIRT:
             continue
@@ -271,9 +276,14 @@ def _find_drops(
         if column_kind(rest[name]) == "text" and rest[name].nunique() > max(50, len(rest) / 2):
             words = f"free text or an identifier ({say_count(rest[name].nunique(), 'value')})"
             drops.setdefault(name, (OTHER, words))
-    strong = leaks[~leaks["suspect"] & ~leaks["column"].isin(list(drops))]
-    said = [f"{line.column} stays, yet {line.reason} ({line.evidence})" for line in strong.itertuples()]
+    strong = [row for row in leaks[~leaks["suspect"]].to_dict("records") if not set(row["columns"]) & set(drops)]
+    said = [f"{_name(row['columns'])}: {row['reason']} ({row['evidence']})" for row in strong]
     return [(name, *drops[name]) for name in rest.columns if name in drops], said
+
+
+def _name(columns: list[str]) -> str:
+    """Name a column, or say how many there are."""
+    return columns[0] if len(columns) == 1 else f"all {len(columns)} columns"
 
 
 def _explain_dirt(oddities: pd.DataFrame) -> list[str]:
@@ -334,7 +344,9 @@ def _date_parts(dates: "pd.Series[Any]") -> list[str]:
     return [*(["hour"] if hours else []), "weekday", *(["month"] if years else [])]
 
 
-def _propose_split(table: pd.DataFrame, roles: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _propose_split(
+    table: pd.DataFrame, roles: dict[str, Any], order: pd.DataFrame | None
+) -> tuple[dict[str, Any], list[str]]:
     """Return the first split that can be made of this table, in the order of how much it demands."""
     target, time, group = roles["target"], roles["time"], roles["group"]
     few = len(table) < 500  # then more of them judge, fewer wait for the monitor
@@ -342,12 +354,17 @@ def _propose_split(table: pd.DataFrame, roles: dict[str, Any]) -> tuple[dict[str
     ways: list[tuple[str, Any, str]] = []
     if time:
         ways.append(("time", _choose_windows(table[time], shares["production"]), "the past teaches, the future judges"))
+    notes = []
+    if order is not None:
+        found = judge_order(order, "random")
+        notes.append(found["sentence"])
+        if found["respected"] is False and not is_sorted_by(table[target]):
+            ways.append(("position", 2, "the first rows teach, the last ones judge and are watched"))
     if group:
         ways.append(("group", 2, f"no {group} is in two parts"))
     if roles["task"] != "regression":
         ways.append(("stratified", 2, f"at random, with the same shares of {target} in each part"))
     ways.append(("random", 2, "at random"))
-    notes = []
     for by, windows, words in ways:
         spec = {"by": by, **shares, "windows": windows}
         try:

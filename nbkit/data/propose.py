@@ -132,10 +132,19 @@ def _head(found: Inspection, name: str) -> str:
 
 def _propose_shared(found: Inspection, name: str, data: str) -> dict[str, Any]:
     where = f" WHERE {quote_name(found.target)} IS NOT NULL" if found.unlabelled else ""
-    rows = f"SELECT {'DISTINCT ' if found.distinct else ''}* FROM data{where}"  # noqa: S608
+    rows = f"SELECT * FROM data{where}"  # noqa: S608
+    if found.distinct:
+        rows = _keep_first(rows) if found.split["by"] == "position" else rows.replace("*", "DISTINCT *", 1)
     query = rows if where or found.distinct else ""
     roles = {role: getattr(found, role) for role in ("target", "task", "positive", "time", "group", "keys")}
     return {"name": name, **roles, "seed": 42, "sources": {"data": data}, "query": query}
+
+
+def _keep_first(rows: str) -> str:
+    """Return a query that keeps the first of equal rows, and the order of the file."""
+    numbered = f"SELECT *, row_number() OVER () AS place FROM ({rows})"  # noqa: S608
+    first = f"SELECT * EXCLUDE (place), min(place) AS place FROM ({numbered}) GROUP BY ALL"  # noqa: S608
+    return f"SELECT * EXCLUDE (place) FROM ({first}) ORDER BY place"  # noqa: S608
 
 
 def _propose_frame(found: Inspection) -> dict[str, Any]:

@@ -44,6 +44,8 @@ class Snapshot:
         The sha256 of the table's content, however it was read.
     notes
         What was mended on the way, in words.
+    ordered
+        Whether the rows stand in an order of their own: that of the only source, or of the query's ORDER BY.
     """
 
     table: pd.DataFrame
@@ -52,6 +54,7 @@ class Snapshot:
     query: str
     digest: str
     notes: list[str] = field(default_factory=list)
+    ordered: bool = True
 
 
 def take_snapshot(
@@ -74,7 +77,8 @@ def take_snapshot(
         (with ``table:`` or ``query:``), or Python's ``module:name``. ``${NAME}`` is filled from the environment.
     query
         One DuckDB SELECT over the sources by name; empty for the only source as it is.
-        Rows come ordered by all columns unless the query ends in its own ORDER BY.
+        Rows keep the order of the source where there is no query, or one that only picks rows and columns of one
+        source; after any other they are ordered by all columns, unless the query ends in its own ORDER BY.
     root
         The folder that relative files are looked up in.
     rows
@@ -114,7 +118,7 @@ def take_snapshot(
                 manifest.append(line)
                 notes += said if len(sources) == 1 else [f"{name}: {note}" for note in said]
             con.execute(f"SET threads = {int(threads)}")
-            table = _run_query(con, query, list(sources))
+            table, ordered = _run_query(con, query, list(sources))
     except BadSource as error:
         raise BadSource(_hide(str(error), secrets)) from None
     if keys:
@@ -122,7 +126,7 @@ def take_snapshot(
     if 0 < rows < len(table):
         notes.append(f"a sample of {rows:,} of {say_count(len(table), 'row')} (seed {seed})")
         table = _sample(table, rows, seed, keys)
-    return Snapshot(table, pd.DataFrame(manifest), describe_table(table), query, digest_table(table), notes)
+    return Snapshot(table, pd.DataFrame(manifest), describe_table(table), query, digest_table(table), notes, ordered)
 
 
 def _as_spec(name: str, spec: str | Spec, root: Path) -> Spec:
@@ -215,21 +219,29 @@ def _hide(text: str, secrets: Sequence[str]) -> str:
     return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)
 
 
-def _run_query(con: duckdb.DuckDBPyConnection, query: str, names: list[str]) -> pd.DataFrame:
-    inner = query.strip().rstrip(";")
+def _run_query(con: duckdb.DuckDBPyConnection, query: str, names: list[str]) -> tuple[pd.DataFrame, bool]:
+    """Return the rows, and whether they have an order of their own."""
+    inner = query.strip().rstrip(";") or f"SELECT * FROM {quote_name(names[0])}"  # noqa: S608
     try:
-        if not inner:
-            return fetch_table(con, f"SELECT * FROM {quote_name(names[0])}")  # noqa: S608
-        return fetch_table(con, inner if _is_ordered(con, inner) else f"SELECT * FROM ({inner}\n) ORDER BY ALL")  # noqa: S608
+        ordered = _is_ordered(con, inner)
+        return fetch_table(con, inner if ordered else f"SELECT * FROM ({inner}\n) ORDER BY ALL"), ordered  # noqa: S608
     except duckdb.Error as error:
         raise BadSource(f"the query over {', '.join(names)} cannot run: {error}") from None
 
 
 def _is_ordered(con: duckdb.DuckDBPyConnection, query: str) -> bool:
+    """Return whether the rows of a query have an order: its own ORDER BY, or that of the only source it picks from."""
     parsed = json.loads(con.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0])
     if parsed.get("error") or len(parsed["statements"]) != 1:
         raise BadSource(f"the query is not one SELECT: {parsed.get('error_message', 'there are several')}")
-    return any(one["type"] == "ORDER_MODIFIER" for one in parsed["statements"][0]["node"].get("modifiers", []))
+    node = parsed["statements"][0]["node"]
+    if any(one["type"] == "ORDER_MODIFIER" for one in node.get("modifiers", [])):
+        return True
+    if node["type"] != "SELECT_NODE":
+        return False
+    plain = not any(node[part] for part in ("modifiers", "group_expressions", "qualify", "sample"))
+    one = plain and not node["cte_map"]["map"] and (node["from_table"] or {}).get("type") == "BASE_TABLE"
+    return one and not any(f'"class": "{kind}"' in json.dumps(node) for kind in ("WINDOW", "SUBQUERY"))
 
 
 def _check_keys(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ SPEC = {
     "random": ("by", "valid", "test", "production", "windows"),
     "stratified": ("by", "valid", "test", "production", "windows"),
     "group": ("by", "valid", "test", "production", "windows"),
+    "position": ("by", "train_until", "valid_until", "test_until", "valid", "test", "production", "windows"),
 }
 UNTIL = ("train_until", "valid_until", "test_until")
 SUMMARY = ("split", "rows", "share", "first", "last", "target_mean", "classes")
@@ -37,7 +38,10 @@ class Splits:
         Name to the rows of a later window, in order; may be empty.
     summary
         One row a part: split, rows, share, first, last (time, or empty), target_mean (the rate of the positive class,
-        or the mean; NaN for many classes), classes (their shares, in words).
+        or the mean; NaN for many classes), classes (their shares, in words). The last two are given for train and valid
+        only: what the target is like in test and in the windows is first seen in 07 and 11.
+    positions
+        The place of each row of train in the table, from 0.
     """
 
     train: pd.DataFrame
@@ -45,6 +49,7 @@ class Splits:
     test: pd.DataFrame
     windows: dict[str, pd.DataFrame]
     summary: pd.DataFrame
+    positions: np.ndarray
 
 
 def split_table(
@@ -68,8 +73,10 @@ def split_table(
     spec
         ``{by: time, train_until:, valid_until:, test_until:, windows: month|week|day}``: a part ends *before* its date;
         what is later than ``test_until`` goes to windows named 2013-06, 2013-W23 or 2013-06-01.
-        ``{by: time|random|stratified|group, valid: 0.2, test: 0.2, production: 0.2, windows: 2}``: shares of the rows
-        (the rest is train); windows are named rows-1, rows-2.
+        ``{by: time|position|random|stratified|group, valid: 0.2, test: 0.2, production: 0.2, windows: 2}``: shares of
+        the rows (the rest is train); windows are named rows-1, rows-2. By position, the first rows of the table are
+        train and the last ones the windows; numbers of rows may stand for the shares, as ``train_until: 700,
+        valid_until: 800, test_until: 900``.
     target, task, positive
         The column to predict, ``binary``, ``multiclass`` or ``regression``, and the class that counts as 1.
     time
@@ -97,6 +104,8 @@ def split_table(
     table = table.reset_index(drop=True)
     if by == "time":
         labels = _label_by_time(table[time], spec)
+    elif by == "position":
+        labels = _label_by_position(len(table), spec)
     else:
         units = table[[group]] if by == "group" else table[list(keys)] if keys else table
         strata = table[target].to_numpy() if by == "stratified" else np.zeros(len(table))
@@ -108,7 +117,7 @@ def split_table(
     windows = {name: table.iloc[rows[name]].reset_index(drop=True) for name in names}
     parts = {**found, **windows}
     summary = [_summarize(name, part, len(table), target, task, positive, time) for name, part in parts.items()]
-    return Splits(**found, windows=windows, summary=pd.DataFrame(summary))
+    return Splits(**found, windows=windows, summary=pd.DataFrame(summary), positions=rows["train"])
 
 
 def pin_split(spec: dict[str, Any], splits: Splits, time: str) -> dict[str, Any]:
@@ -126,10 +135,14 @@ def pin_split(spec: dict[str, Any], splits: Splits, time: str) -> dict[str, Any]
     Returns
     -------
     dict
-        `spec` itself if it is not by shares of time. What is later than all rows will be a window.
+        `spec` itself if it is not by shares of time or position. What comes after all rows will be a window.
     """
-    if spec.get("by", "time" if time else "random") != "time" or any(spec.get(key) for key in UNTIL):
+    by = spec.get("by", "time" if time else "random")
+    if by not in ("time", "position") or any(spec.get(key) for key in UNTIL):
         return spec
+    if by == "position":
+        ends = np.cumsum([len(part) for part in (splits.train, splits.valid, splits.test)]).tolist()
+        return {"by": by, **dict(zip(UNTIL, ends, strict=True)), "windows": spec.get("windows", 1)}
     later = [part[time].min() for part in splits.windows.values()]
     after = min(later) if later else splits.test[time].max() + pd.Timedelta("1us")
     limits = [splits.valid[time].min(), splits.test[time].min(), after]
@@ -213,6 +226,8 @@ def check_split(spec: Any, *, time: str = "", group: str = "") -> str:
             raise BadSplit(f"a split by {by} needs the {role} column: set shared.{role}")
     if not any(spec.get(key) for key in UNTIL):
         _shares(spec)
+    elif by == "position":
+        _read_places(spec)
     windows = spec.get("windows", 1)
     if not _is_count(windows) and not (by == "time" and isinstance(windows, str) and windows in PERIODS):
         ways = f"choose one of {', '.join(PERIODS)}, or a number of windows" if by == "time" else WITHOUT_TIME
@@ -277,6 +292,30 @@ def _label_by_time(times: "pd.Series[Any]", spec: dict[str, Any]) -> Any:
         late = (times >= limits[2]).to_numpy()
         labels[late] = _name_windows(times[late], spec.get("windows", "month"))
     return labels
+
+
+def _label_by_position(rows: int, spec: dict[str, Any]) -> Any:
+    """Cut the table by the place of its rows: the first are train, the last the windows."""
+    dated = any(spec.get(key) for key in UNTIL)
+    ends = _read_places(spec) if dated else [round(end * rows) for end in _shares(spec)]
+    places = np.arange(rows)
+    labels = np.array(["train", "valid", "test", "later"], dtype=object)[np.searchsorted(ends, places, side="right")]
+    late = labels == "later"
+    labels[late] = _name_windows(pd.Series(places[late]), spec.get("windows", 1))
+    return labels
+
+
+def _read_places(spec: dict[str, Any]) -> list[int]:
+    """Read the numbers of rows at which the parts of a split by position end."""
+    ends: list[Any] = [spec.get(key) for key in UNTIL]
+    if mixed := [key for key in ("valid", "test", "production") if key in spec]:
+        raise BadSplit(f"give either numbers of rows ({', '.join(UNTIL)}) or shares ({', '.join(mixed)}), not both")
+    if not all(_is_count(end) for end in ends) or any(late <= early for early, late in pairwise(ends)):
+        raise BadSplit(
+            f"a split by position needs rising numbers of rows, such as {{train_until: 700, valid_until: 800, "
+            f"test_until: 900}}, or shares; got {', '.join(str(end) for end in ends)}"
+        )
+    return ends
 
 
 def _read_limits(spec: dict[str, Any], times: "pd.Series[Any]") -> list[pd.Timestamp]:
@@ -359,13 +398,15 @@ def _summarize(
     name: str, part: pd.DataFrame, total: int, target: str, task: str, positive: Any, time: str
 ) -> dict[str, Any]:
     values, classes, mean = part[target].dropna(), "", float("nan")
-    if task == "regression":
+    if name not in ("train", "valid"):
+        pass  # nobody looks at these before 07 and 11
+    elif task == "regression":
         with np.errstate(over="ignore"):  # the sum of huge values
             mean = float(values.mean())
     else:
         rates = values.value_counts(normalize=True)
         classes = ", ".join(f"{level}: {rates[level]:.1%}" for level in sorted(rates.index, key=str))
-    if task == "binary":
+    if task == "binary" and name in ("train", "valid"):
         mean = float((values == (values.max() if positive is None else positive)).mean())
     first, last = (str(part[time].min()), str(part[time].max())) if time in part.columns else ("", "")
     share = len(part) / total

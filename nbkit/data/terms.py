@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.data.contract import ColumnRule, Contract, TableRule, check_contract
+from nbkit.data.contract import ColumnRule, Confirmation, Contract, TableRule, check_contract, doubt_contract
 from nbkit.errors import ContractViolation
 from nbkit.wording import say_count
 
@@ -27,7 +27,9 @@ def load_contract(values: Mapping[str, Any]) -> Contract:
     """Undo `dump_contract`."""
     columns = tuple(ColumnRule(**{**rule, "categories": tuple(rule["categories"])}) for rule in values["columns"])
     rules = tuple(TableRule(**rule) for rule in values["rules"])
-    return Contract(**{**values, "columns": columns, "rules": rules, "keys": tuple(values["keys"])})
+    confirmed = Confirmation(**values["confirmed"]) if values.get("confirmed") else None
+    named = {"columns": columns, "rules": rules, "keys": tuple(values["keys"]), "confirmed": confirmed}
+    return Contract(**{**values, **named})
 
 
 def describe_contract(contract: Contract) -> pd.DataFrame:
@@ -72,17 +74,18 @@ def explain_violations(violations: pd.DataFrame, contract: Contract, *, source: 
     agreed = (
         f"`{source}`" if source else "a contract inferred from train (give `contract` to hold the data to agreed terms)"
     )
+    doubt = doubt_contract(contract)
+    doubt = f" **{doubt[0].upper()}{doubt[1:]}: `nbkit contract confirm`.**" if doubt else ""
     if not len(violations):
-        return f"The data keep {agreed}: {terms}, nothing broken."
+        return f"The data keep {agreed}: {terms}, nothing broken.{doubt}"
     blocking = int((violations["severity"] == "blocking").sum())
     effect = (
         "**The run stops here**; mend the data or, if the terms are wrong, the contract."
         if blocking
         else ("None of them blocks: the run goes on, and the table says what to look into.")
     )
-    return (
-        f"Held to {agreed} ({terms}), {say_count(len(violations), 'violation')}, {blocking} of them blocking. {effect}"
-    )
+    count = say_count(len(violations), "violation")
+    return f"Held to {agreed} ({terms}), {count}, {blocking} of them blocking. {effect}{doubt}"
 
 
 def summarize_violations(violations: pd.DataFrame, contract: Contract, *, rows: int) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from nbkit.data.leakage import list_suspects
 from nbkit.data.splits import Splits
 from nbkit.wording import say_count
 
@@ -16,15 +17,15 @@ def explain_splits(splits: Splits, spec: dict[str, Any], *, time: str = "") -> s
         "random": "at random, by a hash of each row's key, so the same row falls into the same part in every run",
         "stratified": "at random within each class, so every part has the same mix",
         "group": "by group, so no group is in two parts",
+        "position": "by their place in the file: the first teach, the last judge",
     }[by]
     sentences = [f"The rows are set apart {how}."]
     means = splits.summary.dropna(subset="target_mean")
-    if len(means) > 1:
-        values = means["target_mean"].to_numpy()
-        low, high = means.iloc[int(values.argmin())], means.iloc[int(values.argmax())]
+    if len(means) == 2:
+        train, valid = means["target_mean"]
         sentences.append(
-            f"The target's mean goes from {low['target_mean']:.3g} in {low['split']} ({say_count(low['rows'], 'row')}) "
-            f"to {high['target_mean']:.3g} in {high['split']} ({say_count(high['rows'], 'row')})."
+            f"The target's mean is {train:.3g} in train and {valid:.3g} in valid; those of test and of the windows are not "
+            "shown before 07 and 11."
         )
     if splits.windows:
         rows = sum(len(part) for part in splits.windows.values())
@@ -76,19 +77,20 @@ def explain_relations(relations: pd.DataFrame, leaks: pd.DataFrame, target: str)
     named = ", ".join(f"`{row.column}` ({row.strength:.2f})" for row in above.head(3).itertuples())
     among = f"{len(above)} of {say_count(len(relations), 'column')}"
     said = f"Better than chance, `{target}` is told by {among}; strongest alone: {named}."
-    suspects, strong = leaks[leaks["suspect"]], leaks[~leaks["suspect"]]
-    if len(suspects):
-        said += f" **Too good to be true: {_list_reasons(suspects)}.**"
-    if len(strong):
-        said += f" May well be honest: {_list_reasons(strong)}."
-    if len(leaks):
-        said += " 05 refuses what the contract says is known only afterwards."
+    for row in leaks[leaks["suspect"]].to_dict("records"):
+        said += f" **Too good to be true: {_quote(row['columns'])} {row['reason']} ({row['evidence']}).**"
+    if strong := leaks.loc[~leaks["suspect"], "columns"].head(6).tolist():
+        named = ", ".join(_quote(columns) for columns in strong)
+        said += (
+            f" Strong, and nothing shows that it cannot be so: {named}. Check in the contract when they become known."
+        )
     return said
 
 
-def _list_reasons(leaks: pd.DataFrame) -> str:
-    grouped = leaks.head(6).groupby("reason", sort=False)["column"]
-    return "; ".join(f"{', '.join(f'`{column}`' for column in columns)} ({reason})" for reason, columns in grouped)
+def _quote(columns: list[str]) -> str:
+    return (
+        ", ".join(f"`{column}`" for column in columns) if len(columns) <= 4 else f"all {len(columns)} columns together"
+    )
 
 
 def explain_features(catalogue: pd.DataFrame, columns: int) -> str:
@@ -107,7 +109,8 @@ def summarize_exploration(
     """Return the headline of an exploration."""
     told = relations[relations["strength"] > relations["noise"]]
     strongest = f", strongest {told['column'].iloc[0]}" if len(told) else ""
-    suspects = f"; {say_count(count, 'suspect') if (count := int(leaks['suspect'].sum())) else 'no suspect'} of leakage"
+    count = len(list_suspects(leaks))
+    suspects = f"; {say_count(count, 'column') if count else 'no column'} too good to be true"
     return (
         f"{say_count(train.shape[1], 'column')} in {say_count(len(train), 'row')}: values are missing in {len(missing)}, "
         f"the target is told better than chance by {len(told)}{strongest}{suspects}."

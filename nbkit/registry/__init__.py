@@ -5,11 +5,13 @@ from nbkit._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "confirmations": ["list_unstated", "read_confirmations"],
         "gates": ["evaluate_gates", "gate", "known_gates"],
         "golden": ["check_golden", "make_golden"],
         "registry": ["Registry"],
         "steps": ["admit", "find_watched", "stage", "stop_if_closed"],
         "upkeep": ["find_unused_files", "list_source_runs"],
+        "verdict": ["ASKS_A_PERSON", "Evidence", "Verdict", "reach_verdict"],
         "versions": ["Version"],
     },
 )

@@ -9,13 +9,17 @@ import numpy as np
 import pandas as pd
 
 from nbkit import formats
-from nbkit.data import refuse_leaks
+from nbkit.data import doubt_contract, refuse_leaks
 from nbkit.errors import BadParameter, LeakedFeature
+from nbkit.registry.confirmations import find_confirmation
 from nbkit.registry.golden import check_golden
 from nbkit.registry.moves import GATE_COLUMNS
 from nbkit.wording import say_count, suggest
 
 Verdict = tuple[bool, str]
+NEARLY_ALL = 0.9  # the share of the importance at which one or two columns have to be confirmed
+SKILLS = {"explained": "the share of the variance explained,", "roc_auc": "ROC AUC"}
+PERFECT = {"explained": 0.95, "roc_auc": 0.99}  # from here on a score has to be confirmed
 
 
 @dataclass(frozen=True)
@@ -120,18 +124,19 @@ def criteria_met(criteria: pd.DataFrame) -> Verdict:
 
 
 @gate()
-def beats_rule(scores: pd.DataFrame, rule_scores: pd.DataFrame, metric: str) -> Verdict:
-    """The model is better than the rule of thumb in use today, by more than chance."""
+def beats_rule(scores: pd.DataFrame, rule_scores: pd.DataFrame, metric: str, rule: Sequence[str] = ("",)) -> Verdict:
+    """The model is better than the rule in use today (a constant answer where there is none), by more than chance."""
+    today = "today's rule" if rule else "a constant answer (no rule is stated)"
     if "verdict" in rule_scores:  # compared on the same rows, from nbkit.model.compare(rule, model)
         pair = rule_scores.loc[metric].to_dict()
         by = f"{pair['difference']:+.4g} ({pair['low']:+.4g} to {pair['high']:+.4g})"
-        words = f"{metric} differs from that of today's rule by {by} on the same rows"
+        words = f"{metric} differs from that of {today} by {by} on the same rows"
         return pair["verdict"] == "b is better", words
-    row, rule = scores.loc[metric].to_dict(), float(rule_scores["value"].to_dict()[metric])
+    row, base = scores.loc[metric].to_dict(), float(rule_scores["value"].to_dict()[metric])
     sign = -1.0 if row["better"] == "lower" else 1.0
     value, worst = float(row["value"]), float(row["low" if sign > 0 else "high"])
-    words = f"{metric} {value:.4g} (95 % interval {row['low']:.4g} to {row['high']:.4g}), today's rule {rule:.4g}"
-    return bool(sign * worst > sign * rule), words
+    words = f"{metric} {value:.4g} (95 % interval {row['low']:.4g} to {row['high']:.4g}), {today} {base:.4g}"
+    return bool(sign * worst > sign * base), words
 
 
 @gate()
@@ -150,6 +155,81 @@ def no_leaked_feature(columns: Sequence[str], contract: Any, lead: str = "") -> 
     except LeakedFeature as error:
         return False, str(error)
     return True, f"{say_count(len(columns), 'column')}, all known at prediction time"
+
+
+@gate()
+def not_too_good_to_be_true(
+    leaks: pd.DataFrame,
+    columns: Sequence[str],
+    importance: pd.DataFrame,
+    skill: Mapping[str, float],
+    confirmed: pd.DataFrame | None = None,
+) -> Verdict:
+    """No near-perfect score, no column that gives the target away, no one or two that carry nearly all."""
+    doubts, named = [], []
+    for row in leaks[leaks["suspect"].astype(bool)].to_dict("records"):
+        used = [name for name in row["columns"] if name in columns]
+        if len(used) == len(row["columns"]):
+            doubts.append(f"{', '.join(used)} {row['reason']} ({row['evidence']})")
+            named += used
+    measured = {name: value for name, value in skill.items() if value >= PERFECT[name]}
+    doubts += [f"{SKILLS[name]} {value:.4f} on test is nearly perfect" for name, value in measured.items()]
+    heavy = _find_heavy(importance)
+    if heavy:
+        share = importance.set_index("feature")["share"].loc[heavy].sum()
+        doubts.append(
+            f"{' and '.join(heavy)} {'carries' if len(heavy) == 1 else 'carry'} {share:.0%} of the importance"
+        )
+        named += heavy
+    if not doubts:
+        return True, "no score is nearly perfect, and no one or two columns carry nearly all of the importance"
+    named = list(dict.fromkeys(named))
+    words = "; ".join(doubts)
+    if who := find_confirmation(confirmed, "not_too_good_to_be_true", named):
+        return True, f"{words}; {who}"
+    what = f", columns: [{', '.join(named)}]" if named else ""
+    return False, (
+        f"{words}. Make sure that all of it is known when the prediction is due, then say so in 01_frame.confirmed: "
+        f"{{gate: not_too_good_to_be_true, by: NAME, on: DATE, why: REASON{what}}}; or leave it out of the features"
+    )
+
+
+def _find_heavy(importance: pd.DataFrame) -> list[str]:
+    """Return the one column, or of five and more the two, that carry nearly all of the importance."""
+    ranked = importance.dropna(subset="share").sort_values("share", ascending=False, kind="stable")
+    for count, least in ((1, 2), (2, 5)):
+        top = ranked.head(count)
+        if len(ranked) >= least and top["share"].sum() >= NEARLY_ALL:
+            return [str(name) for name in top["feature"]]
+    return []
+
+
+@gate()
+def split_respects_order(order: Mapping[str, Any], confirmed: pd.DataFrame | None = None) -> Verdict:
+    """Rows that depend on their place in the file are not split at random."""
+    if order["respected"]:
+        return True, str(order["sentence"])
+    if who := find_confirmation(confirmed, "split_respects_order"):
+        return True, f"{order['sentence']} {who}"
+    return False, (
+        f"{order['sentence']} If the rows came in no order, say so in 01_frame.confirmed: "
+        "{gate: split_respects_order, by: NAME, on: DATE, why: REASON}"
+    )
+
+
+@gate()
+def stated_and_confirmed(unstated: Sequence[str], contract: Any, criteria: pd.DataFrame) -> Verdict:
+    """A person has stated what the model is for, and stands by the contract."""
+    doubt = doubt_contract(contract)
+    open_ones = [*unstated, *([f"{doubt}: nbkit contract confirm"] if doubt else [])]
+    if len(criteria) and "reference" in criteria and (criteria["reference"] == "dummy").all():
+        open_ones.append(
+            "state a criterion with a bound, or the rule in use today: all there is to beat is a constant answer"
+        )
+    if open_ones:
+        return False, f"{say_count(len(open_ones), 'thing')} to state or confirm: {'; '.join(open_ones)}"
+    who = contract.confirmed
+    return True, f"all is stated; the contract was confirmed by {who.by} on {who.on}"
 
 
 @gate()

@@ -1,14 +1,28 @@
 """What the front page of a report says, as plain tables read from a run."""
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from nbkit.errors import NbkitError
 from nbkit.pipeline.manifest import read_status
 from nbkit.project import read_manifest
+from nbkit.registry.verdict import (
+    APPROVE,
+    CONDITIONS,
+    GATE_COLUMNS,
+    REJECT,
+    STOPPED,
+    UNDECIDED,
+    Evidence,
+    Verdict,
+    reach_verdict,
+)
 from nbkit.report.flow import list_edges, read_run_stages
 from nbkit.report.since import read_before, read_or, read_since
 from nbkit.stages.notebooks import Stage
@@ -16,6 +30,20 @@ from nbkit.wording import say_count
 
 ABSENT = "not part of this run"
 SAID = {"alternative is cheaper": "is cheaper than the model", "cannot tell": "cannot be told apart from the model"}
+
+
+@dataclass(frozen=True)
+class MonitorVerdict:
+    """What the monitor decided, as a front page shows it."""
+
+    word: str
+    reasons: tuple[str, ...]
+    conditions: tuple[str, ...] = ()
+
+    @property
+    def tone(self) -> str:
+        """``good``, ``unsure`` or ``bad``."""
+        return {"OK": "good", "RETRAIN": "bad"}.get(self.word, "unsure")
 
 
 @dataclass(frozen=True)
@@ -29,11 +57,15 @@ class Overview:
     objective, decision, owner
         What was asked (01).
     verdict
-        ``APPROVE``, ``REJECT``, ``CANNOT JUDGE``, ``STOPPED``, or what the monitor decided.
+        A word of `nbkit.registry.Verdict`, or what the monitor decided.
     tone
         ``good``, ``bad`` or ``unsure``, for colour (never colour alone).
     reasons
-        Sentences, at most five, and one more if the monitor has found something since.
+        Sentences, at most eight.
+    conditions
+        Sentences: what an approval hangs on.
+    approval
+        Who has promoted the version, when and why; or that nobody has.
     criteria
         criterion, target, value, interval, verdict, why.
     stages
@@ -66,6 +98,8 @@ class Overview:
     edges: pd.DataFrame = field(default_factory=pd.DataFrame)
     since: pd.DataFrame = field(default_factory=pd.DataFrame)
     judged: str = ""
+    conditions: list[str] = field(default_factory=list)
+    approval: str = ""
     risks: list[str] = field(default_factory=list)
     facts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -84,7 +118,7 @@ def read_overview(folder: Path) -> Overview:
     since = read_since(folder)
     stages = read_run_stages(folder, manifest)
     names = [entry["stage"] for entry in manifest.get("stages", [])]
-    verdict, tone, reasons = _judge(folder, manifest, status, criteria)
+    reached = _judge(folder, manifest, status, criteria, since)
     return Overview(
         run=folder.name,
         project=str(manifest.get("project", "")),
@@ -94,9 +128,11 @@ def read_overview(folder: Path) -> Overview:
         objective=str(read_or(folder, "01_frame", "objective", "")),
         decision=str(read_or(folder, "01_frame", "decision", "")),
         owner=str(read_or(folder, "01_frame", "owner", "")),
-        verdict=verdict,
-        tone=tone,
-        reasons=[*reasons[:5], *_say_since(since)],
+        verdict=reached.word,
+        tone=reached.tone,
+        reasons=list(reached.reasons[:8]),
+        conditions=list(reached.conditions),
+        approval=_read_approval(folder, manifest),
         criteria=criteria,
         stages=_read_stages(folder, manifest, stages, since),
         edges=pd.DataFrame(list_edges(stages, names), columns=["source", "target", "names"]),
@@ -132,45 +168,84 @@ def _say_interval(low: float, high: float) -> str:
     return "–" if math.isnan(low) and math.isnan(high) else f"{_say_number(low)} to {_say_number(high)}"
 
 
-def _judge(folder: Path, manifest: dict[str, Any], status: str, criteria: pd.DataFrame) -> tuple[str, str, list[str]]:
+def _judge(
+    folder: Path, manifest: dict[str, Any], status: str, criteria: pd.DataFrame, since: pd.DataFrame
+) -> Verdict | MonitorVerdict:
     """Say whether the model may be used, and why."""
     decision = str(read_or(folder, "11_monitor", "decision", ""))
     if decision:
         reasons = read_or(folder, "11_monitor", "reasons", pd.DataFrame(columns=["finding", "evidence", "action"]))
         from nbkit.monitor import say_reasons  # brings the models' libraries, which other runs need not load
 
-        said = say_reasons(reasons)
-        return decision.upper(), {"ok": "good", "retrain": "bad"}.get(decision, "unsure"), said
-    gates = read_or(folder, "09_register", "gates", pd.DataFrame(columns=["passed", "blocking", "gate", "detail"]))
-    closed = gates[~gates["passed"].astype(bool) & gates["blocking"].astype(bool)]
-    told = [
-        f"{row['criterion']}: {row['why'] or row['verdict']}"
-        for row in criteria[criteria["verdict"] != "pass"].to_dict("records")
-    ]
-    others = closed[closed["gate"] != "criteria_met"] if told else closed  # what the criteria say is said already
-    told += [f"Gate {row['gate']}: {row['detail']}" for row in others.to_dict("records")]
+        return MonitorVerdict(decision.upper(), tuple(say_reasons(reasons)))
     stopped = next((e for e in manifest.get("stages", []) if e["status"] not in ("passed", "pending")), None)
     if stopped and status == "running":
-        return "CANNOT JUDGE", "unsure", [f"The run is at work on {stopped['stage']}."]
+        return Verdict(UNDECIDED, (f"The run is at work on {stopped['stage']}.",))
+    evidence = Evidence(
+        criteria,
+        read_or(folder, "09_register", "gates", pd.DataFrame(columns=GATE_COLUMNS)),
+        read_or(folder, "07_evaluate", "group_verdicts", pd.DataFrame(columns=["verdict", "sentence"])),
+        tuple(_say_dearer(folder)),
+        _find_concern(since),
+    )
+    reached = reach_verdict(evidence)
     if stopped:
         where = stopped["stage"] + (f", code cell {stopped['cell']}" if stopped.get("cell") else "")
-        told = [f"The run stopped at {where}: {stopped.get('message') or 'its process ended without a word'}", *told]
+        told = f"The run stopped at {where}: {stopped.get('message') or 'its process ended without a word'}"
         if stopped["status"] != "refused":
-            return "STOPPED", "bad", told
-        undecided = len(closed) and not len(others) and not (criteria["verdict"] == "fail").any()
-        return ("CANNOT JUDGE", "unsure", told) if undecided else ("REJECT", "bad", told)
-    if status != "passed" or not len(gates):
-        return "CANNOT JUDGE", "unsure", told or ["The run did not come to the stages that judge."]
-    if len(others) or (criteria["verdict"] == "fail").any():
-        return "REJECT", "bad", told
-    if told:
-        return "CANNOT JUDGE", "unsure", told
-    others = gates[~gates["passed"].astype(bool)]
-    opened = [f"Every gate is open ({len(gates)})."] if others.empty else ["Every gate that blocks is open."]
-    opened += [f"Gate {row['gate']}, which does not block: {row['detail']}" for row in others.to_dict("records")]
-    good = [f"Every criterion is met ({len(criteria)}).", *opened]
-    deployed = read_or(folder, "10_deploy", "headline", "")
-    return "APPROVE", "good", [*good, *([str(deployed)] if deployed else [])]
+            return Verdict(STOPPED, (told, *(reached.reasons if reached.word == REJECT else ())))
+        undecided = reached.word != REJECT and len(evidence.gates)
+        return Verdict(UNDECIDED if undecided else REJECT, (told, *(reached.reasons if len(evidence.gates) else ())))
+    if status != "passed" or not len(evidence.gates):
+        rejected = reached.word == REJECT
+        unjudged = ("The run did not come to the stages that judge.",)
+        return Verdict(REJECT if rejected else UNDECIDED, reached.reasons if rejected else unjudged)
+    deployed = str(read_or(folder, "10_deploy", "headline", ""))
+    approved = reached.word in (APPROVE, CONDITIONS) and deployed
+    return dataclasses.replace(reached, reasons=(*reached.reasons, deployed)) if approved else reached
+
+
+def _find_concern(since: pd.DataFrame) -> tuple[str, str] | None:
+    """Return the window and the decision of the monitor's last look, unless all was well."""
+    if not len(since) or since["decision"].iloc[-1] == "ok":
+        return None
+    return str(since["window"].iloc[-1]), str(since["decision"].iloc[-1])
+
+
+def _say_dearer(folder: Path) -> list[str]:
+    """Say what would certainly cost less than to follow the model."""
+    costs = read_or(folder, "07_evaluate", "alternatives", pd.DataFrame(columns=["verdict"]))
+    costs = costs[costs["verdict"] == "alternative is cheaper"].rename_axis("alternative").reset_index()
+    return [_say_cost(row) for row in costs.to_dict("records")]
+
+
+def _say_cost(row: Mapping[Any, Any]) -> str:
+    return (
+        f"Cost: {row['alternative']} {SAID[row['verdict']]} ({_say_number(row['cost_per_row'])} a row against "
+        f"{_say_number(row['model'])}, difference {_say_interval(row['low'], row['high'])})."
+    )
+
+
+def _read_approval(folder: Path, manifest: dict[str, Any]) -> str:
+    """Say who has promoted the version that a run registered, when and why."""
+    reference = str(read_or(folder, "09_register", "version", ""))
+    if not reference:
+        return ""
+    place = str(manifest.get("parameters", {}).get("09_register", {}).get("registry", "registry"))
+    root = Path(manifest.get("root", folder.parent.parent))
+    place = place if "://" in place else str(root / place)
+    from nbkit.registry import Registry
+
+    name, _, number = reference.partition("@")
+    try:
+        events = Registry(place).history(name)
+    except (NbkitError, OSError, ValueError) as error:
+        return f"Who approved it cannot be read: {error}"
+    mine = events[(events["number"].astype(str) == number) & (events["event"] == "promote")]
+    if mine.empty:
+        return f"Nobody has approved {reference} for production yet."
+    last = mine.iloc[-1]
+    return f"{reference} was approved for production by {last['by']} on {str(last['time'])[:10]}: {last['why']}"
 
 
 def _read_stages(folder: Path, manifest: dict[str, Any], known: dict[str, Stage], since: pd.DataFrame) -> pd.DataFrame:
@@ -203,14 +278,6 @@ def _say_before(folder: Path) -> str:
     return "The criteria were stated before this run read the data, and no earlier run was judged on these rows."
 
 
-def _say_since(since: pd.DataFrame) -> list[str]:
-    """Say what the monitor said last, where it is not that all is well."""
-    if not len(since) or since["decision"].iloc[-1] == "ok":
-        return []
-    last = since.iloc[-1]
-    return [f"Since then the monitor said {last['decision']}, for the window {last['window']}."]
-
-
 def _read_risks(folder: Path) -> list[str]:
     risks = []
     violations = read_or(folder, "03_validate", "violations", pd.DataFrame())
@@ -221,13 +288,11 @@ def _read_risks(folder: Path) -> list[str]:
         f"({_say_number(row.value)} on {say_count(row.n, 'row')})."
         for row in worst.head(3).itertuples()
     ]
-    dearer = read_or(folder, "07_evaluate", "alternatives", pd.DataFrame(columns=["verdict"]))
-    dearer = dearer[dearer["verdict"] != "model is cheaper"].rename_axis("alternative").reset_index()
-    risks += [
-        f"Cost: {row['alternative']} {SAID[row['verdict']]} ({_say_number(row['cost_per_row'])} a row against "
-        f"{_say_number(row['model'])}, difference {_say_interval(row['low'], row['high'])})."
-        for row in dearer.to_dict("records")
-    ]
+    costs = read_or(folder, "07_evaluate", "alternatives", pd.DataFrame(columns=["verdict"]))
+    costs = costs[costs["verdict"] == "cannot tell"].rename_axis("alternative").reset_index()
+    risks += [_say_cost(row) for row in costs.to_dict("records")]
+    order = read_or(folder, "02_ingest", "order", {})
+    risks += [f"Rows: {order['sentence']}"] if order else []
     gaps = read_or(folder, "07_evaluate", "group_gaps", pd.DataFrame(columns=["apart", "rate"]))
     gaps = gaps[
         gaps["apart"].astype(bool) & (gaps["rate"] != "base_rate")

@@ -1,0 +1,339 @@
+"""Columns that give the target away in company: as a formula, by their levels together, or as a small set."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nbkit.data.copies import Found
+from nbkit.data.leaks import ALMOST_ALONE, ALMOST_ALONE_NUMBER
+from nbkit.data.learn import (
+    encode_table,
+    expand_table,
+    linear_model,
+    numbers_of,
+    predict_held_out,
+    score_column,
+    share_explained,
+    small_boosting,
+)
+
+ROWS, WIDEST = 600, 120  # formulas are screened on so many rows, of at most so many columns
+LIKELY = 0.85  # what the screen must find of a formula, for it to be checked on held-out rows
+KEPT = 30  # formulas of two columns that are tried with a third
+CHECKED = 12  # formulas that are checked on held-out rows
+MODEL_ROWS = 6_000
+LARGEST_SET = 4  # columns that may be a leak together; where more are needed, the problem may just be easy
+BINS, LEVELS = 10, 60
+
+WAYS: tuple[Any, ...] = ("pearson", "spearman")
+Numbers = dict[str, np.ndarray]
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "{a} + {b}": lambda a, b: a + b,
+    "{a} - {b}": lambda a, b: a - b,
+    "{a} * {b}": lambda a, b: a * b,
+    "{a} / {b}": lambda a, b: a / np.where(b == 0, np.nan, b),
+    "{b} / {a}": lambda a, b: b / np.where(a == 0, np.nan, a),
+    "|{a} - {b}|": lambda a, b: np.abs(a - b),
+    "max({a}, {b})": np.fmax,
+    "min({a}, {b})": np.fmin,
+}
+CHAINED = tuple(OPERATORS)[:5]  # what a third column may complete
+EQUAL, WITHIN = "{a} equals {b}", "{b} minus its mean for each {a}"
+
+
+@dataclass(frozen=True)
+class Formula:
+    """Two or three columns and the operators between them, from the left."""
+
+    columns: tuple[str, ...]
+    operators: tuple[str, ...]
+
+    def compute(self, numbers: Numbers) -> np.ndarray:
+        """Return its value for each row; not a number where it has none."""
+        with np.errstate(all="ignore"):
+            made = numbers[self.columns[0]]
+            for operator, name in zip(self.operators, self.columns[1:], strict=True):
+                if operator == WITHIN:
+                    made = numbers[name] - pd.Series(numbers[name]).groupby(made).transform("mean").to_numpy()
+                elif operator == EQUAL:
+                    made = (made == numbers[name]).astype("float64")
+                else:
+                    made = OPERATORS[operator](made, numbers[name])
+            return np.asarray(made, dtype="float64")
+
+    def __str__(self) -> str:
+        words = str(self.columns[0])
+        for operator, name in zip(self.operators, self.columns[1:], strict=True):
+            left = f"({words})" if " " in words and words != str(self.columns[0]) else words
+            words = operator.format(a=left, b=name)
+        return words
+
+
+def too_good(task: str) -> float:
+    """Return the score from which columns are too good to be true; see `judge_strength`."""
+    return ALMOST_ALONE_NUMBER if task == "regression" else ALMOST_ALONE
+
+
+def find_company(
+    rows: pd.DataFrame, target: str, task: str, outcome: np.ndarray, folds: np.ndarray, seed: int
+) -> list[Found]:
+    """Find two to four columns that tell the target too well together.
+
+    Parameters
+    ----------
+    rows
+        The features and the target; none of them does it alone.
+    target, task
+        The column, and ``binary``, ``multiclass`` or ``regression``.
+    outcome, folds
+        From `nbkit.data.learn.outcome_columns` and `make_folds`, of these rows.
+    seed
+        Of the screen's sample.
+
+    Returns
+    -------
+    list
+        At most one row as in `find_leakage`. All columns together being too good is one that is no suspect.
+    """
+    features = rows.drop(columns=target)
+    numbers, texts = _read_numbers(features)
+    tried = []
+    for formula in _screen(numbers, texts, outcome, task, seed):
+        made = formula.compute({**numbers, **texts})
+        tried.append((_score(made, outcome, folds, task, seed), list(formula.columns), str(formula)))
+    tried += _weigh_pairs(numbers, rows[target], outcome, folds, task, seed)
+    tried.append(_find_level_pair(features, outcome, folds, task))
+    score, columns, words = max(tried, key=lambda one: one[0], default=(0.0, [], ""))
+    if score >= too_good(task):
+        evidence = f"{words} explains {score**2:.1%} of the target's variance"
+        return [(columns, True, _say(score), score, evidence)]
+    return _find_set(rows, target, task, outcome, folds, seed)
+
+
+def _say(score: float) -> str:
+    return "decide the target together" if score >= 0.9999 else "tell the target almost alone, together"
+
+
+def _read_numbers(features: pd.DataFrame) -> tuple[Numbers, Numbers]:
+    """Return the columns of numbers and dates, and those of text as codes that are equal where texts are."""
+    numbers: Numbers = {}
+    texts: dict[str, pd.Series[Any]] = {}
+    for name in features.columns.tolist():
+        made = numbers_of(features[name])
+        if made is None:
+            texts[name] = features[name].astype("str")
+        elif len(np.unique(made[~np.isnan(made)])) > 1 and len(numbers) < WIDEST:
+            numbers[name] = made
+    known = pd.Index(pd.unique(pd.concat(list(texts.values())))) if texts else pd.Index([])
+    codes = {name: known.get_indexer(pd.Index(column)).astype("float64") for name, column in list(texts.items())[:40]}
+    return numbers, codes
+
+
+def _screen(numbers: Numbers, texts: Numbers, outcome: np.ndarray, task: str, seed: int) -> list[Formula]:
+    """Return the formulas whose order tells the target best on a few rows, as many of each class."""
+    random = np.random.default_rng(seed)
+    if task == "regression":
+        some = random.permutation(len(outcome))[:ROWS]
+    else:
+        each = max(10, ROWS // outcome.shape[1])
+        some = np.concatenate([random.permutation(np.flatnonzero(column))[:each] for column in outcome.T])
+        some = random.permutation(some)
+    drawn = {name: made[some] for name, made in {**numbers, **texts}.items()}
+    names = list(numbers)
+    pairs = list(_screen_pairs(names, drawn, outcome[some], task))
+    pairs += _screen_texts(names, list(texts), drawn, outcome[some], task)
+    pairs.sort(key=lambda one: -one[0])
+    longer: list[tuple[float, Formula]] = []
+    for _, formula in [one for one in pairs if one[1].operators[0] in CHAINED][:KEPT]:
+        others = [name for name in names if name not in formula.columns]
+        made = formula.compute(drawn)
+        for operator, scores in _apply_all(made, others, drawn, outcome[some], task):
+            place = int(scores.argmax())
+            chained = Formula((*formula.columns, others[place]), (*formula.operators, operator))
+            longer.append((float(scores[place]), chained))
+    longer.sort(key=lambda one: -one[0])
+    best = [*pairs[:CHECKED], *longer[: CHECKED // 2]]
+    return [formula for agreement, formula in best if agreement >= LIKELY]
+
+
+def _screen_pairs(names: list[str], drawn: Numbers, outcome: np.ndarray, task: str) -> Iterator[tuple[float, Formula]]:
+    for place, name in enumerate(names):
+        others = names[place + 1 :]
+        for operator, scores in _apply_all(drawn[name], others, drawn, outcome, task):
+            for best in scores.argsort()[::-1][:KEPT]:
+                yield float(scores[best]), Formula((name, others[best]), (operator,))
+
+
+def _apply_all(
+    made: np.ndarray, others: list[str], drawn: Numbers, outcome: np.ndarray, task: str
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Combine a number with each other column by each operator, and measure how well the result tells the target."""
+    if not others:
+        return
+    rest = np.array([drawn[name] for name in others])
+    with np.errstate(all="ignore"):
+        for operator, combine in OPERATORS.items():
+            yield operator, _agree(np.asarray(combine(made[None, :], rest)), outcome, task)
+
+
+def _screen_texts(
+    names: list[str], texts: list[str], drawn: Numbers, outcome: np.ndarray, task: str
+) -> list[tuple[float, Formula]]:
+    """Screen whether two texts are equal, and how far numbers are from their mean for each level of a text."""
+    made = [Formula((a, b), (EQUAL,)) for place, a in enumerate(texts) for b in texts[place + 1 :]]
+    made += [
+        Formula((a, b), (WITHIN,)) for a in texts for b in names[:40] if len(np.unique(drawn[a])) < len(outcome) / 4
+    ]
+    return [(float(_agree(formula.compute(drawn)[None, :], outcome, task)[0]), formula) for formula in made]
+
+
+def _agree(values: np.ndarray, outcome: np.ndarray, task: str) -> np.ndarray:
+    """Return for each row of a matrix how well its order tells the outcome: |rank correlation|, or |2 ROC AUC - 1|."""
+    ranks = _rank(values)
+    if task == "regression":
+        truth = _rank(outcome.T)[0] - 0.5
+        return np.asarray(np.abs((ranks - 0.5) @ truth) / (truth @ truth))
+    inside = ranks @ outcome
+    sizes = np.maximum(outcome.sum(axis=0), 1)
+    outside = (ranks.sum(axis=1, keepdims=True) - inside) / np.maximum(len(outcome) - sizes, 1)
+    return np.asarray(np.abs(2 * (inside / sizes - outside)).max(axis=1))
+
+
+def _rank(values: np.ndarray) -> np.ndarray:
+    """Rank each row of a matrix from 0 to 1; ties by place (the rows come shuffled), missing lowest."""
+    order = np.where(np.isfinite(values), values, -np.inf).argsort(axis=1, kind="stable")
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, np.broadcast_to(np.linspace(0, 1, values.shape[1]), values.shape), axis=1)
+    return ranks
+
+
+def _score(made: np.ndarray, outcome: np.ndarray, folds: np.ndarray, task: str, seed: int) -> float:
+    """Return how well one number tells the target on held-out rows; of a regression also by a straight line."""
+    score = score_column(pd.Series(made), outcome, folds, task, seed)
+    known = np.isfinite(made)
+    if task == "regression" and known.mean() >= 0.9 and np.ptp(made[known]) > 0:
+        pair = pd.DataFrame({"made": made[known], "truth": outcome[known, 0]})
+        line, order = (abs(float(pair["made"].corr(pair["truth"], method=way))) for way in WAYS)
+        score = max(score, min(line, order) * float(known.mean()))  # heavy tails: a tree cannot follow them
+    return score
+
+
+def _weigh_pairs(
+    numbers: Numbers, values: "pd.Series[Any]", outcome: np.ndarray, folds: np.ndarray, task: str, seed: int
+) -> list[tuple[float, list[str], str]]:
+    """Score the pairs whose best weighted sum, of the numbers or of their logarithms, tells the target best."""
+    best: list[tuple[float, list[str], str, np.ndarray]] = []
+    logs = {name: np.log(made) for name, made in numbers.items() if np.nanmin(made) > 0}
+    for words, known in {"a weighted sum of {} and {}": numbers, "a product of powers of {} and {}": logs}.items():
+        names = list(known)
+        if len(names) < 2:
+            continue
+        matrix = np.array([np.where(np.isnan(known[name]), np.nanmean(known[name]), known[name]) for name in names])
+        truth = outcome - outcome.mean(axis=0)
+        if words.startswith("a product") and task == "regression" and float(values.min()) > 0:
+            truth = np.log(values.to_numpy(dtype="float64"))[:, None]
+            truth = truth - truth.mean()
+        both = np.corrcoef(matrix)
+        with np.errstate(all="ignore"):
+            z = (matrix - matrix.mean(axis=1, keepdims=True)) / matrix.std(axis=1, keepdims=True)
+            r = z @ (truth / np.maximum(truth.std(axis=0), 1e-12)) / len(truth)  # names x classes
+            one, other = r[:, None, :], r[None, :, :]
+            shared = (one**2 + other**2 - 2 * one * other * both[:, :, None]) / (1 - both[:, :, None] ** 2)
+        shared = np.where(np.abs(both[:, :, None]) > 1 - 1e-9, 0.0, np.nan_to_num(shared)).max(axis=2)
+        for place in np.argsort(np.triu(shared, 1), axis=None)[::-1][:3]:
+            i, j = np.unravel_index(place, shared.shape)
+            if shared[i, j] < LIKELY**4:  # a threshold of a sum of normal numbers has 0.64
+                break
+            column = int(np.nanargmax(np.abs(r[i]) + np.abs(r[j])))
+            weights = np.linalg.lstsq(z[[i, j]].T, truth[:, column], rcond=None)[0]
+            best.append(
+                (float(shared[i, j]), [names[i], names[j]], words.format(names[i], names[j]), weights @ z[[i, j]])
+            )
+    return [(_score(made, outcome, folds, task, seed), columns, words) for _, columns, words, made in best]
+
+
+def _find_level_pair(
+    features: pd.DataFrame, outcome: np.ndarray, folds: np.ndarray, task: str
+) -> tuple[float, list[str], str]:
+    """Score the two columns whose levels (numbers in ten bins) tell the target best together, on held-out rows."""
+    half = folds % 2 == 0
+    codes = {
+        name: made for name in features.columns.tolist() if 2 <= len(np.unique(made := _code(features[name]))) <= LEVELS
+    }
+    best: tuple[float, str, str] = (0.0, "", "")
+    names = list(codes)[:WIDEST]
+    for place, name in enumerate(names):
+        for other in names[place + 1 :]:
+            cells = codes[name] * LEVELS + codes[other]
+            guess = _cell_means(cells, outcome, half)
+            score = share_explained(outcome[~half], guess[~half])
+            if score > best[0]:
+                best = (score, name, other)
+    if not best[1]:
+        return 0.0, [], ""
+    cells = codes[best[1]] * LEVELS + codes[best[2]]
+    guess = np.zeros_like(outcome)
+    for fold in np.unique(folds):
+        guess[folds == fold] = _cell_means(cells, outcome, folds != fold)[folds == fold]
+    score = float(np.sqrt(share_explained(outcome, guess)))
+    return score, list(best[1:]), f"each combination of {best[1]} and {best[2]}"
+
+
+def _code(column: "pd.Series[Any]") -> np.ndarray:
+    numbers = numbers_of(column)
+    if numbers is not None and len(np.unique(numbers)) > BINS * 2:
+        bins = pd.qcut(pd.Series(numbers).rank(method="average"), BINS, labels=False, duplicates="drop")
+        return bins.fillna(BINS).to_numpy().astype(int)
+    return pd.factorize(column.astype("str").where(column.notna(), ""))[0]
+
+
+def _cell_means(cells: np.ndarray, outcome: np.ndarray, train: np.ndarray) -> np.ndarray:
+    size = int(cells.max()) + 1
+    count = np.bincount(cells[train], minlength=size)
+    whole = outcome[train].mean(axis=0)
+    sums = np.array([np.bincount(cells[train], weights=column[train], minlength=size) for column in outcome.T]).T
+    return np.asarray(((sums + whole) / (count + 1)[:, None])[cells])  # a cell counts as one more row of the usual kind
+
+
+def _find_set(
+    rows: pd.DataFrame, target: str, task: str, outcome: np.ndarray, folds: np.ndarray, seed: int
+) -> list[Found]:
+    """Find the few columns that a linear or a boosting model needs to tell the target too well; or say that all do."""
+    features = rows.drop(columns=target)
+    if features.shape[1] < 2 or outcome.shape[1] > 20:
+        return []
+    some = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MODEL_ROWS])
+    features, outcome, folds = features.iloc[some].reset_index(drop=True), outcome[some], folds[some] % 3
+    ways = {
+        "a linear model": (linear_model(task), expand_table),
+        "a boosting model": (small_boosting(task, seed, len(some)), encode_table),
+    }
+
+    def score(name: str, columns: list[str]) -> float:
+        model, encode = ways[name]
+        return float(
+            np.sqrt(share_explained(outcome, predict_held_out(model, encode(features[columns]), outcome, folds, task)))
+        )
+
+    names = list(features.columns)
+    way, reached = max(((way, score(way, names)) for way in ways), key=lambda one: one[1])
+    if reached < too_good(task):
+        return []
+    chosen: list[str] = []
+    singles = {name: score(way, [name]) for name in names}
+    while len(chosen) < min(LARGEST_SET, len(names)):
+        rest = sorted((name for name in names if name not in chosen), key=lambda name: -singles[name])[:10]
+        gains = {name: score(way, [*chosen, name]) for name in rest}
+        best = max(gains, key=lambda name: gains[name])
+        chosen.append(best)
+        if gains[best] >= too_good(task):
+            named = ", ".join(str(name) for name in chosen)
+            words = f"{way} on {named} explains {gains[best] ** 2:.1%} of the target's variance"
+            return [(chosen, True, _say(gains[best]), gains[best], words)]
+    words = (
+        f"{way} explains {reached**2:.1%} of the target's variance, and needs more than {LARGEST_SET} columns for that"
+    )
+    return [(names, False, "predict the target almost perfectly together, look at them", reached, words)]

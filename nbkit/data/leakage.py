@@ -1,0 +1,106 @@
+"""Which columns, alone or in company, tell the target too well to be true."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from nbkit.data.company import find_company
+from nbkit.data.copies import find_copies
+from nbkit.data.explore import take_labelled, take_sample
+from nbkit.data.leaks import judge_strength
+from nbkit.data.learn import make_folds, outcome_columns, score_column
+
+COLUMNS = ["columns", "suspect", "reason", "score", "evidence"]
+ROUNDS = 6  # each takes one suspect set away and looks again
+
+
+def find_leakage(
+    table: pd.DataFrame, target: str, task: str = "binary", *, time: str = "", group: str = "", seed: int = 0
+) -> pd.DataFrame:
+    """Find columns that tell the target unusually well, and those that are too good to be true.
+
+    Each column alone, and whether it is missing, predicts rows that it has not seen (a small tree, five folds). Then
+    columns in company: copies of the target of another row, means of the target, formulas of two and three columns,
+    the levels of two columns together, and a linear and a boosting model on all that is left. At most 20,000 rows are
+    used, but for copies.
+
+    Parameters
+    ----------
+    table
+        The rows, of train only where a verdict hangs on the others, in the order of their source.
+    target, task
+        The column, and ``binary``, ``multiclass`` or ``regression``.
+    time, group
+        The columns of the event's time and of what rows belong to, if there are; copies of the target of an earlier row
+        are looked for in their order too.
+    seed
+        Of the sample and the folds.
+
+    Returns
+    -------
+    DataFrame
+        columns (a list of names), suspect (whether they are too good to be true), reason, score (the root of the share
+        of the target's variance that held-out predictions explain), evidence; suspects first, then by score.
+    """
+    with threadpool_limits(1):  # the models are small, and threads that wait for each other cost more than they save
+        return _find(take_labelled(table, target, task), target, task, time, group, seed)
+
+
+def _find(whole: pd.DataFrame, target: str, task: str, time: str, group: str, seed: int) -> pd.DataFrame:
+    rows = take_sample(whole, seed)
+    outcome = outcome_columns(rows[target], task)
+    learnable = len(rows) >= 10 and (task == "regression" or outcome.shape[1] <= len(rows) / 5)
+    found: list[tuple[list[str], bool, str, float, str]] = []
+    if learnable:
+        folds = make_folds(rows[target], task, seed)
+        found += _look_alone(rows, target, task, outcome, folds, seed)
+        left = [name for name in rows.columns if name not in (target, *_suspects(found))]
+        found += find_copies(whole[[*left, target]], target, task, time=time, group=group)
+        left = [name for name in left if name not in _suspects(found)]
+        for _ in range(ROUNDS):
+            news = find_company(rows[[*left, target]], target, task, outcome, folds, seed)
+            found += news
+            if not (gone := _suspects(news)):
+                break
+            left = [name for name in left if name not in gone]
+    result = pd.DataFrame(found, columns=COLUMNS).astype({"suspect": bool})
+    return result.sort_values(["suspect", "score"], ascending=False, kind="stable").reset_index(drop=True)
+
+
+def list_suspects(leaks: pd.DataFrame) -> list[str]:
+    """List the columns that stand in a suspect row of `find_leakage`, each once."""
+    return list(dict.fromkeys(name for names in leaks.loc[leaks["suspect"], "columns"] for name in names))
+
+
+def _suspects(found: list[tuple[list[str], bool, str, float, str]]) -> set[str]:
+    return {name for names, suspect, *_ in found if suspect for name in names}
+
+
+def _look_alone(
+    rows: pd.DataFrame, target: str, task: str, outcome: np.ndarray, folds: np.ndarray, seed: int
+) -> list[tuple[list[str], bool, str, float, str]]:
+    found = []
+    for name in rows.columns:
+        if name == target:
+            continue
+        column = rows[name]
+        score = score_column(column, outcome, folds, task, seed)
+        reason, suspect = judge_strength(score, task)
+        evidence = f"alone it explains {score**2:.1%} of the target's variance"
+        if not suspect and column.isna().any():
+            gone = score_column(column.isna(), outcome, folds, task, seed)
+            by_absence = judge_strength(gone, task, absence=True)
+            if by_absence[1] or (by_absence[0] and not reason):
+                (reason, suspect), score = by_absence, gone
+                evidence = _say_absence(column, outcome, rows[target], task)
+        if reason:
+            found.append(([name], suspect, reason, score, evidence))
+    return found
+
+
+def _say_absence(column: "pd.Series[Any]", outcome: np.ndarray, values: "pd.Series[Any]", task: str) -> str:
+    gone = column.isna().to_numpy()
+    shown = values.to_numpy(dtype="float64") if task == "regression" else outcome[:, -1]
+    return f"mean of the target {shown[gone].mean():.3g} where missing, {shown[~gone].mean():.3g} where not"

@@ -1,0 +1,178 @@
+"""How well some columns predict the target of rows that a small model has not seen."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from nbkit.data.explore import column_kind
+
+LEVELS = 30
+
+
+def outcome_columns(values: "pd.Series[Any]", task: str) -> np.ndarray:
+    """Make columns of numbers from a target.
+
+    Parameters
+    ----------
+    values
+        The target, nothing missing.
+    task
+        ``binary``, ``multiclass`` or ``regression``.
+
+    Returns
+    -------
+    ndarray of shape (rows, classes)
+        An indicator of each class, in the order of appearance; of a regression one column, centred and scaled to a
+        spread of 1.
+
+    Examples
+    --------
+    >>> outcome_columns(pd.Series(["b", "a", "b"]), "binary").tolist()
+    [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
+    """
+    if task == "regression":
+        numbers = values.to_numpy(dtype="float64")[:, None]
+        numbers = numbers / (np.abs(numbers).max(initial=0) or 1)  # else the squares of very large ones overflow
+        spread = float(np.ptp(numbers)) if len(numbers) else 0.0
+        return (numbers - numbers.mean()) / spread if spread else np.zeros_like(numbers)
+    codes, levels = pd.factorize(values, sort=False)
+    return np.eye(len(levels))[codes]
+
+
+def make_folds(values: "pd.Series[Any]", task: str, seed: int, folds: int = 5) -> np.ndarray:
+    """Give each row the number of the fold that holds it out; classes in equal shares where each has enough rows."""
+    few = task != "regression" and values.value_counts().min() >= folds
+    split = (StratifiedKFold if few else KFold)(folds, shuffle=True, random_state=seed)
+    numbers = np.zeros(len(values), dtype=int)
+    classes = pd.factorize(values)[0] if few else None
+    for number, (_, held) in enumerate(split.split(np.zeros(len(values)), classes)):
+        numbers[held] = number
+    return numbers
+
+
+def share_explained(outcome: np.ndarray, predicted: np.ndarray) -> float:
+    """Return the share of the variance of an outcome that predictions explain, 0 if none (Brier skill for classes)."""
+    total = ((outcome - outcome.mean(axis=0)) ** 2).sum()
+    return float(max(0.0, 1 - ((outcome - predicted) ** 2).sum() / total)) if total > 0 else 0.0
+
+
+def predict_held_out(model: Any, inputs: Any, outcome: np.ndarray, folds: np.ndarray, task: str) -> np.ndarray:
+    """Predict each fold by a model fitted on the others.
+
+    Parameters
+    ----------
+    model
+        An unfitted estimator of scikit-learn.
+    inputs
+        ndarray of shape (rows, columns), or a function that makes one from the rows to learn from (bool).
+    outcome
+        From `outcome_columns`; the predictions have its shape.
+    folds
+        From `make_folds`.
+    task
+        ``binary``, ``multiclass`` or ``regression``.
+    """
+    predicted = np.zeros_like(outcome)
+    answers = outcome[:, 0] if task == "regression" else outcome.argmax(axis=1)
+    for fold in np.unique(folds):
+        train, test = folds != fold, folds == fold
+        if task != "regression" and len(np.unique(answers[train])) < 2:
+            predicted[test] = outcome[train].mean(axis=0)
+            continue
+        made = inputs(train) if callable(inputs) else inputs
+        model.fit(made[train], answers[train])
+        if task == "regression":
+            predicted[test, 0] = model.predict(made[test])
+        else:
+            predicted[np.ix_(test, model.classes_)] = model.predict_proba(made[test])
+    return predicted
+
+
+def small_tree(task: str, seed: int) -> Any:
+    """Return an unfitted tree of at most 64 leaves."""
+    tree: Any = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
+    return tree(max_leaf_nodes=64, min_samples_leaf=3, random_state=seed)
+
+
+def small_boosting(task: str, seed: int, rows: int) -> Any:
+    """Return an unfitted boosting model of 40 trees."""
+    boosting: Any = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
+    least = int(np.clip(rows // 50, 3, 20))
+    return boosting(max_iter=40, learning_rate=0.3, min_samples_leaf=least, early_stopping=False, random_state=seed)
+
+
+def linear_model(task: str) -> Any:
+    """Return an unfitted linear model, hardly penalized."""
+    return make_pipeline(
+        StandardScaler(), Ridge(1e-6) if task == "regression" else LogisticRegression(C=1e3, max_iter=300)
+    )
+
+
+def score_column(column: "pd.Series[Any]", outcome: np.ndarray, folds: np.ndarray, task: str, seed: int) -> float:
+    """Return the root of the share of an outcome's variance that a small tree explains by one column, held out."""
+    predicted = predict_held_out(
+        small_tree(task, seed), lambda train: order_of(column, outcome, train), outcome, folds, task
+    )
+    return float(np.sqrt(share_explained(outcome, predicted)))
+
+
+def order_of(column: "pd.Series[Any]", outcome: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Turn a column into one number that a tree can cut: ranks, or for text the mean outcome of its level in train."""
+    if column_kind(column) != "text":  # a tree sees the order only, and ranks are never too large for it
+        return column.rank(method="dense").to_numpy(dtype="float64", na_value=np.nan)[:, None]
+    texts = column.astype("str").where(column.notna(), "")
+    means = pd.DataFrame(outcome[train]).groupby(texts.iloc[train].to_numpy()).mean()
+    return means.reindex(texts).to_numpy()
+
+
+def numbers_of(column: "pd.Series[Any]") -> np.ndarray | None:
+    """Return a column as floats (a date as days), with NaN where it is missing or infinite; None if it is text."""
+    kind = column_kind(column)
+    if kind == "text":
+        return None
+    if kind == "datetime":
+        whole = pd.to_datetime(column, utc=True)
+        return ((whole - pd.Timestamp("2000-01-01", tz="UTC")) / pd.Timedelta("1D")).to_numpy(dtype="float64")
+    numbers = column.to_numpy(dtype="float64", na_value=np.nan)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def encode_table(table: pd.DataFrame) -> np.ndarray:
+    """Turn columns into numbers for a boosting model: missing the lowest, text as codes by frequency."""
+    parts = []
+    for name in table.columns:
+        numbers = numbers_of(table[name])
+        if numbers is None:
+            texts = table[name].astype("str").where(table[name].notna())
+            order = texts.value_counts().sort_index().sort_values(ascending=False, kind="stable").index
+            numbers = pd.Index(order).get_indexer(pd.Index(texts)).astype("float64")
+        numbers = np.clip(numbers, -1e100, 1e100)
+        known = numbers[~np.isnan(numbers)]
+        parts.append(np.where(np.isnan(numbers), known.min(initial=0.0) - 1, numbers))
+    return np.column_stack(parts) if parts else np.zeros((len(table), 0))
+
+
+def expand_table(table: pd.DataFrame) -> np.ndarray:
+    """Turn columns into numbers for a linear model: floats, logarithms of positive ones, indicators of levels."""
+    parts: list[np.ndarray] = []
+    for name in table.columns:
+        numbers = numbers_of(table[name])
+        if numbers is None:
+            texts = table[name].astype("str").where(table[name].notna(), "")
+            parts += [(texts == level).to_numpy(dtype="float64") for level in texts.value_counts().index[:LEVELS]]
+            continue
+        gone = np.isnan(numbers)
+        scale = np.nanmax(np.abs(numbers), initial=0) or 1.0
+        parts.append(np.where(gone, 0.0, numbers) / scale)
+        if gone.any():
+            parts.append(gone.astype("float64"))
+        if not gone.all() and np.nanmin(numbers) > 0:
+            parts.append(np.where(gone, 0.0, np.log(np.where(gone, 1.0, numbers))))
+    return np.column_stack(parts) if parts else np.zeros((len(table), 0))

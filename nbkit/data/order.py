@@ -1,0 +1,282 @@
+"""Do the rows of a table depend on their place in it? If so, a random split judges a model by its neighbours."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from nbkit.data.explore import column_kind, take_labelled, take_sample
+from nbkit.data.learn import encode_table, outcome_columns, predict_held_out, small_boosting
+
+SHUFFLES = 999
+LEVEL = 0.01  # how often an exchangeable table is called dependent, by the target's three tests together
+MATERIAL = 0.1  # the least correlation ratio, or correlation of neighbours, that is called a dependence
+RELATIVE = 0.2  # the least spread of a class's rate along the file, as a share of the rate
+FEATURE = 0.2  # the least correlation ratio at which a feature is named
+BLOCKS = 20
+GAP_ROWS, GAP = 4_000, 0.05
+COLUMNS = ["column", "test", "strength", "p_value", "depends", "evidence"]
+
+
+def measure_order(
+    table: pd.DataFrame, target: str, task: str = "binary", *, positions: Any = None, group: str = "", seed: int = 0
+) -> pd.DataFrame:
+    """Test whether the target, and what can be learned of it, depend on the place of a row in the table.
+
+    Parameters
+    ----------
+    table
+        The rows, in the order of their source.
+    target, task
+        The column, and ``binary``, ``multiclass`` or ``regression``.
+    positions
+        The place of each row where some rows of the source are left out; counted if None.
+    group
+        A column whose rows belong together and are split together: then its values are tested, one mean each.
+    seed
+        Of the shuffles.
+
+    Returns
+    -------
+    DataFrame
+        One row a test: column, test, strength, p_value, depends, evidence (a sentence). Of the target: *trend along the
+        rows* (correlation ratio over up to 20 stretches of rows), *drift* (correlation with the place), *neighbours*
+        (correlation of a row with the next), each against 999 shuffles and corrected for being three; and *order of
+        learning* (by how much of the target's variance a small model does worse on stretches of rows that it has not
+        seen any part of than on rows drawn at random). Features that move along the rows follow; they do not decide.
+
+    Notes
+    -----
+    An exchangeable table is called dependent in at most 2 % of cases. Small effects in large tables are not called so:
+    the correlation has to reach 0.1, or the rate of a class has to spread by a fifth of itself.
+
+    References
+    ----------
+    Good, P. (2005). Permutation, parametric and bootstrap tests of hypotheses, 3rd ed., ch. 3. Roberts, D. R. et al.
+    (2017). Cross-validation strategies for data with temporal, spatial, hierarchical, or phylogenetic structure.
+    Ecography 40, 913-929.
+    """
+    rows = take_labelled(
+        table.assign(**{_free(table): np.arange(len(table)) if positions is None else positions}), target, task
+    )
+    place_name = rows.columns[-1]
+    rows = take_sample(rows.sort_values(place_name, kind="stable"), seed)
+    place = rows.pop(place_name).to_numpy(dtype="float64")
+    if len(rows) < 20:
+        return pd.DataFrame(columns=COLUMNS).astype({"depends": bool})
+    outcome = outcome_columns(rows[target], task)
+    if group:
+        units = rows[group].astype("str").to_numpy()
+        outcome = pd.DataFrame(outcome).groupby(units, sort=False).mean().to_numpy()
+        place = pd.Series(place).groupby(units, sort=False).mean().to_numpy()
+        outcome, place = outcome[np.argsort(place, kind="stable")], np.sort(place)
+    found = _test_target(outcome, place, rows[target], task, target, seed)
+    if not any(row["depends"] for row in found) and not group:
+        with threadpool_limits(1):  # small models
+            found += _test_learning(rows, target, task, seed)
+    found += _test_features(rows.drop(columns=target))
+    return pd.DataFrame(found, columns=COLUMNS).astype({"depends": bool})
+
+
+def judge_order(tests: pd.DataFrame, by: str, *, ordered: bool = True) -> dict[str, Any]:
+    """Say whether a split respects the order of the rows.
+
+    Parameters
+    ----------
+    tests
+        From `measure_order`, on the rows of train.
+    by
+        What the split goes by: ``time``, ``position``, ``random``, ``stratified`` or ``group``.
+    ordered
+        Whether the rows stand in an order of their own; a query that joins or sorts them takes it away.
+
+    Returns
+    -------
+    dict
+        respected (True, False, or None where it cannot be told) and sentence.
+
+    Examples
+    --------
+    >>> judge_order(pd.DataFrame(columns=COLUMNS), "time")["respected"]
+    True
+    """
+    if by in ("time", "position"):
+        return {"respected": True, "sentence": f"The split follows the {by} of the rows."}
+    if not ordered:
+        words = (
+            "The query leaves the rows in no order of their own, so whether they depend on it cannot be tested. "
+            "End it with ORDER BY what tells the order in which the rows came."
+        )
+        return {"respected": None, "sentence": words}
+    if tests.empty:
+        return {"respected": None, "sentence": "There are too few rows to test whether they depend on their place."}
+    broken = tests[tests["depends"]]
+    if broken.empty:
+        least = float(tests["p_value"].min())
+        words = f"The target does not depend on the place of a row in the file (smallest p-value {least:.2g})."
+        return {"respected": True, "sentence": words}
+    return {
+        "respected": False,
+        "sentence": f"{broken.iloc[0]['evidence']}: rows are not exchangeable, and a {by} split lets the model learn "
+        "from the neighbours of the rows that judge it. Split by position or time.",
+    }
+
+
+def is_sorted_by(values: "pd.Series[Any]") -> bool:
+    """Tell whether a table is sorted by a column: each class in one stretch, or numbers that only rise or only fall.
+
+    Examples
+    --------
+    >>> is_sorted_by(pd.Series(["b", "b", "a"])), is_sorted_by(pd.Series([1.5, 2.5, 0.5]))
+    (True, False)
+    """
+    if column_kind(values) == "number" and values.nunique() > 10:
+        return bool(values.is_monotonic_increasing or values.is_monotonic_decreasing)
+    codes = pd.factorize(values)[0]
+    return bool(np.count_nonzero(np.diff(codes)) == codes.max(initial=0))
+
+
+def _free(table: pd.DataFrame) -> str:
+    """Return a name that no column has."""
+    name = "place"
+    while name in table.columns:
+        name += "_"
+    return name
+
+
+def _test_target(
+    outcome: np.ndarray, place: np.ndarray, values: "pd.Series[Any]", task: str, target: str, seed: int
+) -> list[dict[str, Any]]:
+    n = len(outcome)
+    random = np.random.default_rng(seed)
+    y = (outcome - outcome.mean(axis=0)) / np.maximum(outcome.std(axis=0), 1e-12)
+    codes = np.minimum(np.arange(n) * (blocks := int(np.clip(n // 25, 2, BLOCKS))) // n, blocks - 1)
+    x = (place - place.mean()) / max(place.std(), 1e-12)
+    seen = _measures(y, codes, blocks, x)
+    chance = np.array([_measures(y[random.permutation(n)], codes, blocks, x) for _ in range(SHUFFLES)])
+    p = np.minimum(1.0, 3 * (1 + (chance >= seen - 1e-12).sum(axis=0)) / (1 + SHUFFLES))
+    rates = np.array([outcome[codes == block].mean(axis=0) for block in range(blocks)])
+    noise = np.maximum(rates.var(axis=0) - outcome.var(axis=0) * blocks / n, 0) ** 0.5
+    whole = outcome.mean(axis=0)
+    spread = 0.0 if task == "regression" else float((noise / np.maximum(whole, 1e-12)).max())
+    strengths = np.sqrt(np.maximum(seen, 0) if len(seen) else seen)
+    strengths[0] = np.sqrt(max(0.0, 1 - (1 - seen[0]) * (n - 1) / max(n - blocks, 1)))
+    material = [strengths[0] >= MATERIAL or spread >= RELATIVE, strengths[1] >= MATERIAL, strengths[2] >= MATERIAL]
+    evidence = [_say_trend(values, outcome, codes, task, target), "", ""]
+    evidence[1] = f"{target} drifts along the file (correlation with the place of a row {strengths[1]:.2f})"
+    evidence[2] = f"neighbouring rows have alike {target} (correlation {strengths[2]:.2f})"
+    names = ("trend along the rows", "drift", "neighbours")
+    return [
+        {"column": target, "test": name, "strength": float(strength), "p_value": float(chance_of_it),
+         "depends": bool(chance_of_it <= LEVEL and enough), "evidence": words}
+        for name, strength, chance_of_it, enough, words in zip(names, strengths, p, material, evidence, strict=True)
+    ]  # fmt: skip
+
+
+def _measures(y: np.ndarray, codes: np.ndarray, blocks: int, x: np.ndarray) -> np.ndarray:
+    """Measure how standardized columns depend on their order: over blocks, with the place, from one row to the next."""
+    sums = np.add.reduceat(y, np.flatnonzero(np.r_[True, np.diff(codes) > 0]), axis=0)
+    sizes = np.bincount(codes, minlength=blocks)[:, None]
+    over_blocks = float((sums**2 / sizes).sum()) / y.size
+    drift = float(((x @ y / len(y)) ** 2).max())
+    neighbours = float(max(0.0, (y[1:] * y[:-1]).mean())) ** 2
+    return np.array([over_blocks, drift, neighbours])
+
+
+def _say_trend(values: "pd.Series[Any]", outcome: np.ndarray, codes: np.ndarray, task: str, target: str) -> str:
+    if len(values) == len(outcome) and is_sorted_by(values):
+        return f"the file is sorted by {target} itself, which hides the order in which the rows came"
+    edge = max(1, len(outcome) // 10)
+    first, last = outcome[:edge].mean(axis=0), outcome[-edge:].mean(axis=0)
+    column = int(np.abs(last - first).argmax())
+    if task == "regression":
+        raw = values.to_numpy(dtype="float64")
+        if len(raw) == len(outcome):
+            first, last, column = raw[:edge].mean(), raw[-edge:].mean(), -1
+        said = f"{float(np.ravel(first)[column]):.3g} to {float(np.ravel(last)[column]):.3g}"
+        return f"the mean of {target} goes from {said} between the first and the last tenth of the file"
+    level = pd.factorize(values, sort=False)[1][column]
+    said = f"{first[column]:.1%} to {last[column]:.1%}"
+    return f"the share of {target} = {level} goes from {said} between the first and the last tenth of the file"
+
+
+def _test_learning(rows: pd.DataFrame, target: str, task: str, seed: int) -> list[dict[str, Any]]:
+    """Compare what a small model learns for rows drawn at random, and for stretches of rows of which it saw no part."""
+    if len(rows) < 200:
+        return []
+    step = max(1, len(rows) // GAP_ROWS)
+    some = rows.iloc[::step].reset_index(drop=True)
+    outcome = outcome_columns(some[target], task)
+    inputs = encode_table(some.drop(columns=target))
+    if not inputs.shape[1] or outcome.shape[1] > 20:
+        return []
+    n = len(some)
+    stretches = np.arange(n) * 5 // n
+    shuffled = np.random.default_rng(seed).permutation(stretches)
+    errors = [
+        ((outcome - predict_held_out(small_boosting(task, seed, n), inputs, outcome, folds, task)) ** 2).sum(axis=1)
+        for folds in (stretches, shuffled)
+    ]
+    scale = ((outcome - outcome.mean(axis=0)) ** 2).sum(axis=1).mean()
+    worse = (errors[0] - errors[1]) / scale
+    means = np.array([part.mean() for part in np.array_split(worse, BLOCKS)])
+    gap, error = float(worse.mean()), float(means.std(ddof=1) / np.sqrt(BLOCKS))
+    p = _tail(gap / error) if error > 0 else float(gap <= 0)
+    words = (
+        f"a model explains {gap:.0%} less of {target} in stretches of the file that it has not seen than in rows drawn "
+        "at random"
+    )
+    depends = gap >= GAP and p <= LEVEL / 2
+    return [
+        {"column": target, "test": "order of learning", "strength": gap, "p_value": p, "depends": depends,
+         "evidence": words}
+    ]  # fmt: skip
+
+
+def _tail(t: float) -> float:
+    from scipy import stats
+
+    return float(stats.t.sf(t, BLOCKS - 1))
+
+
+def _test_features(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Name the features that move along the rows; they tell what a reader should look at, and decide nothing."""
+    from scipy import stats
+
+    n = len(rows)
+    blocks = int(np.clip(n // 25, 2, BLOCKS))
+    codes = np.arange(n) * blocks // n
+    found: list[dict[str, Any]] = []
+    for name in rows.columns:
+        column = rows[name]
+        number = column_kind(column) != "text"
+        y = (
+            column.rank().fillna(0).to_numpy(dtype="float64")[:, None]
+            if number
+            else pd.get_dummies(column.astype("str").where(column.notna(), "")).to_numpy(dtype="float64")
+        )
+        if not number and y.shape[1] > 50:
+            continue
+        centred = y - y.mean(axis=0)
+        total = float((centred**2).sum())
+        if not total:
+            continue
+        sums = np.array([centred[codes == block].sum(axis=0) for block in range(blocks)])
+        explained = float((sums**2 / np.bincount(codes, minlength=blocks)[:, None]).sum()) / total
+        width = max(1, y.shape[1] - 1)
+        strength = float(np.sqrt(max(0.0, 1 - (1 - explained) * (n - 1) / (n - blocks))))
+        p = float(min(1.0, stats.chi2.sf((n - 1) * width * explained, width * (blocks - 1)) * rows.shape[1]))
+        if strength >= FEATURE and p <= LEVEL:
+            words = f"{name} moves along the file (correlation ratio {strength:.2f})"
+            found.append(
+                {
+                    "column": name,
+                    "test": "feature",
+                    "strength": strength,
+                    "p_value": p,
+                    "depends": False,
+                    "evidence": words,
+                }
+            )
+    return sorted(found, key=lambda row: -row["strength"])[:10]

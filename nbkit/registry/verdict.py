@@ -1,0 +1,116 @@
+"""May the model be used? The rule that turns gates, criteria, groups and costs into one word with reasons."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+APPROVE, CONDITIONS, UNDECIDED = "APPROVE", "APPROVE WITH CONDITIONS", "NOT DECIDED"
+REJECT, STOPPED = "REJECT", "STOPPED"
+TONES = {APPROVE: "good", CONDITIONS: "unsure", UNDECIDED: "unsure", REJECT: "bad", STOPPED: "bad"}
+ASKS_A_PERSON = ("not_too_good_to_be_true", "split_respects_order", "stated_and_confirmed")
+GATE_COLUMNS = ["gate", "passed", "blocking", "detail"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict rests on; empty where a run did not come to it.
+
+    Parameters
+    ----------
+    criteria
+        One row a criterion: name, verdict (pass, fail, inconclusive) and why.
+    gates
+        gate, passed, blocking, detail.
+    groups
+        One row a protected column and rate: verdict (pass, fail, inconclusive) and sentence.
+    dearer
+        Sentences on what would certainly cost less than the model.
+    since
+        The window and the decision of the monitor's last look; empty if there was none, or all was well.
+    """
+
+    criteria: pd.DataFrame
+    gates: pd.DataFrame
+    groups: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["verdict", "sentence"]))
+    dearer: tuple[str, ...] = ()
+    since: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One word, why, and under which conditions."""
+
+    word: str
+    reasons: tuple[str, ...]
+    conditions: tuple[str, ...] = ()
+
+    @property
+    def tone(self) -> str:
+        """``good``, ``unsure`` or ``bad``."""
+        return TONES[self.word]
+
+
+def reach_verdict(evidence: Evidence) -> Verdict:
+    """Say whether a model may be used.
+
+    Parameters
+    ----------
+    evidence
+        Of a run that came to its gates.
+
+    Returns
+    -------
+    Verdict
+        *REJECT* if a criterion has failed, a blocking gate that no person can open is closed, or something simpler
+        certainly costs less. *NOT DECIDED* if a criterion is inconclusive, or a person has to state or confirm
+        something. *APPROVE WITH CONDITIONS* if a group's rate is outside the tolerance or may be, a gate that does not
+        block is closed, or the monitor has since said anything but ok. Else *APPROVE*.
+    """
+    failed, unsure = _say_criteria(evidence.criteria)
+    gates = evidence.gates.assign(
+        passed=evidence.gates["passed"].astype(bool), blocking=evidence.gates["blocking"].astype(bool)
+    )
+    closed = gates[~gates["passed"] & gates["blocking"]]
+    if len(failed) or len(unsure):
+        closed = closed[closed["gate"] != "criteria_met"]  # what the criteria say is said already
+    asked = closed[closed["gate"].isin(ASKS_A_PERSON)]
+    hard = closed[~closed["gate"].isin(ASKS_A_PERSON)]
+    questions = (*unsure, *(f"A person has to decide: {detail}" for detail in asked["detail"]))
+    faults = (*failed, *(f"Gate {gate}: {detail}" for gate, detail in zip(hard["gate"], hard["detail"], strict=True)))
+    if faults or evidence.dearer:
+        return Verdict(REJECT, (*faults, *evidence.dearer, *questions))
+    if evidence.gates.empty or evidence.criteria.empty or questions:
+        return Verdict(UNDECIDED, questions or ("There are no criteria, or no gate was judged.",))
+    conditions = tuple(_list_conditions(evidence, gates))
+    good = (f"Every criterion is met ({len(evidence.criteria)}).", _say_open(gates))
+    return Verdict(CONDITIONS if conditions else APPROVE, good, conditions)
+
+
+def _say_criteria(criteria: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    said = [
+        (row["verdict"] == "fail", f"{row['criterion']}: {row['why'] or row['verdict']}")
+        for row in criteria[criteria["verdict"] != "pass"].to_dict("records")
+    ]
+    return tuple(words for bad, words in said if bad), tuple(words for bad, words in said if not bad)
+
+
+def _list_conditions(evidence: Evidence, gates: pd.DataFrame) -> list[str]:
+    found = evidence.groups.loc[evidence.groups["verdict"] != "pass", "sentence"].tolist()
+    soft = gates[~gates["passed"] & ~gates["blocking"]]
+    found += [
+        f"Gate {gate}, which does not block: {detail}"
+        for gate, detail in zip(soft["gate"], soft["detail"], strict=True)
+    ]
+    if evidence.since:
+        window, decision = evidence.since
+        found.append(
+            f"The monitor has since said {decision}, for the window {window}: look at it before relying on the model."
+        )
+    return found
+
+
+def _say_open(gates: pd.DataFrame) -> str:
+    confirmed = gates[gates["detail"].str.contains("confirmed by")]
+    every = "Every gate is open" if gates["passed"].all() else "Every gate that blocks is open"
+    who = "".join(f"; {gate}: {detail}" for gate, detail in zip(confirmed["gate"], confirmed["detail"], strict=True))
+    return f"{every} ({len(gates)}){who}."

