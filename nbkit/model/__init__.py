@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = attach(
         "calibration": ["calibration_line", "calibration_table", "ece", "spiegelhalter_z", "summarize_calibration"],
         "candidates": ["CANDIDATES", "make_candidate"],
         "criteria": ["judge", "read_criteria"],
-        "decide": ["Decision", "choose_threshold", "compare_costs", "confusion_table", "price_rows", "score_cost"],
+        "costs": ["compare_costs", "confusion_table", "price_rows", "score_cost"],
         "explanation": ["Explanation", "explain"],
         "insight": ["explain_rows", "measure_effects", "permute_features"],
         "fairness": ["compare_groups", "rate_ratio", "rates_by_group"],
@@ -41,6 +41,7 @@ __getattr__, __dir__, __all__ = attach(
             "summarize_explanation",
             "summarize_training",
         ],
+        "threshold": ["Decision", "choose_threshold"],
         "train": ["Training", "learning_curve", "train_candidates"],
     },
 )

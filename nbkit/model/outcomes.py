@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.model.decide import Decision, choose_threshold, confusion_table, price_rows, read_costs
+from nbkit.model.costs import confusion_table, price_rows, read_costs
+from nbkit.model.threshold import Decision, choose_threshold
 from nbkit.model.fairness import rates_by_group
 from nbkit.model.metrics import DECIDES
 from nbkit.model.slices import score_slices

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.model.decide import Decision, choose_threshold
+from nbkit.model.threshold import Decision, choose_threshold
 from nbkit.model.metrics import METRICS
 from nbkit.model.train import Training
 from nbkit.wording import say_count
