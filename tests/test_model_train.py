@@ -211,7 +211,7 @@ def test_every_candidate_is_compared_with_the_best_on_the_same_rows():
         )
         days = VALID["day"].dt.floor("D")
         seen = compare(VALID["late"], a, b, "roc_auc", task="binary", positive=1, groups=days).iloc[0]
-        assert row[["low", "high"]].tolist() == pytest.approx(seen[["low", "high"]].tolist())
+        assert row["low"] < seen["low"] < seen["high"] < row["high"]  # these hold for all pairs together
     assert against.loc["dummy", "verdict"] == "top is better"
 
 

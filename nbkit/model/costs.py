@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadCriterion
-from nbkit.model.intervals import Array, bootstrap, percentile_interval
-from nbkit.model.outcome import Outcome, keep_groups, prepare
+from nbkit.model.intervals import Array, bootstrap
+from nbkit.model.outcome import Outcome, prepare
+from nbkit.model.uncertainty import bound_draws, find_interval, find_lack, warn_of_few
 from nbkit.wording import suggest
 
 BINARY_COSTS = ("false_positive", "false_negative", "true_positive", "true_negative")
@@ -72,13 +73,14 @@ def score_cost(
     DataFrame
         Index `metric` ("cost_per_row"); columns `value`, `low`, `high`, `n`, `better`, `note`.
     """
-    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
+    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold, groups=groups)
     cost = _price_outcome(outcome, costs)
-    blocks = keep_groups(groups, outcome, len(y))
     mean = {"cost": lambda w: w @ cost / w.sum(axis=1)}
-    low, high = percentile_interval(bootstrap(mean, len(cost), draws=draws, seed=seed, groups=blocks)["cost"])
+    drawn = bootstrap(mean, len(cost), draws=draws, seed=seed, groups=outcome.blocks)["cost"]
     value = float(cost.mean()) if len(cost) else np.nan
-    row = {"value": value, "low": low, "high": high, "n": len(cost), "better": "lower", "note": ""}
+    low, high = find_interval("cost_per_row", outcome, value, drawn)
+    note = find_lack("cost_per_row", outcome) or warn_of_few(outcome)
+    row = {"value": value, "low": low, "high": high, "n": len(cost), "better": "lower", "note": note}
     return pd.DataFrame([row], index=pd.Index(["cost_per_row"], name="metric"))
 
 
@@ -124,9 +126,8 @@ def compare_costs(
     >>> table[["cost_per_row", "model", "difference"]].round(2).to_dict("index")["always acting"]
     {'cost_per_row': 0.5, 'model': 0.25, 'difference': -0.25}
     """
-    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
+    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold, groups=groups)
     options: dict[str, Any] = {"task": outcome.task, "positive": positive, "threshold": threshold}
-    blocks = keep_groups(groups, outcome, len(y))
     constant = {"never acting": False, "always acting": True} if outcome.task == "binary" else {}
     priced = {
         name: _price_outcome(replace(outcome, label=np.full(len(outcome), acts)), costs)
@@ -135,10 +136,12 @@ def compare_costs(
     priced |= {name: _price_outcome(prepare(y, other, **options), costs) for name, other in others.items()}
     model = _price_outcome(outcome, costs)
     saved = {name: (lambda w, off=model - cost: w @ off / w.sum(axis=1)) for name, cost in priced.items()}
-    resampled = bootstrap(saved, len(outcome), draws=draws, seed=seed, groups=blocks)
+    resampled = bootstrap(saved, len(outcome), draws=draws, seed=seed, groups=outcome.blocks)
+    lack = find_lack("cost_per_row", outcome)
     rows = []
     for name, cost in priced.items():
-        low, high = percentile_interval(resampled[name])
+        off = float((model - cost).mean()) if len(outcome) else np.nan
+        low, high = (np.nan, np.nan) if lack else bound_draws(off, resampled[name], outcome)
         verdict = "model is cheaper" if high < 0 else "alternative is cheaper" if low > 0 else "cannot tell"
         means = [float(part.mean()) if len(outcome) else np.nan for part in (cost, model, model - cost)]
         rows.append((name, *means, low, high, len(outcome), verdict))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import stdtrit
 
 Array = npt.NDArray[Any]
 LEVEL = 0.95
@@ -25,7 +26,46 @@ def normal_quantile(level: float) -> float:
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
-def wilson_interval(count: npt.ArrayLike, n: npt.ArrayLike, level: float = LEVEL) -> tuple[Array, Array]:
+def t_quantile(free: float, level: float = LEVEL) -> float:
+    """Return how many standard errors to either side hold `level` if the error itself has `free` degrees of freedom.
+
+    Examples
+    --------
+    >>> round(t_quantile(4), 3), round(t_quantile(np.inf), 3)
+    (2.776, 1.96)
+    """
+    return float(stdtrit(free, (1 + level) / 2)) if np.isfinite(free) else normal_quantile(level)
+
+
+def count_effective(hits: Array, codes: Array, alike: Array, value: Array) -> Array:
+    """Return how many independent rows those of each group are worth: n over the design effect of its blocks.
+
+    Parameters
+    ----------
+    hits, codes, alike
+        Of each row: whether it counts, its group (from 0), its block (from 0).
+    value
+        The share of hits in each group.
+
+    References
+    ----------
+    Kish, L. (1965). Survey Sampling. Wiley, section 5.4.
+    """
+    size, blocks = len(value), int(alike.max(initial=-1)) + 1
+    cell, shape = codes.astype(int) * blocks + alike, (size, blocks)
+    n = np.bincount(codes, minlength=size).astype(float)
+    off = np.bincount(cell, weights=hits - value[codes], minlength=size * blocks).reshape(shape)
+    units = (np.bincount(cell, minlength=size * blocks).reshape(shape) > 0).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        clustered = (off**2).sum(axis=1) * units / (units - 1) / n**2
+        effect = clustered / (value * (1 - value) / (n - 1))
+    known = np.isfinite(effect)  # not where all are equal: there, count blocks
+    return np.asarray(np.where(known, n / np.maximum(effect, 1.0), units.astype(float)))
+
+
+def wilson_interval(
+    count: npt.ArrayLike, n: npt.ArrayLike, level: float = LEVEL, *, z: Any = None
+) -> tuple[Array, Array]:
     """Return the score interval of a share.
 
     Parameters
@@ -34,6 +74,8 @@ def wilson_interval(count: npt.ArrayLike, n: npt.ArrayLike, level: float = LEVEL
         Hits and trials; broadcast against each other.
     level
         How sure, 95 % if not given.
+    z
+        How many standard errors to a side, instead of `level`; broadcast as well.
 
     Returns
     -------
@@ -51,7 +93,7 @@ def wilson_interval(count: npt.ArrayLike, n: npt.ArrayLike, level: float = LEVEL
     '0.490 0.943'
     """
     hits, trials = np.asarray(count, dtype=float), np.asarray(n, dtype=float)
-    z = Z if level == LEVEL else normal_quantile(level)
+    z = normal_quantile(level) if z is None else np.asarray(z, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = hits / trials
         middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)

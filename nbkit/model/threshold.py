@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 
 from nbkit.model.costs import read_costs
 from nbkit.model.intervals import Array, percentile_interval
-from nbkit.model.outcome import keep_groups, prepare
+from nbkit.model.outcome import prepare
 
 PRIOR = (3.0, 0.3)  # spread of shift and slope of the recalibration, in log-odds, before any case is seen
 EVEN = 200  # cases at which measured and expected cost weigh the same
@@ -107,7 +107,7 @@ def choose_threshold(
     (0.4, 0.25, 0.25)
     """
     price = read_costs(costs, "binary")
-    outcome = prepare(y, p, task="binary", positive=positive)
+    outcome = prepare(y, p, task="binary", positive=positive, groups=groups)
     truth, score, n = outcome.truth.astype(int), outcome.score, len(outcome)
     levels = _list_levels(score)
     counts = _tally(truth, score, levels)
@@ -121,7 +121,7 @@ def choose_threshold(
     if n > 1 and draws:
         coarse = levels[_thin(levels, score[truth == (truth.mean() < 0.5)], LEVELS, best)]
         place = int(np.searchsorted(coarse, levels[best]))
-        found, spent = _redraw(truth, score, coarse, price, place, keep_groups(groups, outcome, len(y)), draws, seed)
+        found, spent = _redraw(truth, score, coarse, price, place, outcome.blocks, draws, seed)
         (low, high), (cost_low, cost_high) = percentile_interval(coarse[found]), percentile_interval(spent)
     return Decision(float(levels[best]), low, high, float(cost[best]), cost_low, cost_high, find_balance(price), curve)
 
@@ -208,8 +208,7 @@ def _redraw(
     if blocks is None:
         share = np.bincount(cell, minlength=size) / len(truth)
     else:
-        codes = pd.factorize(blocks, use_na_sentinel=False)[0]
-        units = int(codes.max()) + 1
+        units = int(blocks.max()) + 1
     found, spent = [], []
     step = max(1, WEIGHTS // size)
     for start in range(0, draws, step):
@@ -217,7 +216,7 @@ def _redraw(
         if blocks is None:
             counts = rng.multinomial(len(truth), share, size=some)
         else:
-            often = [np.bincount(rng.integers(0, units, units), minlength=units)[codes] for _ in range(some)]
+            often = [np.bincount(rng.integers(0, units, units), minlength=units)[blocks] for _ in range(some)]
             counts = np.stack([np.bincount(cell, weights=weights, minlength=size) for weights in often])
         counts = counts.reshape(some, 2, len(levels)).astype(float)
         found.append(_choose(counts, levels, price))
