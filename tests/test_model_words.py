@@ -135,7 +135,7 @@ def make_training(best, top, verdicts):
         [(name, "roc_auc", values[name], values[name] - 0.02, values[name] + 0.02, 1500) for name in names],
         columns=["candidate", "metric", "value", "low", "high", "n"],
     )
-    rows = [(name, values[top] - values[name], -0.01, 0.01, verdicts.get(name, "top is better")) for name in names]
+    rows = [(name, values[top] - values[name], -0.01, 0.01, verdicts.get(name, "worse")) for name in names]
     against = pd.DataFrame(rows, columns=["candidate", "difference", "low", "high", "verdict"])
     against = against[against["candidate"] != top]
     search = pd.DataFrame({"trial": range(12)})

@@ -30,12 +30,21 @@ def count_false(count: int, n: int, runs: int, *, blocks: int = 0, metric: str =
     return false / runs
 
 
-def measure(options: Any) -> list[dict[str, Any]]:  # noqa: ARG001
+def measure(options: Any) -> list[dict[str, Any]]:
     """Measure false words of equal points, and the power to see one that is worse."""
     rows = []
     for count in POINTS:
         for n, blocks, metric in ((300, 0, "roc_auc"), (1000, 20, "roc_auc"), (300, 0, "brier")):
             share = count_false(count, n, RUNS, blocks=blocks, metric=metric)
-            words = f"{count} equal points, {metric}, {n} rows{f' in {blocks} blocks' if blocks else ''}: one called worse"
-            rows.append({"what": words, "measured": share, "limit": 0.05, "holds": share <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / RUNS)})
+            words = (
+                f"{count} equal points, {metric}, {n} rows{f' in {blocks} blocks' if blocks else ''}: one called worse"
+            )
+            rows.append(
+                {
+                    "what": words,
+                    "measured": share,
+                    "limit": 0.05,
+                    "holds": share <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / RUNS),
+                }
+            )
     return rows

@@ -9,7 +9,16 @@ from scipy.special import expit
 from nbkit.model import known_metrics, score_predictions
 
 RUNS = 400
-CASES = ((50, 0.1, 0), (50, 0.5, 0), (500, 0.01, 0), (500, 0.2, 0), (3000, 0.01, 0), (600, 0.2, 10), (600, 0.2, 30), (3000, 0.01, 30))
+CASES = (
+    (50, 0.1, 0),
+    (50, 0.5, 0),
+    (500, 0.01, 0),
+    (500, 0.2, 0),
+    (3000, 0.01, 0),
+    (600, 0.2, 10),
+    (600, 0.2, 30),
+    (3000, 0.01, 30),
+)
 THRESHOLD = {0.01: 0.05, 0.1: 0.2, 0.2: 0.3, 0.5: 0.5}
 
 
@@ -49,7 +58,9 @@ def count_coverage(draw: Any, names: list[str], how: dict[str, Any], n: int, blo
         for name in names:
             low, high = scores.loc[name, ["low", "high"]]
             held[name].append(np.nan if np.isnan(low) else float(low <= far[name] <= high))
-    return pd.DataFrame({name: {"held": np.nanmean(values), "given": np.isfinite(values).mean()} for name, values in held.items()}).T
+    return pd.DataFrame(
+        {name: {"held": np.nanmean(values), "given": np.isfinite(values).mean()} for name, values in held.items()}
+    ).T
 
 
 def list_cases(rng: Any) -> list[tuple[str, Any, list[str], dict[str, Any], int, int]]:
@@ -59,14 +70,25 @@ def list_cases(rng: Any) -> list[tuple[str, Any, list[str], dict[str, Any], int,
     for n, share, blocks in CASES:
         how = {"task": "binary", "positive": True, "threshold": THRESHOLD[share]}
         words = f"{n:,} rows, {share:.0%} positives{f', {blocks} blocks' if blocks else ''}"
-        cases.append((words, (lambda size, many, share=share: draw_binary(size, share, many, rng)), names, how, n, blocks))
+        cases.append(
+            (words, (lambda size, many, share=share: draw_binary(size, share, many, rng)), names, how, n, blocks)
+        )
     for n, blocks in ((50, 0), (400, 10), (400, 30)):
         words = f"{n:,} numbers{f', {blocks} blocks' if blocks else ''}"
-        cases.append((words, (lambda size, many: draw_numbers(size, many, rng)), known_metrics("regression"), {"task": "regression"}, n, blocks))
+        cases.append(
+            (
+                words,
+                (lambda size, many: draw_numbers(size, many, rng)),
+                known_metrics("regression"),
+                {"task": "regression"},
+                n,
+                blocks,
+            )
+        )
     return cases
 
 
-def measure(options: Any, runs: int = RUNS) -> list[dict[str, Any]]:  # noqa: ARG001
+def measure(options: Any, runs: int = RUNS) -> list[dict[str, Any]]:
     """Measure the coverage of every metric."""
     rows = []
     for words, draw, names, how, n, blocks in list_cases(np.random.default_rng(0)):
@@ -75,5 +97,3 @@ def measure(options: Any, runs: int = RUNS) -> list[dict[str, Any]]:  # noqa: AR
             what = f"95 % interval of {name} holds the truth, {words} (given in {row['given']:.0%})"
             rows.append({"what": what, "measured": row["held"], "limit": 0.93, "holds": bool(row["held"] >= 0.93)})
     return rows
-
-

@@ -10,7 +10,16 @@ from scipy.stats import norm
 from nbkit.model import choose_threshold
 
 RUNS = 20
-SIZES = ((0.0003, 30_000), (0.003, 3000), (0.003, 30_000), (0.03, 3000), (0.2, 500), (0.2, 20_000), (0.5, 500), (0.5, 5000))
+SIZES = (
+    (0.0003, 30_000),
+    (0.003, 3000),
+    (0.003, 30_000),
+    (0.03, 3000),
+    (0.2, 500),
+    (0.2, 20_000),
+    (0.5, 500),
+    (0.5, 5000),
+)
 RATIOS = (1, 5, 30, 200, 1000)
 NEVER = float(np.nextafter(1.0, 2.0))
 
@@ -59,7 +68,17 @@ class World:
         return lowest, simple - lowest
 
 
-KINDS = ("exact", "too extreme", "too timid", "balanced weights", "a rank", "cube root", "saturated", "a forest", "wide")
+KINDS = (
+    "exact",
+    "too extreme",
+    "too timid",
+    "balanced weights",
+    "a rank",
+    "cube root",
+    "saturated",
+    "a forest",
+    "wide",
+)
 
 
 def lose(method: Callable[[Any, Any, float], float], world: World, n: int, runs: int, seed: int = 0) -> float:
@@ -79,13 +98,15 @@ def use_cheapest(y: Any, p: Any, ratio: float) -> float:
     """Take the distinct score that costs least on the given rows."""
     levels = np.unique(np.r_[0.0, p, NEVER])
     cell = np.searchsorted(levels, p)
-    missed = np.cumsum(np.bincount(cell, weights=y, minlength=len(levels))) - np.bincount(cell, weights=y, minlength=len(levels))
+    missed = np.cumsum(np.bincount(cell, weights=y, minlength=len(levels))) - np.bincount(
+        cell, weights=y, minlength=len(levels)
+    )
     wrong = np.cumsum(np.bincount(cell, weights=~y, minlength=len(levels))[::-1])[::-1]
     cost = ratio * missed + wrong
     return float(levels[len(levels) - 1 - np.argmin(cost[::-1])])
 
 
-def use_formula(y: Any, p: Any, ratio: float) -> float:  # noqa: ARG001
+def use_formula(y: Any, p: Any, ratio: float) -> float:
     """Trust the probabilities."""
     return 1 / (1 + ratio)
 
@@ -103,7 +124,7 @@ def list_worlds() -> Iterator[tuple[World, int]]:
                     yield world, n
 
 
-def measure(options: Any) -> list[dict[str, Any]]:  # noqa: ARG001
+def measure(options: Any) -> list[dict[str, Any]]:
     """Compare the methods over all problems."""
     lost: dict[tuple[str, float, int], list[float]] = {}
     for world, n in list_worlds():
@@ -115,5 +136,7 @@ def measure(options: Any) -> list[dict[str, Any]]:  # noqa: ARG001
         limit = float(min(others)) if name == "nbkit" else np.nan
         what = f"share of the saving lost on new rows, {prevalence:.2%} positives, {n:,} rows: {name}"
         measured = float(np.mean(values))
-        rows.append({"what": what, "measured": measured, "limit": limit, "holds": name != "nbkit" or measured <= limit + 0.01})
+        rows.append(
+            {"what": what, "measured": measured, "limit": limit, "holds": name != "nbkit" or measured <= limit + 0.01}
+        )
     return rows

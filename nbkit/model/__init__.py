@@ -5,7 +5,7 @@ from nbkit._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "calibration": ["calibration_line", "calibration_table", "ece", "spiegelhalter_z", "summarize_calibration"],
+        "calibration": ["calibration_table"],
         "candidates": ["CANDIDATES", "make_candidate"],
         "criteria": ["judge", "read_criteria"],
         "costs": ["compare_costs", "confusion_table", "price_rows", "score_cost"],
@@ -37,6 +37,7 @@ __getattr__, __dir__, __all__ = attach(
             "explain_slices",
             "explain_training",
             "explain_verdicts",
+            "say_decision",
             "summarize_evaluation",
             "summarize_explanation",
             "summarize_training",

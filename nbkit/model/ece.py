@@ -51,13 +51,13 @@ class Gaps:
         """Return what each block adds to the sum of each bin, about the bin's own gap: (blocks, bins)."""
         off = o.truth - o.score
         mean = np.bincount(self.place, weights=off) / np.bincount(self.place)
-        codes = np.unique(o.blocks, return_inverse=True)[1]
+        codes = np.asarray(o.blocks)
         size, bins = int(codes.max()) + 1, len(self.starts)
         sums = np.bincount(codes * bins + self.place, weights=off - mean[self.place], minlength=size * bins)
         return np.asarray(sums.reshape(size, bins) * np.sqrt(size / max(size - 1, 1)))
 
     def measure(self, w: Array) -> tuple[Array, Array, Array]:
-        """Return the share of each bin, its gap (observed − predicted), and the gap's spread if p is right: (d, bins)."""
+        """Return the share of each bin, its gap (observed − predicted) and its spread if p is right: (d, bins)."""
         w = w[:, self.order]
         rows, gap, noise = (np.add.reduceat(part, self.starts, axis=1) for part in (w, w * self.off, w * self.noise))
         some = np.where(rows > 0, rows, 1.0)
@@ -82,12 +82,10 @@ def find_ece_interval(o: Outcome, *, seed: int = 0) -> tuple[float, float]:
     seed
         Of the simulation.
 
-    Notes
-    -----
-    An error is inside if the sum of absolute gaps that was seen is not unusual for it: simulated with the gaps nearest to
-    the observed ones that have this error, and with the chance of binomial counts (of blocks, where rows are alike). At
-    an error of 0 only a sum that is too large counts as unusual, so that probabilities which are right have 0 inside in
-    95 of 100 samples; further up both tails do.
+    Notes ----- An error is inside if the sum of absolute gaps that was seen is not unusual for it: simulated with the
+    gaps nearest to the observed ones that have this error, and with the chance of binomial counts (of blocks, where
+    rows are alike). At an error of 0 only a sum that is too large counts as unusual, so that probabilities which are
+    right have 0 inside in 95 of 100 samples; further up both tails do.
 
     References
     ----------
@@ -133,14 +131,14 @@ def _bisect(after: Any, low: float, high: float) -> float:
 
 
 def _scale(size: Array, share: Array, error: float) -> Array:
-    """Return the gaps nearest to the observed ones whose weighted sum is `error`: all moved by the same, none below 0."""
+    """Return the gaps nearest to those observed whose weighted sum is `error`: all moved alike, none below 0."""
     order = np.argsort(-size)
     weight, part = np.cumsum(share[order]), np.cumsum((share * size)[order])
     move = (part - error) / weight  # if the largest 1, 2, … stay above 0
     last = np.r_[size[order][1:], 0.0]
     fits = np.flatnonzero(move >= last - 1e-15)
     step = move[fits[0]] if len(fits) else move[-1]
-    return np.maximum(size - step, 0.0)
+    return np.asarray(np.maximum(size - step, 0.0))
 
 
 def _simulate(o: Outcome, gaps: Gaps, share: Array, seed: int) -> Array:
@@ -158,8 +156,7 @@ def _simulate(o: Outcome, gaps: Gaps, share: Array, seed: int) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):  # a binomial with the mean and the spread of unequal chances
         chance = np.clip(np.where(mean > 0, 1 - noise / mean, 0.0), 0.0, 1.0)
         trials = np.where(chance > 0, np.maximum(np.round(mean / chance), 1), 0).astype(int)
-    counts = rng.binomial(trials, chance, (DRAWS, bins))
-    counts = counts + rng.random((DRAWS, bins)) - 0.5
+    counts = rng.binomial(trials, chance, (DRAWS, bins)) + rng.random((DRAWS, bins)) - 0.5
     return np.asarray((counts - trials * chance) / np.sqrt(np.maximum(trials * chance * (1 - chance), 1e-12)))
 
 
@@ -180,4 +177,6 @@ def _fold(mean: Array, spread: Array) -> Array:
     """Return the expected absolute value of a normal variable."""
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(spread > 0, mean / spread, np.inf)
-    return np.asarray(np.where(spread > 0, spread * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2) + mean * erf(z / np.sqrt(2)), mean))
+    return np.asarray(
+        np.where(spread > 0, spread * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2) + mean * erf(z / np.sqrt(2)), mean)
+    )

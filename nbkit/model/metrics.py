@@ -206,11 +206,17 @@ def score_predictions(
     {'roc_auc': 0.75, 'brier': 0.1925}
     """
     outcome = prepare(y, p, task=task, positive=positive, threshold=threshold, groups=groups)
+    return score_outcome(outcome, metrics, seed=seed, draws=draws, left_out=len(y) - len(outcome))
+
+
+def score_outcome(
+    outcome: Outcome, metrics: Sequence[str] | str | None, *, seed: int = 0, draws: int = 500, left_out: int = 0
+) -> pd.DataFrame:
+    """Score truth and prediction that are prepared, as `score_predictions` does; `left_out` rows had no truth."""
     names = [metrics] if isinstance(metrics, str) else list(known_metrics(outcome.task) if metrics is None else metrics)
     statistics = {name: find_metric(name, outcome.task).function(outcome) for name in names}
     drawn = {name: statistics[name] for name in names if name not in CLOSED}
     resampled = bootstrap(drawn, len(outcome), draws=draws, seed=seed, groups=outcome.blocks)
-    left_out = len(y) - len(outcome)
     rows = []
     for name in names:
         value = _point(statistics[name], outcome)
@@ -253,8 +259,8 @@ def compare(
     DataFrame
         Index `metric`; columns `value_a`, `value_b`, `difference` (b − a), `low`, `high` (of the difference), `n`,
         `better`, `verdict`: "b is better", "a is better" or "cannot tell", and `note` (why there is no interval). Where
-        `better` is "zero" (bias) sizes are compared: `difference`, `low` and `high` are those of abs(b) − abs(a), below 0
-        where b is nearer to zero.
+        `better` is "zero" (bias) sizes are compared: `difference`, `low` and `high` are those of abs(b) − abs(a), below
+        0 where b is nearer to zero.
 
     Examples
     --------

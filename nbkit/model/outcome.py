@@ -47,6 +47,12 @@ class Outcome:
     def __len__(self) -> int:
         return len(self.truth)
 
+    def take(self, rows: Array) -> "Outcome":
+        """Return these rows alone."""
+        blocks = None if self.blocks is None else np.unique(self.blocks[rows], return_inverse=True)[1]
+        parts = {name: getattr(self, name)[rows] for name in ("truth", "score", "label", "kept")}
+        return replace(self, **parts, blocks=blocks)
+
 
 def infer_task(y: Any, p: Any = None, *, positive: Any = None) -> str:
     """Guess the task: a table of probabilities is multi-class, a positive class or two values of truth are binary.

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import erfc
 
 from nbkit.model.intervals import LEVEL, Array, bootstrap, t_quantile
 from nbkit.model.metrics import METRICS, find_metric
 from nbkit.model.outcome import prepare
-from nbkit.model.uncertainty import count_support, find_lack
+from nbkit.model.uncertainty import find_freedom, find_lack
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ def compare_with_best(
     better = METRICS[metric].better
     score = _turn(np.array(list(values.values())), better)
     resampled = _turn(np.stack([drawn[name] for name in values], axis=1), better)
-    stretch = np.nan if find_lack("", first) else t_quantile(count_support(first)[1] - 1) / t_quantile(np.inf)
-    return _select(list(values), np.array(list(values.values())), score, resampled, stretch)
+    free = 0 if find_lack("", first) else find_freedom(first)
+    return _select(list(values), np.array(list(values.values())), score, resampled, free)
 
 
 def _turn(values: Array, better: str) -> Array:
@@ -94,11 +95,11 @@ def _turn(values: Array, better: str) -> Array:
     return values if better == "higher" else -np.abs(values) if better == "zero" else -values
 
 
-def _select(names: list[str], values: Array, score: Array, resampled: Array, stretch: float) -> Selection:
+def _select(names: list[str], values: Array, score: Array, resampled: Array, free: int) -> Selection:
     top = int(np.nanargmax(score))
     known = resampled[np.isfinite(resampled).all(axis=1)]
     difference = score[top] - score
-    half = stretch * _find_width(score, known, top)
+    half = _find_width(score, known, top, free)
     low, high = difference - half, difference + half
     winners = np.argmax(known, axis=1) if len(known) else np.empty(0, dtype=int)
     bias = known - score
@@ -121,9 +122,9 @@ def _select(names: list[str], values: Array, score: Array, resampled: Array, str
     return Selection(names[top], table.iloc[order], max(flattery, 0.0))
 
 
-def _find_width(score: Array, resampled: Array, top: int) -> Array:
+def _find_width(score: Array, resampled: Array, top: int, free: int) -> Array:
     """Return half the width of limits of the differences to `top` that hold for all pairs of models together."""
-    if len(resampled) < 2:
+    if len(resampled) < 2 or not free:
         return np.full(len(score), np.nan)
     bias = resampled - score
     far = np.zeros(len(resampled))
@@ -131,4 +132,5 @@ def _find_width(score: Array, resampled: Array, top: int) -> Array:
         off = bias[:, place + 1 :] - bias[:, [place]]
         spread = off.std(axis=0, ddof=1)
         far = np.maximum(far, (np.abs(off[:, spread > 0]) / spread[spread > 0]).max(axis=1, initial=0.0))
-    return np.asarray(np.quantile(far, LEVEL) * (bias - bias[:, [top]]).std(axis=0, ddof=1))
+    errors = t_quantile(free, 1 - erfc(np.quantile(far, LEVEL) / np.sqrt(2)))  # as far out in the tail, by Student's t
+    return np.asarray(errors * np.sqrt(1 + 1 / free) * (bias - bias[:, [top]]).std(axis=0, ddof=1))

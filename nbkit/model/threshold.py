@@ -36,8 +36,8 @@ class Decision:
     theoretical
         The threshold that would be best if the probabilities were exact.
     curve
-        Columns `threshold`, `cost_per_row` (measured), `selection_rate`, `tp`, `fp`, `fn`, `tn`; rising thresholds, from
-        everything selected to nothing; at most about 200 of the distinct scores, always with the chosen one.
+        Columns `threshold`, `cost_per_row` (measured), `selection_rate`, `tp`, `fp`, `fn`, `tn`; rising thresholds,
+        from everything selected to nothing; at most about 200 of the distinct scores, always with the chosen one.
 
     References
     ----------
@@ -85,14 +85,12 @@ def choose_threshold(
     BadCriterion
         If a cost is unknown or no number.
 
-    Notes
-    -----
-    Candidates are all distinct scores, acting always and acting never. Each is priced twice: as measured on the given
-    rows, which is exact there and misleads where cases are rare; and as expected from the probabilities after a
-    recalibration (a shift and a slope of their log-odds, shrunk towards 0 and 1, a ridge-penalized form of Platt's). The
-    lowest weighted mean wins, the measured cost weighing cases / (cases + 200), a case being a row of the rarer class.
-    From ten cases on, what costs more on the given rows than acting always or never is no candidate. On new rows of
-    simulated problems (prevalence 0.03 % to 50 %) this loses less of the saving that could be had than the cheapest
+    Notes ----- Candidates are all distinct scores, acting always and acting never. Each is priced twice: as measured on
+    the given rows, which is exact there and misleads where cases are rare; and as expected from the probabilities after
+    a recalibration (a shift and a slope of their log-odds, shrunk towards 0 and 1, a ridge-penalized form of Platt's).
+    The lowest weighted mean wins, the measured cost weighing cases / (cases + 200), a case being a row of the rarer
+    class. From ten cases on, what costs more on the given rows than acting always or never is no candidate. On new rows
+    of simulated problems (prevalence 0.03 % to 50 %) this loses less of the saving that could be had than the cheapest
     score on the given rows, the formula or a bootstrap average do: `python -m benchmarks truth` shows it.
 
     References
@@ -115,7 +113,9 @@ def choose_threshold(
     table = tuple(part[0] for part in _count(counts[None]))
     cost = _price(table, price)
     keep = _thin(levels, score, SHOWN, best)
-    curve = pd.DataFrame({"threshold": levels, "cost_per_row": cost, "selection_rate": (table[0] + table[1]) / max(n, 1)})
+    curve = pd.DataFrame(
+        {"threshold": levels, "cost_per_row": cost, "selection_rate": (table[0] + table[1]) / max(n, 1)}
+    )
     curve = curve.assign(**dict(zip(("tp", "fp", "fn", "tn"), table, strict=True))).iloc[keep].reset_index(drop=True)
     low, high, cost_low, cost_high = np.nan, np.nan, np.nan, np.nan
     if n > 1 and draws:
@@ -146,7 +146,7 @@ def _list_levels(score: Array) -> Array:
 
 
 def _thin(levels: Array, score: Array, size: int, best: int) -> Array:
-    """Return positions of about `size` levels: half even in rank over all, half over some scores, and the chosen one."""
+    """Return positions of about `size` levels: half even over all, half over some scores, and the chosen one."""
     last = len(levels) - 1
     if last < size:
         return np.arange(last + 1)

@@ -56,9 +56,9 @@ class Training:
     top
         The candidate with the best value of the metric on the valid split.
     against
-        Every other candidate against `top` on the same rows of the valid split: candidate, difference (by how much `top`
-        is better, in units of the metric), low, high (95 % for all pairs of candidates together, paired bootstrap),
-        verdict ("worse" or "cannot tell").
+        Every other candidate against `top` on the same rows of the valid split: candidate, difference (by how much
+        `top` is better, in units of the metric), low, high (95 % for all pairs of candidates together, paired
+        bootstrap), verdict ("worse" or "cannot tell").
     """
 
     models: dict[str, Pipeline]

@@ -40,6 +40,12 @@ def count_support(o: Outcome) -> tuple[int, int]:
     return min(len(part) for part in parts), min(len(np.unique(part)) for part in parts)
 
 
+def find_freedom(o: Outcome) -> int:
+    """Return the degrees of freedom of a standard error: of the blocks (rows) that hold the rarest class."""
+    units = count_support(o)[1]
+    return units - 1 if o.blocks is not None or o.task == "regression" else 2 * units - 1  # the other class helps
+
+
 def find_lack(name: str, o: Outcome) -> str:
     """Return why an interval cannot be given; empty if it can."""
     blocks = len(o) if o.blocks is None else len(np.unique(o.blocks))
@@ -77,18 +83,14 @@ def find_interval(name: str, o: Outcome, value: float, drawn: Array, *, seed: in
     seed
         Of what is simulated.
 
-    Notes
-    -----
-    Shares (accuracy, precision, recall, and F1 by Jaccard's index) have Wilson's interval on as many independent rows as
-    the blocks are worth; averages of shares over classes combine Wilson's; ROC AUC has the interval of all values whose
-    spread, after Hanley and McNeil and drawn to the observed one, allows what was seen; the calibration error its own.
-    Others have the bootstrap's standard error on the scale of their logarithm (losses), log-odds or as they are, with
-    Student's t for as many blocks (rows) as hold the rarest class.
+    Notes ----- Shares (accuracy, precision, recall, and F1 by Jaccard's index) have Wilson's interval on as many
+    independent rows as the blocks are worth; averages of shares over classes combine Wilson's; ROC AUC has the interval
+    of all values whose spread, after Hanley and McNeil and drawn to the observed one, allows what was seen; the
+    calibration error its own. Others have the bootstrap's standard error on the scale of their logarithm (losses),
+    log-odds or as they are, with Student's t for as many blocks (rows) as hold the rarest class.
 
-    References
-    ----------
-    Wilson, E. B. (1927). JASA 22, 209-212. Hanley, J. A. and McNeil, B. J. (1982). Radiology 143, 29-36. Newcombe, R. G.
-    (2006). Statistics in Medicine 25, 559-573. Obuchowski, N. A. (1997). Biometrics 53, 567-578.
+    References ---------- Wilson, E. B. (1927). JASA 22, 209-212. Hanley, J. A. and McNeil, B. J. (1982). Radiology 143,
+    29-36. Newcombe, R. G. (2006). Statistics in Medicine 25, 559-573. Obuchowski, N. A. (1997). Biometrics 53, 567-578.
     """
     if not np.isfinite(value) or find_lack(name, o) or not len(drawn):
         return UNKNOWN
@@ -109,8 +111,7 @@ def bound_draws(value: float, drawn: Array, o: Outcome, scale: str = "") -> Inte
     known, units = drawn[np.isfinite(drawn)], count_support(o)[1]
     if not np.isfinite(value) or len(known) < max(len(drawn) / 2, 2) or units < 2:
         return UNKNOWN
-    free = units - 1 if o.blocks is not None or o.task == "regression" else 2 * units - 1  # the other class helps
-    half = t_quantile(free) * float(known.std(ddof=1)) * np.sqrt(units / (units - 1))
+    half = t_quantile(find_freedom(o)) * float(known.std(ddof=1)) * np.sqrt(units / (units - 1))
     if scale in LOGARITHM and value > 0:
         return value * float(np.exp(-half / value)), value * float(np.exp(half / value))
     if scale in LOGIT and 0 < value < 1:
@@ -151,7 +152,9 @@ def _bound_average(name: str, o: Outcome, value: float) -> Interval:
 def _bound_area(o: Outcome, value: float) -> Interval:
     codes = [True] if o.task == "binary" else list(np.unique(o.truth))
     parts = [_bound_one_area(o, code) for code in codes]
-    down, up = (float(np.mean(np.abs([part[end] - part[0] for part in parts]))) for end in (1, 2))  # they may rise together
+    down, up = (
+        float(np.mean(np.abs([part[end] - part[0] for part in parts]))) for end in (1, 2)
+    )  # they may rise together
     return max(value - down, 0.0), min(value + up, 1.0)
 
 
@@ -166,7 +169,9 @@ def _bound_one_area(o: Outcome, code: Any) -> tuple[float, float, float]:
     area = float(place[hit].mean())
     pull = (place - area) / np.where(hit, cases, others)
     if o.blocks is None:
-        seen = (pull[hit] ** 2).sum() * cases / max(cases - 1, 1) + (pull[~hit] ** 2).sum() * others / max(others - 1, 1)
+        seen = (pull[hit] ** 2).sum() * cases / max(cases - 1, 1) + (pull[~hit] ** 2).sum() * others / max(
+            others - 1, 1
+        )
         units = min(cases, others)
     else:
         blocks = np.bincount(o.blocks, weights=pull)
