@@ -201,7 +201,7 @@ def test_weak_spots_are_risks(project):
     )
     o = judged(project, **{"07_evaluate": {"verdicts": VERDICTS, "worst": worst}})
     assert o.risks == [
-        "Weak spot: in origin JFK predictions are off by 0.081 (0.05 to 0.12) beyond the whole, on 1,200 rows."
+        "Weak spot: in origin JFK predictions are off by 0.0812 (0.05 to 0.120) beyond the whole, on 1,200 rows."
     ]
 
 

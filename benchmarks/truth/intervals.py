@@ -42,15 +42,17 @@ def draw_numbers(n: int, blocks: int, rng: Any) -> tuple[Any, Any, Any]:
     return y, p, pd.Series(place) if blocks else None
 
 
-def find_truth(draw: Any, names: list[str], how: dict[str, Any]) -> dict[str, float]:
+def find_truth(draw: Any, names: list[str], how: dict[str, Any], size: int) -> dict[str, float]:
     """Measure the metrics on very many rows."""
-    y, p, _ = draw(400_000, 4000)
+    y, p, _ = draw(size, size // 100)
     return score_predictions(y, p, names, draws=0, **how)["value"].to_dict()
 
 
-def count_coverage(draw: Any, names: list[str], how: dict[str, Any], n: int, blocks: int, runs: int) -> pd.DataFrame:
+def count_coverage(
+    draw: Any, names: list[str], how: dict[str, Any], n: int, blocks: int, runs: int, size: int = 400_000
+) -> pd.DataFrame:
     """Return how often the interval of each metric holds its true value, and how often there is one."""
-    far = find_truth((lambda size, many: draw(size, many if blocks else 0)), names, how)
+    far = find_truth((lambda size, many: draw(size, many if blocks else 0)), names, how, size)
     held: dict[str, list[float]] = {name: [] for name in names}
     for run in range(runs):
         y, p, groups = draw(n, blocks)
