@@ -66,15 +66,13 @@ def _bin(truth: Array, score: Array, bins: int, blocks: Array | None, *, share: 
         return pd.DataFrame(columns=COLUMNS, dtype=float)
     predicted, observed = (np.bincount(place, weights=values) / n for values in (score, truth))
     alike = np.arange(len(truth)) if blocks is None else blocks
-    pairs = np.unique(np.stack([place, alike]), axis=1)[0] if blocks is not None else place
-    units = np.bincount(pairs, minlength=len(n))
-    errors = np.array([t_quantile(free) if free > 0 else np.nan for free in units - 1.0])
     if share:
         effective = n.astype(float) if blocks is None else count_effective(truth, place, alike, observed)
-        z = None if blocks is None else errors
-        low, high = wilson_interval(observed * effective, effective, z=z)
+        low, high = wilson_interval(observed * effective, effective)
     else:
         cells = pd.Series(truth - observed[place]).groupby([place, alike]).sum()
+        units = cells.groupby(level=0).size().to_numpy()
+        errors = np.array([t_quantile(free) if free > 0 else np.nan for free in units - 1.0])
         square = (cells**2).groupby(level=0).sum().to_numpy() * units / np.maximum(units - 1, 1)
         half = errors * np.sqrt(square) / n
         low, high = observed - half, observed + half

@@ -40,6 +40,8 @@ def t_quantile(free: float, level: float = LEVEL) -> float:
 def count_effective(hits: Array, codes: Array, alike: Array, value: Array) -> Array:
     """Return how many independent rows those of each group are worth: n over the design effect of its blocks.
 
+    Less where blocks are few, so that an interval made with the normal quantile is as wide as with Student's t.
+
     Parameters
     ----------
     hits, codes, alike
@@ -49,7 +51,9 @@ def count_effective(hits: Array, codes: Array, alike: Array, value: Array) -> Ar
 
     References
     ----------
-    Kish, L. (1965). Survey Sampling. Wiley, section 5.4.
+    Kish, L. (1965). Survey Sampling. Wiley, section 5.4. Korn, E. L. and Graubard, B. I. (1998). Confidence intervals
+    for proportions with small expected number of positive counts estimated from survey data. Survey Methodology 24,
+    193-201.
     """
     size, blocks = len(value), int(alike.max(initial=-1)) + 1
     cell, shape = codes.astype(int) * blocks + alike, (size, blocks)
@@ -60,12 +64,11 @@ def count_effective(hits: Array, codes: Array, alike: Array, value: Array) -> Ar
         clustered = (off**2).sum(axis=1) * units / (units - 1) / n**2
         effect = clustered / (value * (1 - value) / (n - 1))
     known = np.isfinite(effect)  # not where all are equal: there, count blocks
-    return np.asarray(np.where(known, n / np.maximum(effect, 1.0), units.astype(float)))
+    few = (Z / stdtrit(np.where(units > 1, units - 1.0, np.nan), (1 + LEVEL) / 2)) ** 2
+    return np.asarray(np.where(known, n / np.maximum(effect, 1.0), units.astype(float)) * few)
 
 
-def wilson_interval(
-    count: npt.ArrayLike, n: npt.ArrayLike, level: float = LEVEL, *, z: Any = None
-) -> tuple[Array, Array]:
+def wilson_interval(count: npt.ArrayLike, n: npt.ArrayLike, level: float = LEVEL) -> tuple[Array, Array]:
     """Return the score interval of a share.
 
     Parameters
@@ -74,8 +77,6 @@ def wilson_interval(
         Hits and trials; broadcast against each other.
     level
         How sure, 95 % if not given.
-    z
-        How many standard errors to a side, instead of `level`; broadcast as well.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def wilson_interval(
     '0.490 0.943'
     """
     hits, trials = np.asarray(count, dtype=float), np.asarray(n, dtype=float)
-    z = normal_quantile(level) if z is None else np.asarray(z, dtype=float)
+    z = normal_quantile(level)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = hits / trials
         middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)

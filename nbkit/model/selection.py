@@ -86,7 +86,7 @@ def compare_with_best(
     better = METRICS[metric].better
     score = _turn(np.array(list(values.values())), better)
     resampled = _turn(np.stack([drawn[name] for name in values], axis=1), better)
-    free = 0 if find_lack("", first) else find_freedom(first)
+    free = 0.0 if find_lack("", first) else find_freedom(first)
     return _select(list(values), np.array(list(values.values())), score, resampled, free)
 
 
@@ -95,7 +95,7 @@ def _turn(values: Array, better: str) -> Array:
     return values if better == "higher" else -np.abs(values) if better == "zero" else -values
 
 
-def _select(names: list[str], values: Array, score: Array, resampled: Array, free: int) -> Selection:
+def _select(names: list[str], values: Array, score: Array, resampled: Array, free: float) -> Selection:
     top = int(np.nanargmax(score))
     known = resampled[np.isfinite(resampled).all(axis=1)]
     difference = score[top] - score
@@ -122,7 +122,7 @@ def _select(names: list[str], values: Array, score: Array, resampled: Array, fre
     return Selection(names[top], table.iloc[order], max(flattery, 0.0))
 
 
-def _find_width(score: Array, resampled: Array, top: int, free: int) -> Array:
+def _find_width(score: Array, resampled: Array, top: int, free: float) -> Array:
     """Return half the width of limits of the differences to `top` that hold for all pairs of models together."""
     if len(resampled) < 2 or not free:
         return np.full(len(score), np.nan)

@@ -40,10 +40,16 @@ def count_support(o: Outcome) -> tuple[int, int]:
     return min(len(part) for part in parts), min(len(np.unique(part)) for part in parts)
 
 
-def find_freedom(o: Outcome) -> int:
-    """Return the degrees of freedom of a standard error: of the blocks (rows) that hold the rarest class."""
+def find_freedom(o: Outcome) -> float:
+    """Return the degrees of freedom of a standard error: of the rows, or blocks, that hold the rarest class.
+
+    Few blocks count for 0.6 of theirs, as their means are often skewed: the share that makes simulated intervals of mae,
+    rmse and log loss over ten blocks hold in 93 to 97 % (`python -m benchmarks truth`).
+    """
     units = count_support(o)[1]
-    return units - 1 if o.blocks is not None or o.task == "regression" else 2 * units - 1  # the other class helps
+    if o.blocks is not None:
+        return max(0.6 * (units - 1), 1.0)
+    return units - 1.0 if o.task == "regression" else 2.0 * units - 1  # the other class helps
 
 
 def find_lack(name: str, o: Outcome) -> str:
@@ -123,14 +129,11 @@ def bound_draws(value: float, drawn: Array, o: Outcome, scale: str = "") -> Inte
 
 def _bound_share(hits: Array, among: Array, blocks: Array | None) -> Interval:
     n = float(among.sum())
-    share, free = hits.sum() / n, np.inf
+    share = hits.sum() / n
     if blocks is not None:
-        inside = blocks[among]
-        n = float(count_effective(hits[among], np.zeros(len(inside), dtype=int), inside, np.array([share]))[0])
-        free = len(np.unique(inside)) - 1
-    if free < 1:
-        return UNKNOWN
-    low, high = wilson_interval(share * n, n, z=t_quantile(free))
+        none = np.zeros(int(n), dtype=int)
+        n = float(count_effective(hits[among], none, blocks[among], np.array([share]))[0])
+    low, high = wilson_interval(share * n, n)
     return float(low), float(high)
 
 
