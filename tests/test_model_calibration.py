@@ -1,26 +1,23 @@
-"""Calibration: right probabilities look right, wrong ones are told apart, and the numbers are the textbook's."""
+"""Calibration: one error everywhere, without what chance makes of it, and with an interval that holds."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve
 
-from nbkit.model import (
-    calibration_line,
-    calibration_table,
-    ece,
-    score_predictions,
-    spiegelhalter_z,
-    summarize_calibration,
-)
+from benchmarks.truth.calibration import KINDS, count_coverage
+from nbkit.model import calibration_table, compare, explain_calibration, judge, read_criteria, score_predictions
 
 
 def draw(n=5000, seed=0, slope=1.0, shift=0.0):
     rng = np.random.default_rng(seed)
     p = rng.beta(2, 5, n)
     return (rng.random(n) < expit(slope * logit(p) + shift)).astype(int), p
+
+
+def score(y, p, **options):
+    return score_predictions(y, p, "ece", task="binary", positive=1, **options).loc["ece"]
 
 
 def test_bins_are_those_of_scikit_learn():
@@ -41,49 +38,86 @@ def test_equal_predictions_stay_together():
     assert len(calibration_table([], [], task="binary")) == 0
 
 
-def test_error_is_that_of_the_metric_and_of_the_definition():
-    y, p = draw(1003)
-    order = np.argsort(p, kind="stable")
-    parts = [order[k * 1003 // 10 : (k + 1) * 1003 // 10] for k in range(10)]
-    by_hand = sum(abs(p[part].mean() - y[part].mean()) * len(part) for part in parts) / len(p)
-    assert ece(y, p) == pytest.approx(by_hand)
-    assert ece(y, p) == pytest.approx(score_predictions(y, p, "ece", draws=0)["value"].iloc[0])
+def test_a_constant_score_at_the_base_rate_has_no_error_and_the_order_of_rows_does_not_matter():
+    y = np.r_[np.ones(30, int), np.zeros(70, int)]
+    assert score(y, np.full(100, 0.3))["value"] == 0
+    p = np.round(draw(1000)[1], 1)
+    y = (np.random.default_rng(0).random(1000) < p * 0.7).astype(int)
+    order = np.lexsort((p, y))
+    assert score(y[order], p[order], draws=0)["value"] == pytest.approx(score(y, p, draws=0)["value"], abs=1e-12)
 
 
-def test_z_is_standard_normal_under_the_null():
-    values = [spiegelhalter_z(*draw(300, seed)) for seed in range(400)]
-    assert np.mean(values) == pytest.approx(0, abs=0.15)
-    assert np.std(values) == pytest.approx(1, abs=0.12)
-    assert np.isnan(spiegelhalter_z([0, 1], [0.0, 1.0]))
+@pytest.mark.parametrize("n", [100, 1000, 20_000])
+def test_a_perfect_model_has_almost_no_error_whatever_the_number_of_rows(n):
+    values = [score(*draw(n, seed), draws=0)["value"] for seed in range(40)]
+    assert np.mean(values) < 0.4 * np.sqrt(2 / np.pi * 10 / n) * 0.45
+    assert np.mean(np.array(values) == 0) > 0.25
 
 
-@pytest.mark.parametrize(("slope", "shift"), [(1, 0), (0.6, 0.3), (1.7, -0.5)])
-def test_line_is_the_maximum_of_the_likelihood(slope, shift):
-    y, p = draw(20_000, slope=slope, shift=shift)
-
-    def loss(line):
-        q = expit(line[0] * logit(p) + line[1])
-        return -np.mean(y * np.log(q) + (1 - y) * np.log(1 - q))
-
-    seen = calibration_line(y, p)
-    assert seen == pytest.approx(minimize(loss, [1, 0], method="Nelder-Mead", options={"xatol": 1e-6}).x, abs=1e-3)
-    assert seen == pytest.approx((slope, shift), abs=0.12)
+def test_a_large_error_is_measured_as_large_as_it_is():
+    y, p = draw(20_000, shift=1.0)
+    q = expit(logit(p) + 1.0)
+    assert score(y, p)["value"] == pytest.approx(np.mean(np.abs(q - p)), rel=0.05)
 
 
-def test_a_perfect_model_is_usual_and_a_bad_one_is_not():
-    usual = [summarize_calibration(*draw(800, seed), draws=200, seed=seed)["usual"] for seed in range(60)]
-    assert pd.concat(usual).groupby(level=0).mean().between(0.85, 1).all()
-    y, p = draw(slope=0.5)
-    table = summarize_calibration(y, p)
-    assert not table.loc[["ece", "ece_excess", "slope"], "usual"].any()
-    assert table.at["ece_excess", "value"] < table.at["ece", "value"]
+def test_a_perfect_model_of_a_hundred_rows_is_not_failed():
+    criteria = read_criteria({"ece": "<= 0.05"}, "binary")
+    verdicts = [
+        judge(criteria, score_predictions(*draw(100, seed), "ece", positive=1)).at[0, "verdict"] for seed in range(40)
+    ]
+    assert verdicts.count("fail") <= 3
+    assert judge(criteria, score_predictions(*draw(20_000), "ece", positive=1)).at[0, "verdict"] == "pass"
+    assert judge(criteria, score_predictions(*draw(2000, shift=1.0), "ece", positive=1)).at[0, "verdict"] == "fail"
 
 
-@pytest.mark.parametrize(("y", "p"), [([], []), ([1], [0.4]), ([1, 1, 1], [0.5, 0.6, 0.7]), ([0, 1], [0.0, 1.0])])
-def test_little_data_gives_unknown_numbers(y, p):
-    table = summarize_calibration(y, p, positive=1, draws=20)
-    assert len(table) == 6
-    assert calibration_line([1, 1], [0.4, 0.5], positive=1) == pytest.approx((np.nan, np.nan), nan_ok=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_interval_of_the_error_holds_it(kind):
+    held = count_coverage(kind, 400, runs=60)
+    assert held >= 0.85  # of 60, for 95 %
+
+
+def test_rows_that_are_alike_widen_the_interval_and_take_off_more():
+    y, p = draw(400)
+    groups = pd.Series(np.tile(np.arange(400), 5))
+    once, naive = score(y, p), score(np.tile(y, 5), np.tile(p, 5))
+    alike = score(np.tile(y, 5), np.tile(p, 5), groups=groups)
+    assert alike["high"] == pytest.approx(once["high"], rel=0.35)
+    assert naive["low"] > 0  # five times the same rows look like proof
+    assert alike["low"] == 0
+    few = score(np.tile(y, 5), np.tile(p, 5), groups=groups % 4)
+    assert np.isnan(few["low"])
+    assert "4 blocks, 5 needed" in few["note"]
+
+
+def test_two_models_are_compared_by_the_same_error():
+    y, p = draw(3000)
+    row = compare(y, expit(2 * logit(p)), p, "ece", task="binary", positive=1).loc["ece"]
+    assert row["value_b"] == score(y, p)["value"]
+    assert row["verdict"] == "b is better"
+
+
+def test_the_page_says_the_error_of_the_scores():
+    y, p = draw(2000, shift=0.5)
+    error = score_predictions(y, p, "ece", positive=1)
+    said = explain_calibration(calibration_table(y, p), error)
+    assert f"off by {error['value'].iloc[0]:.3g} on average" in said
+    assert "more than chance" in said
+    assert "could show as well" in explain_calibration(
+        calibration_table(*draw(2000)), score_predictions(*draw(2000), "ece", positive=1)
+    )
+
+
+def test_intervals_of_the_table_go_by_blocks():
+    rng = np.random.default_rng(0)
+    day = np.arange(3000) % 30
+    p = rng.uniform(0.2, 0.4, 3000)
+    y = (rng.random(3000) < expit(logit(p) + rng.normal(0, 1, 30)[day])).astype(int)
+    alone, alike = calibration_table(y, p), calibration_table(y, p, groups=pd.Series(day))
+    assert alike["observed"].tolist() == alone["observed"].tolist()
+    assert ((alike["high"] - alike["low"]) / (alone["high"] - alone["low"])).mean() > 1.4
+    numbers = rng.normal(size=30)[day] + rng.normal(0, 0.1, 3000)
+    alone, alike = (calibration_table(numbers, p, task="regression", groups=g) for g in (None, pd.Series(day)))
+    assert ((alike["high"] - alike["low"]) / (alone["high"] - alone["low"])).min() > 2
 
 
 def test_classes_and_numbers_have_tables_too():

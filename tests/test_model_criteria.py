@@ -69,7 +69,7 @@ def test_what_cannot_be_read_says_why(criteria, words):
         (0.65, 0.7, "pass"),
         (0.6, 0.64, "fail"),
         (0.6, 0.7, "cannot tell"),
-        (np.nan, np.nan, "pass"),
+        (np.nan, np.nan, "cannot tell"),
     ],
 )
 def test_the_whole_interval_decides(low, high, verdict):

@@ -92,7 +92,7 @@ def test_rows_of_a_block_count_as_what_they_are_worth():
     once = rates_by_group(y, y * 1.0, groups)
     told = [np.tile(y, 10), np.tile(y, 10) * 1.0, pd.Series(np.tile(groups, 10))]
     often = rates_by_group(*told, blocks=pd.Series(np.tile(np.arange(400), 10)))
-    assert often["effective"].to_numpy() == pytest.approx(once["n"].to_numpy(), rel=0.02)
+    assert often["effective"].to_numpy() == pytest.approx(once["n"].to_numpy(), rel=0.06)
     same = once["rate"].isin(["base_rate", "selection_rate"])
     assert often["low"][same].to_numpy() == pytest.approx(once["low"][same].to_numpy(), abs=2e-3)
     rows = rates_by_group(y, y * 1.0, groups, blocks=pd.Series(np.arange(400)))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from benchmarks.truth.intervals import count_coverage, list_cases
 from nbkit.errors import BadCriterion, BadModel
 from nbkit.model import METRICS, compare, evaluate, known_metrics, score_predictions
 
@@ -262,3 +263,43 @@ def test_thirty_thousand_rows_take_seconds():
     start = time.process_time()
     score_predictions(y, p)
     assert time.process_time() - start < 15
+
+
+@pytest.mark.parametrize("place", [0, 2, 5, 9])  # few rows, few cases, few blocks; all of them in the benchmark
+def test_intervals_hold_the_truth_from_five_cases_and_ten_blocks_on(place):
+    words, draw, names, how, n, blocks = list_cases(np.random.default_rng(place))[place]
+    names = [name for name in names if name in ("roc_auc", "log_loss", "precision", "recall", "f1", "mae", "r2")]
+    found = count_coverage(draw, names, how, n, blocks, runs=40, size=100_000)
+    assert (found["held"].dropna() >= 0.82).all(), (words, found)  # of 40, for 95 %
+    assert found["held"].mean() >= 0.88
+
+
+def test_a_share_of_no_hits_has_an_interval_that_is_no_point():
+    y, p = np.r_[np.ones(8, int), np.zeros(792, int)], np.r_[np.zeros(8), np.full(4, 0.9), np.zeros(788)]
+    scores = score_predictions(y, p, ["precision", "recall", "f1"])
+    assert (scores["value"] == 0).all()
+    assert scores["high"]["precision"] == pytest.approx(0.49, abs=0.01)  # Wilson, 0 of 4
+    assert scores["high"]["recall"] == pytest.approx(0.324, abs=0.01)  # Wilson, 0 of 8
+    perfect = score_predictions(y, y * 0.9, ["roc_auc", "balanced_accuracy", "precision"])
+    assert (perfect["value"] == 1).all()
+    assert (perfect["low"] < 0.95).all()
+
+
+def test_too_few_cases_or_blocks_are_an_honest_note_with_the_number_needed():
+    y = np.r_[1, 1, np.zeros(98, int)]
+    scores = score_predictions(y, np.linspace(1, 0, 100), ["roc_auc", "log_loss", "recall"])
+    assert scores[["low", "high"]].loc[["roc_auc", "log_loss"]].isna().all(axis=None)
+    assert scores.at["roc_auc", "note"] == "too few to say how sure: 2 rows of the rarest class, 5 needed"
+    assert np.isfinite(scores.at["recall", "low"])
+    y, p = binary(200)
+    few = score_predictions(y, p, "brier", groups=pd.Series(np.arange(200) % 4)).loc["brier"]
+    assert np.isnan(few["low"])
+    assert few["note"] == "too few to say how sure: 4 blocks, 5 needed"
+    rough = score_predictions(y, p, "brier", groups=pd.Series(np.arange(200) % 10)).loc["brier"]
+    assert np.isfinite(rough["low"])
+    assert rough["note"] == "only 10 blocks: the interval is rough"
+    row = compare([1, 0, 0, 0], [0.5] * 4, [0.4] * 4, "brier", task="binary", positive=1).loc["brier"]
+    assert (row["verdict"], row["note"]) == (
+        "cannot tell",
+        "too few to say how sure: 1 row of the rarest class, 5 needed",
+    )

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_helpers import make_binary
 
+from benchmarks.truth.slices import count_worse, draw_numbers, draw_report
 from nbkit.errors import BadModel
 from nbkit.model import score_predictions, score_slices, slice_gap, worst_slices
 from nbkit.model.slices import cut_slices
@@ -25,22 +26,63 @@ def test_a_slice_is_scored_as_if_alone():
     inside = frame["carrier"] == "Ünited"
     row = slices.query("slice == 'Ünited'").iloc[0]
     assert row["value"] == pytest.approx(score_predictions(y[inside], p[inside], "brier", draws=0)["value"].iloc[0])
-    assert row["gap"] == pytest.approx(row["value"] - row["overall"])
+    assert row["overall"] == pytest.approx(score_predictions(y, p, "brier", draws=0)["value"].iloc[0])
     assert {"missing"} <= set(slices["slice"])
 
 
-@pytest.mark.parametrize(("metric", "sign"), [("roc_auc", -1), ("brier", 1)])
-def test_a_gap_above_zero_is_worse(metric, sign):
+def test_a_slice_in_which_the_model_is_wrong_is_found_and_the_others_are_not_blamed():
     frame, y, _ = table()
     p = np.where(frame["carrier"] == "AA", 1 - y, y) * 0.8 + 0.1  # wrong about one carrier
-    slices = score_slices(frame, y, p, ["carrier"], metric=metric, draws=50)
+    slices = score_slices(frame, y, p, ["carrier"], metric="roc_auc", draws=50)
     row = slices.query("slice == 'AA'").iloc[0]
-    assert row["gap"] == pytest.approx(sign * (row["value"] - row["overall"]))
-    assert row["gap"] > 0.2
+    assert row["gap_low"] > 0.2
     assert worst_slices(slices)["slice"].tolist() == ["AA"]
     gap = slice_gap(slices).loc["slice_gap"]
     assert (gap["value"], gap["note"]) == (row["gap"], "carrier = AA")
     assert gap["low"] <= gap["value"] <= gap["high"]
+
+
+@pytest.mark.parametrize("kind", ["equal slices", "overconfident everywhere", "the columns drive the risk"])
+def test_equal_slices_and_those_of_a_perfect_model_are_not_called_worse(kind):
+    rng = np.random.default_rng(1)
+    assert count_worse(lambda: draw_report(kind, 3000, rng), "roc_auc", 8) <= 1 / 8
+    assert count_worse(lambda: draw_report(kind, 6000, rng, shift=-4.0), "roc_auc", 4) == 0
+    assert count_worse(lambda: draw_report(kind, 3000, rng, blocks=20), "roc_auc", 4) == 0
+
+
+def test_a_slice_of_a_perfect_model_has_a_lower_area_and_is_not_worse():
+    rng = np.random.default_rng(0)
+    drives = rng.normal(size=8000)
+    p = 1 / (1 + np.exp(1 - 2 * drives))
+    y = rng.random(8000) < p
+    slices = score_slices(pd.DataFrame({"x": drives}), y, p, ["x"], metric="roc_auc", positive=True, draws=0)
+    assert (slices["value"] < slices["overall"] - 0.05).all()
+    assert (slices["verdict"] == "not worse").all()
+
+
+def test_numbers_that_vary_more_in_a_slice_are_harder_and_not_worse():
+    rng = np.random.default_rng(0)
+    assert count_worse(lambda: draw_numbers("equal slices", 4000, rng), "mae", 5) == 0
+    assert count_worse(lambda: draw_numbers("wrong in one slice", 4000, rng), "mae", 3, only="3") == 1
+
+
+def test_too_few_cases_or_blocks_in_a_slice_are_not_judged():
+    rng = np.random.default_rng(0)
+    p = np.full(1000, 0.01)
+    frame = pd.DataFrame({"a": rng.integers(0, 4, 1000).astype(str)})
+    slices = score_slices(frame, rng.random(1000) < p, p, ["a"], metric="brier", positive=True, draws=0)
+    assert set(slices["verdict"]) == {"too few"}
+    few = score_slices(
+        frame,
+        rng.random(1000) < 0.4,
+        p + 0.4,
+        ["a"],
+        metric="brier",
+        positive=True,
+        draws=0,
+        groups=pd.Series(np.arange(1000) % 4),
+    )
+    assert set(few["verdict"]) == {"too few"}
 
 
 def test_rows_that_are_alike_make_a_slice_less_sure():
@@ -82,7 +124,7 @@ def test_slices_of_any_task():
     assert len(score_slices(frame, y, p, ["carrier"], metric="log_loss", draws=10)) == 4
     y = rng.normal(0, 1, 300)
     off = score_slices(frame, y, y + 1, ["carrier"], metric="bias", draws=10)
-    assert off["gap"].abs().max() == pytest.approx(0)
+    assert off["gap"].abs().max() == pytest.approx(0)  # off everywhere, no slice more than another
     text = frame["late"].map({0: "no", 1: "yes"})
     assert len(score_slices(frame, text, y * 0 + 0.5, ["hour"], metric="roc_auc", positive="yes", draws=10)) == 4
     with pytest.raises(BadModel, match="no column carier"):

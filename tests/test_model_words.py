@@ -135,7 +135,7 @@ def make_training(best, top, verdicts):
         [(name, "roc_auc", values[name], values[name] - 0.02, values[name] + 0.02, 1500) for name in names],
         columns=["candidate", "metric", "value", "low", "high", "n"],
     )
-    rows = [(name, values[top] - values[name], -0.01, 0.01, verdicts.get(name, "top is better")) for name in names]
+    rows = [(name, values[top] - values[name], -0.01, 0.01, verdicts.get(name, "worse")) for name in names]
     against = pd.DataFrame(rows, columns=["candidate", "difference", "low", "high", "verdict"])
     against = against[against["candidate"] != top]
     search = pd.DataFrame({"trial": range(12)})
@@ -174,3 +174,42 @@ def test_one_candidate_or_the_rule_is_told_as_such():
     assert m.summarize_training(rule, "roc_auc").startswith(
         "Today's rule does better than linear, forest and boosting: "
     )
+
+
+@pytest.mark.parametrize("cases", [0, 1, 3, 40])
+def test_no_page_prints_a_missing_number(cases):
+    y = pd.Series([1] * cases + [0] * (40 - cases))
+    p = pd.Series([0.1, 0.7, 0.2, 0.4] * 10)
+    options = {"task": "binary", "positive": 1}
+    decision, outcomes = m.set_decision(y, p, {}, **options), m.tabulate_outcomes(y, p, {}, **options)
+    alternatives = m.compare_costs(y, p, {"today's rule": 1 - p}, {}, **options)
+    scores, against = m.score_predictions(y, p, **options), m.compare(y, 1 - p, p, list(m.METRICS)[:10], **options)
+    frame = pd.DataFrame({"a": ["x", "y"] * 20})
+    slices = m.score_slices(frame, y, p, ["a"], metric="roc_auc", min_rows=5, **options)
+    groups = m.compare_groups(m.compare_protected(frame, y, p, ["a"], metric="roc_auc", min_rows=5, **options))
+    criteria = m.read_criteria({"roc_auc": "> rule", "ece": "<= 0.05", "brier": "<= 0.2"}, "binary")
+    verdicts = m.judge(criteria, scores, {"rule": against})
+    said = [
+        m.explain_decision(decision, outcomes, alternatives, task="binary"),
+        m.explain_comparison(against, "today's rule"),
+        m.explain_calibration(m.calibration_table(y, p, **options), scores.loc[["ece"]]),
+        m.explain_slices(slices, m.worst_slices(slices), "roc_auc"),
+        m.explain_groups(groups),
+        m.explain_verdicts(verdicts),
+        m.summarize_evaluation(verdicts, scores, against, "roc_auc"),
+    ]
+    assert [text for text in said if "nan" in text.lower()] == []
+    assert any("too few" in text or "one class" in text or "not defined" in text for text in said) == (
+        cases < 5 or cases > 35
+    )
+
+
+def test_never_and_always_acting_are_said_in_words():
+    y, p = pd.Series([0, 1] * 20), pd.Series([0.4, 0.6] * 10 + [0.6, 0.4] * 10)
+    decision = m.set_decision(y, p, {"false_positive": 9, "false_negative": 1}, task="binary", positive=1)
+    assert m.say_decision(decision) == "never act"
+    assert m.say_decision(dataclasses.replace(decision, threshold=0.0)) == "always act"
+    assert m.say_decision(dataclasses.replace(decision, threshold=0.00034)) == "act from a probability of 0.00034 on"
+    options = {"task": "binary", "positive": 1, "threshold": decision.threshold}
+    outcomes, others = m.tabulate_outcomes(y, p, {}, **options), m.compare_costs(y, p, {}, {}, **options)
+    assert "**Never act** (never to never if" in m.explain_decision(decision, outcomes, others, task="binary")

@@ -196,9 +196,13 @@ def test_a_monitor_run_says_its_decision(project, decision, tone):
 
 
 def test_weak_spots_are_risks(project):
-    worst = pd.DataFrame({"column": ["origin"], "slice": ["JFK"], "value": [0.61234], "n": [1200]})
+    worst = pd.DataFrame({"column": ["origin"], "slice": ["JFK"], "gap": [0.0812], "n": [1200]}).assign(
+        gap_low=0.05, gap_high=0.12
+    )
     o = judged(project, **{"07_evaluate": {"verdicts": VERDICTS, "worst": worst}})
-    assert o.risks == ["Weak spot: origin JFK does worse than the whole (0.612 on 1,200 rows)."]
+    assert o.risks == [
+        "Weak spot: in origin JFK predictions are off by 0.0812 (0.05 to 0.120) beyond the whole, on 1,200 rows."
+    ]
 
 
 def test_a_gate_that_does_not_block_is_told_and_approves(project):

@@ -53,7 +53,7 @@ hypotheses:
     "rule_in_words": "fill in: the same rule as its users say it",
     "criteria": """\
 what a model must reach, a metric's name to a demand; without a rule it is measured against one answer for all;
-also slice_gap (how much worse the worst slice may be)""",
+also slice_gap (how far predictions may be off in the worst slice)""",
     "nonfunctional": "limits that 10 measures, such as {latency_p95_ms: 250, throughput_rps: 20}",
     "protected": "columns whose groups must be treated alike",
     "rows": "0 = all; fewer for a quick trial",

@@ -5,10 +5,10 @@ from nbkit._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "calibration": ["calibration_line", "calibration_table", "ece", "spiegelhalter_z", "summarize_calibration"],
+        "calibration": ["calibration_table"],
         "candidates": ["CANDIDATES", "make_candidate"],
         "criteria": ["judge", "read_criteria"],
-        "decide": ["Decision", "choose_threshold", "compare_costs", "confusion_table", "price_rows", "score_cost"],
+        "costs": ["compare_costs", "confusion_table", "price_rows", "score_cost"],
         "explanation": ["Explanation", "explain"],
         "insight": ["explain_rows", "measure_effects", "permute_features"],
         "fairness": ["compare_groups", "rate_ratio", "rates_by_group"],
@@ -37,10 +37,12 @@ __getattr__, __dir__, __all__ = attach(
             "explain_slices",
             "explain_training",
             "explain_verdicts",
+            "say_decision",
             "summarize_evaluation",
             "summarize_explanation",
             "summarize_training",
         ],
+        "threshold": ["Decision", "choose_threshold"],
         "train": ["Training", "learning_curve", "train_candidates"],
     },
 )

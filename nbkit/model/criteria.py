@@ -13,7 +13,7 @@ from nbkit.wording import suggest
 
 MEASURES = {  # what criteria may also name: (better, words)
     "cost_per_row": ("lower", "what a decision costs on average"),
-    "slice_gap": ("lower", "how much worse the worst slice is than the whole"),
+    "slice_gap": ("lower", "by how much predictions are off in the worst slice, beyond the whole"),
     "rate_ratio": ("higher", "the least favoured group's rate as a share of the most favoured group's"),
 }
 REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "champion": "champion"}
@@ -34,14 +34,14 @@ def read_criteria(criteria: Mapping[str, Any] | None, task: str) -> pd.DataFrame
     ----------
     criteria
         Name to what is demanded: ``roc_auc: ">= 0.65"``, ``brier: "<= 0.17"``, ``roc_auc: "> rule"`` (better than the
-        rule in use today; also ``dummy`` or ``champion``), with a margin ``"> rule + 0.02"``, on another split
-        ``">= 0.6 on valid"``. The name is a metric of the task (see `known_metrics`) or one of these three, all of the
-        test split: ``cost_per_row`` (what a decision costs on average, in the currency of the costs: ``"<= 12"``),
-        ``slice_gap`` (by how many units of the metric the worst slice with enough rows is worse than the whole:
-        ``"<= 0.05"``), ``rate_ratio`` (binary, with protected columns: the share acted on in the least favoured group
-        over that in the most favoured one: ``">= 0.8"``, the four-fifths rule). Or the name is any words, and then
-        the metric comes first in the value: ``beats the rule: "roc_auc > rule"``. A number alone means at least or at
-        most, whichever is better.
+        rule in use today; also ``dummy`` or ``champion``), with a margin ``"> rule + 0.02"``, on another split ``">=
+        0.6 on valid"``. The name is a metric of the task (see `known_metrics`) or one of these three, all of the test
+        split: ``cost_per_row`` (what a decision costs on average, in the currency of the costs: ``"<= 12"``),
+        ``slice_gap`` (by how much predictions are off in the worst slice with enough rows, beyond what they are on the
+        whole, in units of the target or as a probability: ``"<= 0.05"``), ``rate_ratio`` (binary, with protected
+        columns: the share acted on in the least favoured group over that in the most favoured one: ``">= 0.8"``, the
+        four-fifths rule). Or the name is any words, and then the metric comes first in the value: ``beats the rule:
+        "roc_auc > rule"``. A number alone means at least or at most, whichever is better.
     task
         "binary", "multiclass" or "regression".
 
@@ -199,7 +199,8 @@ def _size(value: float, low: float, high: float) -> tuple[float, float, float]:
 
 
 def _decide(operator: str, bound: float, value: float, low: float, high: float, what: str) -> tuple[str, str]:
-    low, high = (value if np.isnan(low) else low), (value if np.isnan(high) else high)
+    if np.isnan(low) or np.isnan(high):
+        return "cannot tell", f"{what} is {value:.4g}, on too few rows, cases or blocks to say how sure that is"
     tests = {
         ">=": (low >= bound, high < bound),
         ">": (low > bound, high <= bound),

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.model.intervals import LEVEL, Array, Z, normal_quantile, wilson_interval
-from nbkit.model.outcome import check_length, keep_groups, prepare
+from nbkit.model.intervals import LEVEL, Array, Z, count_effective, normal_quantile, wilson_interval
+from nbkit.model.outcome import check_length, prepare
 from nbkit.model.slices import cut_slices
 
 RATES: dict[
@@ -64,19 +64,18 @@ def rates_by_group(
     Methodology 3, 484-503.
     """
     check_length(groups, len(y), "groups")
-    outcome = prepare(y, p, task="binary", positive=positive, threshold=threshold)
+    outcome = prepare(y, p, task="binary", positive=positive, threshold=threshold, groups=blocks)
     labels = cut_slices(pd.Series(np.asarray(groups)) if not isinstance(groups, pd.Series) else groups)
     codes, names = labels.cat.codes.to_numpy()[outcome.kept], labels.cat.categories
     largest = int(np.argmax(np.bincount(codes, minlength=len(names)))) if len(codes) else 0
-    kept = keep_groups(blocks, outcome, len(y), "blocks")
-    alike = None if kept is None else pd.factorize(kept, use_na_sentinel=False)[0]
+    alike = outcome.blocks
     parts = []
     for rate, (part, whole) in RATES.items():
         hits, rows = (np.asarray(which(outcome.truth, outcome.label), dtype=bool) for which in (part, whole))
         count, n = (np.bincount(codes[which], minlength=len(names)) for which in (hits, rows))
         with np.errstate(divide="ignore", invalid="ignore"):
             value = count / n
-            effective = n / 1.0 if alike is None else _count_effective(hits[rows], codes[rows], alike[rows], value)
+            effective = n / 1.0 if alike is None else count_effective(hits[rows], codes[rows], alike[rows], value)
             low, high = wilson_interval(value * effective, effective)
             columns = {"group": names, "rate": rate, "value": value, "low": low, "high": high, "count": count, "n": n}
             columns["effective"] = effective
@@ -165,19 +164,6 @@ def rate_ratio(gaps: pd.DataFrame) -> pd.DataFrame:
         row |= {"value": least["ratio"], "low": least["ratio_low"], "high": least["ratio_high"], "n": int(least["n"])}
         note = f"{least['column'] + ': ' if 'column' in known else ''}{least['lowest']} against {least['highest']}"
     return pd.DataFrame([{**row, "note": note}], index=pd.Index(["rate_ratio"], name="metric"))
-
-
-def _count_effective(hits: Array, codes: Array, alike: Array, value: Array) -> Array:
-    """Return n over the design effect per group: its variance with rows alike, by that with rows drawn one by one."""
-    size, blocks = len(value), int(alike.max(initial=-1)) + 1
-    cell, shape = codes.astype(int) * blocks + alike, (size, blocks)
-    n = np.bincount(codes, minlength=size).astype(float)
-    off = np.bincount(cell, weights=hits - value[codes], minlength=size * blocks).reshape(shape)
-    units = (np.bincount(cell, minlength=size * blocks).reshape(shape) > 0).sum(axis=1)
-    clustered = (off**2).sum(axis=1) * units / (units - 1) / n**2
-    effect = clustered / (value * (1 - value) / (n - 1))
-    known = np.isfinite(effect)  # not where all are equal: there, count blocks
-    return np.asarray(np.where(known, n / np.maximum(effect, 1.0), units.astype(float)))
 
 
 def _limits(row: pd.Series, level: float) -> tuple[float, float]:

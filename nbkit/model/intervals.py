@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import stdtrit
 
 Array = npt.NDArray[Any]
 LEVEL = 0.95
@@ -23,6 +24,48 @@ def normal_quantile(level: float) -> float:
     (1.96, 2.394)
     """
     return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def t_quantile(free: float, level: float = LEVEL) -> float:
+    """Return how many standard errors to either side hold `level` if the error itself has `free` degrees of freedom.
+
+    Examples
+    --------
+    >>> round(t_quantile(4), 3), round(t_quantile(np.inf), 3)
+    (2.776, 1.96)
+    """
+    return float(stdtrit(free, (1 + level) / 2)) if np.isfinite(free) else normal_quantile(level)
+
+
+def count_effective(hits: Array, codes: Array, alike: Array, value: Array) -> Array:
+    """Return how many independent rows those of each group are worth: n over the design effect of its blocks.
+
+    Less where blocks are few, so that an interval made with the normal quantile is as wide as with Student's t.
+
+    Parameters
+    ----------
+    hits, codes, alike
+        Of each row: whether it counts, its group (from 0), its block (from 0).
+    value
+        The share of hits in each group.
+
+    References
+    ----------
+    Kish, L. (1965). Survey Sampling. Wiley, section 5.4. Korn, E. L. and Graubard, B. I. (1998). Confidence intervals
+    for proportions with small expected number of positive counts estimated from survey data. Survey Methodology 24,
+    193-201.
+    """
+    size, blocks = len(value), int(alike.max(initial=-1)) + 1
+    cell, shape = codes.astype(int) * blocks + alike, (size, blocks)
+    n = np.bincount(codes, minlength=size).astype(float)
+    off = np.bincount(cell, weights=hits - value[codes], minlength=size * blocks).reshape(shape)
+    units = (np.bincount(cell, minlength=size * blocks).reshape(shape) > 0).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        clustered = (off**2).sum(axis=1) * units / (units - 1) / n**2
+        effect = clustered / (value * (1 - value) / (n - 1))
+    known = np.isfinite(effect)  # not where all are equal: there, count blocks
+    few = (Z / stdtrit(np.where(units > 1, units - 1.0, np.nan), (1 + LEVEL) / 2)) ** 2
+    return np.asarray(np.where(known, n / np.maximum(effect, 1.0), units.astype(float)) * few)
 
 
 def wilson_interval(count: npt.ArrayLike, n: npt.ArrayLike, level: float = LEVEL) -> tuple[Array, Array]:
@@ -51,7 +94,7 @@ def wilson_interval(count: npt.ArrayLike, n: npt.ArrayLike, level: float = LEVEL
     '0.490 0.943'
     """
     hits, trials = np.asarray(count, dtype=float), np.asarray(n, dtype=float)
-    z = Z if level == LEVEL else normal_quantile(level)
+    z = normal_quantile(level)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = hits / trials
         middle = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)

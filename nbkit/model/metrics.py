@@ -9,9 +9,11 @@ import pandas as pd
 
 from nbkit.errors import BadCriterion
 from nbkit.model import statistics as st
-from nbkit.model.intervals import bootstrap, percentile_interval
-from nbkit.model.outcome import Outcome, check_task, infer_task, keep_groups, predict, prepare
+from nbkit.model.ece import calibration_error
+from nbkit.model.intervals import bootstrap
+from nbkit.model.outcome import Outcome, check_task, infer_task, predict, prepare
 from nbkit.model.statistics import Weighted
+from nbkit.model.uncertainty import CLOSED, bound_draws, find_interval, find_lack, warn_of_few
 from nbkit.wording import say_count, suggest
 
 
@@ -61,7 +63,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric("log_loss", "lower", "score", st.log_loss, CLASSES, "how surprised it is by the truth"),
         Metric("brier", "lower", "score", st.brier, CLASSES, "the mean squared error of the probabilities"),
-        Metric("ece", "lower", "score", st.calibration_error, BINARY, "how far stated shares are from observed ones"),
+        Metric("ece", "lower", "score", calibration_error, BINARY, "how far stated shares are from observed ones"),
         Metric("accuracy", "higher", "label", st.accuracy, CLASSES, "the share of right decisions"),
         Metric(
             "balanced_accuracy",
@@ -167,7 +169,7 @@ def score_predictions(
     draws: int = 500,
     groups: pd.Series | None = None,
 ) -> pd.DataFrame:
-    """Score predictions with 95 % bootstrap percentile intervals.
+    """Score predictions with 95 % intervals.
 
     Parameters
     ----------
@@ -190,7 +192,8 @@ def score_predictions(
     -------
     DataFrame
         Index `metric`; columns `value`, `low`, `high`, `n` (rows), `better` (higher, lower, zero) and `note`.
-        What the data cannot tell (ROC AUC of one class) is NaN with a note.
+        What the data cannot tell (ROC AUC of one class, an interval from fewer than five cases or blocks) is NaN with a
+        note, and a note warns of few blocks. `nbkit.model.uncertainty.find_interval` says how intervals are made.
 
     References
     ----------
@@ -202,17 +205,25 @@ def score_predictions(
     >>> scores["value"].round(4).to_dict()
     {'roc_auc': 0.75, 'brier': 0.1925}
     """
-    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
+    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold, groups=groups)
+    return score_outcome(outcome, metrics, seed=seed, draws=draws, left_out=len(y) - len(outcome))
+
+
+def score_outcome(
+    outcome: Outcome, metrics: Sequence[str] | str | None, *, seed: int = 0, draws: int = 500, left_out: int = 0
+) -> pd.DataFrame:
+    """Score truth and prediction that are prepared, as `score_predictions` does; `left_out` rows had no truth."""
     names = [metrics] if isinstance(metrics, str) else list(known_metrics(outcome.task) if metrics is None else metrics)
     statistics = {name: find_metric(name, outcome.task).function(outcome) for name in names}
-    blocks = keep_groups(groups, outcome, len(y))
-    resampled = bootstrap(statistics, len(outcome), draws=draws, seed=seed, groups=blocks)
-    left_out = len(y) - len(outcome)
+    drawn = {name: statistics[name] for name in names if name not in CLOSED}
+    resampled = bootstrap(drawn, len(outcome), draws=draws, seed=seed, groups=outcome.blocks)
     rows = []
     for name in names:
         value = _point(statistics[name], outcome)
-        low, high = percentile_interval(resampled[name]) if np.isfinite(value) else (np.nan, np.nan)
-        rows.append((name, value, low, high, len(outcome), METRICS[name].better, _note(outcome, value, left_out)))
+        seen = resampled.get(name, np.zeros(draws if len(outcome) > 1 else 0))
+        low, high = find_interval(name, outcome, value, seen, seed=seed)
+        note = _note(name, outcome, value, left_out, unsure=bool(draws))
+        rows.append((name, value, low, high, len(outcome), METRICS[name].better, note))
     table = pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n", "better", "note"])
     return table.astype({"value": float, "low": float, "high": float}).set_index("metric")
 
@@ -247,8 +258,9 @@ def compare(
     -------
     DataFrame
         Index `metric`; columns `value_a`, `value_b`, `difference` (b − a), `low`, `high` (of the difference), `n`,
-        `better`, and `verdict`: "b is better", "a is better" or "cannot tell". Where `better` is "zero" (bias) sizes
-        are compared: `difference`, `low` and `high` are those of abs(b) − abs(a), below 0 where b is nearer to zero.
+        `better`, `verdict`: "b is better", "a is better" or "cannot tell", and `note` (why there is no interval). Where
+        `better` is "zero" (bias) sizes are compared: `difference`, `low` and `high` are those of abs(b) − abs(a), below
+        0 where b is nearer to zero.
 
     Examples
     --------
@@ -257,20 +269,21 @@ def compare(
     (-0.5, 'b is better')
     """
     task = task or infer_task(y, p_a, positive=positive)
-    a = prepare(y, p_a, task=task, positive=positive, threshold=threshold)
-    b = prepare(y, p_b, task=task, positive=positive, threshold=threshold)
+    how: dict[str, Any] = {"task": task, "positive": positive, "threshold": threshold, "groups": groups}
+    a, b = prepare(y, p_a, **how), prepare(y, p_b, **how)
     names = [metric or DECIDES[task]] if isinstance(metric, str) else list(metric)
     pairs = {name: (find_metric(name, task).function(a), METRICS[name].function(b)) for name in names}
-    blocks = keep_groups(groups, a, len(y))
     differences = {name: _subtract(f, g, METRICS[name].better) for name, (f, g) in pairs.items()}
-    resampled = bootstrap(differences, len(a), draws=draws, seed=seed, groups=blocks)
+    resampled = bootstrap(differences, len(a), draws=draws, seed=seed, groups=a.blocks)
     rows = []
     for name, (f, g) in pairs.items():
-        low, high = percentile_interval(resampled[name])
         first, second, better = _point(f, a), _point(g, b), METRICS[name].better
         difference = abs(second) - abs(first) if better == "zero" else second - first
-        rows.append((name, first, second, difference, low, high, len(a), better, _tell(better, low, high)))
-    columns = ["metric", "value_a", "value_b", "difference", "low", "high", "n", "better", "verdict"]
+        lack = find_lack("", a)  # a difference of shares needs cases, too
+        low, high = (np.nan, np.nan) if lack else bound_draws(difference, resampled[name], a)
+        note = lack if np.isfinite(difference) else _note(name, a, np.nan, 0, unsure=False)
+        rows.append((name, first, second, difference, low, high, len(a), better, _tell(better, low, high), note))
+    columns = ["metric", "value_a", "value_b", "difference", "low", "high", "n", "better", "verdict", "note"]
     return pd.DataFrame(rows, columns=columns).set_index("metric")
 
 
@@ -295,7 +308,7 @@ def _point(statistic: Weighted, outcome: Outcome) -> float:
     return value if np.isfinite(value) else np.nan
 
 
-def _note(outcome: Outcome, value: float, left_out: int) -> str:
+def _note(name: str, outcome: Outcome, value: float, left_out: int, *, unsure: bool) -> str:
     notes = [f"{say_count(left_out, 'row')} without truth left out"] if left_out else []
     if not len(outcome):
         notes.append("no rows with truth")
@@ -303,4 +316,6 @@ def _note(outcome: Outcome, value: float, left_out: int) -> str:
         constant = len(np.unique(outcome.truth)) == 1
         what = "value" if outcome.task == "regression" else "class"
         notes.append(f"the truth has one {what} only" if constant else "not defined on these rows")
+    elif unsure and (words := find_lack(name, outcome) or warn_of_few(outcome)):
+        notes.append(words)
     return "; ".join(notes)

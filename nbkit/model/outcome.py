@@ -1,7 +1,7 @@
 """What was true beside what was said: truth and prediction as clean arrays, whatever they came as."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ class Outcome:
         Of a multi-class problem.
     kept
         Positions of the given rows that are here: those whose truth is known.
+    blocks
+        The block of each row, whose rows are alike; None if rows count as independent.
     """
 
     task: str
@@ -40,9 +42,16 @@ class Outcome:
     label: Array
     classes: tuple[Any, ...]
     kept: Array
+    blocks: Array | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    def take(self, rows: Array) -> "Outcome":
+        """Return these rows alone."""
+        blocks = None if self.blocks is None else np.unique(self.blocks[rows], return_inverse=True)[1]
+        parts = {name: getattr(self, name)[rows] for name in ("truth", "score", "label", "kept")}
+        return replace(self, **parts, blocks=blocks)
 
 
 def infer_task(y: Any, p: Any = None, *, positive: Any = None) -> str:
@@ -72,14 +81,6 @@ def check_length(values: Any, n: int, what: str) -> None:
     """Refuse values that cannot be of the same rows as n true values."""
     if len(values) != n:
         raise BadModel(f"{n} true values but {len(values)} {what}: they must be of the same rows")
-
-
-def keep_groups(groups: Any, outcome: "Outcome", n: int, what: str = "groups") -> Any:
-    """Return the groups of the rows that an outcome of n rows kept; None where there are none."""
-    if groups is None:
-        return None
-    check_length(groups, n, what)
-    return np.asarray(groups)[outcome.kept]
 
 
 def find_class(positive: Any, classes: Sequence[Any]) -> Any:
@@ -159,7 +160,9 @@ def predict(model: Any, X: pd.DataFrame, task: str, positive: Any = None) -> Any
     return _check_finite(table[find_class(positive, known)].rename("probability"))
 
 
-def prepare(y: Any, p: Any, *, task: str | None = None, positive: Any = None, threshold: float = 0.5) -> Outcome:
+def prepare(
+    y: Any, p: Any, *, task: str | None = None, positive: Any = None, threshold: float = 0.5, groups: Any = None
+) -> Outcome:
     """Lay truth and prediction side by side; rows without truth are left out.
 
     Parameters
@@ -174,6 +177,8 @@ def prepare(y: Any, p: Any, *, task: str | None = None, positive: Any = None, th
         The positive class (binary).
     threshold
         Binary: a row counts as positive from this probability on.
+    groups
+        The block of each row, n values: rows of one (a day, a customer) are alike.
 
     Raises
     ------
@@ -186,12 +191,13 @@ def prepare(y: Any, p: Any, *, task: str | None = None, positive: Any = None, th
     check_length(table, len(truth), "predictions")
     _check_order(y, p)
     kept = np.flatnonzero(truth.notna().to_numpy())
+    blocks = _read_blocks(groups, len(truth), kept)
     truth, table = (
         truth.iloc[kept].reset_index(drop=True),
         table.iloc[kept] if isinstance(p, pd.DataFrame) else table[kept],
     )
     if task == "multiclass":
-        return _prepare_classes(truth, table, kept)
+        return replace(_prepare_classes(truth, table, kept), blocks=blocks)
     score = np.asarray(table, dtype=float)
     if score.ndim != 1:
         raise BadModel(
@@ -199,9 +205,16 @@ def prepare(y: Any, p: Any, *, task: str | None = None, positive: Any = None, th
         )
     _check_finite(score)
     if task == "regression":
-        return Outcome(task, _to_numbers(truth), score, score, (), kept)
+        return Outcome(task, _to_numbers(truth), score, score, (), kept, blocks)
     _check_probabilities(score)
-    return Outcome(task, _to_hits(truth, positive), score, score >= threshold, (), kept)
+    return Outcome(task, _to_hits(truth, positive), score, score >= threshold, (), kept, blocks)
+
+
+def _read_blocks(groups: Any, n: int, kept: Array) -> Array | None:
+    if groups is None:
+        return None
+    check_length(groups, n, "groups")
+    return np.asarray(pd.factorize(np.asarray(groups)[kept], use_na_sentinel=False)[0])
 
 
 def _prepare_classes(truth: pd.Series, table: Any, kept: Array) -> Outcome:

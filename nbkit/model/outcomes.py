@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.model.decide import Decision, choose_threshold, confusion_table, price_rows, read_costs
+from nbkit.model.costs import confusion_table, price_rows, read_costs
 from nbkit.model.fairness import rates_by_group
 from nbkit.model.metrics import DECIDES
 from nbkit.model.slices import score_slices
+from nbkit.model.threshold import Decision, choose_threshold
 
 GROUP_COLUMNS = ["column", "group", "rate", "value", "low", "high", "n", "effective", "difference", "judged"]
 NO_CURVE = ["threshold", "cost_per_row", "selection_rate", "tp", "fp", "fn", "tn"]
@@ -131,7 +132,8 @@ def compare_protected(
         else:
             how |= {"metric": metric, "task": task, "seed": seed, "draws": draws, "groups": groups}
             table = score_slices(frame, y, p, [column], **how)
-            table = table.rename(columns={"slice": "group", "gap": "difference"}).assign(rate=metric, effective=np.nan)
+            off = table["value"] - table["overall"]
+            table = table.rename(columns={"slice": "group"}).assign(rate=metric, effective=np.nan, difference=off)
         parts.append(table.assign(column=column)[GROUP_COLUMNS])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=GROUP_COLUMNS)
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import erfc
 
-from nbkit.model.intervals import LEVEL, Array, bootstrap
+from nbkit.model.intervals import LEVEL, Array, bootstrap, t_quantile
 from nbkit.model.metrics import METRICS, find_metric
-from nbkit.model.outcome import keep_groups, prepare
+from nbkit.model.outcome import prepare
+from nbkit.model.uncertainty import find_freedom, find_lack
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,9 @@ class Selection:
         Its name.
     table
         Index `model`, the best first; columns `value`, `difference` (by how much the best is better, in units of the
-        metric), `low`, `high` (of the difference; the 95 % hold for all models together), `share` (of the resamples
-        in which the model is the best) and `verdict` ("best", "worse" or "cannot tell").
+        metric), `low`, `high` (of the difference; the 95 % hold for all pairs of models together, whichever turns out
+        the best), `share` (of the resamples in which the model is the best) and `verdict` ("best", "worse" or "cannot
+        tell"). Of models that are equally good, one or more is called worse in at most 5 % of cases.
     optimism
         By how much the best value is better than the model would do on other rows, because it was picked for being
         the best on these; in units of the metric.
@@ -59,7 +62,8 @@ def compare_with_best(
 
     References
     ----------
-    Hsu, J. C. (1996). Multiple Comparisons: Theory and Methods. Chapman & Hall, chapter 4. Tibshirani, R. J. and
+    Hsu, J. C. (1996). Multiple Comparisons: Theory and Methods. Chapman & Hall, chapters 4 and 5 (the best is picked on
+    the same rows, hence the limits of all pairwise comparisons). Tibshirani, R. J. and
     Tibshirani, R. (2009). A bias correction for the minimum error rate in cross-validation. Annals of Applied
     Statistics 3, 822-829.
 
@@ -72,16 +76,18 @@ def compare_with_best(
     ('near', {'near': 'best', 'nearly': 'cannot tell', 'far': 'worse'})
     """
     outcomes = {
-        name: prepare(y, said, task=task, positive=positive, threshold=threshold) for name, said in predictions.items()
+        name: prepare(y, said, task=task, positive=positive, threshold=threshold, groups=groups)
+        for name, said in predictions.items()
     }
     first = next(iter(outcomes.values()))
     statistics = {name: find_metric(metric, task).function(outcome) for name, outcome in outcomes.items()}
-    drawn = bootstrap(statistics, len(first), draws=draws, seed=seed, groups=keep_groups(groups, first, len(y)))
+    drawn = bootstrap(statistics, len(first), draws=draws, seed=seed, groups=first.blocks)
     values = {name: float(statistic(np.ones((1, len(first))))[0]) for name, statistic in statistics.items()}
     better = METRICS[metric].better
     score = _turn(np.array(list(values.values())), better)
     resampled = _turn(np.stack([drawn[name] for name in values], axis=1), better)
-    return _select(list(values), np.array(list(values.values())), score, resampled)
+    free = 0.0 if find_lack("", first) else find_freedom(first)
+    return _select(list(values), np.array(list(values.values())), score, resampled, free)
 
 
 def _turn(values: Array, better: str) -> Array:
@@ -89,11 +95,12 @@ def _turn(values: Array, better: str) -> Array:
     return values if better == "higher" else -np.abs(values) if better == "zero" else -values
 
 
-def _select(names: list[str], values: Array, score: Array, resampled: Array) -> Selection:
+def _select(names: list[str], values: Array, score: Array, resampled: Array, free: float) -> Selection:
     top = int(np.nanargmax(score))
     known = resampled[np.isfinite(resampled).all(axis=1)]
     difference = score[top] - score
-    low, high = _span(difference, known[:, [top]] - known)
+    half = _find_width(score, known, top, free)
+    low, high = difference - half, difference + half
     winners = np.argmax(known, axis=1) if len(known) else np.empty(0, dtype=int)
     bias = known - score
     flattery = float(np.mean(bias[np.arange(len(known)), winners]) - np.mean(bias)) if len(known) else np.nan
@@ -115,11 +122,15 @@ def _select(names: list[str], values: Array, score: Array, resampled: Array) -> 
     return Selection(names[top], table.iloc[order], max(flattery, 0.0))
 
 
-def _span(difference: Array, resampled: Array) -> tuple[Array, Array]:
-    """Return limits that hold for all differences together: as many spreads to a side as the farthest one needs."""
-    spread = resampled.std(axis=0) if len(resampled) > 1 else np.full(len(difference), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        far = np.abs(resampled - difference) / spread
-    far = np.where(spread > 0, far, 0.0).max(axis=1, initial=0.0)
-    width = spread * (np.quantile(far, LEVEL) if len(far) else np.nan)
-    return difference - width, difference + width
+def _find_width(score: Array, resampled: Array, top: int, free: float) -> Array:
+    """Return half the width of limits of the differences to `top` that hold for all pairs of models together."""
+    if len(resampled) < 2 or not free:
+        return np.full(len(score), np.nan)
+    bias = resampled - score
+    far = np.zeros(len(resampled))
+    for place in range(len(score) - 1):
+        off = bias[:, place + 1 :] - bias[:, [place]]
+        spread = off.std(axis=0, ddof=1)
+        far = np.maximum(far, (np.abs(off[:, spread > 0]) / spread[spread > 0]).max(axis=1, initial=0.0))
+    errors = t_quantile(free, 1 - erfc(np.quantile(far, LEVEL) / np.sqrt(2)))  # as far out in the tail, by Student's t
+    return np.asarray(errors * np.sqrt(1 + 1 / free) * (bias - bias[:, [top]]).std(axis=0, ddof=1))

@@ -1,4 +1,4 @@
-"""Where it errs: the same metric on every slice of the table."""
+"""Where it errs: every slice of the table, by the metric and by how far predictions are off there."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadModel
-from nbkit.model.metrics import METRICS, find_metric, score_predictions
+from nbkit.model.metrics import find_metric, score_outcome
 from nbkit.model.outcome import check_length, infer_task, prepare
+from nbkit.model.weakness import judge_slices
 from nbkit.wording import say_count
 
 LEVELS = 30
@@ -52,8 +53,12 @@ def score_slices(
     Returns
     -------
     DataFrame
-        Columns `column`, `slice`, `n`, `value`, `low`, `high` (95 %), `overall`, `gap` (how much worse than overall, in
-        units of the metric; negative: better), `gap_low`, `gap_high`, `judged`.
+        Columns `column`, `slice`, `n`, `value`, `low`, `high` (of the metric, 95 % each), `overall`; and, comparable
+        between slices, `bias`, `bias_low`, `bias_high`, `gap`, `gap_low`, `gap_high` (by how much predictions are off
+        there beyond the whole), `judged` and `verdict`, see `nbkit.model.weakness.judge_slices`. The metric is shown
+        and judges nothing: ROC AUC within a slice of a column that drives the outcome is lower by construction, as the
+        slice holds less of what separates cases; an error in units of the target is larger where the target varies
+        more.
 
     Raises
     ------
@@ -66,35 +71,22 @@ def score_slices(
     if missing:
         raise BadModel(f"no column {', '.join(missing)} to slice by; there are {', '.join(map(str, frame.columns))}")
     check_length(frame, len(y), "rows to slice")
-    options: dict[str, Any] = {"task": task, "threshold": threshold, "seed": seed}
-    y = pd.Series(np.asarray(y)) if not isinstance(y, pd.Series) else y.reset_index(drop=True)
-    if task == "binary":  # a slice may hold one class only
-        y = (
-            pd.Series(
-                prepare(y.dropna(), np.zeros(y.notna().sum()), task=task, positive=positive).truth,
-                index=y.index[y.notna()],
-            )
-            .astype("boolean")
-            .reindex(y.index)
-        )
-        options["positive"] = True
-    p = p.reset_index(drop=True) if isinstance(p, pd.DataFrame) else pd.Series(np.asarray(p))
-    overall = float(score_predictions(y, p, [metric], draws=0, **options)["value"].iloc[0])
-    rows = []
+    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold, groups=groups)
+    overall = score_outcome(outcome, [metric], draws=0)["value"].iloc[0]
+    rows, places = [], []
     for column in by:
-        labels = cut_slices(frame[column], bins=bins)
+        labels = cut_slices(frame[column].iloc[outcome.kept], bins=bins)
         for label in labels.cat.categories:
             inside = np.flatnonzero((labels == label).to_numpy())
-            blocks = None if groups is None else groups.iloc[inside]
-            part = score_predictions(y.iloc[inside], p.iloc[inside], [metric], draws=draws, groups=blocks, **options)
-            seen = part.iloc[0]
+            seen = score_outcome(outcome.take(inside), [metric], draws=draws, seed=seed).iloc[0]
             rows.append((column, label, seen["n"], seen["value"], seen["low"], seen["high"], overall))
+            places.append(inside)
     table = pd.DataFrame(rows, columns=["column", "slice", "n", "value", "low", "high", "overall"])
-    return _add_gap(table, METRICS[metric].better, min_rows)
+    return table.join(judge_slices(outcome, places, min_rows=min_rows))
 
 
 def worst_slices(slices: pd.DataFrame, k: int = 5) -> pd.DataFrame:
-    """Return the slices that are certainly worse than the whole, worst first.
+    """Return the slices in which predictions are off beyond chance, the most first.
 
     Parameters
     ----------
@@ -106,14 +98,16 @@ def worst_slices(slices: pd.DataFrame, k: int = 5) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Rows of `slices` that were judged and whose interval excludes the overall value.
+        Rows of `slices` whose verdict is "worse".
     """
-    certain = slices[slices["judged"] & (slices["gap_low"] > 0)]
-    return certain.sort_values(["gap", "column", "slice"], ascending=[False, True, True]).head(k).reset_index(drop=True)
+    found = slices[slices["verdict"] == "worse"]
+    return (
+        found.sort_values(["gap_low", "column", "slice"], ascending=[False, True, True]).head(k).reset_index(drop=True)
+    )
 
 
 def slice_gap(slices: pd.DataFrame) -> pd.DataFrame:
-    """Return the largest gap of a judged slice, as one more row for the table of `nbkit.model.evaluate`.
+    """Return by how much predictions are off in the worst slice, as one more row for a table of scores.
 
     Parameters
     ----------
@@ -123,15 +117,21 @@ def slice_gap(slices: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index `metric` ("slice_gap"); columns `value`, `low`, `high`, `n`, `better`, `note` (which slice). The worst of
-        many slices is partly so by chance, so the value leans to the large side.
+        Index `metric` ("slice_gap"); columns `value` (the largest gap of a judged slice), `low`, `high` (of the largest
+        gap there is: limits that hold for all slices together), `n`, `better`, `note` (which slice). The largest of
+        many gaps is partly chance, so the value leans to the large side; the limits allow for it.
     """
     judged = slices[slices["judged"] & slices["gap"].notna()]
     row: dict[str, Any] = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0, "better": "lower"}
     note = "no slice has enough rows"
     if len(judged):
         worst = judged.iloc[int(judged["gap"].to_numpy().argmax())]
-        row |= {"value": worst["gap"], "low": worst["gap_low"], "high": worst["gap_high"], "n": int(worst["n"])}
+        row |= {
+            "value": worst["gap"],
+            "low": judged["gap_low"].max(),
+            "high": judged["gap_high"].max(),
+            "n": int(worst["n"]),
+        }
         note = f"{worst['column']} = {worst['slice']}"
     return pd.DataFrame([{**row, "note": note}], index=pd.Index(["slice_gap"], name="metric"))
 
@@ -207,17 +207,3 @@ def _cut_quantiles(column: pd.Series, bins: int) -> pd.Series:
     for value in frequent:
         labels = labels.where(values != value, show(value))
     return labels
-
-
-def _add_gap(table: pd.DataFrame, better: str, min_rows: int) -> pd.DataFrame:
-    value, low, high, overall = (table[name].astype(float) for name in ("value", "low", "high", "overall"))
-    if better == "higher":
-        gaps = (overall - value, overall - high, overall - low)
-    elif better == "lower":
-        gaps = (value - overall, low - overall, high - overall)
-    else:
-        ends = pd.concat([low.abs(), high.abs()], axis=1)
-        near, far = ends.min(axis=1).where((low > 0) | (high < 0), 0.0), ends.max(axis=1)
-        gaps = (value.abs() - overall.abs(), near - overall.abs(), far - overall.abs())
-    judged = (table["n"] >= min_rows) & value.notna()
-    return table.assign(gap=gaps[0], gap_low=gaps[1], gap_high=gaps[2], judged=judged)

@@ -10,7 +10,6 @@ from nbkit.model.outcome import Outcome
 
 Weighted = Callable[[Array], Any]  # weights of shape (d, n) -> d values
 EPSILON = float(np.finfo(float).eps)
-BINS = 10
 
 
 def _mean(loss: Array) -> Weighted:
@@ -80,14 +79,6 @@ def brier(o: Outcome) -> Weighted:
     if o.task == "binary":
         return _mean((o.score - o.truth) ** 2)
     return _mean(((o.score - np.eye(o.score.shape[1])[o.truth]) ** 2).sum(axis=1))
-
-
-def calibration_error(o: Outcome) -> Weighted:
-    """Mean gap of predicted and observed over 10 bins of equally many rows."""
-    order = np.argsort(o.score, kind="stable")
-    starts = np.unique(np.arange(BINS) * len(o) // BINS)
-    gaps = (o.score - o.truth)[order]
-    return lambda w: np.abs(np.add.reduceat(w[:, order] * gaps, starts, axis=1)).sum(axis=1) / w.sum(axis=1)
 
 
 def accuracy(o: Outcome) -> Weighted:

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from nbkit.errors import BadModel
 from nbkit.model.candidates import CANDIDATES, make_candidate
 from nbkit.model.intervals import mark_blocks
-from nbkit.model.metrics import DECIDES, METRICS, compare, find_metric, score_predictions
+from nbkit.model.metrics import DECIDES, METRICS, find_metric, score_predictions
 from nbkit.model.outcome import check_task, predict
 from nbkit.model.search import (
     SEARCHES,
@@ -29,6 +29,7 @@ from nbkit.model.search import (
     mean_std,
     search_settings,
 )
+from nbkit.model.selection import compare_with_best
 from nbkit.wording import suggest
 
 PREFER = ("best", "simple")
@@ -55,9 +56,9 @@ class Training:
     top
         The candidate with the best value of the metric on the valid split.
     against
-        Every other candidate against `top` on the same rows of the valid split: candidate, difference (top − candidate,
-        in units of the metric; of sizes for bias), low, high (95 %, paired bootstrap), verdict ("top is better",
-        "candidate is better" or "cannot tell").
+        Every other candidate against `top` on the same rows of the valid split: candidate, difference (by how much
+        `top` is better, in units of the metric), low, high (95 % for all pairs of candidates together, paired
+        bootstrap), verdict ("worse" or "cannot tell").
     """
 
     models: dict[str, Pipeline]
@@ -272,15 +273,9 @@ def _find_best(board: pd.DataFrame, metric: str, scorer: Scorer) -> str:
 def _compare_candidates(
     said: Mapping[str, Any], y: "pd.Series[Any]", top: str, metric: str, facts: Mapping[str, Any]
 ) -> pd.DataFrame:
-    verdicts = {"b is better": "top is better", "a is better": "candidate is better"}
-    rows = []
-    for name in said:
-        if name != top:
-            row = compare(y, said[name], said[top], metric, **facts).iloc[0]
-            verdict = verdicts.get(row["verdict"], "cannot tell")
-            rows.append((name, float(row["difference"]), float(row["low"]), float(row["high"]), verdict))
-    table = pd.DataFrame(rows, columns=["candidate", "difference", "low", "high", "verdict"])
-    return table.astype({"difference": float, "low": float, "high": float})
+    found = compare_with_best(y, said, metric, **facts)
+    table = found.table.drop(index=top).reindex([name for name in said if name != top]).rename_axis("candidate")
+    return table.reset_index()[["candidate", "difference", "low", "high", "verdict"]]
 
 
 def _choose(top: str, against: pd.DataFrame) -> str:

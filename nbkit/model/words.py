@@ -1,12 +1,14 @@
 """Sentences that read the tables of training, evaluation and explanation; every number comes from the table."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from nbkit.model.decide import Decision, choose_threshold
+from nbkit.model.costs import read_costs
 from nbkit.model.metrics import METRICS
+from nbkit.model.threshold import Decision, find_balance
 from nbkit.model.train import Training
 from nbkit.wording import say_count
 
@@ -17,10 +19,12 @@ def explain_costs(costs: Mapping[str, Any], task: str, *, currency: str = "units
         return "No costs are stated, so every error counts the same; give `costs` to decide by money."
     if task != "binary":
         return "07 prices every prediction with these costs."
-    balance = choose_threshold([0, 1], [0.0, 1.0], costs, draws=0).theoretical
+    balance = find_balance(read_costs(costs, task))
+    if math.isnan(balance):
+        return "With these costs acting costs no more than waiting, whatever the probability: check their signs."
     return (
-        f"With these costs it pays to act from a probability of **{balance:.0%}** on, if probabilities are exact. 07 looks "
-        f"for the threshold that really costs least, in {currency}, on data that nothing was learned from."
+        f"With these costs it pays to act from a probability of **{balance:.2g}** on, if probabilities are exact. 07 chooses "
+        f"the threshold with the lowest expected cost, in {currency}, on data that nothing was learned from."
     )
 
 
@@ -34,9 +38,11 @@ def explain_training(training: Training, metric: str, *, rows: int) -> str:
     alike = _list_alike(training)
     if len(alike):
         each = _join(
-            [f"{_name(row.candidate)} ({row.difference:+.3g}, {row.low:+.3g} to {row.high:+.3g})" for row in alike]
+            [f"{_name(row.candidate)} ({row.difference:+.3g}{_limits(row._asdict(), ', ', '+.3g')})" for row in alike]
         )
-        said += f" It cannot be told apart there from {each}: differences on the same rows, with intervals that hold 0."
+        said += (
+            f" It cannot be told apart there from {each}: differences on the same rows, limits for all pairs together."
+        )
     if training.best != training.top:
         said += f" Of these {_name(training.best, bold=True)} is the simplest and goes on: {metric} {_interval(best)}."
     if training.best != "rule" and "rule" in training.models:
@@ -106,13 +112,32 @@ def explain_learning(curve: pd.DataFrame, metric: str, *, rows: int, time: str =
 
 def explain_comparison(comparison: pd.DataFrame, name: str) -> str:
     """Say in Markdown how the model compares with `name` (columns of `compare`: a is it, b the model)."""
-    sentences = [
-        f"{metric}: {row['value_b']:.3f} against {row['value_a']:.3f}, "
-        f"difference{' of sizes' if row['better'] == 'zero' else ''} {row['difference']:+.3f} "
-        f"({row['low']:+.3f} to {row['high']:+.3f}), {_read_verdict(row['verdict'], name)}"
-        for metric, row in comparison.iterrows()
-    ]
+    sentences = [f"{metric}: {_compare(row, name)}" for metric, row in comparison.iterrows()]
     return f"Model against {name}, on the same rows:\n" + "".join(f"\n- {sentence}" for sentence in sentences)
+
+
+def _compare(row: Any, name: str) -> str:
+    if pd.isna(row["difference"]):
+        return f"not compared ({row['note'] or 'not defined on these rows'})"
+    sizes = " of sizes" if row["better"] == "zero" else ""
+    said = f"{row['value_b']:.3f} against {row['value_a']:.3f}, difference{sizes} {row['difference']:+.3f}"
+    if pd.isna(row["low"]):
+        return f"{said}, cannot tell ({row['note'] or 'too few to say how sure'})"
+    return f"{said} ({row['low']:+.3f} to {row['high']:+.3f}), {_read_verdict(row['verdict'], name)}"
+
+
+def say_decision(decision: Decision) -> str:
+    """Say in a few words what to do with a probability.
+
+    Examples
+    --------
+    >>> from nbkit.model import choose_threshold
+    >>> say_decision(choose_threshold([0] * 9, [0.1] * 9, {}, positive=1))
+    'never act'
+    """
+    if decision.threshold > 1:
+        return "never act"
+    return "always act" if decision.threshold <= 0 else f"act from a probability of {decision.threshold:.2g} on"
 
 
 def explain_decision(
@@ -138,18 +163,22 @@ def explain_decision(
         )
     if task == "binary":
         counts = outcomes.set_index("outcome")["n"]
+        words = say_decision(decision)
+        ends = [_say_threshold(end) for end in (decision.low, decision.high)]
+        again = f" ({ends[0]} to {ends[1]} if the valid split were drawn again)" if pd.notna(decision.low) else ""
         said = (
-            f"Act from a probability of **{decision.threshold:.2g}** on ({decision.low:.2g} to {decision.high:.2g} if the valid "
-            f"split were drawn again): that costs least on the valid split, {_amount(decision.cost)} {currency} a row. Of the "
-            f"{say_count(n, 'row')} of the test split {counts['true positive']:,} are then rightly acted on, "
-            f"{counts['false positive']:,} for nothing, and {counts['false negative']:,} are missed: {spent}."
+            f"**{words[0].upper()}{words[1:]}**{again}: of all scores of the valid split this has the lowest cost to be "
+            f"expected on new rows (what was measured there, {_amount(decision.cost)} {currency} a row, and what the "
+            f"recalibrated probabilities promise, weighed by the number of cases). Of the {say_count(n, 'row')} of the test "
+            f"split {counts['true positive']:,} are then rightly acted on, {counts['false positive']:,} for nothing, and "
+            f"{counts['false negative']:,} are missed: {spent}."
         )
     else:
         what = "predicted value" if task == "regression" else "likeliest class"
         said = f"The {what} is the decision. On the {say_count(n, 'row')} of the test split its errors cost {spent}."
     lines = [
-        f"{name}: {_amount(row['cost_per_row'])} a row, model minus this {_amount(row['difference'], '+')} "
-        f"({_amount(row['low'], '+')} to {_amount(row['high'], '+')}), {row['verdict'].replace('alternative', 'this')}"
+        f"{name}: {_amount(row['cost_per_row'])} a row, model minus this {_amount(row['difference'], '+')}"
+        f"{_limits(row, ' (', '+.3g', ')')}, {row['verdict'].replace('alternative', 'this')}"
         for name, row in alternatives.iterrows()
     ]
     return f"{said}\n\n{_weigh_alternatives(alternatives)}\n" + "".join(f"\n- {line}" for line in lines)
@@ -167,27 +196,62 @@ def _weigh_alternatives(alternatives: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def explain_calibration(table: pd.DataFrame) -> str:
-    """Say in Markdown how far predicted and observed lie apart."""
+def explain_calibration(table: pd.DataFrame, error: pd.DataFrame | None = None) -> str:
+    """Say in Markdown how far predicted and observed lie apart.
+
+    Parameters
+    ----------
+    table
+        From `calibration_table`.
+    error
+        From `nbkit.model.score_predictions`, the metric ece (binary).
+    """
     gap = (table["observed"] - table["predicted"]).abs()
-    inside = ((table["predicted"] >= table["low"]) & (table["predicted"] <= table["high"])).mean()
+    inside = int(((table["predicted"] >= table["low"]) & (table["predicted"] <= table["high"])).sum())
     worst = table.iloc[int(gap.to_numpy().argmax())]
+    said = (
+        f"Predicted and observed lie farthest apart where it says {worst['predicted']:.3g} and {worst['observed']:.3g} is seen "
+        f"({say_count(worst['n'], 'row')}). In {inside} of {len(table)} bins what was predicted lies inside the 95 % interval "
+        f"of what was observed; of right predictions about one bin in twenty lies outside."
+    )
+    if error is None or pd.isna(error["value"].iloc[0]):
+        return said
+    row: Any = error.iloc[0]
+    if pd.isna(row["low"]):
+        return f"The probabilities are off by {row['value']:.3g} on average (ece); {row['note']}. {said}"
+    right = (
+        "which right probabilities could show as well" if row["low"] <= 0 else "more than chance makes of right ones"
+    )
     return (
-        f"Over {len(table)} bins the prediction is off by {(gap * table['n']).sum() / table['n'].sum():.3g} on average, most "
-        f"where it says {worst['predicted']:.3g} and {worst['observed']:.3g} is seen ({say_count(worst['n'], 'row')}). "
-        f"In {inside:.0%} of the bins what was predicted lies inside the interval of what was observed."
+        f"The probabilities are off by {row['value']:.3g} on average (ece, what chance alone makes is taken off; "
+        f"{row['low']:.3g} to {row['high']:.3g}), {right}. {said}"
     )
 
 
 def explain_slices(slices: pd.DataFrame, worst: pd.DataFrame, metric: str) -> str:
-    """Say in Markdown where the model is weakest."""
+    """Say in Markdown where predictions are off, and what the metric within a slice does not mean."""
     judged = int(slices["judged"].sum())
+    warning = (
+        f" The {metric} within a slice is shown and judges nothing: where a slice is harder, or holds less of what tells cases "
+        "apart, it is worse for a perfect model, too."
+    )
+    if not judged:
+        return f"None of {say_count(len(slices), 'slice')} has enough rows and cases to be judged."
     if not len(worst):
-        return f"None of {judged} slices with enough rows is certainly worse than the whole."
+        return (
+            f"In none of {say_count(judged, 'slice')} with enough rows predictions are off beyond what they are on the whole and "
+            f"chance (5 % for all slices together).{warning}"
+        )
     first = worst.iloc[0]
+    bias = (
+        ""
+        if pd.isna(first["bias"])
+        else f", {abs(first['bias']):.3g} too {'high' if first['bias'] > 0 else 'low'} on average"
+    )
     return (
-        f"{len(worst)} of {judged} slices with enough rows are certainly worse than the whole, most of all "
-        f"**{first['column']} {first['slice']}**: {metric} {first['value']:.3f} on {say_count(first['n'], 'row')}."
+        f"In {len(worst)} of {say_count(judged, 'slice')} with enough rows predictions are off beyond what they are on the whole "
+        f"and chance (5 % for all slices together), most of all in **{first['column']} {first['slice']}**: by "
+        f"{first['gap']:.3g} ({first['gap_low']:.3g} to {first['gap_high']:.3g}){bias}, on {say_count(first['n'], 'row')}.{warning}"
     )
 
 
@@ -208,8 +272,8 @@ def explain_groups(gaps: pd.DataFrame) -> str:
         picked = f", interval for the choice among {pairs} pairs" if pairs > 1 else ""
         sentences.append(
             f"{str(row['rate']).replace('_', ' ')} by `{row['column']}`: from {row['lowest_value']:.3f} ({row['lowest']}) to "
-            f"{row['highest_value']:.3f} ({row['highest']}), difference {row['difference']:.3f} ({row['low']:.3f} to "
-            f"{row['high']:.3f}{picked}), {'apart' if row['apart'] else 'cannot be told apart'}"
+            f"{row['highest_value']:.3f} ({row['highest']}), difference {row['difference']:.3f} "
+            f"({_limits(row, '', '.3f')}{picked}), {'apart' if row['apart'] else 'cannot be told apart'}"
         )
     return "".join(f"\n- {sentence}" for sentence in sentences)
 
@@ -233,11 +297,11 @@ def summarize_evaluation(verdicts: pd.DataFrame, scores: pd.DataFrame, compariso
         if len(verdicts)
         else "no criteria"
     )
-    return (
-        f"On {int(score['n']):,} test rows {metric} is {score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f}), "
-        f"today's rule {against['value_a']:.3f}, difference {against['difference']:+.3f} ({against['low']:+.3f} to "
-        f"{against['high']:+.3f}); {met}."
-    )
+    said = f"On {int(score['n']):,} test rows {metric} is {_interval(score)}"
+    if pd.notna(against["difference"]):
+        said += f", today's rule {against['value_a']:.3f}, difference {against['difference']:+.3f}"
+        said += _limits(against, " (", "+.3f", ")")
+    return f"{said}; {met}."
 
 
 def explain_importance(importance: pd.DataFrame, permuted: pd.DataFrame, unit: str) -> str:
@@ -286,7 +350,18 @@ def _score(scores: pd.DataFrame, candidate: str, metric: str) -> Any:
 
 
 def _interval(row: Any) -> str:
-    return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+    return "not known" if pd.isna(row["value"]) else f"{row['value']:.3f}{_limits(row, ' (', '.3f', ')')}"
+
+
+def _limits(row: Any, before: str, form: str, after: str = "") -> str:
+    """Return the interval in words, or that there are too few to say."""
+    if pd.isna(row["low"]) or pd.isna(row["high"]):
+        return f"{before}too few to say how sure{after}"
+    return f"{before}{row['low']:{form}} to {row['high']:{form}}{after}"
+
+
+def _say_threshold(value: float) -> str:
+    return "never" if value > 1 else "always" if value <= 0 else f"{value:.2g}"
 
 
 def _read_verdict(verdict: str, name: str) -> str:

@@ -15,7 +15,6 @@ from nbkit.monitor.profile import Floats
 
 TOLERANCE = 0.05  # relative loss that is agreed to be bearable
 MATERIAL = {"ece": 0.02, "bias": 0.02}  # of probabilities: smaller losses are bearable whatever the reference
-BINS = 10
 ESTIMATED = ("roc_auc", "accuracy", "precision", "recall", "f1")
 KNOTS = ["score", "probability"]
 
@@ -54,8 +53,7 @@ def measure_performance(
         Index metric; reference, value, low, high, gain (how much better; negative: worse), p_value, level, n.
         *worse*: the loss is beyond chance (z test of the difference, both standard errors counted, p < 0.01) and beyond
         the tolerance (0.02 for ECE and bias of probabilities); *watch*: beyond chance only; *ok*; *not judged* where a
-        value is missing. The gain of ECE is that of what exceeds the ECE of perfect probabilities on as many rows,
-        which few rows alone make large.
+        value is missing.
 
     Raises
     ------
@@ -77,14 +75,9 @@ def measure_performance(
     value, before = now["value"].reindex(names).to_numpy(float), then["value"].to_numpy(float)
     zero, lower = (then["better"] == "zero").to_numpy(), (then["better"] == "lower").to_numpy()
     bearable = tolerance * np.abs(before)
-    sizes, sizes_before = value.copy(), before.copy()
     if task == "binary" and labelled:
         bearable = np.array([MATERIAL.get(name, size) for name, size in zip(names, bearable, strict=True)])
-        if "ece" in names and "n" in then:
-            place = names.index("ece")
-            usual = _usual_ece(p, np.array([labelled, float(then["n"].to_numpy()[place])]))
-            sizes[place], sizes_before[place] = value[place] - usual[0], before[place] - usual[1]
-    change = np.where(lower, sizes_before - sizes, sizes - sizes_before)
+    change = np.where(lower, before - value, value - before)
     change = np.where(zero, np.abs(before) - np.abs(value), change)
     error = np.hypot(_standard_error(now.reindex(names)), _standard_error(then))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -184,13 +177,6 @@ def _expected_scores(scores: Floats, chance: Floats, threshold: float) -> dict[s
         "recall": ratio(tp, tp + fn),
         "f1": ratio(2 * tp, 2 * tp + fp + fn),
     }
-
-
-def _usual_ece(p: Any, rows: Floats) -> Floats:
-    """Return the expected ECE of probabilities that are right, for samples of so many rows: σ √(2/π) in each bin."""
-    scores = np.sort(np.asarray(p, float))
-    spread = [np.sqrt((part * (1 - part)).mean()) for part in np.array_split(scores, BINS) if len(part)]
-    return np.asarray(np.mean(spread) * np.sqrt(2 / np.pi * BINS / rows), dtype=float)
 
 
 def _standard_error(scores: pd.DataFrame) -> Floats:

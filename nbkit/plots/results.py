@@ -58,9 +58,9 @@ def draw_threshold(
         if np.isfinite(low) and np.isfinite(high):
             axes.axvspan(min(low, 1), min(high, 1), color=COLOURS[1], alpha=0.2, linewidth=0)
         label_axes(axes, "threshold", f"cost per row {currency}".strip())
-        words = (
-            f"cost per row is lowest at threshold {say_number(threshold)}: {say_number(costs.min())} {currency}".strip()
-        )
+        place = int(np.argmin(np.abs(curve["threshold"] - threshold)))
+        words = f"at threshold {say_number(threshold)} a row costs {say_number(costs.iloc[place])} {currency}".strip()
+        words += f"; the lowest measured is {say_number(costs.min())}"
         words += f"; selecting every row costs {say_number(costs.iloc[0])}, selecting none {say_number(costs.iloc[-1])}"
         return finish(figure, title, words)
 

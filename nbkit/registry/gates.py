@@ -129,6 +129,8 @@ def beats_rule(scores: pd.DataFrame, rule_scores: pd.DataFrame, metric: str, rul
     today = "today's rule" if rule else "a constant answer (no rule is stated)"
     if "verdict" in rule_scores:  # compared on the same rows, from nbkit.model.compare(rule, model)
         pair = rule_scores.loc[metric].to_dict()
+        if np.isnan(pair["low"]):
+            return False, f"{metric} cannot be compared with today's rule: {pair.get('note') or 'too few rows'}"
         by = f"{pair['difference']:+.4g} ({pair['low']:+.4g} to {pair['high']:+.4g})"
         words = f"{metric} differs from that of {today} by {by} on the same rows"
         return pair["verdict"] == "b is better", words

@@ -284,8 +284,8 @@ def _read_risks(folder: Path) -> list[str]:
     risks += [f"Data: {row.message} ({row.severity})" for row in violations.head(3).itertuples()]
     worst = read_or(folder, "07_evaluate", "worst", pd.DataFrame())
     risks += [
-        f"Weak spot: {row.column} {row.slice} does worse than the whole "
-        f"({_say_number(row.value)} on {say_count(row.n, 'row')})."
+        f"Weak spot: in {row.column} {row.slice} predictions are off by {_say_number(row.gap)} "
+        f"({_say_number(row.gap_low)} to {_say_number(row.gap_high)}) beyond the whole, on {say_count(row.n, 'row')}."
         for row in worst.head(3).itertuples()
     ]
     costs = read_or(folder, "07_evaluate", "alternatives", pd.DataFrame(columns=["verdict"]))

@@ -181,12 +181,15 @@ def _explain(found: dict[str, Any], sweep: Sweep) -> list[str]:
     if found.get("basis") == "paired":
         notes.append(
             "The difference is by how much the best point is better on the same validation rows; its 95 % interval "
-            "holds for all points together. A point whose interval holds 0 cannot be told apart from the best. First "
-            "in: the share of the resamples in which a point is the best."
+            "holds for all pairs of points together. A point whose interval holds 0 cannot be told apart from the "
+            "best. First in: the share of the resamples in which a point is the best."
         )
     elif found.get("best"):
         why = f" ({found['why']})" if found.get("why") else ""
-        notes.append(f"The models were not compared on the same rows{why}: points whose intervals meet count as alike.")
+        notes.append(
+            f"The models were not compared on the same rows{why}: a point counts as worse only where its interval is "
+            "farther from the best one's than chance explains among so many."
+        )
     if found.get("optimism"):
         notes.append(
             f"The best value is flattered by about {found['optimism']:.2g}: it was picked for being the best on these "

@@ -50,7 +50,7 @@ def _check_criteria(criteria: Any, given: Values, root: Path) -> object:
 
 
 def _check_costs(costs: Any, given: Values, root: Path) -> object:
-    from nbkit.model.decide import read_costs
+    from nbkit.model.costs import read_costs
 
     return None if given["task"] == "multiclass" else read_costs(costs, given["task"])
 

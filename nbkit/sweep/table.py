@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -227,12 +228,13 @@ def _pair(scored: pd.DataFrame, selection: "Selection") -> pd.DataFrame:
 
 
 def _overlap(scored: pd.DataFrame, better: str) -> pd.DataFrame:
-    """Call alike what has an interval that meets the best one's: two that do not meet differ, two that do may."""
+    """Call worse what is farther from the best than chance explains among so many points, by their intervals."""
     turned = turn_value(scored["value"], better)
     judged = scored.assign(difference=turned.max() - turned).sort_values("difference", kind="stable")
-    top = judged.iloc[0]
-    meets = (judged["low"] <= top["high"]) & (judged["high"] >= top["low"]) | judged[["low", "high"]].isna().any(axis=1)
-    verdict = meets.map({True: "cannot tell", False: "worse"})
+    pairs = len(judged) * (len(judged) - 1) / 2
+    error = (judged["high"] - judged["low"]) / (2 * NormalDist().inv_cdf(0.975))
+    limit = NormalDist().inv_cdf(1 - 0.025 / max(pairs, 1)) * (error**2 + error.iloc[0] ** 2) ** 0.5
+    verdict = (judged["difference"] > limit).map({False: "cannot tell", True: "worse"})
     verdict.iloc[0] = "best"
     unknown = dict.fromkeys(("difference_low", "difference_high", "share"), float("nan"))
     return judged.assign(**unknown, verdict=verdict)
@@ -251,11 +253,12 @@ def explain_best(verdict: Verdict, judged: pd.DataFrame, points: int) -> str:
         How many there are in all.
     """
     row, others, alike = judged.iloc[0], len(judged) - 1, len(verdict.alike)
-    value = f"{row['metric']} {row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+    limits = "too few to say how sure" if math.isnan(row["low"]) else f"{row['low']:.4g} to {row['high']:.4g}"
+    value = f"{row['metric']} {row['value']:.4g} ({limits})"
     said = f"{verdict.best} is best of {say_count(points, 'point')}: {value}."
     if not others:
         return said
-    how = "by a bootstrap on the same rows" if verdict.basis == "paired" else "as their intervals meet"
+    how = "by a bootstrap on the same rows" if verdict.basis == "paired" else "by their intervals"
     if alike == others:
         said += f" No other point can be told apart from it, {how}."
     elif alike:
@@ -263,7 +266,7 @@ def explain_best(verdict: Verdict, judged: pd.DataFrame, points: int) -> str:
     elif verdict.basis == "paired":
         said += " Every other point is worse, by a bootstrap on the same rows."
     else:
-        said += " No other interval meets its own."
+        said += " Every other point is worse, by its interval."
     if verdict.optimism is None:
         return (
             f"{said} Picked as the best of many, its value is flattered; rows that did not pick it will say how much."

@@ -1,4 +1,4 @@
-"""Decisions: the threshold is the cheapest there is, and money adds up."""
+"""Decisions: the threshold is the cheapest to be expected on new rows, and money adds up."""
 
 import numpy as np
 import pandas as pd
@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
+from benchmarks.truth.thresholds import World, lose, use_cheapest, use_formula, use_nbkit
 from nbkit.errors import BadCriterion, NbkitError
 from nbkit.model import choose_threshold, compare_costs, confusion_table, price_rows, score_cost
 
@@ -26,13 +27,33 @@ def cost_at(y, p, threshold):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
-def test_no_threshold_is_cheaper(seed):
+def test_the_cost_is_that_of_the_threshold_and_acting_always_or_never_costs_no_less(seed):
     rng = np.random.default_rng(seed)
     p = rng.integers(0, 30, 80) / 30
-    y = (rng.random(80) < p).astype(int)
+    y = (rng.random(80) < rng.random()).astype(int)
     decision = choose_threshold(y, p, COSTS, positive=1, draws=10)
     assert decision.cost == pytest.approx(cost_at(y, p, decision.threshold))
-    assert decision.cost <= min(cost_at(y, p, t) for t in np.linspace(0, 1.01, 102)) + 1e-12
+    assert min(y.sum(), 80 - y.sum()) < 10 or decision.cost <= min(cost_at(y, p, t) for t in (0, 1.1)) + 1e-12
+    order = rng.permutation(80)
+    assert choose_threshold(y[order], p[order], COSTS, positive=1, draws=0).threshold == decision.threshold
+    assert decision.threshold in (0.0, np.nextafter(1, 2), *p)
+
+
+@pytest.mark.parametrize(
+    ("prevalence", "n", "ratio", "kind"),
+    [(0.0003, 20_000, 1000, "exact"), (0.003, 3000, 200, "a rank"), (0.03, 3000, 30, "too timid"), (0.2, 500, 5, "wide"),
+     (0.2, 500, 5, "a forest"), (0.5, 500, 1, "too extreme"), (0.5, 500, 5, "balanced weights")],
+)  # fmt: skip
+def test_on_new_rows_it_loses_less_of_the_saving_than_the_cheapest_score_of_the_given_rows(prevalence, n, ratio, kind):
+    world = World(prevalence, ratio, kind)
+    lost = lose(use_nbkit, world, n, runs=12)
+    assert lost < 0.35
+    assert lost <= lose(use_cheapest, world, n, runs=12) + 0.01
+
+
+def test_with_many_cases_the_measured_cost_decides_whatever_the_scores_mean():
+    world = World(0.2, 5, "cube root")
+    assert lose(use_nbkit, world, 20_000, runs=4) < 0.02 < lose(use_formula, world, 20_000, runs=1)
 
 
 def test_the_curve_counts_as_scikit_learn_does():

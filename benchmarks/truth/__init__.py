@@ -1,0 +1,1 @@
+"""Simulations at full size: how often what nbkit says is wrong."""
