@@ -12,7 +12,8 @@ from nbkit import formats
 from nbkit.errors import BadParameter
 from nbkit.monitor import known_tests, make_profile, measure_drift
 from nbkit.monitor.drift import TESTS
-from nbkit.monitor.profile import OTHER, pair_column
+from nbkit.monitor.pair import pair_column
+from nbkit.monitor.profile import OTHER
 
 ALL = tuple(TESTS)
 RNG = np.random.default_rng
@@ -118,10 +119,13 @@ class TestVerdicts:
         assert set(large["level"]) == {"drift"}
 
     def test_too_few_rows_are_not_judged(self):
-        found = drift(np.arange(1000.0), [1e9] * 40).loc["psi"]
+        found = drift(np.arange(1000.0), np.arange(0, 1000, 25.0)).loc["psi"]
         assert found["level"] == "not judged"
-        assert "needed" in found["detail"]
-        assert np.isnan(found["value"])
+        assert "too few rows (40) to see a drift; 124 rows needed" in found["detail"]
+        assert drift(np.arange(1000.0), [5.0] * 3).at["psi", "level"] == "not judged"
+
+    def test_few_rows_that_are_plainly_elsewhere_are_a_drift(self):
+        assert drift(np.arange(1000.0), [1e9] * 40).at["psi", "level"] == "drift"
 
     def test_identifiers_are_judged_by_unseen_values_only(self):
         ids = [f"id{place}" for place in range(5000)]

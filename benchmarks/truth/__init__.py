@@ -1,0 +1,1 @@
+"""Full-size simulations: coverage, false alarms and power, a subject a file."""
