@@ -193,7 +193,7 @@ def _too_few(test: DriftTest, pair: Pair) -> str:
         enough = 2.33 * _missing_error(pair) < DRIFT_MISSING - 0.005
         return "" if enough else f"too few rows ({rows:,.0f}) to see a change of {DRIFT_MISSING:.0%} in missing values"
     if test.name == "unseen":
-        usual = pair.expected / pair.tracked / rows
+        usual = pair.expected[0] / pair.tracked / rows
         enough = _unseen_p(pair, (usual + DRIFT_UNSEEN) * rows * pair.tracked) < ALPHA
         return "" if enough else f"too few rows ({rows:,.0f}) to see {DRIFT_UNSEEN:.0%} of new values"
     least = len(pair.labels) / 0.10  # effective rows below which a PSI of 0.10 is what chance alone gives
@@ -402,14 +402,19 @@ def measure_unseen(pair: Pair) -> Measurement:
     normal limit law for a nonparametric estimator of the coverage of a random sample. Ann. Statist. 11, 905-912.
     """
     m, count = pair.window.sum(), int(pair.unseen.sum())
-    share, usual = count / m / pair.tracked, pair.expected / m / pair.tracked
+    share, usual = count / m / pair.tracked, pair.expected[0] / m / pair.tracked
     top = ", ".join(f"{name} ({rows})" for name, rows in pair.unseen.head(5).items())
     words = f"never seen: {top}; {usual:.1%} expected" if top else "nothing unseen"
     return Measurement(min(share, 1.0), max(0.0, share - usual), _unseen_p(pair, count), words)
 
 
 def _unseen_p(pair: Pair, count: float) -> float:
-    """Return the chance of so many unseen rows: a Poisson law with the mean and the variance to be expected."""
-    mean = max(pair.expected, 0.005 * pair.window.sum() * pair.tracked)
-    scale = max((pair.spread**2 + mean - pair.expected) / mean, 1.0)
-    return float(special.gammainc(count / scale, mean / scale)) if count > 0 else 1.0
+    """Return the chance of so many unseen rows: a Poisson law with the three moments to be expected."""
+    mean, variance, third = pair.expected
+    more = max(0.005 * pair.window.sum() * pair.tracked - mean, 0.0)
+    mean, variance, third = mean + more, variance + more, third + more
+    if count <= mean or variance <= 0:
+        return 1.0
+    step = max(third / variance, 1.0)
+    rate = variance / step**2
+    return float(special.gammainc((count - mean) / step + rate, rate))

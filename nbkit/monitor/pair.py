@@ -53,8 +53,8 @@ class Pair:
         Numeric only: the finite values of the window, sorted.
     unseen
         Categorical only: counts of the window's categories that the reference does not hold.
-    expected, spread
-        Categorical only: mean and standard deviation of the number of such rows, if both samples have one law.
+    expected
+        Categorical only: mean, variance and third cumulant of the number of such rows, if both samples have one law.
     tracked
         Categorical only: the share of the categories whose names are kept.
     """
@@ -72,8 +72,7 @@ class Pair:
     facts: Mapping[str, float] = field(default_factory=dict)
     values: Floats = field(default_factory=lambda: np.empty(0))
     unseen: "pd.Series[Any]" = field(default_factory=lambda: pd.Series(dtype="int64"))
-    expected: float = 0.0
-    spread: float = 0.0
+    expected: tuple[float, float, float] = (0.0, 0.0, 0.0)
     tracked: float = 1.0
 
 
@@ -136,9 +135,7 @@ def _pair_names(parts: Parts, window: pd.Series, blocks: Blocks, facts: dict[str
     used = (then + now > 0) | (width == 1)
     labels = [OTHER if width == 1 else f"{OTHER}, part {number + 1} of {width}" for number in np.flatnonzero(used)]
     known = parts.get("category", {"category": [], "count": np.empty(0), "blocks": np.empty(0)})
-    unseen, expected, spread = _find_unseen(
-        known, parts["alike"]["blocks"][0], (codes, levels, hashes, tracked), blocks
-    )
+    unseen, expected = _find_unseen(known, parts["alike"]["blocks"][0], (codes, levels, hashes, tracked), blocks)
     return Pair(
         **facts,
         labels=[*large, *labels, "missing"],
@@ -146,15 +143,14 @@ def _pair_names(parts: Parts, window: pd.Series, blocks: Blocks, facts: dict[str
         window=np.concatenate([np.bincount(bins, counts, len(large) + 1)[:-1], now[used], [(codes < 0).sum()]]),
         unseen=unseen,
         expected=expected,
-        spread=spread,
         tracked=tracked,
     )
 
 
 def _find_unseen(
     known: Mapping[str, Any], outside: float, now: tuple[Any, list[str], Any, float], blocks: Blocks
-) -> "tuple[pd.Series[Any], float, float]":
-    """Return the window's categories that the reference lacks, and mean and spread of such rows without drift.
+) -> "tuple[pd.Series[Any], tuple[float, float, float]]":
+    """Return the window's categories that the reference lacks, and the law of such rows without drift.
 
     Both samples together are one set of blocks (of rows, where these count one by one) that was cut at random: a
     category of c blocks is unseen if all of them fell into the window. So the chance of what was never met (Good and
@@ -174,7 +170,9 @@ def _find_unseen(
     chance = np.exp(_log_choose(taken, inside, inside + outside))
     unseen = pd.Series(rows[new], index=np.array(levels, dtype=object)[new], dtype=float).astype("int64")
     unseen = unseen.sort_index().sort_values(ascending=False, kind="stable")
-    return unseen, float((weight * chance).sum()), float(np.sqrt((weight**2 * chance * (1 - chance)).sum()))
+    variance = chance * (1 - chance)
+    mean, third = float((weight * chance).sum()), float((weight**3 * variance * (1 - 2 * chance)).sum())
+    return unseen, (mean, float((weight**2 * variance).sum()), third)
 
 
 def _log_choose(taken: Floats, inside: float, whole: float) -> Floats:
