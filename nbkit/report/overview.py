@@ -223,6 +223,8 @@ def _read_risks(folder: Path) -> list[str]:
     ]
     dearer = read_or(folder, "07_evaluate", "alternatives", pd.DataFrame(columns=["verdict"]))
     dearer = dearer[dearer["verdict"] != "model is cheaper"].rename_axis("alternative").reset_index()
+    if len(dearer):  # without stated costs there is nothing to compare
+        dearer = dearer[dearer[["cost_per_row", "model"]].abs().max(axis=1) > 0]
     risks += [
         f"Cost: {row['alternative']} {SAID[row['verdict']]} ({_say_number(row['cost_per_row'])} a row against "
         f"{_say_number(row['model'])}, difference {_say_interval(row['low'], row['high'])})."
