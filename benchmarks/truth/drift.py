@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from nbkit.monitor import make_profile, measure_drift
 from nbkit.monitor.drift import TESTS
@@ -83,3 +84,74 @@ def count_false_blocks(n: int, reports: int, tests: Any, share: float = 0.5) -> 
         found.append(alarm(then, now, tests, first, second).assign(report=seed))
     alarms = pd.concat(found)
     return alarms["report"].nunique() / reports, alarms
+
+
+POWER = {  # what drifts, and how the window's column is drawn from a generator and a size; the reference is `draw_stable`
+    "a mean by half a standard deviation": ("c0", lambda rng, n: rng.normal(0.5, size=n)),
+    "a lognormal by half a log": ("c1", lambda rng, n: rng.lognormal(0.5, 2, size=n)),
+    "the shares of 5 categories": ("c2", lambda rng, n: rng.choice([f"k{k}" for k in range(5)], n, p=[0.4, 0.3, 0.1, 0.1, 0.1])),
+    "the shares of 200 categories": ("c3", lambda rng, n: rng.choice([f"k{k}" for k in range(200)], n, p=_tilt(200))),
+    "5 % of new values": ("c2", lambda rng, n: np.where(rng.random(n) < 0.05, "new", rng.choice([f"k{k}" for k in range(5)], n))),
+    "10 points more of missing values": ("c6", lambda rng, n: np.where(rng.random(n) < 0.4, np.nan, rng.normal(size=n))),
+    "all values missing": ("c7", lambda rng, n: np.full(n, np.nan)),
+    "a constant that became another": ("constant", lambda rng, n: np.full(n, 2.0)),
+}  # fmt: skip
+
+
+def _tilt(levels: int) -> Any:
+    weight = np.exp(np.random.default_rng(0).normal(size=levels))
+    return weight / weight.sum()
+
+
+def count_seen(n: int, reports: int) -> dict[str, float]:
+    """Return per drift the share of windows in which its column alarms, among 50 columns, by the tests of notebook 11."""
+    seen = dict.fromkeys(POWER, 0)
+    for seed in range(reports):
+        rng = np.random.default_rng([n, seed, 1])
+        profile, stable = make_profile(draw_stable(rng, n)), draw_stable(rng, n)
+        for what, (column, draw) in POWER.items():
+            table = measure_drift(profile, stable.assign(**{column: draw(rng, n)}), DEFAULT)
+            seen[what] += bool(table.loc[table["column"] == column, "level"].isin(["watch", "drift"]).any())
+    return {what: count / reports for what, count in seen.items()}
+
+
+def measure(options: Any = None) -> list[dict[str, Any]]:
+    """Measure false alarms at every size, in blocks, power, and the error of the distance on heavy tails."""
+    rows = []
+    for n, reports in SIZES.items():
+        for name, tests in {"psi, missing and unseen": DEFAULT, "all eight tests": EVERY}.items():
+            rate, _ = count_false(n, reports, tests)
+            rows.append(_row(f"reports on 50 stable columns that alarm, {n:,} rows, {name}", rate, reports))
+    for n in (1_000, 5_000, 20_000):
+        rate, _ = count_false_blocks(n, 60, EVERY)
+        rows.append(
+            _row(f"reports on 30 stable columns in blocks of 50 that alarm, {n:,} rows, all eight tests", rate, 60)
+        )
+    for n in (1_000, 10_000):
+        for what, share in count_seen(n, 20).items():
+            least = 0.8 if n == 10_000 else 0.0
+            rows.append(
+                {"what": f"seen: {what}, {n:,} rows", "measured": share, "limit": least, "holds": share >= least}
+            )
+    for sigma in (1, 2, 3):
+        off = _error_of_distance(sigma)
+        rows.append(
+            {"what": f"distance on a lognormal of sigma {sigma}, a million rows, relative error", "measured": off}
+        )
+        rows[-1] |= {"limit": 0.02, "holds": off <= 0.02}
+    return rows
+
+
+def _row(what: str, rate: float, reports: int) -> dict[str, Any]:
+    """Judge a rate of false alarms; one that 5 % would give in one of a hundred simulations holds."""
+    holds = stats.binom.sf(round(rate * reports) - 1, reports, LIMIT) > 0.01
+    return {"what": what, "measured": rate, "limit": LIMIT, "holds": bool(holds)}
+
+
+def _error_of_distance(sigma: float, n: int = 1_000_000) -> float:
+    rng = np.random.default_rng(int(sigma))
+    reference, window = rng.lognormal(sigma=sigma, size=n), rng.lognormal(0.2, sigma, size=n)
+    profile = make_profile(pd.DataFrame({"x": reference}))
+    found = measure_drift(profile, pd.DataFrame({"x": window}), ["wasserstein"])["value"].iloc[0]
+    true = stats.wasserstein_distance(reference, window) / reference.std()
+    return abs(float(found) / true - 1)

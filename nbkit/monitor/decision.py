@@ -9,7 +9,7 @@ import pandas as pd
 
 from nbkit.model.intervals import Z
 from nbkit.model.metrics import DECIDES
-from nbkit.monitor.drift import GONE, NO_VALUES
+from nbkit.monitor.drift import ALWAYS_NEW, GONE, NO_VALUES
 from nbkit.monitor.performance import DETECTABLE
 from nbkit.wording import say_count
 
@@ -201,7 +201,7 @@ def _gaps(drift: pd.DataFrame | None, importance: pd.DataFrame | None) -> Iterat
     if drift is None or drift.empty:
         yield "nothing could be judged", "unsure", "neither drift nor performance was measured", MORE
         return
-    blind = drift[(drift["level"] == "not judged") & (drift["detail"] != NO_VALUES)]
+    blind = drift[(drift["level"] == "not judged") & ~drift["detail"].isin([NO_VALUES, ALWAYS_NEW])]
     blind = blind[~(_weigh_columns(blind, importance) < IMPORTANT)]
     if len(blind):
         names = list(dict.fromkeys(map(str, blind["column"])))

@@ -19,10 +19,12 @@ from nbkit.wording import say_count, suggest
 
 EFFECT = 0.05  # PSI up to which a change is immaterial
 ALPHA = 0.05  # false discovery rate over columns and tests
+MOSTLY = 0.5  # of the values that are expected to be new: an identifier
 FEWEST = 5  # effective rows below which nothing is judged
 GONE = "the column is gone"
 MISSING_MOVE = 0.3 / 0.13  # a value that went missing counts as moved by so many sd: 13 % of them are drift, as by KS
 NO_VALUES = "no values on either side, so nothing to compare"
+ALWAYS_NEW = "most values are met once only, so new ones say nothing"
 COLUMNS = [
     "column", "kind", "test", "value", "debiased", "p_value", "q_value", "level", "n_reference", "n_window", "detail"
 ]  # fmt: skip
@@ -194,9 +196,11 @@ def _too_few(test: DriftTest, pair: Pair) -> str:
         return "" if enough else f"too few rows ({rows:,.0f}) to see a change of {DRIFT_MISSING:.0%} in missing values"
     if test.name == "unseen":
         usual = pair.expected[0] / pair.tracked / rows
+        if usual > MOSTLY:
+            return ALWAYS_NEW
         enough = _unseen_p(pair, (usual + DRIFT_UNSEEN) * rows * pair.tracked) < ALPHA
         return "" if enough else f"too few rows ({rows:,.0f}) to see {DRIFT_UNSEEN:.0%} of new values"
-    least = len(pair.labels) / 0.10  # effective rows below which a PSI of 0.10 is what chance alone gives
+    least = 20 * np.sqrt(2 * len(pair.labels))  # effective rows below which chance alone spreads a PSI by 0.05
     if n * m / (n + m) >= least:
         return ""
     if n <= least:
@@ -233,11 +237,12 @@ def _binned(pair: Pair, psi: float, size: Callable[[float], float]) -> tuple[flo
     """Return the debiased size and the minimum-effect p of a distance that is worth `psi` on the PSI's scale.
 
     Without any drift, N·PSI follows a chi square law with B - 1 degrees of freedom; with a drift of δ a noncentral one
-    with N·δ. So p is the chance of a PSI this large when the true one is 0.05.
+    with N·δ. So p is the chance of a PSI this large when the true one is 0.05. Where rows of a block are alike, N
+    counts fewer rows, and the law has fewer degrees of freedom (the second-order correction of Rao and Scott).
     """
     *_, effective, bins = _shares(pair)
-    free = max(bins - 1, 1)
-    p_value = float(stats.ncx2.sf(effective * psi, free, effective * EFFECT))
+    free, uneven = max(bins - 1, 1), pair.uneven
+    p_value = float(stats.ncx2.sf(effective * psi / uneven, free / uneven, effective * EFFECT / uneven))
     return size(max(0.0, psi - free / effective)), p_value
 
 
@@ -311,7 +316,7 @@ def measure_chi2(pair: Pair) -> Measurement:
     found = stats.chi2_contingency(counts, correction=False)
     n, m = counts.sum(axis=1)
     size, effective = float(found.statistic) * (n + m) / (n * m), pair.n * pair.m / (pair.n + pair.m)
-    p_value = float(stats.chi2.sf(size * effective, found.dof))
+    p_value = float(stats.chi2.sf(size * effective / pair.uneven, found.dof / pair.uneven))
     return Measurement(size, max(0.0, size - found.dof / effective), p_value, _moved(pair))
 
 
@@ -335,7 +340,7 @@ def measure_ks(pair: Pair) -> Measurement:
     now = (empty[1] + np.searchsorted(pair.values, points, side="right")) / m
     gaps = np.abs(now - below)
     value, place = float(gaps.max()), int(gaps.argmax())
-    root = np.sqrt(pair.n * pair.m / (pair.n + pair.m))
+    root = np.sqrt(pair.strict)
     what = f"at most {points[place]:.4g}{' or missing' if empty.any() else ''}" if place else "missing"
     words = f"{what}: {below[place]:.1%} → {now[place]:.1%}"
     return Measurement(value, max(0.0, value - 0.8687 / root), float(stats.kstwobign.sf(value * root)), words)

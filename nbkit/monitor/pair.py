@@ -44,6 +44,10 @@ class Pair:
         Effective rows of both: fewer than the rows where those of a block are alike.
     n_missing, m_missing
         The same for the share of missing values.
+    uneven
+        By how much blocks blur a chi square law beyond that: its degrees of freedom are divided by it.
+    strict
+        Effective rows of both together, n m / (n + m), of the contrast in which rows of a block are most alike.
     cells
         Numeric only: the reference in cells of neighbouring values; columns lower (their mean), upper (the largest),
         count.
@@ -71,6 +75,8 @@ class Pair:
     cells: pd.DataFrame = field(default_factory=pd.DataFrame)
     facts: Mapping[str, float] = field(default_factory=dict)
     values: Floats = field(default_factory=lambda: np.empty(0))
+    uneven: float = 1.0
+    strict: float = 0.0
     unseen: "pd.Series[Any]" = field(default_factory=lambda: pd.Series(dtype="int64"))
     expected: tuple[float, float, float] = (0.0, 0.0, 0.0)
     tracked: float = 1.0
@@ -91,11 +97,18 @@ def pair_column(profile: pd.DataFrame, window: pd.Series, blocks: Blocks = None)
     names, kind = profile["part"].to_numpy(), str(profile["kind"].iloc[0])
     columns = {name: profile[name].to_numpy() for name in ("lower", "upper", "category", "count", "blocks", "bin")}
     parts = {part: {name: values[names == part] for name, values in columns.items()} for part in dict.fromkeys(names)}
-    alike = {name: float(parts["alike"][name][0]) for name in ("lower", "upper", "count", "blocks")}
-    total, rows, usual = int(profile["n"].iloc[0]), len(window), mean_size(blocks, len(window))
+    alike = dict(zip(parts["alike"]["category"], parts["alike"]["upper"], strict=True))
+    total, rows = int(profile["n"].iloc[0]), len(window)
+    sizes = {"n": (total, float(parts["alike"]["count"][0])), "m": (rows, mean_size(blocks, rows))}
     facts: dict[str, Any] = {"column": str(profile["column"].iloc[0]), "kind": kind}
-    for suffix, rho in (("", alike["upper"]), ("_missing", alike["lower"])):
-        facts |= {f"n{suffix}": total / (1 + (alike["count"] - 1) * rho), f"m{suffix}": rows / (1 + (usual - 1) * rho)}
+    for side, (number, size) in sizes.items():
+        facts |= {side: number / (1 + (size - 1) * alike["mean"])}
+        facts |= {f"{side}_missing": number / (1 + (size - 1) * alike["missing"])}
+    if rows:
+        more = total * rows / (total + rows) * sum((size - 1) / number for number, size in sizes.values())
+        mean = 1 + more * alike["mean"]
+        facts["uneven"] = max((1 + 2 * more * alike["mean"] + (more * alike["square"]) ** 2) / mean**2, 1.0)
+        facts["strict"] = total * rows / (total + rows) / (1 + more * alike["largest"])
     if kind == "numeric":
         return _pair_numbers(parts, window, facts)
     return _pair_names(parts, window, blocks, facts)

@@ -19,6 +19,7 @@ MAX_BINS = 50
 MAX_CATEGORIES = 10_000  # names kept so that an unseen one can be told; of more, a share drawn by hash
 BUCKETS = 4_096  # by a hash of the name, in which rare categories are counted
 OTHER = "(other)"
+ALIKE = ("mean", "square", "largest", "missing")
 KINDS = ("numeric", "categorical")
 COLUMNS = ["column", "kind", "part", "bin", "lower", "upper", "category", "count", "blocks", "share", "n"]
 FILL: dict[str, Any] = {
@@ -63,8 +64,8 @@ def make_profile(
         ``bin`` (numeric bins are (lower, upper] with the reference's deciles as edges; categories under 1 % of the
         rows, or beyond the 50 largest, share the bin ``(other)``), ``category`` (blocks: in how many it is met),
         ``bucket`` (rare categories by a hash of their names), ``cell`` (neighbouring values: lower is their mean, upper
-        the largest), ``fact`` (mean, sd, resolution; the share of names that are kept), ``missing``, ``alike`` (the
-        correlation within a block of the bins, upper, and of missing values, lower; 0 where rows count one by one).
+        the largest), ``fact`` (mean, sd, resolution; the share of names that are kept), ``missing``, ``alike`` (how
+        alike rows of a block are, 0 where rows count one by one).
 
     Raises
     ------
@@ -192,33 +193,38 @@ def _profile_categories(column: pd.Series, blocks: Blocks) -> list[Chunk]:
 
 
 def _measure_alike(codes: NDArray[Any], blocks: Blocks) -> Chunk:
-    """Return how alike the rows of a block are: the correlation of their bins (upper) and of missing values (lower).
+    """Return how alike the rows of a block are: correlations within blocks, the mean size of a row's block, and blocks.
 
-    From the variance of the blocks' counts against that of rows drawn one by one (the mean design effect of Rao and
-    Scott, The Annals of Statistics 12 (1984) 46-60). Count is the mean size of a row's block.
+    Of the bins the mean over all contrasts (``mean``), the root mean square (``square``) and the strongest contrast
+    (``largest``), and that of missing values (``missing``).
     """
-    size = mean_size(blocks, len(codes))
-    found = {"part": "alike", "lower": [0.0], "upper": [0.0], "count": [size], "blocks": [float(len(codes))]}
-    if blocks is None:
-        return found
-    found["blocks"] = [float(blocks.max() + 1)]
-    if 1 < size < len(codes):
-        found["upper"] = [_correlate(codes - codes.min(), blocks, size)]
-        found["lower"] = [_correlate((codes == -1).astype(int), blocks, size)]
-    return found
+    size, count = mean_size(blocks, len(codes)), float(len(codes)) if blocks is None else float(blocks.max() + 1)
+    found = np.zeros(len(ALIKE))
+    if blocks is not None and 1 < size < len(codes):
+        values = (_effects(codes - codes.min(), blocks) - 1) / (size - 1)
+        gaps = (_effects((codes == -1).astype(int), blocks) - 1) / (size - 1)
+        found[:3] = values.mean(), np.sqrt((values**2).mean()), values.max()
+        found[3] = gaps.mean()
+    both = {"count": np.full(len(ALIKE), size), "blocks": np.full(len(ALIKE), count)}
+    return {"part": "alike", "category": list(ALIKE), "upper": np.clip(found, 0, 1), **both}
 
 
-def _correlate(codes: NDArray[Any], blocks: NDArray[np.int64], size: float) -> float:
+def _effects(codes: NDArray[Any], blocks: NDArray[np.int64]) -> Floats:
+    """Return by how much blocks make each contrast of the bins vary more than rows drawn one by one (eigenvalues).
+
+    References
+    ----------
+    Rao, J. N. K. and Scott, A. J. (1984). On chi-squared tests for multiway contingency tables with cell proportions
+    estimated from survey data. The Annals of Statistics 12, 46-60.
+    """
     count, width = int(blocks.max()) + 1, int(codes.max()) + 1
     table = np.bincount(blocks * width + codes, minlength=count * width).reshape(count, width).astype(float)
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] < 2:
-        return 0.0
+        return np.ones(1)
     share = table.sum(axis=0) / len(codes)
-    off = table - table.sum(axis=1, keepdims=True) * share
-    variance = (off**2).sum(axis=0) * count / (count - 1)
-    effect = float((variance / (len(codes) * share)).sum() / (table.shape[1] - 1))
-    return float(np.clip((effect - 1) / (size - 1), 0, 1))
+    off = (table - table.sum(axis=1, keepdims=True) * share) / np.sqrt(len(codes) * share)
+    return np.asarray(np.linalg.eigvalsh(off.T @ off * count / (count - 1))[1:], dtype=float)
 
 
 def mean_size(blocks: Blocks, rows: int) -> float:
