@@ -86,16 +86,17 @@ def count_false_blocks(n: int, reports: int, tests: Any, share: float = 0.5) -> 
     return alarms["report"].nunique() / reports, alarms
 
 
-POWER = {  # what drifts, and how the window's column is drawn from a generator and a size; the reference is `draw_stable`
+FIVE, MANY = [f"k{k}" for k in range(5)], [f"k{k}" for k in range(200)]
+POWER = {  # what drifts, its column in `draw_stable`, and how it is drawn in the window
     "a mean by half a standard deviation": ("c0", lambda rng, n: rng.normal(0.5, size=n)),
     "a lognormal by half a log": ("c1", lambda rng, n: rng.lognormal(0.5, 2, size=n)),
-    "the shares of 5 categories": ("c2", lambda rng, n: rng.choice([f"k{k}" for k in range(5)], n, p=[0.4, 0.3, 0.1, 0.1, 0.1])),
-    "the shares of 200 categories": ("c3", lambda rng, n: rng.choice([f"k{k}" for k in range(200)], n, p=_tilt(200))),
-    "5 % of new values": ("c2", lambda rng, n: np.where(rng.random(n) < 0.05, "new", rng.choice([f"k{k}" for k in range(5)], n))),
-    "10 points more of missing values": ("c6", lambda rng, n: np.where(rng.random(n) < 0.4, np.nan, rng.normal(size=n))),
+    "the shares of 5 categories": ("c2", lambda rng, n: rng.choice(FIVE, n, p=[0.4, 0.3, 0.1, 0.1, 0.1])),
+    "the shares of 200 categories": ("c3", lambda rng, n: rng.choice(MANY, n, p=_tilt(200))),
+    "5 % of new values": ("c2", lambda rng, n: np.where(rng.random(n) < 0.05, "new", rng.choice(FIVE, n))),
+    "10 points more missing": ("c6", lambda rng, n: np.where(rng.random(n) < 0.4, np.nan, rng.normal(size=n))),
     "all values missing": ("c7", lambda rng, n: np.full(n, np.nan)),
     "a constant that became another": ("constant", lambda rng, n: np.full(n, 2.0)),
-}  # fmt: skip
+}
 
 
 def _tilt(levels: int) -> Any:
@@ -104,7 +105,7 @@ def _tilt(levels: int) -> Any:
 
 
 def count_seen(n: int, reports: int) -> dict[str, float]:
-    """Return per drift the share of windows in which its column alarms, among 50 columns, by the tests of notebook 11."""
+    """Return per drift the share of windows in which its column alarms, among 50, by the tests of notebook 11."""
     seen = dict.fromkeys(POWER, 0)
     for seed in range(reports):
         rng = np.random.default_rng([n, seed, 1])
