@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
 from nbkit.errors import BadModel
-from nbkit.model import explain, explanation, make_candidate
+from nbkit.model import explain, make_candidate, shapley
 from nbkit.model.search import fit
 
 FRAME = make_binary(500)
@@ -67,12 +67,11 @@ def test_permutation_gives_the_shapley_values():
     frame = pd.DataFrame(rng.integers(0, 3, (40, 3)).astype(float), columns=["a", "b", "c"])
     y = frame["a"] * frame["b"] + frame["c"]
     model = fit(make_candidate("rule", None, task="regression", rule={"by": ["a", "b", "c"], "shrink": 0}), frame, y)
-    found = explain(model, frame, task="regression", background=5, rows=40)
-    around = explanation.draw_rows(frame, 5, 0)
-    row = frame.iloc[0]
+    found = explain(model, frame, task="regression", rows=40)
+    row, off = frame.iloc[0], []
 
     def worth(known):
-        return model.predict(around.assign(**{name: row[name] for name in known})).mean()
+        return model.predict(frame.assign(**{name: row[name] for name in known})).mean()
 
     for name in "abc":
         others = [n for n in "abc" if n != name]
@@ -81,7 +80,10 @@ def test_permutation_gives_the_shapley_values():
             for known in itertools.combinations(others, size):
                 weight = math.factorial(size) * math.factorial(2 - size) / math.factorial(3)
                 value += weight * (worth((*known, name)) - worth(known))
-        assert found.values[name].iloc[0] == pytest.approx(value, abs=0.35)  # few orders are drawn
+        off.append(found.values[name].iloc[0] - value)
+    sampling = found.check.at[0, "sampling"]
+    assert 0 < sampling < 0.35  # few orders and rows are drawn: the error is there, and it is said
+    assert np.abs(off).max() < 4 * sampling
     assert found.values.iloc[0].sum() + found.base.iloc[0] == pytest.approx(model.predict(frame.iloc[[0]])[0])
 
 
@@ -109,7 +111,7 @@ def test_native_categories_never_give_wrong_values():
 
 def test_values_that_do_not_add_up_are_refused(monkeypatch):
     wrong = lambda parts, seed, background: (np.ones((len(parts.matrix), parts.matrix.shape[1], 1)), np.zeros(1))  # noqa: E731
-    monkeypatch.setattr(explanation, "_list_methods", lambda last: [wrong])
+    monkeypatch.setattr(shapley, "list_methods", lambda last: [wrong])
     with pytest.raises(BadModel, match="adds up to its output"):
         explain(train("boosting"), X, task="binary", positive=1, rows=20)
 

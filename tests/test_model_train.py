@@ -106,6 +106,26 @@ def test_time_is_followed():
     assert one.scores["value"].tolist() == pytest.approx(two.scores["value"].tolist(), abs=1e-3, nan_ok=True)
 
 
+def test_a_moment_never_straddles_the_edge_of_a_fold():
+    shuffled = FRAME.sample(frac=1, random_state=0)  # 60 days, many rows each
+    folds = make_folds(shuffled, "late", "binary", 3, "day", "", 0)
+    assert len(folds) == 3
+    for before, after in folds:
+        assert shuffled["day"].iloc[before].max() < shuffled["day"].iloc[after].min()
+    assert sum(len(after) for _, after in folds) == pytest.approx(0.75 * len(FRAME), rel=0.1)
+    with pytest.raises(BadModel, match="the same 'day'"):
+        make_folds(FRAME.assign(day=FRAME["day"].iloc[0]), "late", "binary", 3, "day", "", 0)
+
+
+def test_time_and_group_are_both_respected_or_refused():
+    visits = FRAME.assign(guest=np.arange(len(FRAME)) // 7, day=np.arange(len(FRAME)) // 10)
+    for before, after in make_folds(visits, "late", "binary", 3, "day", "guest", 0):
+        assert visits["day"].iloc[before].max() < visits["day"].iloc[after].min()
+        assert not set(visits["guest"].iloc[before]) & set(visits["guest"].iloc[after])
+    with pytest.raises(BadModel, match="each group goes on through time"):
+        make_folds(FRAME.assign(day=np.arange(len(FRAME)) // 10), "late", "binary", 3, "day", "carrier", 0)
+
+
 def test_groups_stay_together():
     groups = FRAME["carrier"]
     for inside, outside in make_folds(FRAME, "late", "binary", 3, "", "carrier", 0):

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
+from benchmarks.truth.drift import DEFAULT, alarm, count_false, count_false_blocks, draw_blocks
 from nbkit import formats
 from nbkit.errors import BadParameter
-from nbkit.monitor import known_tests, make_profile, measure_drift
-from nbkit.monitor.drift import TESTS
-from nbkit.monitor.profile import OTHER, pair_column
+from nbkit.monitor import drift_test, known_tests, make_profile, measure_drift
+from nbkit.monitor.drift import TESTS, DriftTest, Measurement
+from nbkit.monitor.pair import pair_column
+from nbkit.monitor.profile import OTHER
 
 ALL = tuple(TESTS)
 RNG = np.random.default_rng
@@ -118,15 +120,21 @@ class TestVerdicts:
         assert set(large["level"]) == {"drift"}
 
     def test_too_few_rows_are_not_judged(self):
-        found = drift(np.arange(1000.0), [1e9] * 40).loc["psi"]
+        found = drift(np.arange(1000.0), np.arange(0, 1000, 25.0)).loc["psi"]
         assert found["level"] == "not judged"
-        assert "needed" in found["detail"]
-        assert np.isnan(found["value"])
+        assert "too few rows (40) to see a drift; 104 rows needed" in found["detail"]
+        assert drift(np.arange(1000.0), [5.0] * 3).at["psi", "level"] == "not judged"
 
-    def test_identifiers_are_judged_by_unseen_values_only(self):
+    def test_few_rows_that_are_plainly_elsewhere_are_a_drift(self):
+        assert drift(np.arange(1000.0), [1e9] * 40).at["psi", "level"] == "drift"
+
+    def test_identifiers_are_judged_by_groups_of_values_and_unseen_ones(self):
         ids = [f"id{place}" for place in range(5000)]
         found = drift(ids[:4000] * 2, ids[1000:] * 2, ["psi", "unseen"])
-        assert found["level"].tolist() == ["not judged", "drift"]
+        assert found["level"].tolist() == ["ok", "drift"]
+        new = drift(ids[:2500], ids[2500:], ["psi", "unseen"])
+        assert new["level"].tolist() == ["ok", "not judged"]
+        assert "met once only" in new.at["unseen", "detail"]
 
     def test_a_column_that_is_gone(self):
         profile = make_profile(pd.DataFrame({"x": range(1000), "y": range(1000)}))
@@ -156,6 +164,121 @@ class TestVerdicts:
             "any number",
             "missing",
         ]
+
+
+class TestTruth:
+    """What the words promise, by small simulations; at full size in benchmarks/truth/drift.py."""
+
+    @pytest.mark.parametrize(("n", "share"), [(300, 1.0), (1_000, 0.3)])
+    def test_reports_on_stable_columns_of_all_kinds_hardly_ever_alarm(self, n, share):
+        rate, alarms = count_false(n, 12, DEFAULT, share)
+        assert rate <= 1 / 12, alarms.to_string()
+
+    def test_rows_that_are_alike_within_blocks_do_not_alarm_where_blocks_are_known(self):
+        rate, alarms = count_false_blocks(5_000, 5, ALL)
+        assert rate <= 1 / 5, alarms.to_string()
+        (then, _), (now, _) = draw_blocks(RNG(0), 5_000), draw_blocks(RNG(1), 2_500)
+        assert len(alarm(then, now, ALL)) > 10  # as they did when each row counted for itself
+
+    def test_new_values_that_are_to_be_expected_are_no_drift_and_others_are(self):
+        """Zipf levels: 5 % of the rows of any new window have never been seen."""
+        levels = []
+        for seed in range(40):
+            then, now = (RNG([seed, side]).zipf(1.5, 1_000).clip(max=10**9).astype(str) for side in (0, 1))
+            found = drift(then, now, ["unseen"]).loc["unseen"]
+            assert found["value"] > 0.01
+            levels.append(found["level"])
+        assert levels.count("ok") >= 36
+        now[:100] = "new"
+        assert drift(then, now, ["unseen"]).at["unseen", "level"] == "drift"
+
+    def test_of_many_values_new_ones_are_still_told(self):
+        names = np.array([f"id{k}" for k in range(30_000)])
+        reference = np.repeat(names, 3)
+        window = np.concatenate([RNG(0).choice(names, 18_000), [f"new{k}" for k in range(1_200)]])
+        found = drift(reference, window, ["unseen"]).loc["unseen"]
+        assert found["level"] == "drift"
+        assert found["value"] == pytest.approx(1_200 / 19_200, rel=0.2)
+        assert drift(reference, window[:18_000], ["unseen"]).at["unseen", "level"] == "ok"
+
+    def test_a_shift_in_the_tail_of_a_thousand_levels_is_seen(self):
+        levels = np.array([f"k{k}" for k in range(1_000)])
+        weight = np.exp(RNG(0).normal(size=1_000))
+        for n in (5_000, 50_000):
+            reference, stable, moved = (
+                RNG(seed).choice(levels, n, p=p) for seed, p in ((1, None), (2, None), (3, weight / weight.sum()))
+            )
+            assert drift(reference, stable).at["psi", "level"] == "ok"
+            assert drift(reference, moved).at["psi", "level"] == "drift"
+
+    def test_a_column_that_lost_all_its_values_is_a_drift_by_every_test(self):
+        for values in (RNG(0).normal(size=500), RNG(0).choice(list("abc"), 500)):
+            gone = pd.Series(values, dtype=object).where(np.zeros(500, dtype=bool))
+            for pair in ((values, gone), (pd.Series(gone, dtype=pd.Series(values).dtype), values)):
+                found = drift(*pair, ALL)
+                assert set(found["level"]) == {"drift"}, found.to_string()
+
+    def test_values_that_went_missing_are_a_drift_by_distance_tests_too(self):
+        reference = RNG(0).normal(size=2_000)
+        window = np.where(RNG(1).random(2_000) < 0.4, np.nan, RNG(2).normal(size=2_000))
+        found = drift(reference, window, ["ks", "wasserstein", "missing"])
+        assert set(found["level"]) == {"drift"}, found.to_string()
+        assert "missing" in found.at["ks", "detail"]
+
+    def test_no_values_on_either_side_are_not_called_ok(self):
+        found = drift([np.nan] * 500, [np.nan] * 500, ALL)
+        assert found["level"].drop("missing").eq("not judged").all()
+
+    def test_few_rows_that_lack_all_values_may_be_chance(self):
+        half = np.where(RNG(0).random(500) < 0.7, np.nan, 1.0)
+        assert drift(half, [np.nan] * 5, ["ks"]).at["ks", "level"] == "not judged"
+        assert drift(half, [np.nan] * 60, ["ks"]).at["ks", "level"] == "drift"
+
+    @pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
+    def test_distances_on_heavy_tails_are_those_of_the_data(self, sigma):
+        reference, window = RNG(0).lognormal(sigma=sigma, size=200_000), RNG(1).lognormal(0.3, sigma, size=200_000)
+        found = drift(reference, window, ["wasserstein"]).loc["wasserstein"]
+        distance = stats.wasserstein_distance(reference, window)
+        assert found["value"] == pytest.approx(distance / reference.std(), rel=0.02)
+        said, bound = (float(found["detail"].split()[place].strip(",")) for place in (2, 4))
+        assert abs(said - distance) <= bound * 1.5
+
+    @pytest.mark.parametrize("rows", [0, 1, 2, 4])
+    def test_a_window_of_hardly_any_rows_is_not_judged(self, rows):
+        reference = {"x": RNG(0).normal(size=900), "k": ["a", "b", None] * 300}
+        window = pd.DataFrame({"x": [1e9] * rows, "k": ["new"] * rows}, columns=["x", "k"])
+        table = measure_drift(make_profile(pd.DataFrame(reference)), window, ALL)
+        assert set(table["level"]) == {"not judged"}
+        assert table["detail"].str.contains("too few rows|no rows").all()
+
+    def test_a_flag_is_the_same_as_a_number_or_as_itself(self):
+        for now in ([True, False] * 300, [1, 0] * 300, [1.0, 0.0] * 300):
+            assert set(drift([True, False] * 300, now, ["psi", "unseen"])["level"]) == {"ok"}
+
+
+class TestOwnTests:
+    @pytest.mark.parametrize("kinds", [["text"], ["numeric", "time"], [], "number"])
+    def test_a_kind_that_does_not_exist_is_refused_when_the_test_is_made(self, kinds):
+        before = dict(TESTS)
+        with pytest.raises(BadParameter, match="own"):
+            drift_test("own", watch=0.1, drift=0.2, kinds=kinds)(lambda pair: None)
+        assert before == TESTS
+
+    def test_sizes_must_rise(self):
+        with pytest.raises(BadParameter, match="must rise"):
+            drift_test("own", watch=0.2, drift=0.1)
+
+    def test_a_test_that_gives_no_number_is_an_error_and_never_ok(self, monkeypatch):
+        monkeypatch.setitem(
+            TESTS, "own", DriftTest("own", ("numeric",), 0.1, 0.2, lambda pair: Measurement(1, 1, np.nan))
+        )
+        with pytest.raises(BadParameter, match="'own' gave no number for column 'x'"):
+            drift(np.arange(500.0), np.arange(500.0), ["own"])
+
+    def test_one_kind_may_be_given_as_a_word(self, monkeypatch):
+        monkeypatch.setattr("nbkit.monitor.drift.TESTS", dict(TESTS))
+        drift_test("own", watch=0.1, drift=0.2, kinds="numeric")(lambda pair: Measurement(1.0, 1.0, 0.0, "far"))
+        assert drift(np.arange(500.0), np.arange(500.0), ["own"]).at["own", "level"] == "drift"
 
 
 class TestProfile:

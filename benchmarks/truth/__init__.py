@@ -1,1 +1,1 @@
-"""Simulations at full size: how often what nbkit says is wrong."""
+"""Full-size simulations: coverage, false alarms and power, a subject a file."""

@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = attach(
         "words": [
             "explain_calibration",
             "explain_check",
+            "explain_engineered",
             "explain_comparison",
             "explain_costs",
             "explain_decision",

@@ -1,23 +1,22 @@
 """Explanations: how much each raw column moved each prediction, checked against the model that is served."""
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import special
 from sklearn.pipeline import Pipeline
 
-from nbkit.errors import BadModel
-from nbkit.model.candidates import as_table
+from nbkit.errors import BadModel, NbkitError
+from nbkit.model import shapley
 from nbkit.model.intervals import Array, bootstrap, percentile_interval
+from nbkit.model.lineage import Lineage, list_engineered, split_model, trace_columns
 from nbkit.model.outcome import check_task, find_class
+from nbkit.model.shapley import Found, Parts, affordable_rows, draw_rows, find_spread, try_method
 
-TOLERANCE, ROUNDING = 1e-3, 1e-9  # of the spread of the model's output; of its size
-SLOW_ROWS, SLOW_BACKGROUND = 100, 20  # of the method that works for any model
-NODES = 150_000_000  # tree nodes visited in some 20 seconds
-TREES = ("RandomForest", "ExtraTrees", "HistGradientBoosting", "DecisionTree")
+RAW = "as a whole, from raw rows"
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,19 @@ class Explanation:
         Class to the output before any column is known ("" where there is one output only).
     importance
         Columns `feature`, `mean_abs`, `low`, `high` (95 %, bootstrap over rows), `share`, `rank`.
+    engineered
+        The same for columns that the model makes of several raw columns, or of a time: `feature`, `sources`,
+        `mean_abs`, `share` (of all movement).
+    weights
+        What a monitor weighs drift by: `feature` (every raw column, 0 if the model does not read it, and every
+        engineered one), `share` (of all movement: what everything made of it moves).
     check
         One row: `method`, `rows`, `error` (largest gap of base + sum of values to the model's output), `spread` (of
-        that output), `relative`, `top5_stable` (share of resamples with the same five first columns).
+        that output), `relative`, `top5_stable` (share of resamples with the same five first columns), `sampling` (how
+        far a single value of the least certain column is off, root mean square over rows; 0 for exact methods),
+        `sampling_share` (of the spread), `traced` (how the raw columns were found).
     unit
-        "log-odds", "probability" or "units of the target".
+        "log-odds", "margin" (a score that is no log-odds), "probability" or "units of the target".
     """
 
     values: pd.DataFrame
@@ -44,19 +51,8 @@ class Explanation:
     importance: pd.DataFrame
     check: pd.DataFrame
     unit: str
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """A fitted pipeline taken apart: the matrix that its last step reads, and where the columns come from."""
-
-    last: Any
-    matrix: pd.DataFrame
-    sources: dict[str, list[str]]
-    output: Callable[[Any], Array]  # of the matrix, (n, outputs)
-    served: Array  # of the whole pipeline on the raw rows, (n, outputs)
-    unit: str
-    classes: list[Any]
+    engineered: pd.DataFrame
+    weights: pd.DataFrame
 
 
 def explain(
@@ -72,7 +68,9 @@ def explain(
     """Explain a fitted pipeline in terms of the raw columns.
 
     Trees are explained by TreeSHAP (path-dependent), linear models exactly, any other model by permutation (fewer
-    rows). Signed values of encoded columns are summed per raw column. The sums must meet the output of the pipeline.
+    rows), which is done several times, with other rows as background, so that its error is known. Signed values of
+    encoded columns are summed per raw column (see `nbkit.model.lineage`); where these cannot be traced, the model is
+    explained from raw rows by permutation. The sums must meet the output of the pipeline.
 
     Parameters
     ----------
@@ -92,7 +90,8 @@ def explain(
     Raises
     ------
     BadModel
-        If the attributions miss the model's output by more than a thousandth of its spread.
+        If the attributions miss the model's output by more than a thousandth of its spread, or the model gives neither
+        a probability nor a margin, or cannot answer.
 
     References
     ----------
@@ -102,33 +101,18 @@ def explain(
     check_task(task)
     if not len(X):
         raise BadModel("there are no rows to explain")
-    sample = draw_rows(X, min(rows, _affordable_rows(model)), seed)
-    parts = _take_apart(model, sample, task, positive)
-    tried = []
-    for method in _list_methods(parts.last):
-        part = (
-            parts
-            if method is not _by_permutation
-            else _take_apart(model, draw_rows(sample, SLOW_ROWS, seed), task, positive)
-        )
-        values, base = method(part, seed, background)  # (n, columns, outputs), (outputs,)
-        error = float(np.abs(values.sum(axis=1) + base - part.served).max())
-        spread = float(np.ptp(part.served, axis=0).max())
-        tried.append((method.__name__.removeprefix("_by_"), len(part.matrix), error, spread))
-        if error <= max(TOLERANCE * spread, ROUNDING * float(np.abs(part.served).max()), ROUNDING):
-            return _finish(part, values, base, tried[-1], seed)
-    gaps = "; ".join(f"{name} is off by {error:.2g}" for name, _, error, _ in tried)
-    raise BadModel(f"no explanation of {type(parts.last).__name__} adds up to its output ({gaps}), so none is given")
-
-
-# --- taking a pipeline apart
-
-
-def draw_rows(X: Any, rows: int, seed: int) -> Any:
-    """Return at most so many rows of a table or series, drawn at random, in their order."""
-    if len(X) <= rows:
-        return X
-    return X.iloc[np.sort(np.random.default_rng(seed).choice(len(X), rows, replace=False))]
+    sample = draw_rows(X, min(rows, affordable_rows(split_model(model)[1])), seed)
+    lineage = trace_columns(model, sample)
+    tried: list[str] = []
+    for parts in _take_apart(model, lineage, sample, task, positive):
+        for method in shapley.list_methods(parts.last):
+            found, gap = try_method(method, parts, seed, background)
+            if found is not None:
+                return _finish(found, X, seed)
+            tried.append(f"{method.__name__.removeprefix('_by_')} {gap}")
+    raise BadModel(
+        f"no explanation of {type(lineage.last).__name__} adds up to its output ({'; '.join(tried)}); none is given"
+    )
 
 
 def used_columns(model: Any, X: pd.DataFrame) -> list[str]:
@@ -137,138 +121,126 @@ def used_columns(model: Any, X: pd.DataFrame) -> list[str]:
     if hasattr(last, "by"):
         used = {last.by} if isinstance(last.by, str) else set(last.by)
     else:
-        first = model[0] if isinstance(model, Pipeline) and len(model) > 1 else None
+        first = model[0] if isinstance(model, Pipeline) and len(model) > 1 else model
         used = {raw for names in getattr(first, "sources_", {}).values() for raw in names}
+        used = used or set(getattr(first, "feature_names_in_", ()))
     return [name for name in X.columns if name in used] or list(X.columns)
 
 
-def _take_apart(model: Any, X: pd.DataFrame, task: str, positive: Any) -> _Parts:
-    last = model[-1] if isinstance(model, Pipeline) else model
-    if isinstance(model, Pipeline) and len(model) > 1:
-        matrix = as_table(model[:-1].transform(X), model[:-1]).set_axis(X.index)
-        known = getattr(model[0], "sources_", {})
-        sources = {name: list(known.get(name, [name])) for name in matrix.columns}
-        named = hasattr(last, "feature_names_in_")
-        decode: Callable[[Any], Any] = lambda z: pd.DataFrame(z, columns=matrix.columns) if named else z  # noqa: E731
-    else:  # a model of raw rows: its columns as codes, decoded before it is asked
-        used = used_columns(model, X)
-        coded = {name: pd.factorize(X[name], use_na_sentinel=False) for name in used}
-        matrix = pd.DataFrame({name: codes.astype(float) for name, (codes, _) in coded.items()}, index=X.index)
-        sources = {name: [name] for name in used}
+def _take_apart(model: Any, lineage: Lineage, X: pd.DataFrame, task: str, positive: Any) -> Iterator[Parts]:
+    """Yield the model as its last step on encoded columns, if these are known, then as a whole on raw columns."""
+    try:
+        ask, unit, classes = _find_output(model, X, task, positive)
+        served = ask(X)
+        if lineage.matrix is not None and (read := _ask_last(lineage, X, task, positive, unit)) is not None:
+            yield Parts(lineage.last, lineage.matrix, lineage.sources, read, served, unit, classes, lineage.way)
+    except NbkitError:
+        raise
+    except Exception as error:  # a model of anybody's
+        raise BadModel(f"{type(lineage.last).__name__} cannot answer these rows: {error}") from error
+    used = used_columns(model, X)
+    coded = {name: pd.factorize(X[name], use_na_sentinel=False) for name in used}
+    matrix = pd.DataFrame({name: codes.astype(float) for name, (codes, _) in coded.items()}, index=X.index)
 
-        def decode(codes: Any) -> pd.DataFrame:
-            columns = {n: np.asarray(coded[n][1])[codes[:, i].astype(int)] for i, n in enumerate(used)}
-            return pd.DataFrame(columns).astype({name: X[name].dtype for name in used})
+    def decode(codes: Any) -> pd.DataFrame:
+        places = np.asarray(codes).astype(int)
+        rows = X.iloc[np.zeros(len(places), dtype=int)].reset_index(drop=True)
+        taken = {n: pd.Series(pd.Index(coded[n][1]).take(places[:, i])) for i, n in enumerate(used)}
+        return rows.assign(**{n: values.astype(X[n].dtype) for n, values in taken.items()})
 
-    ask, unit, classes = _find_output(last, task, positive)
-    served = _find_output(model, task, positive)[0](X)
-    return _Parts(last, matrix, sources, lambda codes: ask(decode(np.asarray(codes))), served, unit, classes)
+    sources = {name: [str(name)] for name in used}
+    yield Parts(None, matrix, sources, lambda codes: ask(decode(codes)), served, unit, classes, RAW)
 
 
-def _find_output(model: Any, task: str, positive: Any) -> tuple[Callable[[Any], Array], str, list[Any]]:
+def _ask_last(lineage: Lineage, X: pd.DataFrame, task: str, positive: Any, unit: str) -> Callable[[Any], Array] | None:
+    """Return the last step's output of the matrix, or None where it is not that of the whole pipeline."""
+    named = list(getattr(lineage.last, "feature_names_in_", ()))
+    decode: Callable[[Any], Any] = lambda z: pd.DataFrame(z, columns=named) if named else z  # noqa: E731
+    try:
+        first = decode(np.asarray(lineage.matrix, dtype=float))
+        ask, own, _ = _find_output(lineage.last, first, task, positive)
+        return (lambda z: ask(decode(np.asarray(z)))) if own == unit else None
+    except Exception:  # it reads no plain numbers
+        return None
+
+
+def _find_output(model: Any, X: Any, task: str, positive: Any) -> tuple[Callable[[Any], Array], str, list[Any]]:
     """Return what is explained: the log-odds if the model adds them up, else the probability, or the prediction."""
     if task == "regression":
-        return lambda X: np.asarray(model.predict(X), dtype=float).reshape(-1, 1), "units of the target", [""]
+        return lambda Z: np.asarray(model.predict(Z), dtype=float).reshape(-1, 1), "units of the target", [""]
+    margin, chance = hasattr(model, "decision_function"), hasattr(model, "predict_proba")
+    if not margin and not chance:
+        raise BadModel(
+            f"{type(model).__name__} gives no probabilities, so there is nothing to explain: let it vote softly "
+            "(voting='soft'), or wrap it in sklearn's CalibratedClassifierCV"
+        )
     classes = list(model.classes_)
-    if task == "binary":
-        place = classes.index(find_class(positive, classes)) if len(classes) > 1 else 0
-        if hasattr(model, "decision_function"):
-            sign = 1.0 if place else -1.0
-            return lambda X: sign * np.asarray(model.decision_function(X)).reshape(-1, 1), "log-odds", [""]
-        return lambda X: np.asarray(model.predict_proba(X))[:, [place]], "probability", [""]
-    if hasattr(model, "decision_function"):
-        return lambda X: np.asarray(model.decision_function(X)), "log-odds", classes
-    return lambda X: np.asarray(model.predict_proba(X)), "probability", classes
+    place = classes.index(find_class(positive, classes)) if task == "binary" and len(classes) > 1 else 0
+    names, pick = (classes, slice(None)) if task == "multiclass" else ([""], [place])
+
+    def decide(Z: Any) -> Array:
+        scores = np.asarray(model.decision_function(Z), dtype=float)
+        return np.column_stack([-scores, scores])[:, pick] if scores.ndim == 1 else scores[:, pick]
+
+    if margin and (not chance or _is_log_odds(model, X)):
+        return decide, "log-odds" if chance else "margin", names
+    return lambda Z: np.asarray(model.predict_proba(Z), dtype=float)[:, pick], "probability", names
 
 
-# --- the methods: each returns values (n, columns, outputs) and base (outputs,)
+def _is_log_odds(model: Any, X: Any) -> bool:
+    """Return whether the probabilities are the logistic (or softmax) function of the margin."""
+    scores, chance = (
+        np.asarray(model.decision_function(X), dtype=float),
+        np.asarray(model.predict_proba(X), dtype=float),
+    )
+    scores = np.column_stack([np.zeros(len(scores)), scores]) if scores.ndim == 1 else scores
+    if scores.shape != chance.shape:
+        return False
+    return bool(np.allclose(special.softmax(scores, axis=1), chance, atol=1e-6))
 
 
-def _affordable_rows(model: Any) -> int:
-    """Return how many rows TreeSHAP can explain in some 20 seconds, from the size of the trees, not from a clock."""
-    last = model[-1] if isinstance(model, Pipeline) else model
-    trees = [tree.tree_.node_count for tree in np.ravel(getattr(last, "estimators_", [])) if hasattr(tree, "tree_")]
-    trees += [len(tree.nodes) for step in getattr(last, "_predictors", []) for tree in step]
-    return max(SLOW_ROWS, NODES // max(int(sum(trees)), 1))
-
-
-def _list_methods(last: Any) -> list[Callable[..., tuple[Array, Array]]]:
-    if any(type(last).__name__.startswith(name) for name in TREES):
-        return [_by_trees, _by_permutation]
-    return [_by_weights, _by_permutation] if hasattr(last, "coef_") else [_by_permutation]
-
-
-def _import_shap() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its import, which takes seconds, warns about matplotlib
-        import shap
-    return shap
-
-
-def _by_trees(parts: _Parts, seed: int, background: int) -> tuple[Array, Array]:
-    shap = _import_shap()
-    matrix = parts.matrix.to_numpy(dtype=np.float32).astype(float)  # as forests read it
-    if type(parts.last).__name__.startswith("HistGradientBoosting"):
-        matrix = parts.matrix.to_numpy(dtype=float)
-    explainer = shap.TreeExplainer(parts.last)
-    values = np.asarray(explainer.shap_values(matrix, check_additivity=False), dtype=float)
-    values = values if values.ndim == 3 else values[:, :, None]
-    base = np.atleast_1d(np.asarray(explainer.expected_value, dtype=float))
-    return _match_outputs(values, base, parts)
-
-
-def _match_outputs(values: Array, base: Array, parts: _Parts) -> tuple[Array, Array]:
-    """Bring shap's outputs (one per class, or one for the last) to those that are explained."""
-    wanted = parts.served.shape[1]
-    if values.shape[2] == wanted and wanted > 1:
-        return values, base
-    guesses = [(values[:, :, [k]], base[[k]]) for k in range(values.shape[2])]
-    guesses += [(-part, -start) for part, start in guesses]
-    return min(guesses, key=lambda guess: float(np.abs(guess[0].sum(axis=1) + guess[1] - parts.served).max()))
-
-
-def _by_weights(parts: _Parts, seed: int, background: int) -> tuple[Array, Array]:
-    coef = np.atleast_2d(parts.last.coef_)
-    intercept = np.atleast_1d(parts.last.intercept_)
-    matrix = parts.matrix.to_numpy(dtype=float)
-    middle = draw_rows(parts.matrix, background, seed).to_numpy(dtype=float).mean(axis=0)
-    values = (matrix - middle)[:, :, None] * coef.T[None]
-    return _match_outputs(values, intercept + coef @ middle, parts)
-
-
-def _by_permutation(parts: _Parts, seed: int, background: int) -> tuple[Array, Array]:
-    shap = _import_shap()
-    around = draw_rows(parts.matrix, min(background, SLOW_BACKGROUND), seed).to_numpy(dtype=float)
-    explainer = shap.PermutationExplainer(parts.output, shap.maskers.Independent(around, len(around)), seed=seed)
-    found = explainer(parts.matrix.to_numpy(dtype=float), max_evals=4 * parts.matrix.shape[1] + 2, silent=True)
-    values, base = np.asarray(found.values, dtype=float), np.asarray(found.base_values, dtype=float)
-    values = values if values.ndim == 3 else values[:, :, None]
-    return values, np.atleast_1d(base[0] if base.ndim else base)
-
-
-# --- putting it together
-
-
-def _finish(parts: _Parts, values: Array, base: Array, tried: tuple[str, int, float, float], seed: int) -> Explanation:
+def _finish(found: Found, X: pd.DataFrame, seed: int) -> Explanation:
+    parts = found.parts
     raw = list(dict.fromkeys(name for names in parts.sources.values() for name in names))
     share = np.zeros((len(parts.matrix.columns), len(raw)))
     for place, name in enumerate(parts.matrix.columns):
         for source in parts.sources[name]:
             share[place, raw.index(source)] += 1 / len(parts.sources[name])
-    summed = np.einsum("nco,cr->nro", values, share)
+    summed = np.einsum("nco,cr->nro", found.values, share)
     frames = []
     for output, name in enumerate(parts.classes):
         frame = pd.DataFrame(summed[:, :, output], columns=raw, index=parts.matrix.index)
         if len(parts.classes) > 1:
             frame.insert(0, "class", str(name))
         frames.append(frame)
-    importance, stable = _rank(np.abs(summed).mean(axis=2), raw, seed)
-    method, rows, error, spread = tried
-    check = {"method": method, "rows": rows, "error": error, "spread": spread, "relative": error / max(spread, 1e-12)}
-    start = pd.Series(base, index=[str(name) for name in parts.classes], name="base")
-    return Explanation(
-        pd.concat(frames), start, importance, pd.DataFrame([{**check, "top5_stable": stable}]), parts.unit
-    )
+    size = np.abs(summed).mean(axis=2)
+    importance, stable = _rank(size, raw, seed)
+    spread, scale = find_spread(parts), max(find_spread(parts), 1e-12)
+    check = {"method": found.method, "rows": len(parts.matrix), "error": found.error, "spread": spread}
+    check |= {"relative": found.error / scale, "top5_stable": stable}
+    check |= {"sampling": found.sampling, "sampling_share": found.sampling / scale, "traced": parts.way}
+    start = pd.Series(found.base, index=[str(name) for name in parts.classes], name="base")
+    engineered, weights = _weigh(found, X, share > 0, dict(zip(raw, size.mean(axis=0), strict=True)))
+    made = {"engineered": engineered, "weights": weights}
+    return Explanation(pd.concat(frames), start, importance, pd.DataFrame([check]), parts.unit, **made)
+
+
+def _weigh(found: Found, X: pd.DataFrame, made: Array, moved: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what engineered columns move, and what everything made of a raw column does."""
+    sources, columns = found.parts.sources, list(found.parts.matrix.columns)
+    raw, own = list(moved), np.array(list(moved.values()))
+    whole = max(float(own.sum()), 1e-12)
+    reach = np.maximum(np.abs(np.einsum("nco,cr->nro", found.values, made)).mean(axis=(0, 2)), own) / whole
+    size = np.abs(found.values).mean(axis=(0, 2))
+    names = list_engineered(sources, X)
+    places = [columns.index(name) for name in names]
+    words = [", ".join(sources[name]) for name in names]
+    table = pd.DataFrame({"feature": names, "sources": words, "mean_abs": size[places], "share": size[places] / whole})
+    table = table.sort_values("mean_abs", ascending=False, kind="stable", ignore_index=True)
+    shares = {str(name): 0.0 for name in X.columns} | dict(zip(raw, reach, strict=True))
+    shares |= dict(zip(table["feature"], table["share"], strict=True))
+    weights = pd.DataFrame({"feature": list(shares), "share": np.array(list(shares.values()), dtype=float)})
+    return table, weights.assign(share=weights["share"].clip(upper=1.0))
 
 
 def _rank(size: Array, names: list[str], seed: int) -> tuple[pd.DataFrame, float]:

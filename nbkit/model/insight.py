@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from sklearn.inspection import permutation_importance
 
-from nbkit.model.explanation import Explanation, draw_rows, used_columns
+from nbkit.model.explanation import Explanation, used_columns
 from nbkit.model.outcome import prepare
 from nbkit.model.search import Scorer
+from nbkit.model.shapley import draw_rows
 from nbkit.model.slices import cut_slices
 
 

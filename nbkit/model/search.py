@@ -20,7 +20,6 @@ from sklearn.model_selection import (
     ParameterGrid,
     ParameterSampler,
     StratifiedKFold,
-    TimeSeriesSplit,
 )
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
@@ -146,23 +145,62 @@ def list_settings(grid: Mapping[str, Sequence[Any]], search: str, trials: int, s
 def make_folds(
     part: pd.DataFrame, target: str, task: str, folds: int, time: str, group: str, seed: int
 ) -> list[tuple[Array, Array]]:
-    """Return (learned from, left out) positions per fold: along time, by groups, or stratified, in this order."""
+    """Return (learned from, left out) positions per fold: along time, by groups, or stratified, in this order.
+
+    Rows of one moment stay together. With time and group, what a fold learns from came before and is of other groups.
+    """
     y = part[target]
     folds = max(2, min(folds, len(part) // 2))
     if len(part) < 4:
         raise BadModel(f"{len(part)} rows are too few to cross-validate; use search='none' or more rows")
+    groups = _code_groups(part[group]) if group else None
     if time:
-        return list(TimeSeriesSplit(folds).split(part))
-    if group:
-        groups = part[group].astype(object).where(part[group].notna(), "")
-        known = groups.nunique()
+        cut = _cut_time(pd.factorize(part[time], sort=True)[0], folds, time)
+        return cut if groups is None else _part_groups(cut, groups, y if task != "regression" else None, (time, group))
+    if groups is not None:
+        known = int(groups.max()) + 1
         if known < 2:
             raise BadModel(f"{group!r} has one value only: its rows cannot be told apart into folds")
-        return list(GroupKFold(min(folds, known)).split(part, y, pd.factorize(groups)[0]))
+        return list(GroupKFold(min(folds, known)).split(part, y, groups))
     rarest = 0 if task == "regression" else int(y.value_counts().min())
     if rarest >= folds:
         return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(part, y.astype(str)))
     return list(KFold(folds, shuffle=True, random_state=seed).split(part))
+
+
+def _code_groups(column: "pd.Series[Any]") -> Array:
+    return pd.factorize(column.astype(object).where(column.notna(), ""))[0]
+
+
+def _cut_time(moments: Array, folds: int, time: str) -> list[tuple[Array, Array]]:
+    """Cut rows into folds along time, each scored on what came after what it learns from; at starts of moments only."""
+    order = np.argsort(moments, kind="stable")
+    starts = np.flatnonzero(np.diff(moments[order])) + 1
+    if not len(starts):
+        raise BadModel(f"all rows have the same {time!r}: they cannot be cut into folds along time")
+    size = max(len(order) // (folds + 1), 1)
+    wanted = len(order) - size * np.arange(folds, 0, -1)
+    edges = np.unique([starts[np.abs(starts - edge).argmin()] for edge in wanted])
+    return [(order[:edge], order[edge:after]) for edge, after in zip(edges, [*edges[1:], len(order)], strict=True)]
+
+
+def _part_groups(
+    cut: list[tuple[Array, Array]], groups: Array, classes: Any, names: tuple[str, str]
+) -> list[tuple[Array, Array]]:
+    """Leave out of what a fold learns from the groups it is scored on; folds that learn nothing are dropped."""
+    parted = [(before[~np.isin(groups[before], groups[after])], after) for before, after in cut]
+    kept = [
+        (before, after)
+        for before, after in parted
+        if len(before) > 1 and (classes is None or classes.iloc[before].nunique() > 1)
+    ]
+    if not kept:
+        time, group = names
+        raise BadModel(
+            f"no fold can follow {time!r} and keep the groups of {group!r} apart: each group goes on through time, so "
+            "nothing is left to learn from; name only one of them, or use search='none'"
+        )
+    return kept
 
 
 def search_settings(

@@ -116,7 +116,7 @@ def train_candidates(
     time
         If named, folds follow time: trained on what was before, scored on what came after.
     group
-        If named (and no time), rows of a group stay in one fold.
+        If named, rows of a group stay in one fold; with time, a fold learns from earlier rows of other groups.
     block
         What the intervals on the valid split resample together, see `mark_blocks`.
     grids

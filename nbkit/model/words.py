@@ -316,11 +316,30 @@ def explain_importance(importance: pd.DataFrame, permuted: pd.DataFrame, unit: s
 
 
 def explain_check(check: pd.DataFrame) -> str:
-    """Say in Markdown whether the attributions add up to what the model says."""
+    """Say in Markdown whether the attributions add up to what the model says, how exact each is, and in what terms."""
     row = check.iloc[0]
-    return (
+    said = (
         f"The attributions of {say_count(row['rows'], 'row')} ({row['method']}) add up to the served model's output within "
         f"{row['error']:.2g}, on a spread of {row['spread']:.3g}."
+    )
+    if row["method"] == "permutation":
+        said += (
+            " That says nothing about each of them, which are estimates: done several times with other orders and other rows as "
+            f"background, a single attribution is off by {row['sampling']:.2g} ({row['sampling_share']:.1%} of the spread; "
+            "root mean square, of the column where it is largest)."
+        )
+    return f"{said} Raw columns: {row['traced']}."
+
+
+def explain_engineered(engineered: pd.DataFrame) -> str:
+    """Say in Markdown what the model makes of several raw columns or of times, and how much that moves."""
+    if not len(engineered):
+        return "The model reads no column that is made of several raw columns or of a time."
+    parts = [f"`{row.feature}` of {row.sources} ({row.share:.0%})" for row in engineered.head(5).itertuples()]
+    more = f", and {say_count(len(engineered) - 5, 'more column')}" if len(engineered) > 5 else ""
+    return (
+        f"Made of several raw columns or of a time, with the share of all movement: {', '.join(parts)}{more}. The monitor watches "
+        "these too, and weighs the drift of a raw column by everything that is made of it."
     )
 
 
@@ -372,7 +391,7 @@ def summarize_explanation(importance: pd.DataFrame, check: pd.DataFrame) -> str:
     """Return the headline of an explanation."""
     first = ", ".join(f"{row.feature} ({row.share:.0%})" for row in importance.head(3).itertuples())
     row = check.iloc[0]
-    return (
-        f"Predictions move most with {first}; checked on {say_count(row['rows'], 'row')}, the attributions add up to the model's "
-        f"output within {row['error']:.1g}."
-    )
+    said = f"Predictions move most with {first}; checked on {say_count(row['rows'], 'row')}, "
+    if row["method"] == "permutation":
+        return f"{said}a single attribution is off by {row['sampling_share']:.1%} of the output's spread."
+    return f"{said}the attributions add up to the model's output within {row['error']:.1g}."

@@ -10,7 +10,9 @@ import pandas as pd
 
 from nbkit.data import Contract, check_contract, load_contract, read_contract
 from nbkit.errors import NbkitError
-from nbkit.model import predict
+from nbkit.model import judge, predict
+from nbkit.model.lineage import encode_rows
+from nbkit.model.metrics import DECIDES
 from nbkit.monitor.decision import Decision, decide
 from nbkit.monitor.drift import measure_drift
 from nbkit.monitor.performance import estimate_performance, measure_performance
@@ -37,7 +39,7 @@ class Monitoring:
         What to do and why.
     summary
         One row: rows, labelled, violations, drifted (columns), moved (whether the prediction drifted), watched
-        (columns), worse (metrics), decision.
+        (columns), worse (metrics), unjudged (columns with too few rows), decision.
     """
 
     integrity: pd.DataFrame
@@ -68,7 +70,8 @@ def check_window(
     ----------
     bundle
         From `Registry.load_bundle`: ``model`` and ``reference`` (a profile, or rows to make one of); where present
-        ``scores``, ``contract``, ``calibration`` and ``importance`` (feature, share).
+        ``scores``, ``contract``, ``calibration``, ``criteria`` (from `nbkit.model.read_criteria`) and ``importance``
+        (feature, share: the `weights` of `nbkit.model.explain`).
     window
         Raw rows; with the target's column where labels have come (missing where they have not).
     target, task, positive, threshold
@@ -78,9 +81,9 @@ def check_window(
     metrics
         Of the scores; all by default.
     metric
-        The one that the project is judged by.
+        The one that the project is judged by; the usual one of the task if empty.
     seed, groups
-        Of the bootstrap, as in `nbkit.model.score_predictions`.
+        Of the bootstrap, as in `nbkit.model.score_predictions`; groups also say which rows are alike in drift tests.
     """
     rows = window.drop(columns=target, errors="ignore")
     contract, scores = bundle.get("contract"), bundle.get("scores")
@@ -103,7 +106,10 @@ def check_window(
         seen = rows.assign(prediction=answers)
     elif "prediction" not in rows:
         profile = profile[profile["column"] != "prediction"]
-    drift = measure_drift(profile, seen, tests)
+    made = sorted(set(profile["column"]) - set(seen.columns))
+    encoded = encode_rows(bundle["model"], rows) if made and answers is not None else pd.DataFrame()
+    seen = seen.assign(**{name: encoded[name].to_numpy() for name in made if name in encoded})
+    drift = measure_drift(profile, seen, tests, groups)
     performance, estimated = pd.DataFrame(), pd.DataFrame()
     if answers is not None and scores is not None and target in window and window[target].notna().any():
         facts: dict[str, Any] = {
@@ -117,7 +123,15 @@ def check_window(
     if answers is not None and task == "binary" and bundle.get("calibration") is not None:
         estimated = estimate_performance(answers, bundle["calibration"], scores, threshold=threshold)
     measured = None if performance.empty else performance
-    decision = decide(integrity, drift, measured, bundle.get("importance"), metric=metric, estimated=estimated)
+    decision = decide(
+        integrity,
+        drift,
+        measured,
+        bundle.get("importance"),
+        metric=metric or DECIDES[task],
+        estimated=estimated,
+        criteria=_judge_criteria(bundle.get("criteria"), performance),
+    )
     drifted = set(drift.loc[drift["level"] == "drift", "column"])
     row = {
         "rows": len(window),
@@ -127,9 +141,20 @@ def check_window(
         "moved": "prediction" in drifted,
         "watched": drift.loc[drift["level"] == "watch", "column"].nunique(),
         "worse": 0 if performance.empty else int((performance["level"] == "worse").sum()),
+        "unjudged": drift.loc[drift["level"] == "not judged", "column"].nunique(),
         "decision": decision.decision,
     }
     return Monitoring(integrity, drift, performance, estimated, decision, pd.DataFrame([row]))
+
+
+def _judge_criteria(criteria: pd.DataFrame | None, performance: pd.DataFrame) -> pd.DataFrame | None:
+    """Judge the declared criteria that demand a number of a metric, on the window."""
+    if criteria is None or criteria.empty or performance.empty or not (performance["level"] != "not judged").any():
+        return None
+    plain = (criteria["reference"] == "") & (criteria["split"] == "test") & criteria["metric"].isin(performance.index)
+    known = performance[["low", "high"]].notna().all(axis=1)
+    judged: pd.DataFrame = judge(criteria[plain], performance[known])
+    return judged
 
 
 def _ask(model: Any, rows: pd.DataFrame, task: str, positive: Any) -> tuple[Any, str]:

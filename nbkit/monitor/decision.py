@@ -4,14 +4,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from nbkit.model.intervals import Z
+from nbkit.model.metrics import DECIDES
+from nbkit.monitor.drift import ALWAYS_NEW, GONE, NO_VALUES
+from nbkit.monitor.performance import DETECTABLE
+from nbkit.wording import say_count
+
 IMPORTANT = 0.05  # share of the model's attributions from which a feature's drift matters
-RECALIBRATE = ("ece", "brier", "log_loss", "bias")  # what can be mended without a new model
+RECALIBRATE = ("ece", "brier", "log_loss", "bias")  # what can be put right without a new model
 BASE_RATE = ("accuracy", "precision", "recall", "f1", "average_precision")  # move with the base rate alone
 ESTIMATED_LOSS = 0.02  # of ROC AUC
 FIX = "fix the data pipeline; do not retrain on this window"
-SEVERITIES = ("critical", "warning", "note")
+RETRAIN, MORE = "retrain on recent labels", "get more rows or labels, and look again"
+SEVERITIES = ("critical", "warning", "unsure", "note")
 
 Finding = tuple[str, str, str, str]
 
@@ -23,9 +31,10 @@ class Decision:
     Attributes
     ----------
     decision
-        ``ok``, ``look`` (a person must look before anything is done) or ``retrain``.
+        ``ok``, ``look`` (a person must look before anything is done), ``retrain`` or ``inconclusive`` (nothing bad was
+        found, but the rows could not have shown a loss or a drift that matters).
     reasons
-        finding, severity (critical, warning, note), evidence, action; the worst first.
+        finding, severity (critical, warning, unsure, note), evidence, action; the worst first.
     """
 
     decision: str
@@ -40,6 +49,7 @@ def decide(
     *,
     metric: str = "",
     estimated: pd.DataFrame | None = None,
+    criteria: pd.DataFrame | None = None,
 ) -> Decision:
     """Turn what was found in a window into a decision.
 
@@ -47,14 +57,18 @@ def decide(
 
     1. a blocking violation of the contract, or a feature that is gone: **look** (retraining on broken data teaches the
        fault);
-    2. a measured loss, beyond chance and tolerance, of the project's own `metric`, or of one that says how well the
-       model tells rows apart (ROC AUC, balanced accuracy, errors of a regression): **retrain**;
-    3. a measured loss of calibration only (ECE, Brier, log loss, bias), or of what moves with the base rate alone
-       (accuracy, precision, recall, F1): **look** (recalibrate, choose the threshold again; the ranking still holds);
-    4. drift of an important feature (5 % of the attributions or more; all count where importance is unknown) or of the
-       prediction: **look** as long as labels are missing, else a note (the measured performance has the last word);
-    5. an estimated ROC AUC 0.02 below the reference together with drift: **look** as long as labels are missing;
-    6. all else (warnings of the contract, a loss within tolerance, drift of unimportant features) is a note.
+    2. a measured loss, beyond chance and tolerance, of the deciding `metric`, or a declared criterion that fails:
+       **retrain**. No other metric can ask for it;
+    3. a measured loss of another metric: **look**. For calibration (ECE, Brier, log loss, bias) recalibrate; for what
+       moves with the base rate alone (accuracy, precision, recall, F1) choose the threshold again. It is a note where
+       the deciding metric became better and it is neither of the two;
+    4. drift of an important feature (5 % of the attributions or more; all count whose importance is unknown) or of the
+       prediction: **look** until the deciding metric is judged, else a note (the measured performance has the last
+       word);
+    5. an estimated ROC AUC 0.02 below the reference together with drift: **look** until the deciding metric is judged;
+    6. a deciding metric whose loss may be more than is bearable; or, until it is judged, important columns with too few
+       rows to see a drift; or nothing that was looked at: **inconclusive**;
+    7. all else (warnings of the contract, a loss within tolerance, drift of unimportant features) is a note.
 
     Parameters
     ----------
@@ -67,24 +81,36 @@ def decide(
     importance
         feature, share, from `nbkit.model.explain`.
     metric
-        The metric that the project is judged by.
+        The metric that the project is judged by; the usual one of the task if empty.
     estimated
         From `estimate_performance`.
+    criteria
+        The declared criteria as `nbkit.model.judge` judged them on the window.
     """
-    judged = performance is not None and bool((performance["level"] != "not judged").any())
+    own = metric or _guess_metric(performance)
+    level = "not judged" if performance is None else str(performance["level"].get(own, "not judged"))
+    judged = level in ("ok", "watch", "worse")
     findings = [
         *_look_at(integrity, _violations),
-        *_look_at(performance, lambda table: _losses(table, metric)),
+        *_look_at(performance, lambda table: _losses(table, own)),
+        *_look_at(criteria, _failures),
         *_look_at(drift, lambda table: _drifts(table, importance, judged)),
         *([] if judged or drift is None else _look_at(estimated, lambda table: _estimates(table, drift))),
+        *([] if judged else _gaps(drift, importance)),
     ]
     findings.sort(key=lambda finding: SEVERITIES.index(finding[1]))
     reasons = pd.DataFrame(findings, columns=["finding", "severity", "evidence", "action"])
     severities = set(reasons["severity"])
-    broken = (reasons["action"] == FIX).any()
     if "critical" in severities:
-        return Decision("look" if broken else "retrain", reasons)
-    return Decision("look" if "warning" in severities else "ok", reasons)
+        return Decision("look" if (reasons["action"] == FIX).any() else "retrain", reasons)
+    if "warning" in severities:
+        return Decision("look", reasons)
+    return Decision("inconclusive" if "unsure" in severities else "ok", reasons)
+
+
+def _guess_metric(performance: pd.DataFrame | None) -> str:
+    known = [] if performance is None else list(performance.index)
+    return next((name for name in dict.fromkeys(DECIDES.values()) if name in known), known[0] if known else "")
 
 
 def _look_at(table: pd.DataFrame | None, rule: Callable[[pd.DataFrame], Iterator[Finding]]) -> list[Finding]:
@@ -99,33 +125,88 @@ def _violations(table: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _losses(table: pd.DataFrame, own: str) -> Iterator[Finding]:
+    labelled = (table["level"] != "not judged").any()
+    if labelled and own not in table.index:
+        yield f"{own} was not measured", "unsure", "it is the metric that decides, and labels have come", MORE
+    gained = own in table.index and table["gain"].get(own, 0.0) > 0 if "gain" in table else False
     for row in table.rename_axis("metric").reset_index().to_dict("records"):
         metric, level = str(row["metric"]), row["level"]
-        words = f"{row['reference']:.4g} → {row['value']:.4g} on {row['n']:.0f} labelled rows"
+        words = f"{_say(row['reference'])} → {_say(row['value'])} on {row['n']:.0f} labelled rows"
+        if metric == own and level in ("worse", "inconclusive"):
+            words += _say_loss(row)
         if level == "watch":
             yield f"{metric} is a little worse", "note", words, "watch the next window"
-        elif level == "worse" and metric != own and metric in RECALIBRATE:
-            yield f"{metric} is worse", "warning", words, "recalibrate on recent labels"
-        elif level == "worse" and metric != own and metric in BASE_RATE:
-            yield f"{metric} is worse", "warning", words, "look at the base rate; choose the threshold again"
+        elif level == "worse" and metric == own:
+            yield f"{metric} is worse", "critical", words, RETRAIN
+        elif level == "inconclusive" and metric == own:
+            yield f"{metric} may be worse", "unsure", words, MORE
         elif level == "worse":
-            yield f"{metric} is worse", "critical", words, "retrain on recent labels"
+            yield f"{metric} is worse", *_weigh_other(metric, words, gained=gained)
+
+
+def _weigh_other(metric: str, words: str, *, gained: bool) -> tuple[str, str, str]:
+    if metric in RECALIBRATE:
+        return "warning", words, "recalibrate on recent labels"
+    if metric in BASE_RATE:
+        return "warning", words, "look at the base rate; choose the threshold again"
+    if gained:
+        return "note", words, "none: the metric that decides became better"
+    return "warning", words, "see what it counts; it does not decide about retraining"
+
+
+def _say_loss(row: dict[Any, Any]) -> str:
+    """Say how large a loss may be, what is bearable, and what could have been seen."""
+    loss, bearable, seen = (float(row.get(name, np.nan)) for name in ("gain", "bearable", "detectable"))
+    if np.isnan([loss, seen]).any():
+        return "; too few rows for an interval, so no loss could have been seen"
+    error = seen / DETECTABLE
+    least, most = (-loss + side * Z * error for side in (-1, 1))
+    said = f"; loss {-loss:.3g} ({least:.3g} to {most:.3g}), bearable {bearable:.3g}"
+    return f"{said}; as many rows show a loss of {seen:.3g} in 80 % of cases"
+
+
+def _say(value: float) -> str:
+    return "unknown" if np.isnan(value) else f"{value:.4g}"
+
+
+def _failures(table: pd.DataFrame) -> Iterator[Finding]:
+    for row in table[table["verdict"] == "fail"].to_dict("records"):
+        yield f"criterion {row['name']} fails", "critical", str(row["why"]), RETRAIN
+
+
+def _weigh_columns(table: pd.DataFrame, importance: pd.DataFrame | None) -> "pd.Series[float]":
+    """Return the share of the attributions of each column of a table; NaN where it is unknown."""
+    known = {} if importance is None else dict(zip(importance["feature"], importance["share"], strict=True))
+    return table["column"].map(known).astype(float)
 
 
 def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, judged: bool) -> Iterator[Finding]:  # noqa: FBT001
-    share = {} if importance is None else dict(zip(importance["feature"], importance["share"], strict=True))
+    table = table.assign(weight=_weigh_columns(table, importance))
     for row in table[table["level"] == "drift"].to_dict("records"):
-        column = row["column"]
-        weight = share.get(column, 1.0 if column == "prediction" or not share else 0.0)
+        column, weight = row["column"], float(row["weight"])
         words = f"{row['test']} {row['value']:.3g}, {row['detail']}" if pd.notna(row["value"]) else str(row["detail"])
-        words += f"; {weight:.0%} of the attributions" if column in share else ""
-        if row["detail"] == "the column is gone" and weight > 0:
+        words += "" if column == "prediction" else "; importance unknown" if np.isnan(weight) else ""
+        words += f"; {weight:.0%} of the attributions" if weight >= 0 else ""
+        if row["detail"] == GONE and weight != 0:
             yield f"{column} is gone", "critical", words, FIX
-        elif weight >= IMPORTANT and not judged:
+        elif not weight < IMPORTANT and not judged:
             yield f"{column} drifted", "warning", words, "look at its source; get labels for this window first"
         else:
             action = "none: the measured performance decides" if judged else "none: the model hardly uses it"
             yield f"{column} drifted", "note", words, action
+
+
+def _gaps(drift: pd.DataFrame | None, importance: pd.DataFrame | None) -> Iterator[Finding]:
+    """Say what could not be judged, where no measured performance stands in for it."""
+    if drift is None or drift.empty:
+        yield "nothing could be judged", "unsure", "neither drift nor performance was measured", MORE
+        return
+    blind = drift[(drift["level"] == "not judged") & ~drift["detail"].isin([NO_VALUES, ALWAYS_NEW])]
+    blind = blind[~(_weigh_columns(blind, importance) < IMPORTANT)]
+    if len(blind):
+        names = list(dict.fromkeys(map(str, blind["column"])))
+        words = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}: {blind['detail'].iloc[0]}"
+        yield f"drift of {say_count(len(names), 'column')} could not be judged", "unsure", words, MORE
 
 
 def _estimates(table: pd.DataFrame, drift: pd.DataFrame) -> Iterator[Finding]:

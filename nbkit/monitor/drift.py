@@ -6,18 +6,25 @@ deviations), so 0.05 (watch) and 0.10 (drift) mean the same whatever the test.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 from nbkit.errors import BadParameter
-from nbkit.monitor.profile import KINDS, Floats, Pair, pair_column
+from nbkit.monitor.pair import Pair, pair_column
+from nbkit.monitor.profile import KINDS, Floats, code_blocks
 from nbkit.wording import say_count, suggest
 
 EFFECT = 0.05  # PSI up to which a change is immaterial
-ALPHA = 0.05  # false discovery rate over the columns
-MOSTLY = 0.5  # a column whose reference lies mostly in (other) is an identifier: its distribution says nothing
+ALPHA = 0.05  # false discovery rate over columns and tests
+MOSTLY = 0.5  # of the values that are expected to be new: an identifier
+FEWEST = 5  # effective rows below which nothing is judged
+GONE = "the column is gone"
+MISSING_MOVE = 0.3 / 0.13  # a value that went missing counts as moved by so many sd: 13 % of them are drift, as by KS
+NO_VALUES = "no values on either side, so nothing to compare"
+ALWAYS_NEW = "most values are met once only, so new ones say nothing"
 COLUMNS = [
     "column", "kind", "test", "value", "debiased", "p_value", "q_value", "level", "n_reference", "n_window", "detail"
 ]  # fmt: skip
@@ -59,11 +66,24 @@ def drift_test(
     watch, drift
         Sizes (debiased) from which the level is *watch* and *drift*, if the change is also beyond chance.
     kinds
-        Kinds of columns it can judge.
+        Kinds of columns it can judge: ``numeric``, ``categorical`` or both.
+
+    Raises
+    ------
+    BadParameter
+        If a kind is unknown or none is given, so that the test would never run, or the sizes do not rise.
     """
+    wanted = [kinds] if isinstance(kinds, str) else list(kinds)
+    for kind in wanted:
+        if kind not in KINDS:
+            raise BadParameter(f"drift test {name!r} cannot judge columns of kind {kind!r}{suggest(kind, KINDS)}")
+    if not wanted:
+        raise BadParameter(f"drift test {name!r} judges no kind of column, so it would never run; kinds: {KINDS}")
+    if not 0 < watch <= drift < np.inf:
+        raise BadParameter(f"drift test {name!r}: sizes must rise, 0 < watch <= drift, not {watch} and {drift}")
 
     def add(measure: Callable[[Pair], Measurement]) -> Callable[[Pair], Measurement]:
-        TESTS[name] = DriftTest(name, tuple(kinds), watch, drift, measure)
+        TESTS[name] = DriftTest(name, tuple(wanted), watch, drift, measure)
         return measure
 
     return add
@@ -78,7 +98,9 @@ def known_tests() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["test", "kinds", "watch", "drift", "words"])
 
 
-def measure_drift(profile: pd.DataFrame, window: pd.DataFrame, tests: Sequence[str] = ("psi",)) -> pd.DataFrame:
+def measure_drift(
+    profile: pd.DataFrame, window: pd.DataFrame, tests: Sequence[str] = ("psi",), groups: Any = None
+) -> pd.DataFrame:
     """Compare a window with the reference, column by column.
 
     Parameters
@@ -89,19 +111,22 @@ def measure_drift(profile: pd.DataFrame, window: pd.DataFrame, tests: Sequence[s
         The rows now; columns the profile does not hold are ignored.
     tests
         Names of tests, see `known_tests`.
+    groups
+        The block of each row of the window, as in `make_profile`.
 
     Returns
     -------
     DataFrame
         column, kind, test, value, debiased (size beyond what chance alone gives), p_value, q_value (Benjamini and
-        Hochberg over the columns), level, n_reference, n_window, detail. The level is *drift* or *watch* only if the
-        debiased size passes the test's threshold **and** q < 0.05, so neither many rows nor few raise an alarm;
-        *not judged* where the window holds too few rows to see a drift; *drift* where the column is gone.
+        Hochberg over all columns and tests together), level, n_reference, n_window, detail. The level is *drift* or
+        *watch* only if the debiased size passes the test's threshold **and** q < 0.05, so neither many rows nor few
+        raise an alarm; *not judged* where nothing was found but too few rows could have shown it; *drift* where the
+        column, or all its values, are gone.
 
     Raises
     ------
     BadParameter
-        An unknown test.
+        An unknown test, or a test that returned no number.
 
     References
     ----------
@@ -110,72 +135,114 @@ def measure_drift(profile: pd.DataFrame, window: pd.DataFrame, tests: Sequence[s
     for name in tests:
         if name not in TESTS:
             raise BadParameter(f"unknown drift test {name!r}{suggest(name, TESTS)}")
-    rows = []
+    rows, blocks = [], code_blocks(groups, len(window))
     for column, part in profile.groupby("column", sort=False):
         facts = {"column": column, "kind": part["kind"].iloc[0]}
         facts |= {"n_reference": int(part["n"].iloc[0]), "n_window": len(window)}
-        wanted = [test for test in map(TESTS.__getitem__, tests) if facts["kind"] in test.kinds]
+        wanted = [test for test in map(TESTS.__getitem__, dict.fromkeys(tests)) if facts["kind"] in test.kinds]
         if column not in window.columns:
-            rows += [{**facts, "test": test.name, "level": "drift", "detail": "the column is gone"} for test in wanted]
+            rows += [{**facts, "test": test.name, "level": "drift", "detail": GONE} for test in wanted]
             continue
-        pair = pair_column(part, window[column])
+        pair = pair_column(part, window[column], blocks)
         rows += [{**facts, "test": test.name, **_judge(test, pair)} for test in wanted]
-    table = pd.DataFrame(rows, columns=COLUMNS).astype({"value": float, "debiased": float, "p_value": float})
-    return _set_levels(table)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "unsure"])
+    return _set_levels(table.astype({"value": float, "debiased": float, "p_value": float}))
 
 
 def _judge(test: DriftTest, pair: Pair) -> dict[str, object]:
-    too_few = _too_few(test, pair)
-    if too_few:
-        return {"level": "not judged", "detail": too_few}
+    if len_window(pair) == 0:
+        return {"level": "not judged", "detail": "the window has no rows"}
+    then, now = pair.reference[:-1].sum(), pair.window[:-1].sum()
+    if test.name != "missing" and then == now == 0:
+        return {"level": "not judged", "detail": NO_VALUES}
+    if test.name != "missing" and min(then, now) == 0:
+        return _judge_empty(pair)
+    unsure = _too_few(test, pair)
+    if pair.n * pair.m / (pair.n + pair.m) < FEWEST:
+        return {"level": "not judged", "detail": unsure}
     found = test.measure(pair)
-    return {"value": found.value, "debiased": found.debiased, "p_value": found.p_value, "detail": found.detail}
+    if not np.isfinite([found.debiased if found.debiased != np.inf else 0.0, found.p_value]).all():
+        raise BadParameter(f"drift test {test.name!r} gave no number for column {pair.column!r}: {found}")
+    facts = {"value": found.value, "debiased": found.debiased, "p_value": found.p_value}
+    return {**facts, "detail": found.detail, "unsure": unsure}
+
+
+def _judge_empty(pair: Pair) -> dict[str, object]:
+    """Judge a column that has values on one side only: the chance that as many rows of the other side have none."""
+    full, rows, words = pair.reference, pair.m_missing, "all values are missing now"
+    if pair.window[:-1].sum():
+        full, rows, words = pair.window, pair.n_missing, "the reference holds missing values only"
+    usual = (full[-1] + 1) / (full.sum() + 2)
+    unsure = f"too few rows ({len_window(pair):,.0f}) to see that {words}"
+    return {
+        "value": float(1 - full[-1] / full.sum()),
+        "debiased": 1.0,
+        "p_value": float(usual**rows),
+        "detail": words,
+        "unsure": unsure,
+    }
+
+
+def len_window(pair: Pair) -> float:
+    """Return the rows of the window."""
+    return float(pair.window.sum())
 
 
 def _too_few(test: DriftTest, pair: Pair) -> str:
-    n, m, bins = pair.reference.sum(), pair.window.sum(), len(pair.labels)
-    if m == 0:
-        return "the window has no rows"
-    if test.name in ("missing", "unseen"):
+    """Say that a change of the size of a drift could not have been told from chance, if so."""
+    n, m, rows = pair.n, pair.m, len_window(pair)
+    if test.name == "missing":
+        enough = 2.33 * _missing_error(pair) < DRIFT_MISSING - 0.005
+        return "" if enough else f"too few rows ({rows:,.0f}) to see a change of {DRIFT_MISSING:.0%} in missing values"
+    if test.name == "unseen":
+        usual = pair.expected[0] / pair.tracked / rows
+        if usual > MOSTLY:
+            return ALWAYS_NEW
+        enough = _unseen_p(pair, (usual + DRIFT_UNSEEN) * rows * pair.tracked) < ALPHA
+        return "" if enough else f"too few rows ({rows:,.0f}) to see {DRIFT_UNSEEN:.0%} of new values"
+    least = 20 * np.sqrt(2 * len(pair.labels))  # effective rows below which chance alone spreads a PSI by 0.05
+    if n * m / (n + m) >= least:
         return ""
-    if pair.kind == "categorical" and pair.reference[-2] > MOSTLY * n:
-        return "identifier-like: most rows have rare values, so only unseen values are judged"
-    least = bins / 0.10  # effective rows below which a PSI of 0.10 is what chance alone gives
-    if n * m / (n + m) < least:
-        needed = say_count(np.ceil(least * n / (n - least)), "row") if n > least else "a larger reference"
-        return f"too few rows ({m:.0f}) to see a drift; {needed} needed"
-    return ""
+    if n <= least:
+        return f"too few rows ({rows:,.0f}) to see a drift; a larger reference is needed"
+    needed = say_count(np.ceil(least * n / (n - least) * rows / m), "row")
+    return f"too few rows ({rows:,.0f}{'' if m == rows else ', alike within blocks'}) to see a drift; {needed} needed"
 
 
 def _set_levels(table: pd.DataFrame) -> pd.DataFrame:
     table["q_value"] = np.nan
-    table = table.astype({"level": object, "q_value": float, "detail": "str"})
-    for name, part in table.dropna(subset="p_value").groupby("test", sort=False):
-        q = stats.false_discovery_control(part["p_value"].to_numpy(float))
-        table.loc[part.index, "q_value"] = q
-        size, test = part["debiased"].to_numpy(float), TESTS[str(name)]
-        level = np.where(size >= test.drift, "drift", np.where(size >= test.watch, "watch", "ok"))
-        table.loc[part.index, "level"] = np.where(q < ALPHA, level, "ok")
-    return table.astype({"level": "str"})
+    table = table.astype({"level": object, "q_value": float, "detail": "str", "unsure": object})
+    judged = table.dropna(subset="p_value")
+    if len(judged):
+        q = stats.false_discovery_control(judged["p_value"].to_numpy(float))
+        size, names = judged["debiased"].to_numpy(float), judged["test"]
+        watch, drift = ([getattr(TESTS[name], limit) for name in names] for limit in ("watch", "drift"))
+        level = np.where(q < ALPHA, np.where(size >= drift, "drift", np.where(size >= watch, "watch", "ok")), "ok")
+        unsure = judged["unsure"].to_numpy(object)
+        blind = (level == "ok") & (unsure != "")
+        table.loc[judged.index, "q_value"] = q
+        table.loc[judged.index, "level"] = np.where(blind, "not judged", level)
+        table.loc[judged.index[blind], "detail"] = unsure[blind]
+    return table.drop(columns="unsure").astype({"level": "str"})
 
 
 def _shares(pair: Pair) -> tuple[Floats, Floats, float, int]:
     """Return both shares with half a row added to each bin, the effective rows, and the bins."""
     used = (pair.reference + pair.window) > 0
     p, q = pair.reference[used] + 0.5, pair.window[used] + 0.5
-    n, m = pair.reference.sum(), pair.window.sum()
-    return p / p.sum(), q / q.sum(), float(n * m / (n + m)), int(used.sum())
+    return p / p.sum(), q / q.sum(), pair.n * pair.m / (pair.n + pair.m), int(used.sum())
 
 
 def _binned(pair: Pair, psi: float, size: Callable[[float], float]) -> tuple[float, float]:
     """Return the debiased size and the minimum-effect p of a distance that is worth `psi` on the PSI's scale.
 
     Without any drift, N·PSI follows a chi square law with B - 1 degrees of freedom; with a drift of δ a noncentral one
-    with N·δ. So p is the chance of a PSI this large when the true one is 0.05.
+    with N·δ. So p is the chance of a PSI this large when the true one is 0.05. Where rows of a block are alike, N
+    counts fewer rows, and the law has fewer degrees of freedom (the second-order correction of Rao and Scott).
     """
     *_, effective, bins = _shares(pair)
-    free = max(bins - 1, 1)
-    p_value = float(stats.ncx2.sf(effective * psi, free, effective * EFFECT))
+    free, uneven = max(bins - 1, 1), pair.uneven
+    p_value = float(stats.ncx2.sf(effective * psi / uneven, free / uneven, effective * EFFECT / uneven))
     return size(max(0.0, psi - free / effective)), p_value
 
 
@@ -227,7 +294,7 @@ def measure_total_variation(pair: Pair) -> Measurement:
     p, q = pair.reference / n, pair.window / m
     value = float(np.abs(q - p).sum() / 2)
     middle = (pair.reference + pair.window) / (n + m)
-    noise = float(np.sqrt(2 * middle * (1 - middle) / np.pi * (1 / n + 1 / m)).sum() / 2)
+    noise = float(np.sqrt(2 * middle * (1 - middle) / np.pi * (1 / pair.n + 1 / pair.m)).sum() / 2)
     return Measurement(value, max(0.0, value - noise), measure_chi2(pair).p_value, _moved(pair))
 
 
@@ -248,33 +315,34 @@ def measure_chi2(pair: Pair) -> Measurement:
         return Measurement(0.0, 0.0, 1.0, "one value only")
     found = stats.chi2_contingency(counts, correction=False)
     n, m = counts.sum(axis=1)
-    effective = n * m / (n + m)
-    size = float(found.statistic) / effective
-    return Measurement(size, max(0.0, size - found.dof / effective), float(found.pvalue), _moved(pair))
+    size, effective = float(found.statistic) * (n + m) / (n * m), pair.n * pair.m / (pair.n + pair.m)
+    p_value = float(stats.chi2.sf(size * effective / pair.uneven, found.dof / pair.uneven))
+    return Measurement(size, max(0.0, size - found.dof / effective), p_value, _moved(pair))
 
 
 @drift_test("ks", watch=0.09, drift=0.13, kinds=("numeric",))
 def measure_ks(pair: Pair) -> Measurement:
-    """Kolmogorov-Smirnov: the largest gap between the distribution functions; missing values are left out.
+    """Kolmogorov-Smirnov: the largest gap between the distribution functions; a missing value lies below every number.
 
-    The reference is known by up to 1,000 quantiles, so the gap is exact for references up to that size and else within
-    0.001. Debiased by the mean of the law without drift, 0.8687 / √N.
+    The reference is known by some 1,000 cells of neighbouring values, so the gap is exact for references up to 600 rows
+    and else within 1 / 600. Debiased by the mean of the law without drift, 0.8687 / √N.
 
     References
     ----------
     Smirnov, N. (1948). Table for estimating the goodness of fit of empirical distributions. Ann. Math. Stat. 19.
     """
-    reference, window = pair.quantiles, pair.values
-    if not len(reference) or not len(window):
-        return Measurement(0.0, 0.0, 1.0, "no numbers to compare")
-    points = np.union1d(reference, window)
-    below = np.searchsorted(reference, points, side="right") / len(reference)
-    now = np.searchsorted(window, points, side="right") / len(window)
+    ends, counts = pair.cells["upper"].to_numpy(float), pair.cells["count"].to_numpy(float)
+    n, m = pair.reference.sum(), pair.window.sum()
+    empty = np.array([n - counts.sum(), m - len(pair.values)])  # missing, and infinite
+    points = np.concatenate([[-np.inf], ends, pair.values])
+    points.sort()
+    below = (empty[0] + np.append(0, counts.cumsum())[np.searchsorted(ends, points, side="right")]) / n
+    now = (empty[1] + np.searchsorted(pair.values, points, side="right")) / m
     gaps = np.abs(now - below)
     value, place = float(gaps.max()), int(gaps.argmax())
-    n, m = float(pair.reference[:-1].sum()), float(len(window))
-    root = np.sqrt(n * m / (n + m))
-    words = f"at most {points[place]:.4g}: {below[place]:.1%} → {now[place]:.1%}"
+    root = np.sqrt(pair.strict)
+    what = f"at most {points[place]:.4g}{' or missing' if empty.any() else ''}" if place else "missing"
+    words = f"{what}: {below[place]:.1%} → {now[place]:.1%}"
     return Measurement(value, max(0.0, value - 0.8687 / root), float(stats.kstwobign.sf(value * root)), words)
 
 
@@ -282,47 +350,76 @@ def measure_ks(pair: Pair) -> Measurement:
 def measure_wasserstein(pair: Pair) -> Measurement:
     """How far the values moved on average, in standard deviations of the reference; in raw units in the detail.
 
-    p is that of Kolmogorov and Smirnov.
+    The reference's moments are those of its rows; its values are known by the means of some 1,000 cells, small ones in
+    the tails, which bounds the error of the distance (in the detail). A value that went missing counts as moved by 2.3
+    standard deviations. p is that of Kolmogorov and Smirnov.
 
     References
     ----------
     Ramdas, A. et al. (2017). On Wasserstein two-sample testing and related families. Entropy 19(2), 47.
     """
-    reference, window = pair.quantiles, pair.values
-    if not len(reference) or not len(window):
-        return Measurement(0.0, 0.0, 1.0, "no numbers to compare")
-    distance, spread = float(stats.wasserstein_distance(reference, window)), float(reference.std())
+    means, counts = pair.cells["lower"].to_numpy(float), pair.cells["count"].to_numpy(float)
+    lost = abs(1 - len(pair.values) / pair.window.sum() - (1 - counts.sum() / pair.reference.sum()))
+    p_value = measure_ks(pair).p_value
+    if not len(means) or not len(pair.values):
+        return Measurement(lost * MISSING_MOVE, lost * MISSING_MOVE, p_value, NO_VALUES)
+    unit = max(float(np.abs(means).max()), float(np.abs(pair.values[[0, -1]]).max()), np.finfo(float).tiny)
+    distance = float(stats.wasserstein_distance(means / unit, pair.values / unit, counts))
+    spread = pair.facts["sd"] / unit
     size = distance / spread if spread > 0 else (0.0 if distance == 0 else float("inf"))
-    change = float(window.mean() - reference.mean())
-    words = f"moved by {distance:.4g}, mean {change:+.4g}"
-    return Measurement(size, size, measure_ks(pair).p_value, words)
+    change = float((pair.values / unit).mean() - pair.facts["mean"] / unit) * unit
+    bound = f" ± {pair.facts['resolution']:.1g}" if pair.facts["resolution"] > 0 else ""
+    words = f"moved by {distance * unit:.4g}{bound}, mean {change:+.4g}"
+    words += f", {lost:.1%} more or fewer are missing" if lost > 0 else ""
+    size = max(size, lost * MISSING_MOVE)
+    return Measurement(size, size, p_value, words)
 
 
-@drift_test("missing", watch=0.01, drift=0.05)
+DRIFT_MISSING, DRIFT_UNSEEN = 0.05, 0.02
+
+
+@drift_test("missing", watch=0.01, drift=DRIFT_MISSING)
 def measure_missing(pair: Pair) -> Measurement:
     """Change of the share of missing values; p is the chance of it if the true change is half a percentage point."""
-    n, m = pair.reference.sum(), pair.window.sum()
-    p, q = pair.reference[-1] / n, pair.window[-1] / m
-    smooth_p, smooth_q = (pair.reference[-1] + 1) / (n + 2), (pair.window[-1] + 1) / (m + 2)
-    error = np.sqrt(smooth_p * (1 - smooth_p) / n + smooth_q * (1 - smooth_q) / m)
-    change = abs(q - p)
-    p_value = float(stats.norm.sf((change - 0.005) / error))
+    p, q = pair.reference[-1] / pair.reference.sum(), pair.window[-1] / pair.window.sum()
+    change, error = abs(q - p), _missing_error(pair)
+    p_value = float(stats.norm.sf((change - 0.005) / error) + stats.norm.sf((change + 0.005) / error))
     return Measurement(float(q - p), float(change), p_value, f"missing: {p:.1%} → {q:.1%}")
 
 
-@drift_test("unseen", watch=0.005, drift=0.02, kinds=("categorical",))
+def _missing_error(pair: Pair) -> float:
+    """Return the standard error of a change of the share of missing values."""
+    sizes = ((pair.reference, pair.n_missing), (pair.window, pair.m_missing))
+    shares = [((counts[-1] / counts.sum() * size + 1) / (size + 2), size) for counts, size in sizes]
+    return float(np.sqrt(sum(share * (1 - share) / size for share, size in shares)))
+
+
+@drift_test("unseen", watch=0.005, drift=DRIFT_UNSEEN, kinds=("categorical",))
 def measure_unseen(pair: Pair) -> Measurement:
     """Share of rows whose category the reference does not hold.
 
-    p against the share that is to be expected without drift, the rate of categories met exactly once (Good and
-    Turing), or half a percent where that is more.
+    p against what is to be expected if both samples together were cut at random (which counts the noise of the
+    reference, of the window, and of blocks of rows that are alike), or half a percent where that is more.
 
     References
     ----------
-    Good, I. J. (1953). The population frequencies of species. Biometrika 40, 237-264.
+    Good, I. J. (1953). The population frequencies of species. Biometrika 40, 237-264. Its noise: Esty, W. W. (1983). A
+    normal limit law for a nonparametric estimator of the coverage of a random sample. Ann. Statist. 11, 905-912.
     """
-    n, m, count = pair.reference.sum(), pair.window.sum(), int(pair.unseen.sum())
-    share, usual = count / m, min(pair.once / n, 1.0)
-    p_value = float(stats.binom.sf(count - 1, int(m), max(usual, 0.005)))
+    m, count = pair.window.sum(), int(pair.unseen.sum())
+    share, usual = count / m / pair.tracked, pair.expected[0] / m / pair.tracked
     top = ", ".join(f"{name} ({rows})" for name, rows in pair.unseen.head(5).items())
-    return Measurement(share, max(0.0, share - usual), p_value, f"never seen: {top}" if top else "nothing unseen")
+    words = f"never seen: {top}; {usual:.1%} expected" if top else "nothing unseen"
+    return Measurement(min(share, 1.0), max(0.0, share - usual), _unseen_p(pair, count), words)
+
+
+def _unseen_p(pair: Pair, count: float) -> float:
+    """Return the chance of so many unseen rows: a Poisson law with the three moments to be expected."""
+    mean, variance, third = pair.expected
+    more = max(0.005 * pair.window.sum() * pair.tracked - mean, 0.0)
+    mean, variance, third = mean + more, variance + more, third + more
+    if count <= mean or variance <= 0:
+        return 1.0
+    step = max(third / variance, 1.0)
+    rate = variance / step**2
+    return float(special.gammainc((count - mean) / step + rate, rate))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
@@ -14,6 +15,9 @@ from nbkit.model.outcome import find_class
 from nbkit.monitor.profile import Floats
 
 TOLERANCE = 0.05  # relative loss that is agreed to be bearable
+ALPHA = 0.01  # of a loss where there is none
+UPPER = float(stats.norm.ppf(0.95))
+DETECTABLE = float(stats.norm.ppf(1 - ALPHA) + stats.norm.ppf(0.8))  # standard errors: seen in 80 % of cases
 MATERIAL = {"ece": 0.02, "bias": 0.02}  # of probabilities: smaller losses are bearable whatever the reference
 ESTIMATED = ("roc_auc", "accuracy", "precision", "recall", "f1")
 KNOTS = ["score", "probability"]
@@ -50,10 +54,12 @@ def measure_performance(
     Returns
     -------
     DataFrame
-        Index metric; reference, value, low, high, gain (how much better; negative: worse), p_value, level, n.
-        *worse*: the loss is beyond chance (z test of the difference, both standard errors counted, p < 0.01) and beyond
-        the tolerance (0.02 for ECE and bias of probabilities); *watch*: beyond chance only; *ok*; *not judged* where a
-        value is missing.
+        Index metric; reference, value, low, high, gain (how much better; negative: worse), p_value, bearable (the loss
+        that is agreed to be), detectable (the loss that as many rows would show in 80 % of cases), level, n. *worse*:
+        the loss is beyond chance (z test of the difference, both standard errors counted, p < 0.01) and more than is
+        bearable (0.02 for ECE and bias of probabilities); *ok*: the upper end of the loss (95 %) is bearable; *watch*:
+        bearable, but beyond chance; *inconclusive*: the loss may be more than is bearable, or there are too few rows
+        for an interval; *not judged* where no label has come.
 
     Raises
     ------
@@ -79,15 +85,24 @@ def measure_performance(
         bearable = np.array([MATERIAL.get(name, size) for name, size in zip(names, bearable, strict=True)])
     change = np.where(lower, before - value, value - before)
     change = np.where(zero, np.abs(before) - np.abs(value), change)
-    error = np.hypot(_standard_error(now.reindex(names)), _standard_error(then))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        p_value = stats.norm.cdf(np.where(error > 0, change / error, np.sign(change) * np.inf))
-    p_value = np.where(zero, np.minimum(1.0, 2 * p_value), p_value)
-    level = np.where(p_value >= 0.01, "ok", np.where(-change > bearable, "worse", "watch"))
-    level = np.where(np.isnan(change) | np.isnan(p_value), "not judged", level)
+    error = np.hypot(_standard_error(now.reindex(names)), np.nan_to_num(_standard_error(then)))
+    p_value, level = _judge_losses(change, error, bearable, zero)
     table = {"reference": before, "value": value, "low": now["low"].reindex(names), "high": now["high"].reindex(names)}
-    facts = {"gain": change, "p_value": p_value, "level": level, "n": labelled}
+    facts = {"gain": change, "p_value": p_value, "bearable": bearable, "detectable": DETECTABLE * error}
+    facts |= {"level": level if labelled else "not judged", "n": labelled}
     return pd.DataFrame({**table, **facts}, index=pd.Index(names, name="metric"))
+
+
+def _judge_losses(change: Floats, error: Floats, bearable: Floats, zero: NDArray[np.bool_]) -> tuple[Floats, Any]:
+    """Return the p value of each loss, and its level."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        certain = np.where(change == 0, 0.0, np.sign(change) * np.inf)
+        p_value = stats.norm.cdf(np.where(error > 0, change / error, certain))
+        p_value = np.where(zero, np.minimum(1.0, 2 * p_value), p_value)
+        most = UPPER * error - change  # the upper end of the loss
+        level = np.where(most <= bearable, np.where(p_value < ALPHA, "watch", "ok"), "inconclusive")
+        level = np.where((p_value < ALPHA) & (-change > bearable), "worse", level)
+    return np.where(np.isnan(error), np.nan, p_value), np.where(np.isnan(change + error), "inconclusive", level)
 
 
 def fit_calibration(y: Any, p: Any, *, positive: Any = None) -> pd.DataFrame:
@@ -180,8 +195,8 @@ def _expected_scores(scores: Floats, chance: Floats, threshold: float) -> dict[s
 
 
 def _standard_error(scores: pd.DataFrame) -> Floats:
-    """Read a standard error off a 95 % interval; 0 where there is none."""
+    """Read a standard error off a 95 % interval; NaN where there is none."""
     if not {"low", "high"} <= set(scores.columns):
-        return np.zeros(len(scores))
+        return np.full(len(scores), np.nan)
     width = (scores["high"] - scores["low"]).to_numpy(float)
-    return np.asarray(np.nan_to_num(width) / (2 * stats.norm.ppf(0.975)), dtype=float)
+    return np.asarray(width / (2 * stats.norm.ppf(0.975)), dtype=float)

@@ -1,7 +1,7 @@
-"""The reference, kept as a small table: per column its bins, shares and quantiles, and no raw rows."""
+"""The reference, kept as a small table: per column its bins, shares, cells and moments, and no raw rows."""
 
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,49 +13,35 @@ from nbkit.errors import BadParameter
 from nbkit.wording import suggest
 
 BINS = 10
-QUANTILES = 1_000  # points of the reference kept for distances between distribution functions
-MIN_SHARE = 0.01  # rarer categories share the bin OTHER
+EVEN, TAIL = 600, 200  # cells of equal size, and ever smaller ones towards each end, for distances
+MIN_SHARE, MIN_ROWS = 0.01, 30  # rarer categories share the bin OTHER; fewer rows would be picked by luck
 MAX_BINS = 50
-MAX_CATEGORIES = 10_000  # names kept so that an unseen one can be told
+MAX_CATEGORIES = 10_000  # names kept so that an unseen one can be told; of more, a share drawn by hash
+BUCKETS = 4_096  # by a hash of the name, in which rare categories are counted
 OTHER = "(other)"
+ALIKE = ("mean", "square", "largest", "missing")
 KINDS = ("numeric", "categorical")
-COLUMNS = ["column", "kind", "part", "bin", "lower", "upper", "category", "count", "share", "n"]
+COLUMNS = ["column", "kind", "part", "bin", "lower", "upper", "category", "count", "blocks", "share", "n"]
+FILL: dict[str, Any] = {
+    "part": "",
+    "bin": -1,
+    "lower": np.nan,
+    "upper": np.nan,
+    "category": None,
+    "count": 0,
+    "blocks": np.nan,
+}
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """One column, reference against window, on the same bins.
-
-    Attributes
-    ----------
-    column, kind
-        Which column; numeric or categorical.
-    labels
-        A name per bin; the last is ``missing``.
-    reference, window
-        Counts per bin.
-    quantiles, values
-        Numeric only: evenly spaced quantiles of the reference, and the finite values of the window, sorted.
-    unseen
-        Categorical only: counts of the window's categories that the reference does not hold.
-    once
-        Categorical only: how many categories the reference holds exactly once.
-    """
-
-    column: str
-    kind: str
-    labels: list[str]
-    reference: Floats
-    window: Floats
-    quantiles: Floats
-    values: Floats
-    unseen: pd.Series
-    once: int
+Blocks = NDArray[np.int64] | None
+Chunk = dict[str, Any]  # the rows of one part: its name, and a value a row of what it has
 
 
 def make_profile(
-    reference: pd.DataFrame, *, columns: Sequence[str] | None = None, kinds: Mapping[str, str] | None = None
+    reference: pd.DataFrame,
+    *,
+    columns: Sequence[str] | None = None,
+    kinds: Mapping[str, str] | None = None,
+    groups: Any = None,
 ) -> pd.DataFrame:
     """Summarise a reference table, column by column.
 
@@ -67,18 +53,24 @@ def make_profile(
         Which; all by default. Columns of times are left out: they always move.
     kinds
         Column to ``numeric`` or ``categorical`` where its dtype says otherwise (numbers that are codes).
+    groups
+        The block of each row, as from `nbkit.model.mark_blocks`, where rows of one are alike; a test then counts how
+        alike they are.
 
     Returns
     -------
     DataFrame
-        column, kind, part (``bin``, ``category``, ``quantile``, ``missing``), bin, lower, upper, category, count,
-        share (of all rows), n (all rows). Numeric bins are (lower, upper] with the reference's deciles as edges;
-        categories under 1 % of the rows, or beyond the 50 largest, share the bin ``(other)``.
+        column, kind, part, bin, lower, upper, category, count, blocks, share (of all rows), n (all rows). Parts:
+        ``bin`` (numeric bins are (lower, upper] with the reference's deciles as edges; categories under 1 % of the
+        rows, or beyond the 50 largest, share the bin ``(other)``), ``category`` (blocks: in how many it is met),
+        ``bucket`` (rare categories by a hash of their names), ``cell`` (neighbouring values: lower is their mean, upper
+        the largest), ``fact`` (mean, sd, resolution; the share of names that are kept), ``missing``, ``alike`` (how
+        alike rows of a block are, 0 where rows count one by one).
 
     Raises
     ------
     BadParameter
-        An unknown column or kind, or no rows.
+        An unknown column or kind, no rows, or groups of other rows.
     """
     if reference.empty:
         raise BadParameter("a profile needs rows; the reference is empty")
@@ -86,18 +78,17 @@ def make_profile(
     for name in [*names, *(kinds or {})]:
         if name not in reference.columns:
             raise BadParameter(f"the reference has no column {name!r}{suggest(str(name), reference.columns)}")
-    parts = []
+    blocks = code_blocks(groups, len(reference))
+    chunks: list[Chunk] = []
     for name in names:
         kind = (kinds or {}).get(name) or find_kind(reference[name])
         if kind == "time":
             continue
         if kind not in KINDS:
             raise BadParameter(f"column {name!r} cannot be {kind!r}; a kind is {' or '.join(KINDS)}")
-        part = _profile_numeric(reference[name]) if kind == "numeric" else _profile_categories(reference[name])
-        parts.append(part.assign(column=str(name), kind=kind, n=len(reference)))
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
-    table["share"] = table["count"] / table["n"]
-    return table.reindex(columns=COLUMNS).astype({"category": "str", "bin": "int64", "n": "int64"})
+        make = _profile_numeric if kind == "numeric" else _profile_categories
+        chunks += [{**chunk, "column": str(name), "kind": kind} for chunk in make(reference[name], blocks)]
+    return _assemble(chunks, len(reference))
 
 
 def find_kind(column: pd.Series) -> str:
@@ -109,100 +100,183 @@ def find_kind(column: pd.Series) -> str:
     return "numeric"
 
 
-def pair_column(profile: pd.DataFrame, window: pd.Series) -> Pair:
-    """Count a window's column on the bins of its profile.
+def code_blocks(groups: Any, rows: int) -> "NDArray[np.int64] | None":
+    """Return the block of each row as a number, or None where rows count one by one.
 
-    Parameters
-    ----------
-    profile
-        The rows of `make_profile` of this column.
-    window
-        The column now. What cannot be read as a number, in a numeric column, counts as missing.
+    Raises
+    ------
+    BadParameter
+        If there are not as many as rows.
     """
-    kind, name = str(profile["kind"].iloc[0]), str(profile["column"].iloc[0])
-    bins = profile[profile["part"] == "bin"].sort_values("bin")
-    missing = profile.loc[profile["part"] == "missing", "count"].to_numpy(float)
-    reference = np.append(bins["count"].to_numpy(float), missing)
-    nothing, empty = pd.Series(dtype="int64"), np.empty(0)
-    if kind == "numeric":
-        numbers = _numbers(window)
-        present = numbers[~np.isnan(numbers)]
-        edges = bins["upper"].to_numpy(float)[:-1]
-        counts = np.bincount(np.searchsorted(edges, present, side="left"), minlength=len(bins)).astype(float)
-        quantiles = profile.loc[profile["part"] == "quantile", "upper"].to_numpy(float)
-        labels = [_label(low, high) for low, high in zip(bins["lower"], bins["upper"], strict=True)]
-        values, unseen, once = np.sort(present[np.isfinite(present)]), nothing, 0
-    else:
-        known = profile[profile["part"] == "category"]
-        names = _names(window)
-        place = dict(zip(known["category"], known["bin"], strict=True))
-        seen = names.map(place)
-        other = int(bins["bin"].iloc[-1])
-        counts = np.bincount(seen.fillna(other).astype("int64"), minlength=len(bins)).astype(float)
-        strange = names[seen.isna()] if len(known) < MAX_CATEGORIES else names[:0]
-        quantiles, values, labels = empty, empty, bins["category"].tolist()
-        unseen, once = strange.value_counts(), int((known["count"] == 1).sum())
-    lost = float(len(window) - counts.sum())
-    return Pair(
-        name, kind, [*labels, "missing"], reference, np.append(counts, lost), quantiles, values, unseen, once
-    )  # fmt: skip
+    if groups is None:
+        return None
+    if len(groups) != rows:
+        raise BadParameter(f"{len(groups)} blocks for {rows} rows: they must be of the same rows")
+    return pd.factorize(np.asarray(groups), use_na_sentinel=False)[0].astype(np.int64)
 
 
-def _profile_numeric(column: pd.Series) -> pd.DataFrame:
-    numbers = _numbers(column)
+def _assemble(chunks: list[Chunk], n: int) -> pd.DataFrame:
+    """Put the parts together; what a part does not have is filled."""
+    sizes = [np.size(chunk["count"] if "count" in chunk else chunk["upper"]) for chunk in chunks]
+    table = {}
+    for name in ("column", "kind", *FILL):
+        given = [chunk.get(name, FILL.get(name, "")) for chunk in chunks]
+        values = [np.broadcast_to(each, size) for each, size in zip(given, sizes, strict=True)]
+        table[name] = np.concatenate([np.asarray(each, dtype=_TYPES.get(name, float)) for each in [*values, []]])
+    frame = pd.DataFrame(table).assign(n=n)
+    frame["share"] = frame["count"] / n
+    return frame[COLUMNS].astype({"column": "str", "kind": "str", "part": "str", "category": "str", "n": "int64"})
+
+
+_TYPES = {"column": object, "kind": object, "part": object, "category": object, "bin": np.int64}
+
+
+def _profile_numeric(column: pd.Series, blocks: Blocks) -> list[Chunk]:
+    numbers = read_numbers(column)
     ordered = np.sort(numbers[~np.isnan(numbers)])
     edges = np.unique(ordered[[place * len(ordered) // BINS for place in range(1, BINS)]]) if len(ordered) else ordered
     if len(edges) and edges[0] == ordered[0]:  # else a value below the smallest would fall into the smallest's bin
         edges = np.insert(edges, 0, np.nextafter(edges[0], -np.inf))
-    counts = np.bincount(np.searchsorted(edges, ordered, side="left"), minlength=len(edges) + 1)
-    lower, upper = np.append(-np.inf, edges), np.append(edges, np.inf)
-    bins = pd.DataFrame({"part": "bin", "bin": range(len(counts)), "lower": lower, "upper": upper, "count": counts})
-    finite = ordered[np.isfinite(ordered)]
-    count = min(QUANTILES, len(finite))
-    kept = finite[((np.arange(count) + 0.5) / max(count, 1) * len(finite)).astype(int)]
-    quantiles = pd.DataFrame({"part": "quantile", "bin": range(len(kept)), "upper": kept})
-    return pd.concat([bins, quantiles, _missing(len(numbers) - len(ordered))], ignore_index=True)
+    counts, lower, upper = count_bins(ordered, edges), np.append(-np.inf, edges), np.append(edges, np.inf)
+    bins = {"part": "bin", "bin": np.arange(len(counts)), "lower": lower, "upper": upper, "count": counts}
+    codes = np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers, side="left"))
+    missing = {"part": "missing", "count": [len(numbers) - len(ordered)]}
+    return [bins, *_make_cells(ordered[np.isfinite(ordered)]), missing, _measure_alike(codes, blocks)]
 
 
-def _profile_categories(column: pd.Series) -> pd.DataFrame:
-    counts = _names(column).value_counts()
-    counts = counts.sort_index().sort_values(ascending=False, kind="stable")
-    large = counts[counts >= MIN_SHARE * len(column)].index[:MAX_BINS]
-    place = pd.Series(range(len(large)), index=large)
-    category = pd.DataFrame({"part": "category", "category": counts.index, "count": counts.to_numpy()})
-    category["bin"] = place.reindex(counts.index).fillna(len(large)).to_numpy(int)
-    bins = pd.DataFrame({"part": "bin", "bin": range(len(large) + 1), "category": [*large, OTHER]})
-    bins["count"] = category.groupby("bin")["count"].sum().reindex(range(len(large) + 1), fill_value=0)
-    lost = _missing(len(column) - int(counts.sum()))
-    return pd.concat([bins, category.head(MAX_CATEGORIES), lost], ignore_index=True)
+def _make_cells(finite: Floats) -> list[Chunk]:
+    """Return cells of neighbouring values, small ones in the tails, and the moments."""
+    n = len(finite)
+    if not n:
+        return [{"part": "fact", "category": ["mean", "sd", "resolution"], "upper": [np.nan, np.nan, 0.0]}]
+    steps = np.geomspace(1, max(n / EVEN, 1), TAIL)
+    starts = np.unique(np.concatenate([np.linspace(0, n, EVEN + 1), steps, n - steps]).round().astype(int))
+    starts = starts[starts < n]
+    counts = np.diff(np.append(starts, n))
+    unit = max(float(np.abs(finite).max()), np.finfo(float).tiny)  # sums of huge values overflow
+    scaled = finite / unit
+    means = np.add.reduceat(scaled, starts) / counts
+    resolution = float(np.abs(scaled - np.repeat(means, counts)).mean())
+    moments = [scaled.mean() * unit, scaled.std() * unit, resolution * unit]
+    ends = finite[np.append(starts[1:], n) - 1]
+    cells = {"part": "cell", "bin": np.arange(len(starts)), "lower": means * unit, "upper": ends, "count": counts}
+    return [cells, {"part": "fact", "category": ["mean", "sd", "resolution"], "upper": moments}]
 
 
-def _label(lower: float, upper: float) -> str:
-    if np.isinf(lower) and np.isinf(upper):
-        return "any number"
-    if np.isinf(lower):
-        most, below = f"up to {upper:.4g}", f"below {np.nextafter(upper, np.inf) + 0.0:.4g}"
-        return min(most, below, key=lambda words: len(words.split()[-1]))  # an edge just below 0 reads as "below 0"
-    if np.isinf(upper):
-        return f"above {lower:.4g}"
-    return f"{upper:.4g}" if np.nextafter(lower, np.inf) == upper else f"{lower:.4g} to {upper:.4g}"
+def _profile_categories(column: pd.Series, blocks: Blocks) -> list[Chunk]:
+    codes, levels = read_names(column)
+    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+    order = sorted(range(len(levels)), key=lambda place: (-counts[place], levels[place]))
+    counts, names = counts[order], [levels[place] for place in order]
+    ranks = np.append(np.argsort(order), -1)[codes].astype(int)  # of the category of each row; -1 where it is missing
+    large = min(int((counts >= max(MIN_SHARE * len(column), MIN_ROWS)).sum()), MAX_BINS)
+    hashes = hash_names(names)
+    tracked = min(1.0, MAX_CATEGORIES / max(len(names), 1))
+    kept = (np.arange(len(names)) < large) | is_tracked(hashes, tracked)
+    spread = np.bincount(hashes[large:] % BUCKETS, weights=counts[large:], minlength=BUCKETS)
+    bins = np.append(counts[:large], counts[large:].sum())
+    met = count_blocks(ranks, len(names), blocks)
+    return [
+        {"part": "bin", "bin": np.arange(large + 1), "category": [*names[:large], OTHER], "count": bins},
+        {
+            "part": "category",
+            "bin": np.minimum(np.flatnonzero(kept), large),
+            "category": np.array(names, dtype=object)[kept],
+            "count": counts[kept],
+            "blocks": met[kept],
+        },
+        {"part": "bucket", "bin": np.flatnonzero(spread), "count": spread[spread > 0]},
+        {"part": "fact", "category": ["tracked"], "upper": [tracked]},
+        {"part": "missing", "count": [int((codes < 0).sum())]},
+        _measure_alike(np.minimum(ranks, large), blocks),
+    ]
 
 
-def _missing(count: int) -> pd.DataFrame:
-    return pd.DataFrame({"part": ["missing"], "bin": [-1], "count": [count]})
+def _measure_alike(codes: NDArray[Any], blocks: Blocks) -> Chunk:
+    """Return how alike the rows of a block are: correlations within blocks, the mean size of a row's block, and blocks.
+
+    Of the bins the mean over all contrasts (``mean``), the root mean square (``square``) and the strongest contrast
+    (``largest``), and that of missing values (``missing``).
+    """
+    size, count = mean_size(blocks, len(codes)), float(len(codes)) if blocks is None else float(blocks.max() + 1)
+    found = np.zeros(len(ALIKE))
+    if blocks is not None and 1 < size < len(codes):
+        values = (_effects(codes - codes.min(), blocks) - 1) / (size - 1)
+        gaps = (_effects((codes == -1).astype(int), blocks) - 1) / (size - 1)
+        found[:3] = values.mean(), np.sqrt((values**2).mean()), values.max()
+        found[3] = gaps.mean()
+    both = {"count": np.full(len(ALIKE), size), "blocks": np.full(len(ALIKE), count)}
+    return {"part": "alike", "category": list(ALIKE), "upper": np.clip(found, 0, 1), **both}
 
 
-def _numbers(column: pd.Series) -> Floats:
+def _effects(codes: NDArray[Any], blocks: NDArray[np.int64]) -> Floats:
+    """Return by how much blocks make each contrast of the bins vary more than rows drawn one by one (eigenvalues).
+
+    References
+    ----------
+    Rao, J. N. K. and Scott, A. J. (1984). On chi-squared tests for multiway contingency tables with cell proportions
+    estimated from survey data. The Annals of Statistics 12, 46-60.
+    """
+    count, width = int(blocks.max()) + 1, int(codes.max()) + 1
+    table = np.bincount(blocks * width + codes, minlength=count * width).reshape(count, width).astype(float)
+    table = table[:, table.sum(axis=0) > 0]
+    if table.shape[1] < 2:
+        return np.ones(1)
+    share = table.sum(axis=0) / len(codes)
+    off = (table - table.sum(axis=1, keepdims=True) * share) / np.sqrt(len(codes) * share)
+    return np.asarray(np.linalg.eigvalsh(off.T @ off * count / (count - 1))[1:], dtype=float)
+
+
+def mean_size(blocks: Blocks, rows: int) -> float:
+    """Return how many rows the block of a row has, on average over rows."""
+    return 1.0 if blocks is None or not rows else float((np.bincount(blocks).astype(float) ** 2).sum() / rows)
+
+
+def count_blocks(codes: NDArray[Any], levels: int, blocks: Blocks) -> Floats:
+    """Return in how many blocks each level is met; code -1 is none of them."""
+    there = codes >= 0
+    if blocks is None:
+        return np.bincount(codes[there], minlength=levels).astype(float)
+    pairs = np.unique(codes[there].astype(np.int64) * (int(blocks.max(initial=0)) + 1) + blocks[there])
+    return np.bincount(pairs // (int(blocks.max(initial=0)) + 1), minlength=levels).astype(float)
+
+
+def count_bins(numbers: Floats, edges: Floats) -> Floats:
+    """Return how many numbers lie in each bin (lower, upper] between edges."""
+    return np.bincount(np.searchsorted(edges, numbers, side="left"), minlength=len(edges) + 1).astype(float)
+
+
+def hash_names(names: Sequence[str]) -> NDArray[np.int64]:
+    """Return a number below 2³² for each name, the same in every process."""
+    return np.array([zlib.crc32(name.encode("utf-8", "surrogatepass")) for name in names], dtype=np.int64)
+
+
+def is_tracked(hashes: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
+    """Return whether names belong to the share of all names that is kept."""
+    return hashes // BUCKETS < share * 2**32 / BUCKETS
+
+
+def read_numbers(column: pd.Series) -> Floats:
+    """Return a column as numbers, NaN where it holds none."""
     if types.is_datetime64_any_dtype(column.dtype) or types.is_timedelta64_dtype(column.dtype):
         return np.full(len(column), np.nan)
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
 
 
-def _names(column: pd.Series) -> pd.Series:
-    """Return what is there as text; 3.0 and 3 are one category."""
-    return column.dropna().map(_name).astype("str")
+def read_names(column: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
+    """Return the category of each row as a number, -1 where it is missing, and their names.
+
+    What reads the same is one category: 3.0 and 3, True and 1.
+    """
+    try:
+        codes, values = pd.factorize(column)
+    except TypeError:  # lists and the like
+        codes, values = pd.factorize(column.where(column.isna(), column.map(str)))
+    places: dict[str, int] = {}
+    merged = [places.setdefault(_name(value), len(places)) for value in values]
+    return np.append(merged, -1).astype(np.int64)[codes], list(places)
 
 
 def _name(value: Any) -> str:
-    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    whole = isinstance(value, bool | np.bool_) or (isinstance(value, float | np.floating) and float(value).is_integer())
     return str(int(value)) if whole else str(value)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from nbkit.model.lineage import list_engineered, trace_columns
 from nbkit.monitor.check import Monitoring
 from nbkit.monitor.performance import fit_calibration
 from nbkit.monitor.profile import make_profile
@@ -13,10 +14,13 @@ DECISIONS = {
     "ok": "The model may stay as it is.",
     "look": "A person should look before anything is done.",
     "retrain": "Train again on recent rows, and let it compete with the model in use.",
+    "inconclusive": "Nothing bad was found, but these rows could not have shown it. Get more rows or labels before relying "
+    "on the model.",
 }
+UNLABELLED = " No labels have come: the performance is not measured, only that the columns look as they did."
 
 
-def profile_reference(rows: pd.DataFrame, p: Any, *, task: str) -> pd.DataFrame:
+def profile_reference(rows: pd.DataFrame, p: Any, *, task: str, model: Any = None, groups: Any = None) -> pd.DataFrame:
     """Make the profile of reference rows and of the model's answers to them, which `check_window` compares with.
 
     Parameters
@@ -27,8 +31,16 @@ def profile_reference(rows: pd.DataFrame, p: Any, *, task: str) -> pd.DataFrame:
         The model's predictions for them.
     task
         For several classes the answers are left out of the profile.
+    model
+        The fitted pipeline; what it makes of several raw columns, or of times, is then watched too.
+    groups
+        The block of each row, see `make_profile`.
     """
-    return make_profile(rows if task == "multiclass" else rows.assign(prediction=p))
+    made: dict[str, Any] = {}
+    if model is not None and (lineage := trace_columns(model, rows)).matrix is not None:
+        made = {name: lineage.matrix[name] for name in list_engineered(lineage.sources, rows)}
+    answers = {} if task == "multiclass" else {"prediction": p}
+    return make_profile(rows.assign(**made, **answers), groups=groups)
 
 
 def fit_reference(y: Any, p: Any, *, task: str, positive: Any = None) -> dict[str, pd.DataFrame]:
@@ -40,7 +52,9 @@ def explain_window(found: Monitoring) -> str:
     """Say in Markdown what to do about a window and why."""
     decision = found.decision
     reasons = "".join(f"\n- {sentence}" for sentence in say_reasons(decision.reasons))
-    return f"**{decision.decision.upper()}**: {DECISIONS[decision.decision]}{reasons}"
+    row: Any = found.summary.iloc[0]
+    said = DECISIONS[decision.decision] + (UNLABELLED if decision.decision == "ok" and not row["labelled"] else "")
+    return f"**{decision.decision.upper()}**: {said}{reasons}"
 
 
 def say_reasons(reasons: pd.DataFrame, most: int = 5) -> list[str]:
@@ -56,13 +70,22 @@ def summarize_window(found: Monitoring, version: str, window: str, *, metric: st
     measured = found.performance[found.performance.index == metric]
     said = ""
     if len(measured):
-        score: Any = measured.iloc[0]
-        said = (
-            f" {metric} {score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f}), reference "
-            f"{score['reference']:.3f};"
-        )
+        said = f" {metric} {_say_score(measured.iloc[0])};"
     return (
         f"{found.decision.decision}: {version} on {int(row['rows']):,} rows of {window or 'the first window'}:{said} "
         f"{say_count(row['drifted'], 'column')} drifted{' and so did the prediction' if row['moved'] else ''}, "
         f"{say_count(row['violations'], 'violation')}."
+    )
+
+
+def _say_score(score: Any) -> str:
+    """Say a value with its interval, its reference, and what could have been seen; what is not known is left out."""
+    if pd.isna(score["value"]):
+        return "could not be measured"
+    span = (
+        f" ({score['low']:.3f} to {score['high']:.3f})" if pd.notna(score["low"]) else " (too few rows for an interval)"
+    )
+    seen = f", a loss of {score['detectable']:.2g} could have been seen" if score["level"] == "inconclusive" else ""
+    return (
+        f"{score['value']:.3f}{span}, reference {score['reference']:.3f}{seen if pd.notna(score['detectable']) else ''}"
     )

@@ -3,7 +3,8 @@
 MARKS = {
     "passed": "▲ passed", "pass": "▲ pass", "ok": "▲ ok",
     "fail": "✕ fail", "failed": "✕ failed", "refused": "✕ refused", "retrain": "✕ retrain",
-    "cannot tell": "■ cannot tell", "look": "■ look", "interrupted": "■ interrupted", "running": "■ running",
+    "cannot tell": "■ cannot tell", "look": "■ look", "inconclusive": "■ inconclusive",
+    "interrupted": "■ interrupted", "running": "■ running",
 }  # fmt: skip
 
 

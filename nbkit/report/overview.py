@@ -290,7 +290,7 @@ def _read_risks(folder: Path) -> list[str]:
     ]
     costs = read_or(folder, "07_evaluate", "alternatives", pd.DataFrame(columns=["verdict"]))
     costs = costs[costs["verdict"] == "cannot tell"].rename_axis("alternative").reset_index()
-    risks += [_say_cost(row) for row in costs.to_dict("records")]
+    risks += [_say_cost(row) for row in costs.to_dict("records") if row["cost_per_row"] or row["model"]]
     order = read_or(folder, "02_ingest", "order", {})
     risks += [f"Rows: {order['sentence']}"] if order else []
     gaps = read_or(folder, "07_evaluate", "group_gaps", pd.DataFrame(columns=["apart", "rate"]))
