@@ -5,7 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing of what it shows
+settings.load_profile("untimed")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # two workers share the cores; before OpenMP is loaded
 
 

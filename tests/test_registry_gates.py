@@ -10,9 +10,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nbkit.data import ColumnRule, Contract
+from nbkit.data import ColumnRule, Confirmation, Contract
 from nbkit.errors import BadModel, BadParameter
-from nbkit.registry import check_golden, evaluate_gates, gate, known_gates, make_golden
+from nbkit.model import read_criteria
+from nbkit.registry import check_golden, evaluate_gates, find_closed, gate, known_gates, make_golden, read_confirmations
 from nbkit.registry.gates import GATES
 from nbkit.registry.golden import split_golden
 
@@ -28,8 +29,19 @@ def scores(value, low, high, better="higher"):
     return pd.DataFrame({"value": [value], "low": [low], "high": [high], "better": [better]}, index=["m"])
 
 
+def leak(*columns):
+    row = {"columns": list(columns), "suspect": True, "reason": "decide the target together", "score": 1.0}
+    return pd.DataFrame([{**row, "evidence": "a + b explains 100 %"}])
+
+
+def shares(*values):
+    names = ["alcohol", *(f"f{number}" for number in range(1, len(values)))]
+    return pd.DataFrame({"feature": names, "share": values})
+
+
 def evidence(**changes):
-    contract = Contract((ColumnRule("alcohol", "number"), ColumnRule("later", "number", available_at="after")))
+    columns = (ColumnRule("alcohol", "number"), ColumnRule("later", "number", available_at="after"))
+    contract = Contract(columns, confirmed=Confirmation("Ann", "2026-11-28"))
     given = {
         "criteria": pd.DataFrame({"name": ["roc_auc"], "verdict": ["pass"]}),
         "scores": scores(0.8, 0.75, 0.85),
@@ -43,6 +55,12 @@ def evidence(**changes):
         "golden": make_golden(BINARY, X, task="binary", positive=True),
         "task": "binary",
         "positive": True,
+        "leaks": leak("later", "twin"),
+        "importance": shares(0.5, 0.3, 0.2),
+        "skill": {"explained": 0.4, "roc_auc": 0.85},
+        "order": {"respected": True, "sentence": "The split follows the time of the rows."},
+        "unstated": [],
+        "demanded": read_criteria({"roc_auc": "> rule"}, "binary"),
     }
     return {**given, **changes}
 
@@ -81,6 +99,19 @@ def test_all_pass_on_good_evidence():
         ({"explanation": pd.DataFrame({"rows": [9], "max_error": [np.nan]})}, "explanation_adds_up", "nan"),
         ({"golden": make_golden(BINARY, X + 1, task="binary", positive=False)}, "bundle_reproduces_golden", "largest"),
         ({"model": None}, "bundle_reproduces_golden", "no evidence model"),
+        ({"leaks": leak("alcohol")}, "not_too_good_to_be_true", "alcohol decide the target together"),
+        ({"skill": {"explained": 0.97}}, "not_too_good_to_be_true", "nearly perfect"),
+        ({"skill": {"explained": 0.5, "roc_auc": 0.9996}}, "not_too_good_to_be_true", "ROC AUC 0.9996"),
+        ({"importance": shares(0.95, 0.03, 0.02)}, "not_too_good_to_be_true", "alcohol carries 95%"),
+        ({"importance": shares(0.5, 0.45, 0.02, 0.02, 0.01)}, "not_too_good_to_be_true", "alcohol and f1 carry 95%"),
+        ({"order": {"respected": False, "sentence": "It rises."}}, "split_respects_order", "It rises."),
+        ({"order": {"respected": None, "sentence": "Too few."}}, "split_respects_order", "Too few."),
+        ({"unstated": ["state `owner`: who"]}, "stated_and_confirmed", "1 thing to state or confirm: state `owner`"),
+        (
+            {"demanded": read_criteria({"roc_auc": "> rule"}, "binary", rule=False)},
+            "stated_and_confirmed",
+            "all there is to beat is a constant answer",
+        ),
     ],
 )
 def test_one_bad_piece_of_evidence_closes_its_gate_only(changes, name, says):
@@ -94,6 +125,62 @@ def test_a_paired_comparison_counts_where_there_is_one():
     table = judged(scores=scores(0.71, 0.65, 0.8), rule_scores=pair)  # overlapping intervals, yet better row by row
     assert table.at["beats_rule", "passed"]
     assert not judged(rule_scores=pair.assign(verdict="cannot tell")).at["beats_rule", "passed"]
+
+
+def confirm(gate_name, **more):
+    said = {"gate": gate_name, "by": "Ann", "on": "2026-11-28", "why": "measured at admission", **more}
+    return read_confirmations([said])
+
+
+def test_a_named_person_opens_a_gate_for_the_columns_that_are_named():
+    name = "not_too_good_to_be_true"
+    leaked = {"leaks": leak("alcohol")}
+    assert not judged(**leaked, confirmed=confirm(name)).at[name, "passed"]
+    assert not judged(**leaked, confirmed=confirm(name, columns=["other"])).at[name, "passed"]
+    assert not judged(**leaked, confirmed=confirm("split_respects_order")).at[name, "passed"]
+    opened = judged(**leaked, confirmed=confirm(name, columns=["alcohol"])).loc[name]
+    assert opened["passed"]
+    assert "confirmed by Ann on 2026-11-28: measured at admission" in opened["detail"]
+    assert judged(skill={"explained": 0.99}, confirmed=confirm(name)).at[name, "passed"]
+    order = {"respected": False, "sentence": "It rises."}
+    assert judged(order=order, confirmed=confirm("split_respects_order")).at["split_respects_order", "passed"]
+
+
+def test_half_of_a_leak_in_company_is_none():
+    assert judged(leaks=leak("alcohol", "later")).at["not_too_good_to_be_true", "passed"]
+
+
+def test_a_contract_that_nobody_confirmed_bars_production_and_stops_no_run():
+    contract = Contract((ColumnRule("alcohol", "number"),))
+    table = evaluate_gates(**evidence(contract=contract))
+    assert table.loc[~table["passed"], "gate"].tolist() == ["stated_and_confirmed"]
+    assert table["blocking"].all()
+    assert find_closed(table).empty
+
+
+def test_without_a_rule_the_gate_says_that_a_constant_was_beaten():
+    assert "a constant answer (no rule is stated)" in judged(rule=[]).at["beats_rule", "detail"]
+    assert "today's rule" in judged(rule=["hour"]).at["beats_rule", "detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"gate": "beats_rule"}, "none that a person can open"),
+        ({"by": " "}, "by must not be empty"),
+        ({"why": ""}, "why must not be empty"),
+        ({"on": "yesterday"}, "on must be a date"),
+        ({"on": "2999-01-01"}, "on must be a date up to today"),
+        ({"columns": "age"}, "columns must be a list"),
+        ({"bye": "Ann"}, "no key 'bye'; did you mean 'by'"),
+    ],
+)
+def test_a_confirmation_needs_a_name_a_date_and_a_reason(change, says):
+    said = {"gate": "split_respects_order", "by": "Ann", "on": "2026-11-28", "why": "sorted by name"}
+    with pytest.raises(BadParameter, match=says):
+        read_confirmations([{**said, **change}])
+    with pytest.raises(BadParameter, match="is no mapping"):
+        read_confirmations(["Ann"])
 
 
 def test_lower_is_better_where_it_is():

@@ -47,7 +47,9 @@ def pages(folder):
 def full_run(project, words="fine", gates=GATES):
     stages = {stage: {**PASSED, "headline": f"{words} {stage}"} for stage in ("01_frame", "07_evaluate", "09_register")}
     frame = {"objective": words, "decision": words, "owner": words}
-    worst = pd.DataFrame({"column": [words], "slice": [words], "value": [0.5], "n": [9]})
+    worst = pd.DataFrame(
+        {"column": [words], "slice": [words], "gap": [0.5], "gap_low": [0.4], "gap_high": [0.6], "n": [9]}
+    )
     verdicts = VERDICTS.assign(words=words, why=words)
     values = {"01_frame": frame, "07_evaluate": {"verdicts": verdicts, "worst": worst}, "09_register": {"gates": gates}}
     return write_run(project, stages=stages, **values)
@@ -72,7 +74,7 @@ def test_a_run_becomes_a_front_page_and_one_page_a_stage(project):
 
 @pytest.mark.parametrize(
     ("gates", "status", "words"),
-    [(GATES, "passed", "▲ APPROVE"), (closed("beats_rule"), "passed", "✕ REJECT"), (GATES, "failed", "■ CANNOT JUDGE")],
+    [(GATES, "passed", "▲ APPROVE"), (closed("beats_rule"), "passed", "✕ REJECT"), (GATES, "failed", "■ NOT DECIDED")],
 )
 def test_a_verdict_is_told_by_a_sign_and_a_word_not_by_colour_alone(project, gates, status, words):
     folder = full_run(project, gates=gates)
@@ -172,7 +174,7 @@ def test_a_run_with_nothing_in_it_still_has_a_page(project):
     assert list(found) == ["index.html"]
     assert "Run of toy" in found["index.html"].text
     (project / "runs" / "bare").mkdir()
-    assert "CANNOT JUDGE" in pages(project / "runs" / "bare")["index.html"].text
+    assert "NOT DECIDED" in pages(project / "runs" / "bare")["index.html"].text
 
 
 def test_unicode_and_percents_survive(project):

@@ -1,4 +1,4 @@
-"""Explanations: sampled attributions against exact Shapley values, and whether the error that is said is the true one."""
+"""Explanations: sampled attributions against exact Shapley values, and whether the stated error is the true one."""
 
 import itertools
 import math

@@ -16,6 +16,7 @@ RELATIVE = 0.2  # the least spread of a class's rate along the file, as a share 
 FEATURE = 0.2  # the least correlation ratio at which a feature is named
 BLOCKS = 20
 GAP_ROWS, GAP = 4_000, 0.05
+SORTED = "sorted by the target"
 COLUMNS = ["column", "test", "strength", "p_value", "depends", "evidence"]
 
 
@@ -112,6 +113,9 @@ def judge_order(tests: pd.DataFrame, by: str, *, ordered: bool = True) -> dict[s
     if tests.empty:
         return {"respected": None, "sentence": "There are too few rows to test whether they depend on their place."}
     broken = tests[tests["depends"]]
+    if (broken["test"] == SORTED).any():
+        words = f"{broken.iloc[0]['evidence']}. A {by} split supposes that there was none."
+        return {"respected": None, "sentence": words[0].upper() + words[1:]}
     if broken.empty:
         least = float(tests["p_value"].min())
         words = f"The target does not depend on the place of a row in the file (smallest p-value {least:.2g})."
@@ -167,6 +171,9 @@ def _test_target(
     evidence[1] = f"{target} drifts along the file (correlation with the place of a row {strengths[1]:.2f})"
     evidence[2] = f"neighbouring rows have alike {target} (correlation {strengths[2]:.2f})"
     names = ("trend along the rows", "drift", "neighbours")
+    if len(values) == len(outcome) and is_sorted_by(values):
+        evidence[0] = f"the file is sorted by {target} itself, so the order in which the rows came cannot be seen"
+        names = (SORTED, *names[1:])
     return [
         {"column": target, "test": name, "strength": float(strength), "p_value": float(chance_of_it),
          "depends": bool(chance_of_it <= LEVEL and enough), "evidence": words}
@@ -185,8 +192,6 @@ def _measures(y: np.ndarray, codes: np.ndarray, blocks: int, x: np.ndarray) -> n
 
 
 def _say_trend(values: "pd.Series[Any]", outcome: np.ndarray, codes: np.ndarray, task: str, target: str) -> str:
-    if len(values) == len(outcome) and is_sorted_by(values):
-        return f"the file is sorted by {target} itself, which hides the order in which the rows came"
     edge = max(1, len(outcome) // 10)
     first, last = outcome[:edge].mean(axis=0), outcome[-edge:].mean(axis=0)
     column = int(np.abs(last - first).argmax())

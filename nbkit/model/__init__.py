@@ -11,10 +11,10 @@ __getattr__, __dir__, __all__ = attach(
         "costs": ["compare_costs", "confusion_table", "price_rows", "score_cost"],
         "explanation": ["Explanation", "explain"],
         "insight": ["explain_rows", "measure_effects", "permute_features"],
-        "fairness": ["compare_groups", "rate_ratio", "rates_by_group"],
+        "fairness": ["compare_groups", "judge_groups", "rate_ratio", "rates_by_group"],
         "grouprate": ["GroupRateClassifier", "GroupRateRegressor"],
         "intervals": ["mark_blocks", "wilson_interval"],
-        "metrics": ["METRICS", "compare", "evaluate", "known_metrics", "score_predictions"],
+        "metrics": ["METRICS", "compare", "evaluate", "known_metrics", "score_predictions", "measure_skill"],
         "outcome": ["predict"],
         "outcomes": [
             "compare_protected",

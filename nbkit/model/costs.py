@@ -93,6 +93,7 @@ def compare_costs(
     task: str | None = None,
     positive: Any = None,
     threshold: float = 0.5,
+    thresholds: Mapping[str, float] | None = None,
     seed: int = 0,
     draws: int = 500,
     groups: pd.Series | None = None,
@@ -104,8 +105,10 @@ def compare_costs(
     y, p, task, positive, threshold, seed, draws, groups
         As in `nbkit.model.score_predictions`.
     others
-        Name to predictions of the same rows (today's rule, the dummy), decided at the same threshold. Binary: never
-        acting and always acting are compared in any case.
+        Name to predictions of the same rows (today's rule, the dummy). Binary: never acting and always acting are
+        compared in any case.
+    thresholds
+        Where those decide, by name; where the model does if one is left out.
     costs
         As in `price_rows`.
 
@@ -127,13 +130,17 @@ def compare_costs(
     {'cost_per_row': 0.5, 'model': 0.25, 'difference': -0.25}
     """
     outcome = prepare(y, p, task=task, positive=positive, threshold=threshold, groups=groups)
-    options: dict[str, Any] = {"task": outcome.task, "positive": positive, "threshold": threshold}
+    options: dict[str, Any] = {"task": outcome.task, "positive": positive}
+    cuts = {name: (thresholds or {}).get(name, threshold) for name in others}
     constant = {"never acting": False, "always acting": True} if outcome.task == "binary" else {}
     priced = {
         name: _price_outcome(replace(outcome, label=np.full(len(outcome), acts)), costs)
         for name, acts in constant.items()
     }
-    priced |= {name: _price_outcome(prepare(y, other, **options), costs) for name, other in others.items()}
+    priced |= {
+        name: _price_outcome(prepare(y, other, threshold=cuts[name], **options), costs)
+        for name, other in others.items()
+    }
     model = _price_outcome(outcome, costs)
     saved = {name: (lambda w, off=model - cost: w @ off / w.sum(axis=1)) for name, cost in priced.items()}
     resampled = bootstrap(saved, len(outcome), draws=draws, seed=seed, groups=outcome.blocks)

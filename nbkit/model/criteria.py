@@ -16,7 +16,8 @@ MEASURES = {  # what criteria may also name: (better, words)
     "slice_gap": ("lower", "by how much predictions are off in the worst slice, beyond the whole"),
     "rate_ratio": ("higher", "the least favoured group's rate as a share of the most favoured group's"),
 }
-REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "champion": "champion"}
+REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "constant": "dummy", "champion": "champion"}
+SPOKEN = {"rule": "the rule in use today", "dummy": "a constant answer", "champion": "the champion"}
 SPLITS = ("test", "valid")
 OPERATORS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
@@ -27,7 +28,7 @@ PATTERN = re.compile(
 )
 
 
-def read_criteria(criteria: Mapping[str, Any] | None, task: str) -> pd.DataFrame:
+def read_criteria(criteria: Mapping[str, Any] | None, task: str, *, rule: bool = True) -> pd.DataFrame:
     """Read success criteria.
 
     Parameters
@@ -44,6 +45,8 @@ def read_criteria(criteria: Mapping[str, Any] | None, task: str) -> pd.DataFrame
         "roc_auc > rule"``. A number alone means at least or at most, whichever is better.
     task
         "binary", "multiclass" or "regression".
+    rule
+        Whether there is a rule in use today. Where there is none, ``> rule`` is read as ``> dummy``: a constant answer.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def read_criteria(criteria: Mapping[str, Any] | None, task: str) -> pd.DataFrame
     """
     if criteria is not None and not isinstance(criteria, Mapping):
         raise BadCriterion(f'criteria are written as name: "demand", such as roc_auc: ">= 0.65"; got {criteria!r}')
-    rows = [_read(str(name), value, task) for name, value in (criteria or {}).items()]
+    rows = [_read(str(name), value, task, rule=rule) for name, value in (criteria or {}).items()]
     columns = ["name", "metric", "operator", "bound", "reference", "split", "words"]
     return pd.DataFrame(rows, columns=columns).astype({"bound": float})
 
@@ -99,7 +102,7 @@ def judge(
     return pd.DataFrame(rows, columns=columns).astype({"value": float, "low": float, "high": float})
 
 
-def _read(name: str, value: Any, task: str) -> tuple[Any, ...]:
+def _read(name: str, value: Any, task: str, *, rule: bool) -> tuple[Any, ...]:
     found = PATTERN.match(str(value))
     if isinstance(value, bool) or not found:
         raise BadCriterion(
@@ -115,7 +118,8 @@ def _read(name: str, value: Any, task: str) -> tuple[Any, ...]:
         raise BadCriterion(f"criterion {name!r}: no split {split!r} to judge on; there are {' and '.join(SPLITS)}")
     if found["reference"]:
         bound, reference = float((found["margin"] or "0").replace(" ", "")), _find_reference(found["reference"], name)
-        target = f"that of the {reference}" + (f" {bound:+g}" if bound else "")
+        reference = "dummy" if reference == "rule" and not rule else reference
+        target = f"that of {SPOKEN[reference]}" + (f" {bound:+g}" if bound else "")
     else:
         number, reference = found["number"], ""
         bound = float(number.rstrip("%")) / (100 if number.endswith("%") else 1)
@@ -158,9 +162,9 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
     what = metric
     if other:
         seen = _difference(reference.get(other), metric, seen)
-        what = f"the difference to the {other}"
+        what = f"the difference to {SPOKEN[other]}"
         if not np.isfinite(seen[0]):
-            return *head, value, low, high, "cannot tell", f"there is no {metric} of the {other} to compare with"
+            return *head, value, low, high, "cannot tell", f"there is no {metric} of {SPOKEN[other]} to compare with"
     elif METRICS.get(metric) is not None and METRICS[metric].better == "zero":
         seen, what = _size(*seen), f"the size of {metric}"
     verdict, why = _decide(criterion["operator"], bound, *seen, what)

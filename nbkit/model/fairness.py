@@ -1,6 +1,6 @@
 """How groups fare: the rates that fairness is about, with intervals, and how far apart they are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,54 @@ def compare_groups(rates: pd.DataFrame) -> pd.DataFrame:
     columns = ["lowest", "highest", "lowest_value", "highest_value", "difference", "low", "high"]
     columns += ["ratio", "ratio_low", "ratio_high", "n", "groups", "apart"]
     return pd.DataFrame(rows, columns=[*keys, *columns]).astype({"apart": bool})
+
+
+def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -> pd.DataFrame:
+    """Hold the gaps between groups against a tolerance.
+
+    Parameters
+    ----------
+    gaps
+        From `compare_groups`, with `column`.
+    tolerance
+        The lowest and the highest ratio of one group's rate to another's that is acceptable.
+
+    Returns
+    -------
+    DataFrame
+        One row a column and judged rate (binary: the selection rate and the true positive rate; else the metric):
+        `column`, `rate`, `ratio` (lowest / highest), `low`, `high` (95 %, for the choice among all pairs), `verdict`
+        (**pass** if the whole interval is within the tolerance, **fail** if none of it is, else **inconclusive**) and
+        `sentence`.
+
+    References
+    ----------
+    Equal Employment Opportunity Commission (1978). Uniform guidelines on employee selection procedures, 29 CFR
+    1607.4 D.
+    """
+    least = max(float(tolerance[0]), 1 / float(tolerance[1]))
+    rows = []
+    for row in gaps[~gaps["rate"].isin(["base_rate", "false_positive_rate", "precision"])].to_dict("records"):
+        what = f"{str(row['rate']).replace('_', ' ')} by {row['column']}"
+        if row["groups"] < 2:
+            words = f"{what}: fewer than two groups have enough rows to be judged"
+            rows.append((row["column"], row["rate"], np.nan, np.nan, np.nan, "inconclusive", words))
+            continue
+        ratio, low, high = row["ratio"], row["ratio_low"], row["ratio_high"]
+        if np.isnan(ratio) and row["highest_value"] > 0:  # a metric: of its difference, as a share of the highest
+            ratio, low, high = (1 - row[name] / row["highest_value"] for name in ("difference", "high", "low"))
+        verdict = "pass" if low >= least else "fail" if high < least else "inconclusive"
+        where = {"pass": "within", "fail": "outside", "inconclusive": "not shown to be within"}[verdict]
+        ends = f"{row['lowest_value']:.3g} ({row['lowest']}) against {row['highest_value']:.3g} ({row['highest']})"
+        limits = f"{where} the tolerance of {tolerance[0]:g} to {tolerance[1]:g}"
+        words = f"{what}: {ends}, ratio {_say_ratio(ratio, low, high)}, {limits}"
+        rows.append((row["column"], row["rate"], ratio, low, high, verdict, words))
+    return pd.DataFrame(rows, columns=["column", "rate", "ratio", "low", "high", "verdict", "sentence"])
+
+
+def _say_ratio(ratio: float, low: float, high: float) -> str:
+    ends = [f"{end:.2f}" if np.isfinite(end) else "unknown" for end in (low, high)]
+    return f"{ratio:.2f} ({ends[0]} to {ends[1]})" if np.isfinite(ratio) else "unknown"
 
 
 def rate_ratio(gaps: pd.DataFrame) -> pd.DataFrame:

@@ -237,6 +237,7 @@ def compare(
     task: str | None = None,
     positive: Any = None,
     threshold: float = 0.5,
+    threshold_a: float | None = None,
     seed: int = 0,
     draws: int = 500,
     groups: pd.Series | None = None,
@@ -253,6 +254,8 @@ def compare(
         One name or several; the usual one of the task if empty.
     task, positive, threshold, seed, draws, groups
         As in `score_predictions`.
+    threshold_a
+        Where model a decides, if not where b does: a rule in use is judged at its own best threshold.
 
     Returns
     -------
@@ -269,8 +272,9 @@ def compare(
     (-0.5, 'b is better')
     """
     task = task or infer_task(y, p_a, positive=positive)
-    how: dict[str, Any] = {"task": task, "positive": positive, "threshold": threshold, "groups": groups}
-    a, b = prepare(y, p_a, **how), prepare(y, p_b, **how)
+    how: dict[str, Any] = {"task": task, "positive": positive, "groups": groups}
+    a = prepare(y, p_a, threshold=threshold if threshold_a is None else threshold_a, **how)
+    b = prepare(y, p_b, threshold=threshold, **how)
     names = [metric or DECIDES[task]] if isinstance(metric, str) else list(metric)
     pairs = {name: (find_metric(name, task).function(a), METRICS[name].function(b)) for name in names}
     differences = {name: _subtract(f, g, METRICS[name].better) for name, (f, g) in pairs.items()}
@@ -319,3 +323,30 @@ def _note(name: str, outcome: Outcome, value: float, left_out: int, *, unsure: b
     elif unsure and (words := find_lack(name, outcome) or warn_of_few(outcome)):
         notes.append(words)
     return "; ".join(notes)
+
+
+def measure_skill(y: Any, p: Any, *, task: str, positive: Any = None) -> dict[str, float]:
+    """Measure how near to perfect predictions are, on scales on which any two problems can be compared.
+
+    Parameters
+    ----------
+    y, p, task, positive
+        As in `score_predictions`.
+
+    Returns
+    -------
+    dict
+        ``explained`` (the share of the target's variance that is explained: R², or the Brier skill of classes; 1 is
+        perfect, 0 is a constant) and, for a binary task, ``roc_auc``. NaN where the target is constant.
+
+    Examples
+    --------
+    >>> measure_skill([0, 0, 1, 1], [0.0, 0.5, 0.5, 1.0], task="binary")
+    {'explained': 0.5, 'roc_auc': 0.875}
+    """
+    o = prepare(y, p, task=task, positive=positive)
+    truth = np.eye(o.score.shape[1])[o.truth] if task == "multiclass" else np.asarray(o.truth, dtype=float)
+    total = float(((truth - truth.mean(axis=0)) ** 2).sum())
+    with np.errstate(over="ignore"):
+        skill = {"explained": 1 - float(((truth - o.score) ** 2).sum()) / total if total else np.nan}
+    return skill | ({"roc_auc": _point(METRICS["roc_auc"].function(o), o)} if task == "binary" else {})

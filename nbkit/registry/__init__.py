@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "confirmations": ["list_unstated", "read_confirmations"],
-        "gates": ["evaluate_gates", "gate", "known_gates"],
+        "gates": ["evaluate_gates", "find_closed", "gate", "known_gates"],
         "golden": ["check_golden", "make_golden"],
         "registry": ["Registry"],
         "steps": ["admit", "find_watched", "stage", "stop_if_closed"],

@@ -101,6 +101,11 @@ def evaluate_gates(
     return pd.DataFrame(table, columns=GATE_COLUMNS)
 
 
+def find_closed(gates: pd.DataFrame) -> pd.DataFrame:
+    """Return the blocking gates that stop a run; what a person has yet to state only bars a version from production."""
+    return gates[~gates["passed"] & gates["blocking"] & (gates["gate"] != "stated_and_confirmed")]
+
+
 def _judge(row: Gate, given: Mapping[str, Any]) -> Verdict:
     lacking = [name for name in row.needs if name not in given]
     if lacking:
@@ -220,11 +225,11 @@ def split_respects_order(order: Mapping[str, Any], confirmed: pd.DataFrame | Non
 
 
 @gate()
-def stated_and_confirmed(unstated: Sequence[str], contract: Any, criteria: pd.DataFrame) -> Verdict:
+def stated_and_confirmed(unstated: Sequence[str], contract: Any, demanded: pd.DataFrame) -> Verdict:
     """A person has stated what the model is for, and stands by the contract."""
     doubt = doubt_contract(contract)
     open_ones = [*unstated, *([f"{doubt}: nbkit contract confirm"] if doubt else [])]
-    if len(criteria) and "reference" in criteria and (criteria["reference"] == "dummy").all():
+    if len(demanded) and (demanded["reference"] == "dummy").all():
         open_ones.append(
             "state a criterion with a bound, or the rule in use today: all there is to beat is a constant answer"
         )

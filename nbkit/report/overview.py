@@ -286,7 +286,7 @@ def _read_risks(folder: Path) -> list[str]:
     risks += [
         f"Weak spot: in {row.column} {row.slice} predictions are off by {_say_number(row.gap)} "
         f"({_say_number(row.gap_low)} to {_say_number(row.gap_high)}) beyond the whole, on {say_count(row.n, 'row')}."
-        for row in worst.head(3).itertuples()
+        for row in (worst.head(3).itertuples() if "gap" in worst else ())
     ]
     costs = read_or(folder, "07_evaluate", "alternatives", pd.DataFrame(columns=["verdict"]))
     costs = costs[costs["verdict"] == "cannot tell"].rename_axis("alternative").reset_index()
