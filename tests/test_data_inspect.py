@@ -206,7 +206,7 @@ def test_dirt_and_strength_are_noted_and_nothing_is_changed(look):
     told = " | ".join(found.notes)
     assert "age: 999 in 10 rows, all others from 18 to 79: this may mean missing; if so, make it NULL" in told
     assert "differ in case or blanks only; make them one in the query" in told
-    assert "honest stays, yet unusually strong, look at it (alone it explains" in told
+    assert "honest: unusually strong, look at it (alone it explains" in told
     assert {"age", "honest"} <= set(found.features["numeric"])
 
 

@@ -138,6 +138,6 @@ def test_a_criterion_on_bias_says_that_its_size_counts():
     words = read_criteria({"bias": "< rule", "mae": "<= 3"}, "regression")["words"]
     assert (
         words[0]
-        == "the size of bias (predicted minus true, on average) is less than that of the rule on the test split"
+        == "the size of bias (predicted minus true, on average) is less than that of the rule in use today on the test split"
     )
     assert words[1].startswith("mae (by how much")

@@ -96,9 +96,9 @@ def test_rows_of_a_block_count_as_what_they_are_worth():
     same = once["rate"].isin(["base_rate", "selection_rate"])
     assert often["low"][same].to_numpy() == pytest.approx(once["low"][same].to_numpy(), abs=2e-3)
     rows = rates_by_group(y, y * 1.0, groups, blocks=pd.Series(np.arange(400)))
-    assert rows["effective"].to_numpy() == pytest.approx(once["n"].to_numpy())
+    assert rows["effective"].to_numpy() == pytest.approx(once["n"].to_numpy(), rel=0.06)
     one = rates_by_group(y, y * 1.0, groups, blocks=pd.Series(np.zeros(400)))
-    assert (one["effective"] == 1).all()
+    assert one[["effective", "low", "high"]].isna().all(axis=None)  # one block tells nothing of others
 
 
 def test_the_interval_of_a_metric_is_stretched_for_the_pick():

@@ -47,8 +47,8 @@ def pages(folder):
 def full_run(project, words="fine", gates=GATES):
     stages = {stage: {**PASSED, "headline": f"{words} {stage}"} for stage in ("01_frame", "07_evaluate", "09_register")}
     frame = {"objective": words, "decision": words, "owner": words}
-    worst = pd.DataFrame(
-        {"column": [words], "slice": [words], "gap": [0.5], "gap_low": [0.4], "gap_high": [0.6], "n": [9]}
+    worst = pd.DataFrame({"column": [words], "slice": [words], "value": [0.5], "n": [9]}).assign(
+        gap=0.2, gap_low=0.1, gap_high=0.3
     )
     verdicts = VERDICTS.assign(words=words, why=words)
     values = {"01_frame": frame, "07_evaluate": {"verdicts": verdicts, "worst": worst}, "09_register": {"gates": gates}}
