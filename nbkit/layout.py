@@ -78,7 +78,7 @@ def lay_project(folder: Path, files: Mapping[str, str]) -> list[Path]:
     contents = {folder / path: text.encode() for path, text in files.items()}
     own, source = folder / "notebooks", find_notebooks(folder)
     if source.resolve() != own.resolve():
-        contents |= {own / path.name: path.read_bytes() for path in sorted(source.glob("[0-9][0-9]_*.ipynb"))}
+        contents |= {own / path.name: path.read_bytes() for path in sorted(source.glob("[0-9][0-9]*_*.ipynb"))}
     if not (folder / ".gitignore").exists():
         contents[folder / ".gitignore"] = IGNORED.encode()
     write_files(contents)

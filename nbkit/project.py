@@ -36,7 +36,7 @@ def find_root(start: str | os.PathLike[str] = ".") -> Path:
 def find_notebooks(root: Path) -> Path:
     """Return the folder of the stage notebooks: the project's own, else those that travel with nbkit."""
     own = root / "notebooks"
-    if own.is_dir() and any(own.glob("[0-9][0-9]_*.ipynb")):
+    if own.is_dir() and any(own.glob("[0-9][0-9]*_*.ipynb")):
         return own
     found = importlib.util.find_spec("nbkit")
     package = Path(str(found.origin)).parent if found else Path(__file__).parent

@@ -315,7 +315,7 @@ def _read_finished(notebook: Path) -> dict[str, Any]:
     if status != "passed" or content["metadata"].get("papermill", {}).get("exception"):
         raise UnfinishedStage(
             f"{notebook.stem} did not run to its end in {notebook.parent}, so nothing is read from it: "
-            f"mend it, then `nbkit resume {notebook.parent.name}`"
+            f"correct what stopped it, then `nbkit resume {notebook.parent.name}`"
         )
     return find_scraps(content)
 
@@ -332,7 +332,7 @@ def _has_passed(folder: Path, stage: str) -> bool:
 
 def _is_sources(folder: Path) -> bool:
     """Tell whether a folder holds sources (the desk) rather than executed notebooks of a plain papermill run."""
-    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+    for path in sorted(folder.glob("[0-9][0-9]*_*.ipynb")):
         return "papermill" not in _read_notebook(path)["metadata"]
     return False
 
@@ -340,7 +340,19 @@ def _is_sources(folder: Path) -> bool:
 def _name_of_notebook(namespace: MutableMapping[str, Any]) -> str:
     """Return the stage that the kernel runs, as JupyterLab, VS Code or the runner tell it; empty if nobody does."""
     told = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or os.environ.get("NBKIT_STAGE")
-    return Path(str(told)).stem if told else ""
+    return Path(str(told)).stem if told else _name_by_command()
+
+
+def _name_by_command() -> str:
+    """Return the only notebook that the command which started this kernel names, as `nbconvert --execute` does."""
+    import psutil
+
+    try:
+        command = psutil.Process().parent().cmdline()
+    except (psutil.Error, AttributeError):
+        return ""
+    named = {Path(word).stem for word in command if word.endswith(".ipynb")}
+    return named.pop() if len(named) == 1 else ""
 
 
 def _describe(notebook: Path, run: Run) -> str:

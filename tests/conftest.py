@@ -2,11 +2,15 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a background job inherits it as ignored, and so would children
 settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing of what it shows
 settings.load_profile("untimed")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # two workers share the cores; before OpenMP is loaded

@@ -19,9 +19,10 @@ DATA = "A file (csv, tsv, parquet, json, also packed), a URL, an SQL database, o
 @click.option("--data", required=True, help=DATA)
 @click.option("--target", required=True, help="The column to predict.")
 @click.option("--time", default="", help="The column of the event's time; looked for if left out.")
+@click.option("--table", default="", help="The table, if --data is a database that holds several.")
 @click.option("--out", default=".", type=click.Path(path_type=Path), help="The project's folder; this one by default.")
 @click.option("--force", is_flag=True, help="Replace the params and the contract of that name.")
-def new(name: str, data: str, target: str, time: str, out: Path, force: bool) -> None:  # noqa: FBT001
+def new(name: str, data: str, target: str, time: str, table: str, out: Path, force: bool) -> None:  # noqa: FBT001
     """Look at a table and propose a project NAME for it: params, contract, notebooks.
 
     Each decision is said with its reason, and stands as a comment in the params file, for you to edit.
@@ -37,8 +38,9 @@ def new(name: str, data: str, target: str, time: str, out: Path, force: bool) ->
 
     from nbkit.data import inspect_table, propose_contract, propose_params, spell_contract
 
-    found = inspect_table(location, target=target, time=time, root=out)
-    texts = [propose_params(found, name=name, data=location), spell_contract(propose_contract(found))]
+    found = inspect_table(location, target=target, time=time, table=table, root=out)
+    source = {"location": location, "table": table} if table else location
+    texts = [propose_params(found, name=name, data=source), spell_contract(propose_contract(found))]
     written = lay_project(out, dict(zip(files, texts, strict=True)))
     click.echo("\n".join(f"- {note}" for note in found.notes))
     click.echo("\n" + "\n".join(_show(path) for path in _fold(written)))

@@ -131,7 +131,11 @@ class Progress:
         if notebook.is_file():
             words = f"look at it on its real inputs; a copy: what runs is {source}"
             self.console.print(f"  jupyter lab {shlex.quote(_show(notebook))}    # {words}")
-        once = "what it names is settled" if entry["status"] == "refused" else f"{source} is mended"
+        once = (
+            "what it names is settled"
+            if entry["status"] == "refused"
+            else f"{source}, its params or its data are corrected"
+        )
         once = "you like" if entry["status"] == "interrupted" else once
         self.console.print(f"  nbkit resume {shlex.quote(folder.name)}    # go on from {entry['stage']} once {once}")
 

@@ -153,7 +153,7 @@ def _warm_up(root: Path) -> contextlib.AbstractContextManager[Any]:
     """Let a server import for the kernels while the run is planned."""
     from nbkit.kernels import lend_server
 
-    notebooks = sorted(find_notebooks(root).glob("[0-9][0-9]_*.ipynb"))
+    notebooks = sorted(find_notebooks(root).glob("[0-9][0-9]*_*.ipynb"))
     server: contextlib.AbstractContextManager[Any] = lend_server(notebooks, root)
     return server
 

@@ -52,7 +52,7 @@ def _start(idle: float) -> None:
     from nbkit.errors import NoWarmKernel
 
     root = find_root()
-    notebooks = sorted(Path(find_notebooks(root)).glob("[0-9][0-9]_*.ipynb"))
+    notebooks = sorted(Path(find_notebooks(root)).glob("[0-9][0-9]*_*.ipynb"))
     lease = kernels.start_server(notebooks, root, kernels.make_environment(), idle=idle * 60)
     if lease is None:
         raise NoWarmKernel("kernels cannot be forked here (no fork, or NBKIT_WARM=0): they start the ordinary way")

@@ -15,8 +15,8 @@ import duckdb
 
 from nbkit.errors import BadSource
 
-TEXT_MISSING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "<NA>")
-VALUE_MISSING = (*TEXT_MISSING, "na", "None", "none", "?", "-", "--", ".", "#DIV/0!", "#VALUE!")
+TEXT_MISSING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "<NA>", "?")
+VALUE_MISSING = (*TEXT_MISSING, "na", "None", "none", "-", "--", ".", "#DIV/0!", "#VALUE!")
 
 NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|Infinity)"
 FORMS = {
@@ -352,7 +352,7 @@ def _is_long(counts: dict[str, Any]) -> bool:
 
 def _explain_text(counts: dict[str, Any], dates: list[str]) -> list[str]:
     numbers, lost = counts["number"] + counts["thousands"], counts["filled"] - counts["texts"]
-    notes = [f"{lost} entries such as NA read as missing"] if lost else []
+    notes = [f"{lost} entries such as NA or ? read as missing"] if lost else []
     if counts["n"] and dates:
         notes.append(f"dates that fit {' and '.join(dates)}: kept as text; set `dates` to one of them")
     elif _is_long(counts):

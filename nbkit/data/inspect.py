@@ -76,7 +76,12 @@ class Inspection:
 
 
 def inspect_table(
-    path: str | os.PathLike[str], *, target: str, time: str = "", root: str | os.PathLike[str] = "."
+    path: str | os.PathLike[str],
+    *,
+    target: str,
+    time: str = "",
+    table: str = "",
+    root: str | os.PathLike[str] = ".",
 ) -> Inspection:
     """Look at a table and propose roles, features and a split.
 
@@ -88,6 +93,8 @@ def inspect_table(
         The column to predict.
     time
         The column of the event's time; empty to look for one.
+    table
+        The table, where the location is a database that holds several.
     root
         The folder that relative files are looked up in.
 
@@ -101,13 +108,15 @@ def inspect_table(
     BadSource
         If the table cannot be read, the target or time is no column, or the target cannot be learnt.
     """
-    snapshot = take_snapshot({"data": str(path)}, root=root)
+    spec = {"location": str(path), "table": table} if table else str(path)
+    snapshot = take_snapshot({"data": spec}, root=root)
     return inspect_snapshot(snapshot, target=target, time=time, name=Path(str(path)).name)
 
 
 def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: str = "the table") -> Inspection:
     """Look at a snapshot as `inspect_table` looks at a table; `name` is what messages call it."""
     table, notes = snapshot.table, list(snapshot.notes)
+    target, time = (_find_column(table, each) for each in (target, time))
     for role, wanted in (("target", target), ("time", time)):
         if wanted and wanted not in table.columns:
             raise BadSource(f"{role} {wanted!r} is no column of {name}{suggest(wanted, table.columns)}")
@@ -161,6 +170,12 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     )
 
 
+def _find_column(table: pd.DataFrame, wanted: str) -> str:
+    """Return the column that a header's own spelling means: names are stripped of blanks when a file is read."""
+    tidy = " ".join(wanted.split())
+    return tidy if wanted not in table.columns and tidy in table.columns else wanted
+
+
 def few_valued(table: pd.DataFrame, features: dict[str, Any], most: int = 20) -> list[str]:
     """List the features with few values (numbers: at most five), those with the fewest first."""
     names = [*features["categorical"], *features["numeric"]]
@@ -186,7 +201,7 @@ def _read_target(column: "pd.Series[Any]", target: str) -> tuple[str, Any, list[
         positive = _guess_positive(levels, values)
         return "binary", positive, [*notes, f"{target} has two values: binary; {positive!r} counts as positive"]
     if kind == "number" and (odd := int((~np.isfinite(values)).sum())):
-        raise BadSource(f"target {target!r} is infinite in {say_count(odd, 'row')}: mend them first")
+        raise BadSource(f"target {target!r} is infinite in {say_count(odd, 'row')}: correct them first")
     whole = kind == "number" and bool((values == values.round()).all())
     if kind == "number" and not (whole and len(levels) <= 10 and len(levels) <= len(values) / 10):
         return "regression", None, [*notes, f"{target} is a number of {say_count(len(levels), 'value')}: regression"]

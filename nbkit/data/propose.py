@@ -62,7 +62,7 @@ also slice_gap (how far predictions may be off in the worst slice)""",
 }
 
 
-def propose_params(inspection: Inspection, *, name: str, data: str) -> str:
+def propose_params(inspection: Inspection, *, name: str, data: str | dict[str, str]) -> str:
     """Write the params file of a new project.
 
     Parameters
@@ -72,7 +72,7 @@ def propose_params(inspection: Inspection, *, name: str, data: str) -> str:
     name
         Of the project.
     data
-        The location of the table as the project will read it.
+        The location of the table as the project will read it, or its source's spec.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def _head(found: Inspection, name: str) -> str:
     return "".join(f"# {line}\n" for line in lines)
 
 
-def _propose_shared(found: Inspection, name: str, data: str) -> dict[str, Any]:
+def _propose_shared(found: Inspection, name: str, data: str | dict[str, str]) -> dict[str, Any]:
     where = f" WHERE {quote_name(found.target)} IS NOT NULL" if found.unlabelled else ""
     rows = f"SELECT * FROM data{where}"  # noqa: S608
     if found.distinct:

@@ -76,6 +76,11 @@ def _read_sql(reading: Reading) -> Read:
                 looked = sqlalchemy.inspect(connection)
                 names = sorted([*looked.get_table_names(schema or None), *looked.get_view_names(schema or None)])
                 wanted = wanted or (names[0] if len(names) == 1 else "")
+                if not wanted and names:
+                    raise BadSource(
+                        f"source {reading.name!r}: the database has {len(names)} tables ({', '.join(names[:8])}): "
+                        "name one as `table:` of the source, or with --table"
+                    )
                 if wanted not in names:
                     raise BadSource(f"source {reading.name!r}: no table {wanted!r}{suggest(wanted, names)}")
                 table = pd.read_sql_table(wanted, connection, schema=schema or None)

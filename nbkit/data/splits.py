@@ -371,7 +371,7 @@ def _refuse_bad_parts(parts: dict[str, pd.DataFrame], target: str, task: str, po
             raise BadSplit(f"{gone} of {len(part)} rows in {name} have no {target}: leave them out in the query")
         if task == "regression" and (odd := _count_odd(part[target])):
             raise BadSplit(
-                f"{odd} of {len(part)} rows in {name} have a {target} that is no finite number: mend the query"
+                f"{odd} of {len(part)} rows in {name} have a {target} that is no finite number: correct the query"
             )
     if task == "regression":
         return

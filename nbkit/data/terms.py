@@ -80,7 +80,7 @@ def explain_violations(violations: pd.DataFrame, contract: Contract, *, source: 
         return f"The data keep {agreed}: {terms}, nothing broken.{doubt}"
     blocking = int((violations["severity"] == "blocking").sum())
     effect = (
-        "**The run stops here**; mend the data or, if the terms are wrong, the contract."
+        "**The run stops here**; correct the data or, if the terms are wrong, the contract."
         if blocking
         else ("None of them blocks: the run goes on, and the table says what to look into.")
     )
@@ -123,7 +123,7 @@ def stop_if_blocking(violations: pd.DataFrame) -> None:
         raise ContractViolation(
             f"{say_count(len(blocking), 'blocking violation')}: "
             + "; ".join(told[:8])
-            + ". Mend the data, or the contract if its terms are wrong."
+            + ". Correct the data, or the contract if its terms are wrong."
         )
 
 

@@ -27,7 +27,7 @@ def read_run_stages(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Stag
     root = Path(str(manifest.get("root", "")))
     with contextlib.suppress(NbkitError, OSError):
         stages |= read_stages(find_notebooks(root)) if root.is_absolute() and root.is_dir() else {}
-    for path in folder.glob("[0-9][0-9]_*.ipynb"):
+    for path in folder.glob("[0-9][0-9]*_*.ipynb"):
         with contextlib.suppress(NbkitError):
             stages[path.stem] = read_stage(path)
     return dict(sorted(stages.items()))

@@ -34,7 +34,7 @@ def write_report(folder: Path) -> Path:
     overview = read_overview(folder)
     place = folder / "report"
     names = [page for page in overview.stages["page"] if page]
-    for stale in place.glob("[0-9][0-9]_*.html"):
+    for stale in place.glob("[0-9][0-9]*_*.html"):
         if stale.name not in names:
             stale.unlink()
     for row in overview.stages.to_dict("records"):

@@ -18,7 +18,7 @@ from nbkit.wording import suggest
 
 FILE_NAME = re.compile(r"[\w./~+-]+\.\w+")
 LONGEST = 250  # characters of a file's name
-STAGE_NAME = re.compile(r"\d\d_\w+")
+STAGE_NAME = re.compile(r"\d\d[a-z]?_\w+")  # as 06_train, or 06b_more between it and 07
 CADENCES = ("run", "window")
 SETTINGS = ("cadence", "effects")
 ALWAYS = "always"
