@@ -20,6 +20,7 @@ ESTIMATED_LOSS = 0.02  # of ROC AUC
 FIX = "fix the data pipeline; do not retrain on this window"
 RETRAIN, MORE = "retrain on recent labels", "get more rows or labels, and look again"
 JUDGED = ("ok", "watch", "worse")
+LOOKS = 0.05  # chance that any of the other metrics asks for a look where nothing changed
 SEVERITIES = ("critical", "warning", "unsure", "note")
 
 Finding = tuple[str, str, str, str]
@@ -136,6 +137,8 @@ def _losses(table: pd.DataFrame, own: str) -> Iterator[Finding]:
     gained = own in table.index and table["gain"].get(own, 0.0) > 0 if "gain" in table else False
     for row in table.rename_axis("metric").reset_index().to_dict("records"):
         metric, level = str(row["metric"]), row["level"]
+        if level == "worse" and metric != own and row.get("p_value", 0.0) * (len(table) - 1) >= LOOKS:
+            level = "watch"  # of so many metrics one falls by chance
         words = f"{_say(row['reference'])} → {_say(row['value'])} on {row['n']:.0f} labelled rows"
         if metric == own and level in ("worse", "inconclusive"):
             words += _say_loss(row)
