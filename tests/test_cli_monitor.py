@@ -27,7 +27,7 @@ def watch(toy, fake, monkeypatch):  # noqa: F811
     return decide
 
 
-@pytest.mark.parametrize(("decision", "code"), [("ok", 0), ("look", 0), ("retrain", 3)])
+@pytest.mark.parametrize(("decision", "code"), [("ok", 0), ("look", 0), ("inconclusive", 0), ("retrain", 3)])
 def test_a_decision_is_an_exit_code(toy, watch, decision, code):  # noqa: F811
     watch(decision)
     done = nbkit("monitor", "params/toy.yaml", "--window", "2013-07")

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 
 from nbkit.data import infer_contract
 from nbkit.errors import BadCriterion
-from nbkit.model import evaluate, predict, score_predictions
+from nbkit.model import evaluate, explain, predict, read_criteria, score_predictions
 from nbkit.monitor import (
     check_window,
     decide,
@@ -194,6 +195,11 @@ ESTIMATED = pd.DataFrame({"estimated": [0.6], "naive": [0.7], "change": [-0.1]},
         ({"performance": losses(roc_auc="ok"), "criteria": FAILS}, "retrain", "critical"),
         ({"performance": losses(roc_auc="ok"), "criteria": FAILS.assign(verdict="cannot tell")}, "ok", None),
         ({"drift": drifts("strange")}, "look", "warning"),
+        (
+            {"drift": drifts("seats"), "estimated": ESTIMATED, "performance": losses(roc_auc="inconclusive")},
+            "inconclusive",
+            "unsure",
+        ),
         ({"drift": drifts("hour", level="not judged")}, "inconclusive", "unsure"),
         ({"drift": drifts("seats", level="not judged")}, "ok", None),
         ({"drift": drifts("hour", level="not judged"), "performance": losses(roc_auc="ok")}, "ok", None),
@@ -243,6 +249,102 @@ def binary():
         "importance": pd.DataFrame({"feature": ["hour", "noise"], "share": [0.9, 0.1]}),
     }
     return draw, bundle, {"target": "late", **facts}
+
+
+def test_a_loss_that_is_larger_than_bearable_and_just_short_of_proven_is_never_ok():
+    """As in August 2013: 0.055 lost, 0.037 bearable, p = 0.0102 was "ok, the model may stay"."""
+    y, p = simulate(1_500, 4)
+    now = score_predictions(y, p, ["roc_auc"], task="binary", positive=1).iloc[0]
+    error = np.sqrt((0.0545 / 2.319) ** 2 - ((now["high"] - now["low"]) / 3.92) ** 2)  # of the reference
+    then = {"value": now["value"] + 0.0545, "low": now["value"] - 1.96 * error, "high": now["value"] + 1.96 * error}
+    august = pd.DataFrame([{**then, "better": "higher"}], index=["roc_auc"])
+    table = measure_performance(y, p, august, task="binary", positive=1)
+    row = table.loc["roc_auc"]
+    assert row["p_value"] == pytest.approx(0.0102, abs=2e-4)
+    assert -row["gain"] > row["bearable"]
+    assert row["level"] == "inconclusive"
+    found = decide(None, None, table, metric="roc_auc")
+    assert found.decision == "inconclusive"
+    said = found.reasons["evidence"].iloc[0]
+    assert (
+        f"bearable {row['bearable']:.3g}; as many rows show a loss of {row['detectable']:.3g} in 80 % of cases" in said
+    )
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 20])
+def test_a_handful_of_labels_is_inconclusive_and_nothing_is_printed_as_nan(binary, n):
+    draw, bundle, facts = binary
+    found = check_window(bundle, draw(n), **facts)
+    assert found.decision.decision in ("inconclusive", "look")
+    said = explain_window(found) + summarize_window(found, "demo@1", "", metric="roc_auc")
+    assert "nan" not in said
+
+
+def test_labels_without_an_interval_decide_nothing():
+    then = reference()[["value", "better"]]
+    y, p = simulate(3, 0)
+    table = measure_performance(y, p, then, task="binary", positive=1, metrics=["roc_auc", "brier"])
+    assert set(table["level"]) == {"inconclusive"}
+
+
+def test_only_the_deciding_metric_and_criteria_ask_for_retraining():
+    rng = np.random.default_rng(0)
+    y = pd.Series(rng.lognormal(3, 1, 3_000))
+    then = score_predictions(y, y + rng.normal(0, 10, 3_000), task="regression")
+    y = pd.Series(rng.lognormal(3, 1, 3_000).clip(0.05))
+    now = measure_performance(y, y + rng.normal(0, 6, 3_000) * np.where(y < 3, 4, 1), then, task="regression")
+    if "mape" in now.index:
+        assert now.at["mape", "level"] in ("worse", "inconclusive")
+    assert now.at["mae", "gain"] > 0
+    assert decide(None, None, now, metric="mae").decision != "retrain"
+
+
+def test_declared_criteria_are_judged_on_the_window(binary):
+    draw, bundle, facts = binary
+    criteria = read_criteria({"brier": "<= 0.05", "roc_auc": "> rule"}, "binary")
+    found = check_window({**bundle, "criteria": criteria}, draw(3_000), **facts)
+    assert found.decision.decision == "retrain"
+    assert found.decision.reasons["finding"].tolist()[0] == "criterion brier fails"
+    assert (
+        check_window({**bundle, "criteria": criteria}, draw(3_000).drop(columns="late"), **facts).decision.decision
+        == "ok"
+    )
+
+
+def test_what_a_model_makes_of_several_columns_is_watched():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(3_000, 2)), columns=["u", "v"])
+    late = (rows["u"] * rows["v"] + rng.normal(size=3_000) > 0.5).astype(int)
+    model = make_pipeline(PolynomialFeatures(2, interaction_only=True, include_bias=False), LogisticRegression()).fit(
+        rows, late
+    )
+    found = explain(model, rows, task="binary", positive=1, rows=200)
+    profile = profile_reference(rows, predict(model, rows, "binary", 1), task="binary", model=model)
+    bundle = {"model": model, "reference": profile, "importance": found.weights}
+    now = rng.normal(size=(3_000, 2))
+    now[:, 1] = np.sign(now[:, 0]) * np.abs(now[:, 1])  # each column as before, the two of them not
+    seen = check_window(bundle, pd.DataFrame(now, columns=["u", "v"]), target="late", task="binary", positive=1)
+    drifted = set(seen.drift.loc[seen.drift["level"] == "drift", "column"])
+    assert {"u v"} <= drifted
+    assert not {"u", "v"} & drifted
+    assert seen.decision.decision == "look"
+
+
+def test_a_dominant_column_behind_any_transformer_is_never_called_unused():
+    """Explained in encoded names such as '4', the monitor said of it: the model hardly uses it."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        {"name": rng.choice(list("abc"), 2_000), "x": rng.normal(size=2_000), "z": rng.normal(size=2_000)}
+    )
+    late = (rows["x"] + rng.normal(size=2_000) > 0).astype(int)
+    steps = ColumnTransformer([("c", OneHotEncoder(), [0]), ("n", StandardScaler(), [1, 2])])
+    model = make_pipeline(steps, LogisticRegression()).fit(rows, late)
+    found = explain(model, rows, task="binary", positive=1, rows=200)
+    profile = profile_reference(rows, predict(model, rows, "binary", 1), task="binary", model=model)
+    for importance in (found.weights, pd.DataFrame({"feature": ["4", "2"], "share": [0.9, 0.1]}), None):
+        bundle = {"model": model, "reference": profile, "importance": importance}
+        window = rows.assign(x=rows["x"] + 2)
+        assert check_window(bundle, window, target="late", task="binary", positive=1).decision.decision == "look"
 
 
 class TestCheckWindow:

@@ -89,7 +89,7 @@ def count_false_blocks(n: int, reports: int, tests: Any, share: float = 0.5) -> 
 FIVE, MANY = [f"k{k}" for k in range(5)], [f"k{k}" for k in range(200)]
 POWER = {  # what drifts, its column in `draw_stable`, and how it is drawn in the window
     "a mean by half a standard deviation": ("c0", lambda rng, n: rng.normal(0.5, size=n)),
-    "a lognormal by half a log": ("c1", lambda rng, n: rng.lognormal(0.5, 2, size=n)),
+    "a lognormal by half of its spread": ("c1", lambda rng, n: rng.lognormal(1.0, 2, size=n)),
     "the shares of 5 categories": ("c2", lambda rng, n: rng.choice(FIVE, n, p=[0.4, 0.3, 0.1, 0.1, 0.1])),
     "the shares of 200 categories": ("c3", lambda rng, n: rng.choice(MANY, n, p=_tilt(200))),
     "5 % of new values": ("c2", lambda rng, n: np.where(rng.random(n) < 0.05, "new", rng.choice(FIVE, n))),

@@ -39,7 +39,8 @@ def monitor(
 ) -> None:
     """Look at a registered version on new rows and say what should be done.
 
-    Each window is a run of its own. The exit code is 3 if any of them asks for retraining, 1 if one failed.
+    Each window is a run of its own. The exit code is 3 if any of them asks for retraining, 1 if one failed; it is 0 for
+    ok, look and inconclusive (the rows could not have shown a loss): scripts read the decision with --json.
     """
     from nbkit.pipeline import plan_run
     from nbkit.project import find_notebooks

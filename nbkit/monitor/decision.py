@@ -19,6 +19,8 @@ BASE_RATE = ("accuracy", "precision", "recall", "f1", "average_precision")  # mo
 ESTIMATED_LOSS = 0.02  # of ROC AUC
 FIX = "fix the data pipeline; do not retrain on this window"
 RETRAIN, MORE = "retrain on recent labels", "get more rows or labels, and look again"
+JUDGED = ("ok", "watch", "worse")
+LOOKS = 0.05  # chance that any of the other metrics asks for a look where nothing changed
 SEVERITIES = ("critical", "warning", "unsure", "note")
 
 Finding = tuple[str, str, str, str]
@@ -65,7 +67,7 @@ def decide(
     4. drift of an important feature (5 % of the attributions or more; all count whose importance is unknown) or of the
        prediction: **look** until the deciding metric is judged, else a note (the measured performance has the last
        word);
-    5. an estimated ROC AUC 0.02 below the reference together with drift: **look** until the deciding metric is judged;
+    5. an estimated ROC AUC 0.02 below the reference together with drift: **look** as long as labels are missing;
     6. a deciding metric whose loss may be more than is bearable; or, until it is judged, important columns with too few
        rows to see a drift; or nothing that was looked at: **inconclusive**;
     7. all else (warnings of the contract, a loss within tolerance, drift of unimportant features) is a note.
@@ -89,13 +91,17 @@ def decide(
     """
     own = metric or _guess_metric(performance)
     level = "not judged" if performance is None else str(performance["level"].get(own, "not judged"))
-    judged = level in ("ok", "watch", "worse")
+    judged = level in JUDGED
     findings = [
         *_look_at(integrity, _violations),
         *_look_at(performance, lambda table: _losses(table, own)),
         *_look_at(criteria, _failures),
-        *_look_at(drift, lambda table: _drifts(table, importance, judged)),
-        *([] if judged or drift is None else _look_at(estimated, lambda table: _estimates(table, drift))),
+        *_look_at(drift, lambda table: _drifts(table, importance, level)),
+        *(
+            []
+            if level != "not judged" or drift is None
+            else _look_at(estimated, lambda table: _estimates(table, drift))
+        ),
         *([] if judged else _gaps(drift, importance)),
     ]
     findings.sort(key=lambda finding: SEVERITIES.index(finding[1]))
@@ -131,6 +137,8 @@ def _losses(table: pd.DataFrame, own: str) -> Iterator[Finding]:
     gained = own in table.index and table["gain"].get(own, 0.0) > 0 if "gain" in table else False
     for row in table.rename_axis("metric").reset_index().to_dict("records"):
         metric, level = str(row["metric"]), row["level"]
+        if level == "worse" and metric != own and row.get("p_value", 0.0) * (len(table) - 1) >= LOOKS:
+            level = "watch"  # of so many metrics one falls by chance
         words = f"{_say(row['reference'])} → {_say(row['value'])} on {row['n']:.0f} labelled rows"
         if metric == own and level in ("worse", "inconclusive"):
             words += _say_loss(row)
@@ -180,17 +188,19 @@ def _weigh_columns(table: pd.DataFrame, importance: pd.DataFrame | None) -> "pd.
     return table["column"].map(known).astype(float)
 
 
-def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, judged: bool) -> Iterator[Finding]:  # noqa: FBT001
+def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> Iterator[Finding]:
+    """Say what drifted; `own` is the level of the metric that decides."""
+    judged, labels = own in JUDGED, "; get labels for this window first" if own == "not judged" else ""
     table = table.assign(weight=_weigh_columns(table, importance))
     for row in table[table["level"] == "drift"].to_dict("records"):
         column, weight = row["column"], float(row["weight"])
         words = f"{row['test']} {row['value']:.3g}, {row['detail']}" if pd.notna(row["value"]) else str(row["detail"])
         words += "" if column == "prediction" else "; importance unknown" if np.isnan(weight) else ""
-        words += f"; {weight:.0%} of the attributions" if weight >= 0 else ""
+        words += f"; {weight:.{0 if weight >= 0.1 else 1}%} of the attributions" if weight >= 0 else ""
         if row["detail"] == GONE and weight != 0:
             yield f"{column} is gone", "critical", words, FIX
         elif not weight < IMPORTANT and not judged:
-            yield f"{column} drifted", "warning", words, "look at its source; get labels for this window first"
+            yield f"{column} drifted", "warning", words, f"look at its source{labels}"
         else:
             action = "none: the measured performance decides" if judged else "none: the model hardly uses it"
             yield f"{column} drifted", "note", words, action

@@ -19,6 +19,7 @@ from nbkit.monitor.profile import (
     hash_names,
     is_tracked,
     mean_size,
+    measure_alike,
     read_names,
     read_numbers,
 )
@@ -99,6 +100,9 @@ def pair_column(profile: pd.DataFrame, window: pd.Series, blocks: Blocks = None)
     parts = {part: {name: values[names == part] for name, values in columns.items()} for part in dict.fromkeys(names)}
     alike = dict(zip(parts["alike"]["category"], parts["alike"]["upper"], strict=True))
     total, rows = int(profile["n"].iloc[0]), len(window)
+    if blocks is not None and rows:  # what never happened in the reference shows in the window how alike its blocks are
+        now = measure_alike(_code(parts, window, kind), blocks)
+        alike = {name: max(alike[name], value) for name, value in zip(now["category"], now["upper"], strict=True)}
     sizes = {"n": (total, float(parts["alike"]["count"][0])), "m": (rows, mean_size(blocks, rows))}
     facts: dict[str, Any] = {"column": str(profile["column"].iloc[0]), "kind": kind}
     for side, (number, size) in sizes.items():
@@ -112,6 +116,17 @@ def pair_column(profile: pd.DataFrame, window: pd.Series, blocks: Blocks = None)
     if kind == "numeric":
         return _pair_numbers(parts, window, facts)
     return _pair_names(parts, window, blocks, facts)
+
+
+def _code(parts: Parts, window: pd.Series, kind: str) -> NDArray[Any]:
+    """Return the bin of each row; -1 where it is missing."""
+    if kind == "numeric":
+        numbers = read_numbers(window)
+        return np.where(np.isnan(numbers), -1, np.searchsorted(parts["bin"]["upper"][:-1], numbers, side="left"))
+    large = parts["bin"]["category"].tolist()[:-1]
+    place = {name: number for number, name in enumerate(large)}
+    codes, levels = read_names(window)
+    return np.append([place.get(name, len(large)) for name in levels], -1).astype(int)[codes]
 
 
 def _pair_numbers(parts: Parts, window: pd.Series, facts: dict[str, Any]) -> Pair:

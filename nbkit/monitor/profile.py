@@ -141,7 +141,7 @@ def _profile_numeric(column: pd.Series, blocks: Blocks) -> list[Chunk]:
     bins = {"part": "bin", "bin": np.arange(len(counts)), "lower": lower, "upper": upper, "count": counts}
     codes = np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers, side="left"))
     missing = {"part": "missing", "count": [len(numbers) - len(ordered)]}
-    return [bins, *_make_cells(ordered[np.isfinite(ordered)]), missing, _measure_alike(codes, blocks)]
+    return [bins, *_make_cells(ordered[np.isfinite(ordered)]), missing, measure_alike(codes, blocks)]
 
 
 def _make_cells(finite: Floats) -> list[Chunk]:
@@ -188,11 +188,11 @@ def _profile_categories(column: pd.Series, blocks: Blocks) -> list[Chunk]:
         {"part": "bucket", "bin": np.flatnonzero(spread), "count": spread[spread > 0]},
         {"part": "fact", "category": ["tracked"], "upper": [tracked]},
         {"part": "missing", "count": [int((codes < 0).sum())]},
-        _measure_alike(np.minimum(ranks, large), blocks),
+        measure_alike(np.minimum(ranks, large), blocks),
     ]
 
 
-def _measure_alike(codes: NDArray[Any], blocks: Blocks) -> Chunk:
+def measure_alike(codes: NDArray[Any], blocks: Blocks) -> Chunk:
     """Return how alike the rows of a block are: correlations within blocks, the mean size of a row's block, and blocks.
 
     Of the bins the mean over all contrasts (``mean``), the root mean square (``square``) and the strongest contrast
