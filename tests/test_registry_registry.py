@@ -23,7 +23,7 @@ from nbkit.errors import (
 )
 from nbkit.registry import Registry, admit, find_watched, stage, stop_if_closed
 from nbkit.registry.bundle import digest_manifest
-from nbkit.registry.moves import production_stack
+from nbkit.registry.replay import replay
 from nbkit.registry.versions import pack_table, split_reference, unpack_table
 
 X = pd.DataFrame({"größe": [0.0, 1.0, 2.0, 3.0], "art": [0, 1, 0, 1]})
