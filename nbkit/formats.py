@@ -235,6 +235,8 @@ def _load_figure(content: bytes) -> Picture | bytes:
     if content.startswith(PNG):
         return content
     svg = content.decode()
+    if "<svg" not in svg:
+        raise ValueError("there is no drawing in it")
     found = re.search(r"<title>(.*?)</title><desc>(.*?)</desc>", svg, flags=re.DOTALL)
     title, alt = found.groups() if found else ("", "")
     return Picture(svg.replace(found.group(0), "", 1) if found else svg, unescape(alt), unescape(title))
@@ -273,7 +275,10 @@ def _dump_array(array: Any) -> bytes:
 def _load_array(content: bytes) -> Any:
     import numpy as np
 
-    return np.load(io.BytesIO(content), allow_pickle=False)
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise ValueError("it is an archive of arrays")
+    return array
 
 
 def _dump_value(value: Any) -> bytes:

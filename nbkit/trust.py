@@ -27,6 +27,9 @@ NBKIT = (
     "nbkit.model.candidates.FillEmpty",
     "nbkit.model.candidates.OneHotRecipe",
     "nbkit.model.grouprate.GroupRate",
+    "nbkit.model.grouprate.GroupRateClassifier",
+    "nbkit.model.grouprate.GroupRateRegressor",
+    "nbkit.model.search.LimitedPipeline",
 )
 KERNELS = (
     "CompoundKernel", "ConstantKernel", "DotProduct", "ExpSineSquared", "Exponentiation", "Matern", "PairwiseKernel",
@@ -55,8 +58,8 @@ PARTS = frozenset(  # what fitted estimators of scikit-learn 1.9 hold beside est
         "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
-        "sklearn.metrics._dist_metrics.EuclideanDistance",
         "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.metrics._scorer._PassthroughScorer",
         "sklearn.multiclass._ConstantPredictor",
         "sklearn.neighbors._ball_tree.BallTree",
         "sklearn.neighbors._kd_tree.KDTree",
@@ -165,17 +168,23 @@ def load_model(content: bytes) -> Any:
     Traceback (most recent call last):
     nbkit.errors.CorruptArtifact: this is not a model file: File is not a zip file
     """
-    check_model(content)
+    names = check_model(content)
     from skops import io as skops_io
+    from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
-        return skops_io.loads(content, trusted=skops_io.get_untrusted_types(data=content))
+        model = skops_io.loads(content, trusted=names)
+    except UntrustedTypesFoundException as error:
+        raise UntrustedType(f"the model holds more than its parts say: {error}") from error
     except Exception as error:  # whatever a file with allowed types and wrong parts leads to
         raise CorruptArtifact(f"the model cannot be built: {type(error).__name__}: {error}") from error
+    if not (hasattr(model, "get_params") and hasattr(model, "fit")):
+        raise CorruptArtifact(f"this is not a model but a {type(model).__name__}")
+    return model
 
 
-def check_model(content: bytes) -> None:
-    """Check each type in a skops file; the file's classes are resolved, nothing is built or called.
+def check_model(content: bytes) -> list[str]:
+    """Check each type in a skops file and return their names; classes are resolved, nothing is built or called.
 
     Raises
     ------
@@ -193,6 +202,7 @@ def check_model(content: bytes) -> None:
     refused = {name: why for loader, name in sorted(found) if (why := _refuse(loader, name, own))}
     if refused:
         raise UntrustedType("; ".join(f"the model holds {name}: {why}" for name, why in refused.items()))
+    return sorted({name for _, name in found})
 
 
 def trusted_names() -> frozenset[str]:
@@ -278,6 +288,10 @@ def _refuse(loader: str, name: str, own: frozenset[str]) -> str:
         return f"a {loader} is not among the parts that a model may have"
     if name in USES[loader]:
         return ""
+    if name in own:
+        return (
+            f"{TRUSTED_FILE} names it, but a line vouches for a class of objects that a model holds, for nothing else"
+        )
     if loader == "FunctionNode":
         return "a function is loaded only if nbkit has reviewed it; write a transformer class instead"
     return f"as a {loader} it is not on the list of reviewed names"

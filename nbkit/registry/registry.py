@@ -154,7 +154,7 @@ class Registry:
     def _record(self, connection: sa.Connection, name: str, number: int, gates: Gates, by: str) -> None:
         if gates:
             failed = [row["gate"] for row in gates if not row["passed"]]
-            detail = {"judged": len(gates), "failed": failed, "gates": gates}
+            detail: dict[str, Any] = {"judged": len(gates), "failed": failed, "gates": gates}
             event = self._ledger.log.append(connection, "gates", name, number, by=by, why="", **detail)
             insert_gates(connection, name, number, gates, event["time"])
 
