@@ -123,7 +123,8 @@ class Log:
             return [] if not end["id"] else [f"the note of the log's end ({self.note}) is gone; {RESTORED}"]
         try:
             found = json.loads(note)
-            ends, signature = [dict(one) for one in found["ends"]], str(found["signature"])
+            ends = [{"id": int(one["id"]), "hash": str(one["hash"])} for one in found["ends"]]
+            signature, last = str(found["signature"]), max(one["id"] for one in ends)
         except (ValueError, KeyError, TypeError):
             return [f"the note of the log's end ({self.note}) cannot be read; {RESTORED}"]
         wanted = self.sign("end", json.dumps(ends, sort_keys=True))
@@ -131,7 +132,6 @@ class Log:
             return [f"the note of the log's end ({self.note}) is not signed with this key"]
         if dict(end) in ends:
             return []
-        last = max(int(one.get("id", 0)) for one in ends)
         what = "its last events were cut off" if end["id"] < last else "its last events were not written by nbkit"
         return [f"the log ends with event {end['id']}, the note beside the files says {last}: {what}; {RESTORED}"]
 

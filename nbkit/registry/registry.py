@@ -179,6 +179,7 @@ class Registry:
         def work(connection: sa.Connection) -> tuple[tuple[Version, Standing], list[str]]:
             number = find_number(connection, name, rest)
             standing, findings = self._ledger.compare(connection, name, [number])
+            refuse(findings)
             return (build_version(connection, name, number, standing), standing), findings
 
         found, findings = self._ledger.check(work)
