@@ -1,8 +1,6 @@
 """The registry: versions, names, moves, the log, many processes at once."""
 
 import json
-import multiprocessing
-import sqlite3
 
 import numpy as np
 import pandas as pd
@@ -25,6 +23,7 @@ from nbkit.registry import Registry, admit, find_watched, make_golden, stage, st
 from nbkit.registry.bundle import digest_manifest
 from nbkit.registry.replay import replay
 from nbkit.registry.versions import pack_table, split_reference, unpack_table
+from tests.registry_helpers import open_registry
 
 X = pd.DataFrame({"größe": [0.0, 1.0, 2.0, 3.0], "art": [0, 1, 0, 1]})
 Y = [0, 0, 1, 1]
@@ -42,9 +41,9 @@ def bundle(C=1.0):
     return {"model": model, "golden": make_golden(model, X, task="binary", positive=1), "card": None}
 
 
-@pytest.fixture
-def registry(tmp_path):
-    return Registry(tmp_path / "registry")
+@pytest.fixture(params=["sqlite", "postgres"])
+def registry(request, tmp_path):
+    return open_registry(request.param, tmp_path, request.getfixturevalue("postgres"))
 
 
 def ready(registry, C=1.0, name="flights"):
@@ -328,45 +327,6 @@ class TestLog:
         with pytest.raises(GateClosed):
             registry.promote("flights", by="ann", why="x")
         pd.testing.assert_frame_equal(registry.history(), before)
-
-
-class TestDatabase:
-    def test_a_newer_schema_is_refused(self, registry, tmp_path):
-        with sqlite3.connect(tmp_path / "registry" / "registry.db") as raw:
-            raw.execute("update schema_version set version = 99")
-        raw.close()
-        with pytest.raises(BadParameter, match="update nbkit"):
-            Registry(tmp_path / "registry")
-
-    def test_a_url_needs_a_folder_for_the_files(self, tmp_path):
-        with pytest.raises(BadParameter, match="files="):
-            Registry(f"sqlite:///{tmp_path / 'x.db'}")
-        registry = Registry(f"sqlite:///{tmp_path / 'x.db'}", files=str(tmp_path / "files"))
-        assert registry.register("a", bundle()).number == 1
-        assert (tmp_path / "files").is_dir()
-
-    def test_folders_with_odd_names(self, tmp_path):
-        folder = tmp_path / "a b?c=1&d%20 größe#x"
-        assert Registry(folder).register("a", bundle()).number == 1
-        assert Registry(folder).get("a").number == 1
-        assert {path.name for path in folder.iterdir()} >= {"registry.db", "blobs"}
-
-    @pytest.mark.slow
-    def test_eight_processes_share_a_fresh_database(self, tmp_path):
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(8) as pool:
-            found = pool.starmap(register_many, [(str(tmp_path / "registry"), worker) for worker in range(8)])
-        assert sorted(number for numbers in found for number in numbers) == list(range(1, 41))
-        found = Registry(tmp_path / "registry")
-        assert len(found.history()) == 40
-        assert found.verify() == []
-
-
-def register_many(folder, worker):
-    registry = Registry(folder)
-    return [
-        registry.register("flights", {"model": DummyClassifier(), "mark": [worker, one]}).number for one in range(5)
-    ]
 
 
 class TestTables:

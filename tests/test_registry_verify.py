@@ -166,7 +166,7 @@ TAMPERING = {
 
 
 IN_FILES = ("bytes of a file swapped", "bytes of a file cut", "a file removed")  # seen when the bytes are read
-REFERENCES = ("toy@1", "toy@2", "toy@3", "toy@4", "toy@production", "toy", "other")
+REFERENCES = ("toy@1", "toy@3", "toy@4", "toy@production")
 
 
 def is_refused(use, *args, **kwargs):

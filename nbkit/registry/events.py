@@ -123,7 +123,7 @@ class Log:
             return [] if not end["id"] else [f"the note of the log's end ({self.note}) is gone; {RESTORED}"]
         try:
             found = json.loads(note)
-            ends = [{"id": int(one["id"]), "hash": str(one["hash"])} for one in found["ends"]]
+            ends: list[dict[str, Any]] = [{"id": int(one["id"]), "hash": str(one["hash"])} for one in found["ends"]]
             signature, last = str(found["signature"]), max(one["id"] for one in ends)
         except (ValueError, KeyError, TypeError):
             return [f"the note of the log's end ({self.note}) cannot be read; {RESTORED}"]

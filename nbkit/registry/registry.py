@@ -229,12 +229,12 @@ class Registry:
             aliases: dict[tuple[str, int], list[str]] = {}
             for row in connection.execute(sa.select(ALIASES).order_by(ALIASES.c.alias)):
                 aliases.setdefault((row.name, row.number), []).append(row.alias)
-        columns = ["name", "number", "state", "created", "by", "digest"]
-        facts = [{column: row[column] for column in columns} for row in found]
-        table = pd.DataFrame(facts, columns=columns)
-        table.insert(3, "aliases", [", ".join(aliases.get((row["name"], row["number"]), [])) for row in found])
-        scores = pd.DataFrame([score_values(row["scores"]) for row in found])
-        return pd.concat([table, scores], axis=1)
+            columns = ["name", "number", "state", "created", "by", "digest"]
+            facts = [{column: row[column] for column in columns} for row in found]
+            table = pd.DataFrame(facts, columns=columns)
+            table.insert(3, "aliases", [", ".join(aliases.get((row["name"], row["number"]), [])) for row in found])
+            scores = pd.DataFrame([score_values(row["scores"]) for row in found])
+            return pd.concat([table, scores], axis=1)
 
     # --- names and moves
 
@@ -432,6 +432,11 @@ class Registry:
         for reference, rows in listing if files else ():
             findings += bundles.check_files(reference, rows, self.store)
         return findings
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether there is a key here with which the log is signed."""
+        return self._ledger.log.has_key
 
     def sign(self, *, by: str, why: str) -> int:
         """Sign the events that are not signed yet with the key in ``NBKIT_REGISTRY_KEY``; return how many they were.

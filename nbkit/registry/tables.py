@@ -1,6 +1,5 @@
 """The registry's database: its tables, and how one is opened by many processes at once."""
 
-import json
 import os
 import sqlite3
 import time
@@ -15,7 +14,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from nbkit.errors import BadParameter, CorruptArtifact, UnknownVersion
+from nbkit.errors import BadParameter, CorruptArtifact, NbkitError, UnknownVersion
 
 SCHEMA = 2
 BUSY_MS = 30_000
@@ -169,8 +168,8 @@ def open_database(url: sa.URL, files: str, *, create: bool = True) -> tuple[sa.E
                 raise UnknownVersion(f"there is no registry in {show(url)} yet: `nbkit run PARAMS` registers a model")
             if not files:
                 raise BadParameter(
-                    f"a new registry at a database URL needs a place for its files: files=, `--files`, or {show(url)}"
-                    "?files=PLACE in params; PLACE is a folder or a URL such as s3://bucket/folder"
+                    "a new registry at a database URL needs a place for its files: add ?files=PLACE to the URL, where "
+                    "PLACE is a folder or a URL such as s3://bucket/folder"
                 )
             settings = _lay_tables(engine, files)
     found = settings.pop("schema")
@@ -196,8 +195,13 @@ def explain(url: sa.URL, what: str = "read") -> Iterator[None]:
             f"the registry {show(url)} cannot be {what}: {words}; check the place and your rights to "
             "it, or put a backup back"
         ) from error
-    except (sa.exc.SQLAlchemyError, json.JSONDecodeError, UnicodeError, OverflowError) as error:
-        raise CorruptArtifact(f"the registry {show(url)} cannot be {what}: {error}") from error
+    except NbkitError:
+        raise
+    except (sa.exc.SQLAlchemyError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise CorruptArtifact(
+            f"the registry {show(url)} cannot be {what}: a row is not what nbkit writes ({type(error).__name__}: "
+            f"{error}); put a backup back"
+        ) from error
 
 
 def is_conflict(error: sa.exc.DBAPIError) -> bool:

@@ -63,7 +63,7 @@ class Predictor:
         BadModel
             The bundle has neither golden rows nor a reference sample, so nobody knows which columns the model takes.
         """
-        registry = registry if isinstance(registry, Registry) else Registry(registry)
+        registry = registry if isinstance(registry, Registry) else Registry(registry, create=False)
         version = registry.get(reference)
         if version.state == "rejected":
             raise GateClosed(f"{version.reference} was rejected and is not served; `nbkit models --history` says why")
