@@ -45,6 +45,9 @@ def compare_model(
     columns = (VERSIONS.c.number, VERSIONS.c.state, VERSIONS.c.digest)
     rows = connection.execute(sa.select(*columns).where(VERSIONS.c.name == name).order_by(VERSIONS.c.number)).all()
     findings = list(standing.broken)
+    known = connection.execute(sa.select(MODELS.c.name).where(MODELS.c.name == name)).first()
+    if (known is None) == bool(standing.states):
+        findings.append(f"the table of models and the log do not both know {name}")
     findings += _compare_versions(name, rows, standing)
     pairs = sa.select(ALIASES.c.alias, ALIASES.c.number).where(ALIASES.c.name == name)
     found = {row.alias: row.number for row in connection.execute(pairs)}

@@ -1,0 +1,1 @@
+"""Full-size simulations: how often what nbkit says is true, and what it costs to check."""
