@@ -353,3 +353,40 @@ def test_a_rejected_version_is_not_served(registry):
     with pytest.raises(GateClosed, match="rejected"):
         Predictor.from_registry(registry, "toy@4")
     assert Predictor.from_registry(registry, "toy@1").number == 1
+
+
+def test_a_service_that_is_not_ready_answers_nothing(registry):
+    from dataclasses import replace
+
+    from starlette.testclient import TestClient
+
+    from nbkit.serve import create_app
+
+    predictor = Predictor.from_registry(registry, "toy@1")
+    rows = {"rows": [{"a": 1.0, "b": 0}]}
+    with TestClient(create_app(predictor)) as client:
+        assert client.get("/ready").status_code == 200
+        assert client.post("/predict", json=rows).status_code == 200
+    with TestClient(create_app(replace(predictor, golden=predictor.golden.assign(expected=0.5)))) as client:
+        assert client.get("/ready").status_code == 503
+        answer = client.post("/predict", json=rows)
+        assert answer.status_code == 503
+        assert "not ready" in answer.json()["error"]
+
+
+def test_the_command_line_says_what_is_wrong(registry, project):
+    from tests.test_cli_run import nbkit
+
+    place = registry._ledger.url.render_as_string(hide_password=False)
+    if place.startswith("sqlite"):
+        place = str(registry.store.folder.parent)
+    done = nbkit("registry", "verify", "--registry", place)
+    assert (done.exit_code, done.stderr) == (0, "")
+    for words in (["serve", "toy@4", "--port", "0"], ["promote", "toy@3", "staging", "--by", "a", "--why", "b"]):
+        assert nbkit(*words, "--registry", place).exit_code == 3
+    run_sql(registry, "UPDATE gates SET passed = true WHERE name = 'toy' AND number = 3")
+    done = nbkit("registry", "verify", "--registry", place)
+    assert done.exit_code == 3
+    assert done.stdout == "the gate results of toy@3 are not those that were recorded in the log\n"
+    assert nbkit("models", "--registry", place).exit_code == 3
+    assert nbkit("models", "toy@²", "--registry", place).exit_code in (2, 3)

@@ -89,9 +89,7 @@ def _measure_cost(kind: str, place: tuple[str, ...]) -> list[dict[str, Any]]:
     for size in OTHERS:
         _fill(registry, size)
         limit = 50 if size <= 1_000 else 150
-        rows.append(
-            _row(f"{kind}: milliseconds that checking adds to a version, {size} events", _take(registry), limit)
-        )
+        rows.append(_row(f"{kind}: milliseconds that checking adds, {size} events", _take(registry), limit))
     began = time.perf_counter()
     findings = registry.verify()
     taken = round(1000 * (time.perf_counter() - began))

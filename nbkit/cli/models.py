@@ -104,8 +104,7 @@ def verify(place: str) -> None:
     if findings:
         click.echo(f"nbkit: {say_count(len(findings), 'finding')} in {say_count(events, 'event')}", err=True)
         sys.exit(NO)
-    signed = "signed with this key" if found.is_signed else "not signed: see `nbkit registry sign --help`"
-    click.echo(f"All is as it was written: {say_count(events, 'event')}, {signed}.")
+    click.echo(f"All is as it was written: {say_count(events, 'event')}, {found.explain_signature()}.")
 
 
 @registry.command()

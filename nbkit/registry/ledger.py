@@ -128,6 +128,13 @@ class Ledger:
         """Turn what the database raises into errors with words."""
         return explain(self.url)
 
+    def is_signed(self) -> bool:
+        """Tell whether any event is signed."""
+        with self.explain(), self.read() as connection:
+            return (
+                connection.execute(sa.select(EVENTS.c.id).where(EVENTS.c.signature != "").limit(1)).first() is not None
+            )
+
     def sign(self, *, by: str, why: str) -> int:
         """Sign what is not signed yet, after all events were checked; return how many events that were."""
         if not self.log.has_key:

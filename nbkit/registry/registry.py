@@ -433,10 +433,12 @@ class Registry:
             findings += bundles.check_files(reference, rows, self.store)
         return findings
 
-    @property
-    def is_signed(self) -> bool:
-        """Whether there is a key here with which the log is signed."""
-        return self._ledger.log.has_key
+    def explain_signature(self) -> str:
+        """Say whether the log is signed, and whether that was checked."""
+        if self._ledger.log.has_key:
+            return "signed with this key"
+        signed = self._ledger.is_signed()
+        return "signed, but there is no key here to check that" if signed else "not signed"
 
     def sign(self, *, by: str, why: str) -> int:
         """Sign the events that are not signed yet with the key in ``NBKIT_REGISTRY_KEY``; return how many they were.
