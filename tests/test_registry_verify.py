@@ -355,25 +355,6 @@ def test_a_rejected_version_is_not_served(registry):
     assert Predictor.from_registry(registry, "toy@1").number == 1
 
 
-def test_a_service_that_is_not_ready_answers_nothing(registry):
-    from dataclasses import replace
-
-    from starlette.testclient import TestClient
-
-    from nbkit.serve import create_app
-
-    predictor = Predictor.from_registry(registry, "toy@1")
-    rows = {"rows": [{"a": 1.0, "b": 0}]}
-    with TestClient(create_app(predictor)) as client:
-        assert client.get("/ready").status_code == 200
-        assert client.post("/predict", json=rows).status_code == 200
-    with TestClient(create_app(replace(predictor, golden=predictor.golden.assign(expected=0.5)))) as client:
-        assert client.get("/ready").status_code == 503
-        answer = client.post("/predict", json=rows)
-        assert answer.status_code == 503
-        assert "not ready" in answer.json()["error"]
-
-
 def test_the_command_line_says_what_is_wrong(registry, project):
     from tests.test_cli_run import nbkit
 
