@@ -5,7 +5,6 @@ A new kind of artifact is one row in `FORMATS`. The same content always gives th
 
 import io
 import json
-import os
 import re
 import sys
 import zipfile
@@ -15,23 +14,12 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
-from nbkit.errors import UnknownKind, UntrustedType
-from nbkit.project import find_root
+from nbkit.errors import CorruptArtifact, NbkitError, UnknownKind, UntrustedType
+from nbkit.trust import load_model
 from nbkit.values import decode, encode
 
 FIGURE_LIMIT = 400_000  # bytes of SVG above which a matplotlib figure is kept as PNG
 PNG = b"\x89PNG"
-TRUSTED_FILE = "params/trusted.txt"
-TRUSTED = (  # vetted by reading them on scikit-learn 1.9: they hold data and call nothing that a file could choose
-    "nbkit.",
-    "numpy.dtype",
-    "sklearn._loss.",
-    "sklearn.tree._tree.Tree",
-    "sklearn.ensemble._hist_gradient_boosting.",
-    "sklearn.isotonic.",
-    "sklearn.calibration.",
-    "sklearn.model_selection._classification_threshold.",
-)
 
 
 @dataclass(frozen=True)
@@ -107,24 +95,18 @@ def load(kind: str, content: bytes) -> Any:
         If `kind` is none of `FORMATS`.
     UntrustedType
         If a model holds types that neither nbkit nor this project vouches for.
+    CorruptArtifact
+        If the bytes are not a file of that kind.
     """
     for row in FORMATS:
         if row.kind == kind:
-            return row.load(content)
+            try:
+                return row.load(content)
+            except NbkitError:
+                raise
+            except Exception as error:  # each library has errors of its own
+                raise CorruptArtifact(f"this is not a {kind}: {type(error).__name__}: {error}") from error
     raise UnknownKind(f"no format {kind!r}; there are {', '.join(row.kind for row in FORMATS)}")
-
-
-def trusted_names() -> tuple[str, ...]:
-    """Return the names and prefixes of types that may be loaded.
-
-    They are nbkit's vetted list and this project's own: lines of ``params/trusted.txt`` and names in the environment
-    variable ``NBKIT_TRUSTED`` (comma between them). What a file wants to load never counts.
-    """
-    own = os.environ.get("NBKIT_TRUSTED", "").split(",")
-    path = find_root() / TRUSTED_FILE
-    if path.is_file():
-        own += [line.split("#")[0] for line in path.read_text(encoding="utf-8").splitlines()]
-    return (*TRUSTED, *(name.strip() for name in own if name.strip()))
 
 
 # --- tables
@@ -177,24 +159,6 @@ def _dump_model(model: Any) -> bytes:
             f"{', '.join(lost)} is defined in the notebook and could not be loaded anywhere else: move it to a module"
         )
     return _settle_archive(skops_io.dumps(model))
-
-
-def _load_model(content: bytes) -> Any:
-    from skops import io as skops_io
-
-    known = trusted_names()
-    wanted = skops_io.get_untrusted_types(data=content)
-    refused = [name for name in wanted if not any(_matches(name, prefix) for prefix in known)]
-    if refused:
-        raise UntrustedType(
-            f"the model holds {', '.join(refused)}; read that code, and if you vouch for it, "
-            f"add to {TRUSTED_FILE} a line for each: {'; '.join(refused)} (or its module and a dot)"
-        )
-    return skops_io.loads(content, trusted=wanted)
-
-
-def _matches(name: str, prefix: str) -> bool:
-    return name == prefix or (prefix.endswith(".") and name.startswith(prefix))
 
 
 def _settle_archive(content: bytes) -> bytes:
@@ -271,6 +235,8 @@ def _load_figure(content: bytes) -> Picture | bytes:
     if content.startswith(PNG):
         return content
     svg = content.decode()
+    if "<svg" not in svg:
+        raise ValueError("there is no drawing in it")
     found = re.search(r"<title>(.*?)</title><desc>(.*?)</desc>", svg, flags=re.DOTALL)
     title, alt = found.groups() if found else ("", "")
     return Picture(svg.replace(found.group(0), "", 1) if found else svg, unescape(alt), unescape(title))
@@ -309,7 +275,10 @@ def _dump_array(array: Any) -> bytes:
 def _load_array(content: bytes) -> Any:
     import numpy as np
 
-    return np.load(io.BytesIO(content), allow_pickle=False)
+    array = np.load(io.BytesIO(content), allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise ValueError("it is an archive of arrays")
+    return array
 
 
 def _dump_value(value: Any) -> bytes:
@@ -320,7 +289,7 @@ FORMATS: tuple[Format, ...] = (
     Format("table", ".parquet", _is_pandas("DataFrame"), _dump_table, _load_table),
     Format("series", ".parquet", _is_pandas("Series"), _dump_series, _load_series),
     Format("figure", ".svg", _is_figure, _dump_figure, _load_figure),
-    Format("model", ".skops", _is_model, _dump_model, _load_model),
+    Format("model", ".skops", _is_model, _dump_model, load_model),
     Format("array", ".npy", _is_array, _dump_array, _load_array),
     Format("value", ".json", lambda _: True, _dump_value, lambda content: decode(json.loads(content))),
 )

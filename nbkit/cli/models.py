@@ -1,4 +1,4 @@
-"""nbkit models, promote, rollback, serve: what is registered, what is in production, who said so."""
+"""nbkit models, promote, reject, rollback, serve, registry: what is registered, what is in production, who said so."""
 
 import difflib
 import os
@@ -10,9 +10,13 @@ import click
 
 from nbkit.cli.run import print_table
 from nbkit.project import find_root
-from nbkit.wording import suggest
+from nbkit.wording import say_count, suggest
 
-WHERE = click.option("--registry", "place", default="registry", help="Folder (from the project's root) or URL.")
+WHERE = click.option(
+    "--registry", "place", default="registry",
+    help="Folder (from the project's root), or the URL of a PostgreSQL database: postgresql://USER@HOST/DATABASE.",
+)  # fmt: skip
+NO = 3
 BY = click.option("--by", required=True, help="Who decides.")
 WHY = click.option("--why", required=True, help="The reason, for the log.")
 
@@ -24,12 +28,17 @@ WHY = click.option("--why", required=True, help="The reason, for the log.")
 def models(name: str, history: bool, place: str) -> None:  # noqa: FBT001
     """List registered models; with NAME its versions; with NAME@VERSION one version, its gates and its lineage."""
     registry = _open(place)
+    wrong = registry.verify(files=False)
+    if wrong:
+        click.echo(f"nbkit: do not trust this list: {wrong[0]}; `nbkit registry verify` lists all", err=True)
     if history:
         _print_frame(registry.history(name.partition("@")[0] or None))
     elif "@" in name:
         _print_version(registry.get(name))
     else:
         _print_frame(_gather_scores(registry.list(name or None)))
+    if wrong:
+        sys.exit(NO)
 
 
 @click.command()
@@ -44,11 +53,11 @@ def promote(version: str, alias: str, by: str, why: str, place: str) -> None:
     Any other ALIAS, such as shadow, is only a name that points to the version: it opens and passes nothing.
     """
     registry = _open(place)
-    _check_alias(alias, registry.get(version))
+    found = registry.get(version)
+    _check_alias(alias, found)
     if alias == "production":
-        moved = registry.promote(version, alias, by=by, why=why)
+        moved = registry.promote(found.reference, alias, by=by, why=why)
     else:
-        found = registry.get(version)
         moved = registry.set_alias(found.name, found.number, alias, by=by, why=why)
     click.echo(f"{moved.reference} is now {alias} ({moved.digest[:12]})")
 
@@ -66,13 +75,59 @@ def rollback(name: str, by: str, why: str, place: str) -> None:
 
 @click.command()
 @click.argument("version", metavar="NAME@VERSION")
+@BY
+@WHY
+@WHERE
+def reject(version: str, by: str, why: str, place: str) -> None:
+    """Reject a version for good: it is not served and can never be promoted."""
+    moved = _open(place).reject(version, by=by, why=why)
+    click.echo(f"{moved.reference} is rejected ({moved.digest[:12]})")
+
+
+@click.group()
+def registry() -> None:
+    """Check and sign what is kept in the registry."""
+
+
+@registry.command()
+@WHERE
+def verify(place: str) -> None:
+    """Compare versions, aliases, gates and files with the log; exit code 3 if anything is not as it was written.
+
+    The log is a chain of hashes, and its end is noted beside the files. Who can write the database and the files can
+    rewrite both, which is noticed only if the log is signed: see `nbkit registry sign`.
+    """
+    found = _open(place)
+    findings, events = found.verify(), len(found.history())
+    for sentence in findings:
+        click.echo(sentence)
+    if findings:
+        click.echo(f"nbkit: {say_count(len(findings), 'finding')} in {say_count(events, 'event')}", err=True)
+        sys.exit(NO)
+    click.echo(f"All is as it was written: {say_count(events, 'event')}, {found.explain_signature()}.")
+
+
+@registry.command()
+@BY
+@WHY
+@WHERE
+def sign(by: str, why: str, place: str) -> None:
+    """Sign the log with the key in NBKIT_REGISTRY_KEY; from then on nothing is written or believed without it.
+
+    Keep the key where those who can write the database cannot read it. Putting back an older copy of database and
+    files together is not noticed with a key either: note the last event elsewhere if that matters.
+    """
+    click.echo(f"{say_count(_open(place).sign(by=by, why=why), 'event')} signed.")
+
+
+@click.command()
+@click.argument("version", metavar="NAME@VERSION")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=8000, type=click.IntRange(0, 65535), show_default=True, help="0 takes a free one.")
 @click.option("--log", type=click.Path(path_type=Path), help="Folder of the request log; none by default.")
 @WHERE
 def serve(version: str, host: str, port: int, log: Path | None, place: str) -> None:
     """Serve a registered version over HTTP until told to stop."""
-    check_place(_locate(place))
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before OpenMP is loaded
     from nbkit.serve.__main__ import main
 
@@ -82,15 +137,18 @@ def serve(version: str, host: str, port: int, log: Path | None, place: str) -> N
 
 def _check_alias(alias: str, version: Any) -> None:
     """Refuse an alias that looks like a misspelt one: it would set a name and pass by the gates that were meant."""
-    from nbkit.errors import BadParameter
+    from nbkit.errors import BadParameter, GateClosed
     from nbkit.registry.versions import STAGES
 
+    if alias in ("candidate", "staging"):
+        stage = {"candidate": "09_register", "staging": "10_deploy"}[alias]
+        raise GateClosed(f"{alias} is not a name to be given: {stage} sets it where its gates are open")
     near = difflib.get_close_matches(alias, STAGES, 1, 0.75)
     if near and alias not in (*STAGES, *version.aliases):
         raise BadParameter(f"no alias {alias!r}{suggest(alias, STAGES)}")
 
 
-COMMANDS = (models, promote, rollback, serve)
+COMMANDS = (models, promote, reject, rollback, serve, registry)
 
 
 def _locate(place: str) -> str:
@@ -105,16 +163,7 @@ def open_registry(path: str) -> Any:
     """Open a registry that is there: a folder or a URL; none is made by looking."""
     from nbkit import Registry
 
-    check_place(path)
-    return Registry(path)
-
-
-def check_place(path: str) -> None:
-    """Refuse a folder in which there is no registry."""
-    from nbkit.errors import UnknownVersion
-
-    if "://" not in path and not (Path(path) / "registry.db").is_file():
-        raise UnknownVersion(f"there is no registry in {path} yet: `nbkit run PARAMS` registers a model at stage 09")
+    return Registry(path, create=False)
 
 
 def _gather_scores(table: Any) -> Any:

@@ -302,8 +302,11 @@ def _make(one: Mapping[str, Any]) -> Any:
     if not hasattr(found, name):
         known = [each for each, value in vars(found).items() if isinstance(value, type) and each[0] != "_"]
         raise BadFeature(f"custom feature {path!r}: {module} has no {name!r}{suggest(name, known)}")
+    kind = getattr(found, name)
+    if not (isinstance(kind, type) and hasattr(kind, "fit") and hasattr(kind, "transform")):
+        raise BadFeature(f"custom feature {path!r} cannot be made: it is not a class with fit and transform")
     try:
-        return clone(getattr(found, name)(**args))
+        return clone(kind(**args))
     except (AttributeError, TypeError, ValueError) as error:
         raise BadFeature(f"custom feature {path!r} cannot be made: {error}") from None
 

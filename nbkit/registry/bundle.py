@@ -4,22 +4,21 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from nbkit import formats
-from nbkit.errors import BadModel, BadParameter, CorruptArtifact
+from nbkit.errors import BadModel, BadParameter, CorruptArtifact, NbkitError
+from nbkit.registry.files import Files
 from nbkit.registry.versions import unknown
-from nbkit.store import Store, write_atomic
 
-MANIFEST = "nbkit.json"
 COLUMNS = ("path", "kind", "sha256", "bytes", "key")
 
 
-def store_bundle(bundle: Mapping[str, Any], store: Store) -> pd.DataFrame:
+def store_bundle(bundle: Mapping[str, Any], store: Files) -> pd.DataFrame:
     """Keep each entry of a bundle as a file; entries that are None are left out.
 
     Parameters
@@ -70,11 +69,16 @@ def digest_manifest(files: pd.DataFrame) -> str:
     >>> digest_manifest(pd.DataFrame([row]))[:8]
     'aa56b1d0'
     """
-    rows = files.sort_values("path")[["path", "kind", "sha256", "bytes"]].values.tolist()
+    return digest_rows(files.to_dict("records"))
+
+
+def digest_rows(files: Iterable[Mapping[Any, Any]]) -> str:
+    """Return what `digest_manifest` returns, for rows that are no table."""
+    rows = sorted([row["path"], row["kind"], row["sha256"], row["bytes"]] for row in files)
     return hashlib.sha256(json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 
 
-def load_entry(files: pd.DataFrame, name: str, store: Store) -> Any:
+def load_entry(files: pd.DataFrame, name: str, store: Files) -> Any:
     """Load one entry of a bundle after its bytes were checked against the manifest.
 
     Parameters
@@ -101,7 +105,7 @@ def load_entry(files: pd.DataFrame, name: str, store: Store) -> Any:
     return formats.load(row["kind"], read_file(row, store))
 
 
-def read_file(row: Any, store: Store) -> bytes:
+def read_file(row: Any, store: Files) -> bytes:
     """Return the bytes of one row of a manifest, checked against the sha256 that the manifest tells."""
     content = store.get(row["key"])
     if hashlib.sha256(content).hexdigest() != row["sha256"]:
@@ -109,21 +113,12 @@ def read_file(row: Any, store: Store) -> bytes:
     return content
 
 
-def export_files(files: pd.DataFrame, store: Store, folder: Path, facts: Mapping[str, Any]) -> Path:
-    """Write a bundle as a plain folder: its files, and ``nbkit.json`` with the manifest and `facts`.
-
-    Raises
-    ------
-    CorruptArtifact
-        A path in the manifest points outside of the folder, or bytes were changed.
-    """
-    folder = folder.resolve()
-    for _, row in files.iterrows():
-        path = (folder / row["path"]).resolve()
-        if not path.is_relative_to(folder):
-            raise CorruptArtifact(f"the manifest's path {row['path']!r} points outside of the bundle")
-        write_atomic(path, read_file(row, store))
-    listing = files[["path", "kind", "sha256", "bytes"]].to_dict("records")
-    text = json.dumps({**facts, "files": listing}, indent=2, ensure_ascii=False, default=str)
-    write_atomic(folder / MANIFEST, text.encode())
-    return folder
+def check_files(reference: str, files: pd.DataFrame, store: Files) -> list[str]:
+    """Read every file of a version and return a sentence for each that is not what was registered."""
+    findings = []
+    for row in files.to_dict("records"):
+        try:
+            read_file(row, store)
+        except NbkitError as error:
+            findings.append(f"{row['path']} of {reference}: {error}")
+    return findings

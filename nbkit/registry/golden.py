@@ -1,5 +1,6 @@
 """Golden examples: raw rows with the answers given at registration, so a bundle can prove that it still gives them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from nbkit.errors import BadModel
 from nbkit.model import predict
 
+TOLERANCE = 1e-6  # how far a golden answer may move: libraries differ in the last digits, models in the third
 MARK = "expected"  # columns `expected`, or `expected: <class>` for several classes
 
 
@@ -78,6 +80,50 @@ def check_golden(model: Any, golden: pd.DataFrame, *, task: str, positive: Any =
     if (np.isnan(now) != np.isnan(then)).any():
         return float("inf")
     return float(np.nanmax(np.abs(now - then), initial=0.0))
+
+
+def explain_golden(bundle: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+    """Return why a loaded bundle does not give its golden answers; empty if it does.
+
+    Parameters
+    ----------
+    bundle
+        The entries of a version: ``model``, ``golden`` and, if there, ``params``.
+    params
+        Of the version; those of the bundle count more.
+    """
+    model, golden = bundle["model"], bundle.get("golden")
+    if not isinstance(golden, pd.DataFrame):
+        return [
+            "it has no golden rows, so nobody can check that it still answers as it did: register it with make_golden"
+        ]
+    try:
+        facts = read_facts(model, {**params, **(bundle.get("params") or {})})
+        gap = check_golden(model, golden, task=facts["task"], positive=facts["positive"])
+    except Exception as error:  # a model of any kind, on rows of any kind
+        return [f"it cannot answer its golden rows: {type(error).__name__}: {error}"]
+    return [] if gap <= TOLERANCE else [f"its golden answers differ by {gap:.3g}, at most {TOLERANCE:g} is allowed"]
+
+
+def read_facts(model: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Find task, positive class and threshold in a version's parameters, else in the model itself.
+
+    Parameters
+    ----------
+    model
+        The fitted pipeline.
+    params
+        Flat, or with the section ``shared`` of a params file.
+    """
+    shared = params.get("shared", {})
+    said = {**(shared if isinstance(shared, Mapping) else {}), **params}
+    classes = np.asarray(model.classes_).tolist() if hasattr(model, "classes_") else []
+    task = said.get("task") or ("regression" if not classes else "binary" if len(classes) == 2 else "multiclass")
+    positive = said.get("positive")
+    if task == "binary" and positive is None:
+        positive = classes[-1]
+    threshold = said.get("threshold")
+    return {"task": task, "positive": positive, "threshold": 0.5 if threshold is None else float(threshold)}
 
 
 def _answer(model: Any, raw: pd.DataFrame, task: str, positive: Any) -> pd.DataFrame:

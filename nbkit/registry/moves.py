@@ -1,90 +1,60 @@
-"""How versions move: which alias changes which state, what evidence a promotion needs, what a rollback leads to."""
+"""How the rows of the registry follow its log, and what a move needs."""
 
 import getpass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
 from nbkit.errors import BadParameter
-from nbkit.registry.events import append_event, utc_now
-from nbkit.registry.queries import read_state, select_where, set_state
-from nbkit.registry.tables import ALIASES, GATES
-from nbkit.registry.versions import STAGES
+from nbkit.registry.events import read_events
+from nbkit.registry.replay import replay
+from nbkit.registry.tables import ALIASES, GATES, VERSIONS
 
 GATE_COLUMNS = ["gate", "passed", "blocking", "detail"]
 
 
-def production_stack(events: list[tuple[str, int]]) -> list[int]:
-    """Replay a model's log and return the versions in production, now first, then what a rollback leads to.
+def follow_log(connection: sa.Connection, name: str) -> None:
+    """Set the states and aliases of a model to what its log says."""
+    standing = replay(read_events(connection, name))
+    states = sa.select(VERSIONS.c.number, VERSIONS.c.state).where(VERSIONS.c.name == name)
+    for number, state in connection.execute(states).all():
+        if state != standing.states[number]:
+            mine = (VERSIONS.c.name == name) & (VERSIONS.c.number == number)
+            connection.execute(VERSIONS.update().where(mine).values(state=standing.states[number]))
+    connection.execute(ALIASES.delete().where(ALIASES.c.name == name))
+    rows = [{"name": name, "alias": alias, "number": number} for alias, number in standing.aliases.items()]
+    if rows:
+        connection.execute(ALIASES.insert(), rows)
 
-    Examples
-    --------
-    >>> production_stack([("promote", 1), ("promote", 2), ("promote", 3), ("rollback", 2)])
-    [2, 1]
+
+def read_gates(gates: pd.DataFrame) -> list[dict[str, Any]]:
+    """Read a gate table as rows; what is not True has not passed.
+
+    Raises
+    ------
+    BadParameter
+        A column is missing.
     """
-    stack: list[int] = []
-    for event, number in events:
-        if event == "promote":
-            stack.append(number)
-        elif event == "rollback":
-            while stack and stack[-1] != number:
-                stack.pop()
-    return stack[::-1]
-
-
-def point_alias(connection: sa.Connection, name: str, number: int, alias: str) -> int | None:
-    """Move an alias and the states with it; return the number it pointed to before."""
-    mine = (ALIASES.c.name == name) & (ALIASES.c.alias == alias)
-    before: int | None = connection.execute(sa.select(ALIASES.c.number).where(mine)).scalar()
-    connection.execute(ALIASES.delete().where(mine))
-    connection.execute(ALIASES.insert().values(name=name, alias=alias, number=number))
-    if alias not in STAGES:
-        return before
-    if before not in (None, number) and read_state(connection, name, int(before or 0)) == alias:
-        set_state(connection, name, int(before or 0), "retired")
-    rank = {state: place for place, state in enumerate(STAGES)}
-    if rank.get(read_state(connection, name, number), -1) < rank[alias]:
-        set_state(connection, name, number, alias)
-    return before
-
-
-def insert_gates(connection: sa.Connection, name: str, number: int, gates: pd.DataFrame, by: str) -> None:
-    """Keep gate results as evidence, with an event; what is not True has not passed."""
     missing = [column for column in GATE_COLUMNS if column not in gates.columns]
     if missing:
         raise BadParameter(f"a gate table has the columns {', '.join(GATE_COLUMNS)}; {', '.join(missing)} is missing")
-    rows = [
-        {"gate": str(gate), "passed": isinstance(passed, bool | np.bool_) and bool(passed), "blocking": bool(blocking),
-         "detail": str(detail)}
-        for gate, passed, blocking, detail in gates[GATE_COLUMNS].itertuples(index=False, name=None)
-    ]  # fmt: skip
-    if not rows:
-        return
-    now = utc_now()
-    connection.execute(GATES.insert(), [{"name": name, "number": number, "time": now, **row} for row in rows])
-    failed = [row["gate"] for row in rows if not row["passed"]]
-    append_event(connection, "gates", name, number, by=by, why="", judged=len(rows), failed=failed)
+    rows = gates[GATE_COLUMNS].itertuples(index=False, name=None)
+    return [
+        {"gate": clean(gate), "passed": is_true(passed), "blocking": bool(blocking), "detail": clean(detail)}
+        for gate, passed, blocking, detail in rows
+    ]
 
 
-def newest_gates(connection: sa.Connection, name: str, number: int) -> pd.DataFrame:
-    """Return the newest result of each gate of a version."""
-    rows = (
-        connection.execute(select_where(GATES, {"name": name, "number": number}).order_by(GATES.c.id)).mappings().all()
-    )
-    newest = {row["gate"]: row for row in rows}
-    return pd.DataFrame([{key: row[key] for key in GATE_COLUMNS} for row in newest.values()], columns=GATE_COLUMNS)
+def is_true(passed: Any) -> bool:
+    """Tell whether a gate's result is True, and not only something that counts as true."""
+    return isinstance(passed, bool | np.bool_) and bool(passed)
 
 
-def closed_gates(gates: pd.DataFrame, state: str) -> list[str]:
-    """Return why a version may not go to production; empty when it may."""
-    failed = gates[gates["blocking"].astype(bool) & ~gates["passed"].astype(bool)]
-    closed = [f"gate {row['gate']!r} failed ({row['detail']})" for _, row in failed.iterrows()]
-    if gates.empty:
-        closed.append("no gate was ever judged; run 09_register")
-    if state != "staging":
-        closed.append(f"its application test is missing (state {state}, not staging); run 10_deploy")
-    return closed
+def insert_gates(connection: sa.Connection, name: str, number: int, rows: list[dict[str, Any]], time: str) -> None:
+    """Keep gate results as evidence."""
+    connection.execute(GATES.insert(), [{"name": name, "number": number, "time": time, **row} for row in rows])
 
 
 def user_name() -> str:
@@ -96,7 +66,20 @@ def user_name() -> str:
 
 
 def need(text: str, what: str) -> str:
-    """Return a text that must not be empty."""
+    """Return a text that must not be empty, and that any database can keep."""
     if not text.strip():
         raise BadParameter(f"{what}= is empty; the log needs to know who did it and why")
-    return text
+    if what == "by" and len(text) > 200:
+        raise BadParameter("by= has more than 200 signs; a name is enough, the reason belongs into why=")
+    return clean(text)
+
+
+def clean(text: Any) -> str:
+    """Return a text without what a database refuses: half characters and NUL.
+
+    Examples
+    --------
+    >>> clean("a" + chr(0) + chr(0xdcff))
+    'a??'
+    """
+    return str(text).replace("\0", "?").encode("utf-8", "replace").decode()

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from nbkit.registry.tables import ALIASES, MODELS, VERSIONS
-from nbkit.registry.versions import unknown, unpack_table
+from nbkit.registry.versions import NUMBER, unknown, unpack_table
 
 
 def fetch_one(connection: sa.Connection, column: Any, *where: Any) -> Any:
@@ -30,8 +30,8 @@ def find_number(connection: sa.Connection, name: str, rest: str) -> int:
     if fetch_one(connection, MODELS.c.name, MODELS.c.name == name) is None:
         raise unknown("model", name, connection.execute(sa.select(MODELS.c.name).order_by(MODELS.c.name)).scalars())
     if not rest:
-        return int(fetch_one(connection, sa.func.max(VERSIONS.c.number), VERSIONS.c.name == name))
-    if rest.isdigit():
+        found = fetch_one(connection, sa.func.max(VERSIONS.c.number), VERSIONS.c.name == name)
+    elif NUMBER.fullmatch(rest):
         found = fetch_one(connection, VERSIONS.c.number, VERSIONS.c.name == name, VERSIONS.c.number == int(rest))
     else:
         found = fetch_one(connection, ALIASES.c.number, ALIASES.c.name == name, ALIASES.c.alias == rest)
@@ -40,17 +40,6 @@ def find_number(connection: sa.Connection, name: str, rest: str) -> int:
         aliases = connection.execute(sa.select(ALIASES.c.alias).where(ALIASES.c.name == name)).scalars().all()
         raise unknown(f"version of {name!r}", rest, [*sorted(aliases), *sorted(numbers, reverse=True)])
     return int(found)
-
-
-def read_state(connection: sa.Connection, name: str, number: int) -> str:
-    """Return the state of a version."""
-    return str(fetch_one(connection, VERSIONS.c.state, VERSIONS.c.name == name, VERSIONS.c.number == number))
-
-
-def set_state(connection: sa.Connection, name: str, number: int, state: str) -> None:
-    """Write the state of a version."""
-    mine = (VERSIONS.c.name == name) & (VERSIONS.c.number == number)
-    connection.execute(VERSIONS.update().where(mine).values(state=state))
 
 
 def score_values(packed: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,72 +2,69 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
-from nbkit.errors import BadParameter, GateClosed, UnknownVersion
+from nbkit.errors import BadParameter, CorruptArtifact, GateClosed, UnknownVersion
 from nbkit.registry import bundle as bundles
-from nbkit.registry.events import append_event, utc_now, verify_events
-from nbkit.registry.moves import (
-    closed_gates,
-    insert_gates,
-    need,
-    newest_gates,
-    point_alias,
-    production_stack,
-    user_name,
-)
-from nbkit.registry.queries import fetch_one, find_number, read_state, score_values, select_where, set_state
-from nbkit.registry.tables import ALIASES, EVENTS, FILES, MODELS, VERSIONS, is_read_only, open_database
-from nbkit.registry.versions import STAGES, Version, pack_table, split_reference, unpack_table
-from nbkit.store import Store
-from nbkit.values import decode, encode
+from nbkit.registry.events import read_events, utc_now
+from nbkit.registry.golden import explain_golden
+from nbkit.registry.ledger import Ledger, refuse
+from nbkit.registry.moves import clean, follow_log, insert_gates, need, read_gates, user_name
+from nbkit.registry.queries import fetch_one, find_number, score_values
+from nbkit.registry.replay import Standing
+from nbkit.registry.rows import build_version, read_files
+from nbkit.registry.tables import ALIASES, FILES, MODELS, VERSIONS
+from nbkit.registry.verify import hash_facts, list_names
+from nbkit.registry.versions import STAGES, Version, is_name, pack_table, split_reference
+from nbkit.values import encode
+
+Gates = list[dict[str, Any]]
+Findings = list[str]  # in the class below, `list` is a method
+Listing = list[tuple[str, pd.DataFrame]]
 
 
 class Registry:
     """Models, versions, aliases, gates and the log of one team.
 
+    What is read is compared with the log: the digest is computed again, states, aliases and gates are replayed. What
+    does not fit raises `CorruptArtifact`; `verify` lists all of it.
+
     Parameters
     ----------
-    url_or_folder
-        A folder (``registry.db`` and ``blobs/`` are laid in it) or an SQLAlchemy URL.
+    place
+        A folder (``registry.db`` and ``blobs/`` are laid in it) or the URL of a PostgreSQL or SQLite database, such as
+        ``postgresql://ann@db/models?files=s3://bucket/models``. The password comes from ``PGPASSWORD`` or
+        ``~/.pgpass``.
     files
-        The folder of the files when a URL is given.
+        Where the files lie: a folder or any fsspec URL. Needed once, when a registry is laid at a URL: the database
+        remembers it.
+    create
+        Whether a registry that is not there is laid.
 
     Raises
     ------
     BadParameter
-        A URL without a folder for the files, or a registry that a newer nbkit wrote.
+        A new registry at a URL without a place for the files, or a registry that another nbkit wrote.
+    UnknownVersion
+        There is no registry, and `create` is false.
+    CorruptArtifact
+        The database cannot be opened.
     """
 
-    def __init__(self, url_or_folder: str | os.PathLike[str] = "registry", files: str | None = None) -> None:
-        place = os.fspath(url_or_folder)
-        if "://" in place:
-            if files is None:
-                raise BadParameter("a registry at a database URL needs files=, the folder for its files")
-            url, self.folder = sa.make_url(place), Path(files)
-        else:
-            folder = Path(place)
-            folder.mkdir(parents=True, exist_ok=True)
-            url = sa.URL.create("sqlite", database=str(folder.resolve() / "registry.db"))
-            self.folder = Path(files or folder / "blobs")
-        self.store = Store(self.folder)
-        self._engine = open_database(url)
-        self._read_only = is_read_only(url)
+    def __init__(
+        self, place: str | os.PathLike[str] = "registry", files: str | None = None, *, create: bool = True
+    ) -> None:
+        self._ledger = Ledger(os.fspath(place), files or "", create=create)
+        self.store = self._ledger.files
 
     def read(self) -> sa.Connection:
         """Connect for reading."""
-        return self._engine.connect()
-
-    def _write(self) -> sa.Connection:
-        if self._read_only:
-            raise BadParameter(
-                f"the registry beside {self.folder} may only be read here: its file or folder is read-only"
-            )
-        return self._engine.connect().execution_options(write=True)
+        return self._ledger.read()
 
     # --- versions
 
@@ -88,7 +85,7 @@ class Registry:
         Parameters
         ----------
         name
-            The model's name: no ``@``, ``/`` or blanks.
+            The model's name: no ``@``, slash or blanks, at most 200 signs.
         bundle
             Entry name to value (``model``, ``contract``, ``catalogue``, ``reference``, ``golden``, …). `scores` and
             `params` join it where it has no entry of that name. Lineage does not: equal bytes that another run made
@@ -114,107 +111,106 @@ class Registry:
         BadModel, BadParameter
             No model in the bundle; a name that cannot be used.
         """
-        if not name or any(sign in name for sign in "@/\\ \t\n"):
-            raise BadParameter(f"a model's name holds no @, slash or blank: {name!r}")
-        by = by or user_name()
+        if not is_name(name):
+            raise BadParameter(f"a model's name holds no @, slash or blank and at most 200 signs: {name!r}")
+        by = need(by or user_name(), "by")
+        evidence = [] if gates is None else read_gates(gates)
         parts = {"scores": scores, "params": dict(params) if params else None, **bundle}
         files = bundles.store_bundle(parts, self.store)
-        digest = bundles.digest_manifest(files)
-        with self._write() as connection, connection.begin():
-            known = fetch_one(connection, VERSIONS.c.number, VERSIONS.c.name == name, VERSIONS.c.digest == digest)
-            number = known or self._insert(
-                connection,
-                {
-                    "name": name,
-                    "digest": digest,
-                    "by": by,
-                    "scores": pack_table(scores),
-                    "lineage": encode(dict(lineage or {})),
-                    "params": encode(dict(params or {})),
-                    "tags": encode(dict(tags or {})),
-                },
-                files,
-            )
-            if gates is not None:
-                insert_gates(connection, name, number, gates, by)
-        note = f"the same bundle is already {name}@{number}: nothing new was registered" if known else ""
-        return self._version(name, number, note)
+        row = {
+            "name": name,
+            "digest": bundles.digest_manifest(files),
+            "by": by,
+            "scores": pack_table(scores),
+            "lineage": encode(dict(lineage or {})),
+            "params": encode(dict(params or {})),
+            "tags": encode(dict(tags or {})),
+        }
+
+        def work(connection: sa.Connection, _: Standing) -> Version:
+            same = (VERSIONS.c.name == name, VERSIONS.c.digest == row["digest"])
+            known = fetch_one(connection, VERSIONS.c.number, *same)
+            number = int(known or self._insert(connection, row, files))
+            self._record(connection, name, number, evidence, by)
+            note = f"the same bundle is already {name}@{number}: nothing new was registered" if known else ""
+            return replace(build_version(connection, name, number), note=note)
+
+        return self._ledger.change(name, work)
 
     def _insert(self, connection: sa.Connection, row: dict[str, Any], files: pd.DataFrame) -> int:
-        name, now = row["name"], utc_now()
+        name, row = row["name"], {**row, "created": utc_now()}
         if fetch_one(connection, MODELS.c.name, MODELS.c.name == name) is None:
-            connection.execute(MODELS.insert().values(name=name, created=now))
-        connection.execute(sa.select(MODELS).where(MODELS.c.name == name).with_for_update())
+            connection.execute(MODELS.insert().values(name=name, created=row["created"]))
         number = int(fetch_one(connection, sa.func.max(VERSIONS.c.number), VERSIONS.c.name == name) or 0) + 1
-        connection.execute(VERSIONS.insert().values(number=number, state="draft", created=now, **row))
+        connection.execute(VERSIONS.insert().values(number=number, state="draft", **row))
         listing = [{str(key): value for key, value in line.items()} for line in files.to_dict("records")]
         connection.execute(FILES.insert(), [{"name": name, "number": number, **line} for line in listing])
-        append_event(connection, "register", name, number, by=row["by"], why="", digest=row["digest"])
+        facts = hash_facts(row)
+        self._ledger.log.append(
+            connection, "register", name, number, by=row["by"], why="", digest=row["digest"], facts=facts
+        )
         return number
+
+    def _record(self, connection: sa.Connection, name: str, number: int, gates: Gates, by: str) -> None:
+        if gates:
+            failed = [row["gate"] for row in gates if not row["passed"]]
+            detail: dict[str, Any] = {"judged": len(gates), "failed": failed, "gates": gates}
+            event = self._ledger.log.append(connection, "gates", name, number, by=by, why="", **detail)
+            insert_gates(connection, name, number, gates, event["time"])
 
     def get(self, reference: str) -> Version:
         """Find a version: ``flights@candidate``, ``flights@3``, or ``flights`` for the newest.
+
+        Its digest is computed again from the rows of its files; its state, aliases and gates are compared with the log.
+        The bytes of the files are checked when they are loaded.
 
         Raises
         ------
         UnknownVersion
             No such model, number or alias; the message lists those that are there.
+        CorruptArtifact
+            The registry is not what its log says.
         """
-        name, rest = split_reference(reference)
-        with self.read() as connection:
-            return self._version(name, find_number(connection, name, rest))
+        return self._find(reference)[0]
 
-    def _version(self, name: str, number: int, note: str = "") -> Version:
-        with self.read() as connection:
-            here: dict[str, Any] = {"name": name, "number": number}
-            row = connection.execute(select_where(VERSIONS, here)).mappings().one()
-            files = pd.DataFrame(connection.execute(select_where(FILES, here).order_by(FILES.c.path)).mappings().all())
-            aliases = connection.execute(select_where(ALIASES, here).order_by(ALIASES.c.alias)).mappings().all()
-            gates = newest_gates(connection, name, number)
-        return Version(
-            name=name,
-            number=number,
-            digest=row["digest"],
-            state=row["state"],
-            created=row["created"],
-            by=row["by"],
-            scores=unpack_table(row["scores"]),
-            lineage=decode(row["lineage"]),
-            params=decode(row["params"]),
-            gates=gates,
-            tags=decode(row["tags"]),
-            files=files[list(bundles.COLUMNS)],
-            aliases=tuple(alias["alias"] for alias in aliases),
-            note=note,
-        )
+    def _find(self, reference: str) -> tuple[Version, Standing]:
+        name, rest = split_reference(reference)
+
+        def work(connection: sa.Connection) -> tuple[tuple[Version, Standing], list[str]]:
+            number = find_number(connection, name, rest)
+            standing, findings = self._ledger.compare(connection, name, [number])
+            refuse(findings)
+            return (build_version(connection, name, number, standing), standing), findings
+
+        found, findings = self._ledger.check(work)
+        refuse(findings)
+        return found
 
     def load(self, version: Version | str, entry: str = "model") -> Any:
-        """Load one entry of a version's bundle, its bytes checked against the digest.
+        """Load one entry of a version's bundle, its bytes checked against the digest and that against the log.
 
         Raises
         ------
         UnknownVersion
             No such version or entry.
         CorruptArtifact
-            The bytes are gone or were changed.
+            The bytes are gone or were changed, or the registry is not what its log says.
         UntrustedType
             The model holds types that this project does not vouch for.
         """
-        version = self.get(version) if isinstance(version, str) else version
-        return bundles.load_entry(version.files, entry, self.store)
+        return bundles.load_entry(self._renew(version).files, entry, self.store)
 
     def load_bundle(self, version: Version | str) -> dict[str, Any]:
         """Load all entries of a version's bundle, each checked: entry name to value."""
-        version = self.get(version) if isinstance(version, str) else version
-        names = [Path(path).stem for path in version.files["path"]]
-        return {name: self.load(version, name) for name in names}
+        files = self._renew(version).files
+        return {Path(path).stem: bundles.load_entry(files, path, self.store) for path in files["path"]}
 
-    def export_bundle(self, version: Version | str, folder: str | os.PathLike[str]) -> Path:
-        """Write a version as a plain folder with its files and ``nbkit.json``; return the folder."""
-        version = self.get(version) if isinstance(version, str) else version
-        facts = {key: getattr(version, key) for key in ("name", "number", "digest", "created", "by")}
-        facts |= {"lineage": encode(version.lineage), "tags": encode(version.tags)}
-        return bundles.export_files(version.files, self.store, Path(folder), facts)
+    def _renew(self, version: Version | str) -> Version:
+        """Read a version again, as what a caller holds may be old or made by hand."""
+        found = self.get(version if isinstance(version, str) else version.reference)
+        if isinstance(version, Version) and found.digest != version.digest:
+            raise CorruptArtifact(f"{version.reference} has another digest in this registry: {found.digest[:12]}")
+        return found
 
     def list(self, name: str | None = None) -> pd.DataFrame:
         """List versions, newest first: name, number, state, aliases, created, by, digest, then one column per score.
@@ -224,7 +220,7 @@ class Registry:
         UnknownVersion
             No model of that name.
         """
-        with self.read() as connection:
+        with self._ledger.explain(), self.read() as connection, connection.begin():
             query = sa.select(VERSIONS).order_by(VERSIONS.c.name, VERSIONS.c.number.desc())
             if name is not None:
                 find_number(connection, name, "")
@@ -233,12 +229,12 @@ class Registry:
             aliases: dict[tuple[str, int], list[str]] = {}
             for row in connection.execute(sa.select(ALIASES).order_by(ALIASES.c.alias)):
                 aliases.setdefault((row.name, row.number), []).append(row.alias)
-        columns = ["name", "number", "state", "created", "by", "digest"]
-        facts = [{column: row[column] for column in columns} for row in found]
-        table = pd.DataFrame(facts, columns=columns)
-        table.insert(3, "aliases", [", ".join(aliases.get((row["name"], row["number"]), [])) for row in found])
-        scores = pd.DataFrame([score_values(row["scores"]) for row in found])
-        return pd.concat([table, scores], axis=1)
+            columns = ["name", "number", "state", "created", "by", "digest"]
+            facts = [{column: row[column] for column in columns} for row in found]
+            table = pd.DataFrame(facts, columns=columns)
+            table.insert(3, "aliases", [", ".join(aliases.get((row["name"], row["number"]), [])) for row in found])
+            scores = pd.DataFrame([score_values(row["scores"]) for row in found])
+            return pd.concat([table, scores], axis=1)
 
     # --- names and moves
 
@@ -263,15 +259,23 @@ class Registry:
         """
         if alias == "production":
             raise GateClosed(f"production is reached through the gates only: promote {name}@{number}")
-        if not alias or alias.isdigit() or any(sign in alias for sign in "@/\\ \t\n"):
+        if not is_name(alias) or alias.isnumeric() or len(alias) > 100:
             raise BadParameter(f"an alias is a word without @, slash or blank that is no number: {alias!r}")
-        with self._write() as connection, connection.begin():
-            number = find_number(connection, name, str(number))
-            if alias in STAGES and read_state(connection, name, number) == "rejected":
+        by = need(by or user_name(), "by")
+
+        def work(connection: sa.Connection, standing: Standing) -> Version:
+            there = find_number(connection, name, str(number))
+            if alias in STAGES and standing.states[there] == "rejected":
                 raise GateClosed(f"{name}@{number} was rejected; register a new version")
-            point_alias(connection, name, number, alias)
-            append_event(connection, "alias", name, number, alias=alias, by=by or user_name(), why=why)
-        return self._version(name, number)
+            return self._move(connection, "alias", name, there, alias=alias, by=by, why=clean(why))
+
+        return self._ledger.change(name, work)
+
+    def _move(self, connection: sa.Connection, event: str, name: str, number: int, **facts: Any) -> Version:
+        """Write an event and let the rows follow."""
+        self._ledger.log.append(connection, event, name, number, **facts)
+        follow_log(connection, name)
+        return build_version(connection, name, number)
 
     def record_gates(self, version: Version | str, gates: pd.DataFrame, *, by: str = "") -> Version:
         """Record gate results as evidence for a version; the newest result of each gate counts.
@@ -290,28 +294,40 @@ class Registry:
         BadParameter
             A column is missing.
         """
-        version = self.get(version) if isinstance(version, str) else version
-        with self._write() as connection, connection.begin():
-            insert_gates(connection, version.name, version.number, gates, by or user_name())
-        return self._version(version.name, version.number)
+        found, rows = self._renew(version), read_gates(gates)
+        by = need(by or user_name(), "by")
+
+        def work(connection: sa.Connection, _: Standing) -> Version:
+            self._record(connection, found.name, found.number, rows, by)
+            return build_version(connection, found.name, found.number)
+
+        return self._ledger.change(found.name, work)
 
     def reject(self, reference: str, *, by: str, why: str) -> Version:
-        """Reject a version for good: it loses its stage aliases and can never be promoted."""
-        version = self.get(reference)
-        if version.state == "production":
-            raise GateClosed(f"{version.reference} is in production; promote another or roll back first")
-        with self._write() as connection, connection.begin():
-            mine = (ALIASES.c.name == version.name) & (ALIASES.c.number == version.number)
-            connection.execute(ALIASES.delete().where(mine & ALIASES.c.alias.in_(STAGES)))
-            set_state(connection, version.name, version.number, "rejected")
-            append_event(connection, "reject", version.name, version.number, by=need(by, "by"), why=need(why, "why"))
-        return self._version(version.name, version.number)
+        """Reject a version for good: it loses its stage aliases, is not served and can never be promoted.
+
+        Raises
+        ------
+        GateClosed
+            It is in production.
+        """
+        by, why = need(by, "by"), need(why, "why")
+        name, rest = split_reference(reference)
+
+        def work(connection: sa.Connection, standing: Standing) -> Version:
+            number = find_number(connection, name, rest)
+            if standing.states[number] == "production":
+                raise GateClosed(f"{name}@{number} is in production; promote another or roll back first")
+            return self._move(connection, "reject", name, number, by=by, why=why)
+
+        return self._ledger.change(name, work)
 
     def promote(self, reference: str, alias: str = "production", *, by: str, why: str) -> Version:
         """Move a version to production if its evidence allows, in one transaction with its log entry.
 
-        The newest result of each gate recorded for this version is checked again; the version must have passed the
-        application test, that is, be in state ``staging``. The version in production before is retired.
+        The newest result of each gate in the log is checked again; the version must have passed the application test,
+        that is, be in state ``staging``; its files must be those that were registered, and its golden rows must get
+        the answers that they got then. The version in production before is retired.
 
         Parameters
         ----------
@@ -325,27 +341,32 @@ class Registry:
         Raises
         ------
         GateClosed
-            A blocking gate failed, no gate was recorded, or the application test is missing: the message lists all.
+            A blocking gate failed, no gate was recorded, the application test is missing, or the golden rows fail: the
+            message lists all.
         CorruptArtifact
-            A file of the bundle is gone or is no longer what was registered.
+            A file of the bundle is gone or is no longer what was registered, or the registry is not what its log says.
         """
         if alias != "production":
             raise BadParameter(f"promote leads to production; for {alias!r} use set_alias")
         by, why = need(by, "by"), need(why, "why")
-        for row in self.get(reference).files.to_dict("records"):
+        version, standing = self._find(reference)
+        name, number = version.name, version.number
+        if version.state == "production":
+            return replace(version, note=f"{version.reference} is already in production")
+        _open(version.reference, standing.closed(number) or self._prove(version))
+
+        def work(connection: sa.Connection, standing: Standing) -> Version:
+            _open(version.reference, standing.closed(number))
+            facts = {"alias": alias, "by": by, "why": why, "before": standing.aliases.get(alias)}
+            return self._move(connection, "promote", name, number, **facts)
+
+        return self._ledger.change(name, work)
+
+    def _prove(self, version: Version) -> Findings:
+        """Check the bytes of all files; return why the version does not give its golden answers."""
+        for row in version.files.to_dict("records"):
             bundles.read_file(row, self.store)
-        name, rest = split_reference(reference)
-        with self._write() as connection, connection.begin():
-            number = find_number(connection, name, rest)
-            state = read_state(connection, name, number)
-            if state == "production":
-                return self._version(name, number, f"{name}@{number} is already in production")
-            closed = closed_gates(newest_gates(connection, name, number), state)
-            if closed:
-                raise GateClosed(f"{name}@{number} may not go to production: {'; '.join(closed)}")
-            before = point_alias(connection, name, number, alias)
-            append_event(connection, "promote", name, number, alias=alias, by=by, why=why, before=before)
-        return self._version(name, number)
+        return explain_golden(self.load_bundle(version), version.params)
 
     def rollback(self, name: str, *, by: str, why: str) -> Version:
         """Bring back the version that was in production before; no new gates are asked, the log says so.
@@ -354,30 +375,92 @@ class Registry:
         ------
         UnknownVersion
             There was none before.
+        GateClosed
+            It no longer gives its golden answers.
+        CorruptArtifact
+            Its files are gone or were changed, or the registry is not what its log says.
         """
         by, why = need(by, "by"), need(why, "why")
-        with self._write() as connection, connection.begin():
-            find_number(connection, name, "")
-            query = sa.select(EVENTS.c.event, EVENTS.c.number).where(EVENTS.c.name == name).order_by(EVENTS.c.id)
-            served = production_stack([(row.event, row.number) for row in connection.execute(query)])
-            served = served[:1] + [n for n in served[1:] if read_state(connection, name, n) != "rejected"]
-            if len(served) < 2:
-                raise UnknownVersion(f"no version of {name!r} was in production before; nothing to go back to")
-            point_alias(connection, name, served[1], "production")
-            append_event(connection, "rollback", name, served[1], alias="production", by=by, why=why, before=served[0])
-        return self._version(name, served[1])
+        now, standing = self._find(name)
+        target = _find_earlier(now.name, standing)
+        version = self.get(f"{now.name}@{target}")
+        _open(version.reference, self._prove(version))
+
+        def work(connection: sa.Connection, standing: Standing) -> Version:
+            if _find_earlier(version.name, standing) != target:
+                raise GateClosed(f"another version of {version.name} was promoted in the meantime; look, and try again")
+            facts = {"alias": "production", "by": by, "why": why, "before": standing.served[-1]}
+            return self._move(connection, "rollback", version.name, target, **facts)
+
+        return self._ledger.change(version.name, work)
 
     def history(self, name: str | None = None) -> pd.DataFrame:
         """Return the log, oldest first: time, event, name, number, alias, by, why, detail."""
-        query = sa.select(EVENTS).order_by(EVENTS.c.id)
-        with self.read() as connection:
+        with self._ledger.explain(), self.read() as connection, connection.begin():
             if name is not None:
                 find_number(connection, name, "")
-                query = query.where(EVENTS.c.name == name)
-            rows = connection.execute(query).mappings().all()
+            rows = read_events(connection, name)
         return pd.DataFrame(rows, columns=["time", "event", "name", "number", "alias", "by", "why", "detail"])
 
-    def verify_history(self) -> int:
-        """Check the hash chain of the log and return its length; `CorruptArtifact` names the first broken event."""
-        with self.read() as connection:
-            return verify_events(connection)
+    # --- trust in what is kept
+
+    def verify(self, *, files: bool = True) -> Findings:
+        """Compare everything with the log: each event, version, name, gate result, and the bytes of each file.
+
+        Parameters
+        ----------
+        files
+            Whether the files are read, too.
+
+        Returns
+        -------
+        list of str
+            A sentence per finding; empty if all is as it was written. Without a key (``NBKIT_REGISTRY_KEY``) it cannot
+            be noticed that someone rewrote the database, its whole log and the note of its end consistently.
+        """
+
+        def work(connection: sa.Connection) -> tuple[Listing, Findings]:
+            findings: Findings = []
+            listing: Listing = []
+            for name in list_names(connection):
+                standing, odd = self._ledger.compare(connection, name, None)
+                findings += odd
+                listing += [(f"{name}@{number}", read_files(connection, name, number)) for number in standing.states]
+            return listing, findings
+
+        listing, findings = self._ledger.check(work)
+        for reference, rows in listing if files else ():
+            findings += bundles.check_files(reference, rows, self.store)
+        return findings
+
+    def explain_signature(self) -> str:
+        """Say whether the log is signed, and whether that was checked."""
+        if self._ledger.log.has_key:
+            return "signed with this key"
+        signed = self._ledger.is_signed()
+        return "signed, but there is no key here to check that" if signed else "not signed"
+
+    def sign(self, *, by: str, why: str) -> int:
+        """Sign the events that are not signed yet with the key in ``NBKIT_REGISTRY_KEY``; return how many they were.
+
+        Raises
+        ------
+        BadParameter
+            There is no key.
+        CorruptArtifact
+            The registry is not what its log says: nothing is signed.
+        """
+        return self._ledger.sign(by=need(by, "by"), why=need(why, "why"))
+
+
+def _open(reference: str, closed: Findings) -> None:
+    if closed:
+        raise GateClosed(f"{reference} may not go to production: {'; '.join(closed)}")
+
+
+def _find_earlier(name: str, standing: Standing) -> int:
+    """Return the version that a rollback leads to."""
+    earlier = [number for number in standing.served[:-1] if standing.states[number] != "rejected"]
+    if not earlier:
+        raise UnknownVersion(f"no version of {name!r} was in production before; nothing to go back to")
+    return earlier[-1]

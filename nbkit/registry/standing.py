@@ -32,7 +32,10 @@ def _ask(registry: str, given: dict[str, str], root: Path) -> tuple[int, str] | 
     if "://" in registry:
         import sqlalchemy
 
-        with sqlalchemy.create_engine(registry).connect() as connection:
+        from nbkit.registry.tables import explain, split_place
+
+        url, _ = split_place(registry)
+        with explain(url), sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).connect() as connection:
             row = connection.execute(sqlalchemy.text(QUERY), given).first()
             return (row.number, row.digest) if row else None
     path = root / registry / "registry.db"

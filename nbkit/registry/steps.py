@@ -9,7 +9,7 @@ from nbkit.registry.versions import Version
 WATCHED = ("production", "staging", "candidate")
 
 
-def admit(registry: Registry, version: Version, closed: pd.DataFrame, *, enforce: bool = True) -> None:
+def admit(registry: Registry, version: Version, closed: pd.DataFrame) -> None:
     """Point the alias ``candidate`` to a version whose gates are open.
 
     Parameters
@@ -17,9 +17,7 @@ def admit(registry: Registry, version: Version, closed: pd.DataFrame, *, enforce
     registry, version
         Where and which.
     closed
-        The blocking gates that are not passed.
-    enforce
-        Whether closed gates keep it from being a candidate; a trial (False) leaves the alias where it is, too.
+        The blocking gates that are not passed; they keep it from being a candidate, also in a trial.
     """
     if not len(closed) and version.state in ("draft", "candidate"):
         registry.set_alias(version.name, version.number, "candidate", why="its gates are open")

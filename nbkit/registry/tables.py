@@ -3,7 +3,9 @@
 import os
 import sqlite3
 import time
-from contextlib import suppress
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,18 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from nbkit.errors import BadParameter, CorruptArtifact
+from nbkit.errors import BadParameter, CorruptArtifact, NbkitError, UnknownVersion
 
-SCHEMA = 1
+SCHEMA = 2
 BUSY_MS = 30_000
+LOCK = 0x6E626B6974  # "nbkit": the advisory lock that PostgreSQL's writers queue for
+CONFLICTS = ("40001", "40P01", "23505", "55P03")  # serialization, deadlock, unique, lock not available
 
 META = sa.MetaData()
 SCHEMA_VERSION = sa.Table("schema_version", META, sa.Column("version", sa.Integer, primary_key=True))
+SETTINGS = sa.Table(
+    "settings", META, sa.Column("name", sa.String(40), primary_key=True), sa.Column("value", sa.Text, nullable=False)
+)
 MODELS = sa.Table(
     "models", META, sa.Column("name", sa.String(200), primary_key=True), sa.Column("created", sa.String(40))
 )
@@ -85,22 +92,125 @@ EVENTS = sa.Table(
     sa.Column("detail", sa.JSON, nullable=False),
     sa.Column("previous", sa.String(64), nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("signature", sa.String(64), nullable=False),
 )
 
 
-def open_database(url: sa.URL) -> sa.Engine:
-    """Open the database and lay its tables if it is new; safe when many processes do so at once.
-
-    SQLite runs in WAL mode, waits for others, and takes the write lock when a writing transaction begins, so two
-    writers queue instead of failing. Writers are connections with the execution option ``write``.
+def split_place(place: str) -> tuple[sa.URL, str]:
+    """Split a registry's URL into that of its database and, from ``?files=``, that of its files.
 
     Raises
     ------
     BadParameter
-        A newer nbkit wrote the database.
+        It is no URL of SQLite or PostgreSQL, or the driver is not installed.
+
+    Examples
+    --------
+    >>> url, files = split_place("postgresql://ann@db/models?files=s3://bucket/nbkit")
+    >>> url.render_as_string(), files
+    ('postgresql+psycopg://ann@db/models', 's3://bucket/nbkit')
+    """
+    try:
+        url = sa.make_url(place)
+        files = url.query.get("files", "")
+        url = url.difference_update_query(["files"])
+        if url.drivername in ("postgres", "postgresql"):
+            url = url.set(drivername="postgresql+psycopg")
+        backend = url.get_backend_name()
+        if backend in ("sqlite", "postgresql"):
+            url.get_dialect().import_dbapi()
+    except ModuleNotFoundError as error:
+        raise BadParameter(
+            f"the driver for {place.partition(':')[0]} is not installed: pip install 'nbkit[postgres]'"
+        ) from error
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise BadParameter(f"this is no database URL: {error}; write postgresql://USER@HOST/DATABASE") from None
+    if backend not in ("sqlite", "postgresql"):
+        raise BadParameter(f"a registry is kept in SQLite or PostgreSQL, not in {backend}")
+    return url, files if isinstance(files, str) else files[-1]
+
+
+def open_database(url: sa.URL, files: str, *, create: bool = True) -> tuple[sa.Engine, dict[str, str]]:
+    """Open the database and lay its tables if it is new; safe when many processes do so at once.
+
+    SQLite runs in WAL mode, waits for others, and takes the write lock when a writing transaction begins; writers on
+    PostgreSQL queue for an advisory lock. So two writers queue instead of failing, and the numbers of events do not
+    collide. Writers are connections with the execution option ``write``.
+
+    Parameters
+    ----------
+    url
+        Of the database.
+    files
+        Where the files of a new registry lie; kept in the database.
+    create
+        Whether a new registry may be laid.
+
+    Returns
+    -------
+    tuple of Engine and dict
+        The engine, and the registry's settings: ``id`` and ``files``.
+
+    Raises
+    ------
+    BadParameter
+        Another nbkit wrote the database, or a new registry at a URL is given no place for its files.
+    UnknownVersion
+        There is no registry, and none may be laid.
     CorruptArtifact
         It cannot be opened, or what is there is no database.
     """
+    engine = _make_engine(url)
+    with explain(url, "opened"):
+        settings = _read_settings(engine)
+        if settings is None:
+            if not create:
+                raise UnknownVersion(f"there is no registry in {show(url)} yet: `nbkit run PARAMS` registers a model")
+            if not files:
+                raise BadParameter(
+                    "a new registry at a database URL needs a place for its files: add ?files=PLACE to the URL, where "
+                    "PLACE is a folder or a URL such as s3://bucket/folder"
+                )
+            settings = _lay_tables(engine, files)
+    found = settings.pop("schema")
+    if found != str(SCHEMA):
+        which = "update nbkit" if int(found) > SCHEMA else "its versions have to be registered again"
+        raise BadParameter(f"the registry {show(url)} has schema {found}, this nbkit knows {SCHEMA}; {which}")
+    return engine, settings
+
+
+def show(url: sa.URL) -> str:
+    """Name a database without its password."""
+    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string()
+
+
+@contextmanager
+def explain(url: sa.URL, what: str = "read") -> Iterator[None]:
+    """Turn what a database or a damaged row raises into an error with words."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        words = str(error.orig).strip().partition("\n")[0]
+        raise CorruptArtifact(
+            f"the registry {show(url)} cannot be {what}: {words}; check the place and your rights to "
+            "it, or put a backup back"
+        ) from error
+    except NbkitError:
+        raise
+    except (sa.exc.SQLAlchemyError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise CorruptArtifact(
+            f"the registry {show(url)} cannot be {what}: a row is not what nbkit writes ({type(error).__name__}: "
+            f"{error}); put a backup back"
+        ) from error
+
+
+def is_conflict(error: sa.exc.DBAPIError) -> bool:
+    """Tell whether a transaction failed only because of another one, so that it may be tried again."""
+    locked = "database is locked" in str(error.orig)
+    return locked or isinstance(error, sa.exc.IntegrityError) or getattr(error.orig, "sqlstate", "") in CONFLICTS
+
+
+def _make_engine(url: sa.URL) -> sa.Engine:
     if is_read_only(url):
         path = quote(str(url.database))
         creator = partial(sqlite3.connect, f"file:{path}?mode=ro&immutable=1", uri=True, check_same_thread=False)
@@ -109,18 +219,9 @@ def open_database(url: sa.URL) -> sa.Engine:
         engine = sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_MS / 1000})
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
-    else:
-        engine = sa.create_engine(url)
-    place = url.database if url.get_backend_name() == "sqlite" else url.render_as_string()
-    try:
-        found = _lay_tables(engine)
-    except sa.exc.DatabaseError as error:
-        raise CorruptArtifact(
-            f"the registry {place} cannot be opened: {error.orig}; check the path and your rights to it, or put a "
-            "backup back"
-        ) from error
-    if found > SCHEMA:
-        raise BadParameter(f"the registry {place} has schema {found}, this nbkit knows {SCHEMA}; update nbkit")
+        return engine
+    engine = sa.create_engine(url, poolclass=NullPool)
+    sa.event.listen(engine, "begin", _begin_postgres)
     return engine
 
 
@@ -131,14 +232,36 @@ def is_read_only(url: sa.URL) -> bool:
     return not (os.access(url.database, os.W_OK) and os.access(Path(url.database).parent, os.W_OK))
 
 
-def _lay_tables(engine: sa.Engine) -> int:
-    """Lay the tables that are not there; return the schema's version."""
+def _read_settings(engine: sa.Engine) -> dict[str, str] | None:
+    """Return schema and settings, or None where no table is laid."""
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table(SCHEMA_VERSION.name):
+            return None
+        found = connection.execute(sa.select(SCHEMA_VERSION.c.version)).scalar()
+        if found is None or int(found) != SCHEMA:
+            return None if found is None else {"schema": str(found)}
+        rows = connection.execute(sa.select(SETTINGS.c.name, SETTINGS.c.value)).all()
+        return {"schema": str(found), "id": "", "files": "", **{row.name: row.value for row in rows}}
+
+
+def _lay_tables(engine: sa.Engine, files: str) -> dict[str, str]:
+    """Lay the tables, unless another process just did."""
     with engine.connect().execution_options(write=True) as connection, connection.begin():
         META.create_all(connection)
-        found = connection.execute(sa.select(SCHEMA_VERSION.c.version)).scalar()
-        if found is None:
+        if connection.execute(sa.select(SCHEMA_VERSION.c.version)).scalar() is None:
             connection.execute(SCHEMA_VERSION.insert().values(version=SCHEMA))
-    return SCHEMA if found is None else int(found)
+            values = {"id": uuid.uuid4().hex, "files": files}
+            connection.execute(SETTINGS.insert(), [{"name": name, "value": value} for name, value in values.items()])
+    settings = _read_settings(engine)
+    if settings is None:
+        raise CorruptArtifact(f"the registry {show(engine.url)} has no schema; put a backup back")
+    return settings
+
+
+def _begin_postgres(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get("write"):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_MS}")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

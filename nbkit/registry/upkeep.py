@@ -21,6 +21,5 @@ def find_unused_files(registry: Registry) -> list[Path]:
     """Return the files that no version holds: what a registration left that was killed on its way."""
     with registry.read() as connection:
         used = set(connection.execute(sa.select(FILES.c.key)).scalars())
-    files = [path for path in sorted(registry.folder.rglob("*")) if path.is_file()]
-    unused = [path for path in files if path.relative_to(registry.folder).as_posix() not in used]
+    unused = [path for path in registry.store.list_files() if f"{path.parent.name}/{path.name}" not in used]
     return [path for path in unused if is_settled(path)]

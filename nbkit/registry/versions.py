@@ -1,5 +1,6 @@
 """A model version: its identity, state and evidence, and how one is asked for by name."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ from nbkit.values import decode, encode
 from nbkit.wording import suggest
 
 STATES = ("draft", "candidate", "staging", "production", "retired", "rejected")
+NUMBER = re.compile("[0-9]{1,9}")
+LONGEST = 200  # signs in the name of a model or an alias
 STAGES = ("candidate", "staging", "production")  # the aliases that move a version's state
 
 
@@ -76,9 +79,21 @@ def split_reference(reference: str) -> tuple[str, str]:
     (('flights', 'candidate'), ('flights', ''))
     """
     name, _, rest = reference.strip().partition("@")
-    if not name:
+    if not name or not reference.strip().isprintable():
         raise UnknownVersion(f"{reference!r} names no model; write NAME, NAME@NUMBER or NAME@ALIAS")
     return name, rest.strip()
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a text can be the name of a model or an alias: printable, without @, slash or blank, not too long.
+
+    Examples
+    --------
+    >>> is_name("flights"), is_name("a b"), is_name("a@1"), is_name("")
+    (True, False, False, False)
+    """
+    plain = name.isprintable() and not any(sign in "@/\\" or sign.isspace() for sign in name)
+    return bool(name) and plain and len(name) <= LONGEST
 
 
 def unknown(what: str, wanted: str, known: Iterable[str]) -> UnknownVersion:

@@ -12,14 +12,14 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
-from nbkit.errors import NbkitError
+from nbkit.errors import NbkitError, Refusal
 from nbkit.project import find_root
 from nbkit.serve.app import create_app
 from nbkit.serve.predictor import Predictor
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM; return the exit code, 2 where the model cannot be loaded or the port is taken."""
+    """Serve until SIGTERM; return the exit code: 2 if the model or the port cannot be had, 3 if it was rejected."""
     parser = argparse.ArgumentParser(prog="python -m nbkit.serve", description=__doc__)
     parser.add_argument("--registry", default="registry", help="folder or database URL")
     parser.add_argument("--model", required=True, help="NAME@ALIAS or NAME@NUMBER")
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (NbkitError, OSError) as error:
         listener.close()
         sys.stderr.write(f"nbkit: {error}\n")
-        return 2
+        return 3 if isinstance(error, Refusal) else 2
     if options.until_stdin_closes:
         threading.Thread(target=_follow_parent, daemon=True).start()
     host, port = listener.getsockname()[:2]

@@ -16,9 +16,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from nbkit.errors import ServiceFailed
+from nbkit.registry.golden import TOLERANCE
 from nbkit.serve.batching import Batcher
 from nbkit.serve.log import RequestLog
-from nbkit.serve.predictor import TOLERANCE, Predictor, plain_rows
+from nbkit.serve.predictor import Predictor, plain_rows
 from nbkit.serve.schema import RowDecoder, count_rows
 from nbkit.wording import say_count
 
@@ -51,6 +52,7 @@ class Endpoints:
         self.batcher = Batcher(self._answer_all, count_rows)
         self.log = RequestLog(log) if log else None
         self.gap = predictor.check()
+        self.is_ready = self.gap <= TOLERANCE
 
     async def predict(self, request: Request) -> Response:
         """Answer rows, or say what is wrong with them."""
@@ -61,6 +63,8 @@ class Endpoints:
 
     async def _answer(self, request: Request) -> tuple[int, dict[str, Any]]:
         began, name = time.perf_counter(), uuid.uuid4().hex
+        if not self.is_ready:
+            return 503, {"error": f"not ready: the model's golden answers differ by {self.gap:.3g}; see /ready"}
         try:
             asked = self.decoder.decode(await request.body())
             if count_rows(asked) > self.max_rows:
@@ -95,8 +99,7 @@ class Endpoints:
 
     async def ready(self, _: Request) -> Response:
         """Say whether the golden examples pass."""
-        passed = self.gap <= TOLERANCE
-        return _json({"ready": passed, "golden_difference": self.gap}, 200 if passed else 503)
+        return _json({"ready": self.is_ready, "golden_difference": self.gap}, 200 if self.is_ready else 503)
 
     async def model(self, _: Request) -> Response:
         """Say which model answers and what it takes."""
@@ -115,7 +118,7 @@ def create_app(
     ``POST /predict`` takes ``{"rows": [{…}]}`` or ``{"columns": {…: […]}}`` and answers ``{"request", "model",
     "predictions"}``; ``GET /health`` says the process lives, ``/ready`` that the golden examples pass, ``/model`` what
     it is and takes, ``/metrics`` how it fares. What cannot be answered gets 400 (no JSON), 413 (too much), 422 (with
-    the path of the wrong value), 503 (too many wait).
+    the path of the wrong value), 503 (too many wait, or the golden examples fail).
 
     Parameters
     ----------

@@ -1,7 +1,6 @@
 """A registered model as something that answers: raw rows in, decisions and probabilities out."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,13 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.errors import BadModel
+from nbkit.errors import BadModel, GateClosed
 from nbkit.model import predict
 from nbkit.registry import Registry
-from nbkit.registry.golden import check_golden, split_golden
+from nbkit.registry.golden import check_golden, read_facts, split_golden
 from nbkit.serve.schema import describe_columns
-
-TOLERANCE = 1e-6  # how far a golden answer may move: libraries differ in the last digits, models in the third
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +58,15 @@ class Predictor:
         ------
         UnknownVersion, CorruptArtifact, UntrustedType
             As in `Registry.load`.
+        GateClosed
+            The version was rejected.
         BadModel
             The bundle has neither golden rows nor a reference sample, so nobody knows which columns the model takes.
         """
-        registry = registry if isinstance(registry, Registry) else Registry(registry)
+        registry = registry if isinstance(registry, Registry) else Registry(registry, create=False)
         version = registry.get(reference)
+        if version.state == "rejected":
+            raise GateClosed(f"{version.reference} was rejected and is not served; `nbkit models --history` says why")
         entries = {path.rpartition(".")[0] or path for path in version.files["path"]}
         model = registry.load(version, "model")
         params = {**version.params, **(registry.load(version, "params") if "params" in entries else {})}
@@ -121,27 +122,6 @@ class Predictor:
         schema = self.schema.to_dict("records")
         example = plain_rows(raw)[0] if len(raw) else None
         return {**facts, "classes": self.classes, "schema": schema, "example": example}
-
-
-def read_facts(model: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Find task, positive class and threshold in a version's parameters, else in the model itself.
-
-    Parameters
-    ----------
-    model
-        The fitted pipeline.
-    params
-        Flat, or with the section ``shared`` of a params file.
-    """
-    shared = params.get("shared", {})
-    said = {**(shared if isinstance(shared, Mapping) else {}), **params}
-    classes = np.asarray(model.classes_).tolist() if hasattr(model, "classes_") else []
-    task = said.get("task") or ("regression" if not classes else "binary" if len(classes) == 2 else "multiclass")
-    positive = said.get("positive")
-    if task == "binary" and positive is None:
-        positive = classes[-1]
-    threshold = said.get("threshold")
-    return {"task": task, "positive": positive, "threshold": 0.5 if threshold is None else float(threshold)}
 
 
 def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
