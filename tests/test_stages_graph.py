@@ -214,7 +214,7 @@ def test_all_problems_are_told_at_once(project):
     folder = lay(
         project, {**DIAMOND, "02_b": ["run.load('01_a', 'q')"], "03_c": ["def ("], "05_e": ["class Model:\n    pass"]}
     )
-    make_notebook(folder / "06b_extra.ipynb", "run = nbkit.Run(run_dir)")
+    make_notebook(folder / "06-b_extra.ipynb", "run = nbkit.Run(run_dir)")
     make_notebook(folder / "scratch.ipynb", "1 + 1")
     (folder / "broken.ipynb").write_text("{")
     found = check_notebooks(folder, project)
@@ -224,7 +224,7 @@ def test_all_problems_are_told_at_once(project):
         ("error", "04_d", 2),
         ("hint", "05_e", 0),
         ("hint", "05_e", 2),
-        ("hint", "06b_extra.ipynb", 0),
+        ("hint", "06-b_extra.ipynb", 0),
     ]  # 04_d loads from 03_c too: what that one saves is not known before it can be read
     assert (found.errors, list(found.stages)) == (3, ["01_a", "02_b", "04_d", "05_e"])
     assert "not checked before" in check_params(found, [], [], project).problems[-1].message

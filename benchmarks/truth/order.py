@@ -47,7 +47,7 @@ ORDERS = (rising, seasonal, in_runs, jumping)
 
 def is_respected(table: pd.DataFrame, by: str = "random", task: str = "binary", **options: Any) -> bool | None:
     """Return what is said of a split of a table."""
-    respected: bool | None = judge_order(measure_order(table, "y", task, **options), by)["respected"]
+    respected: bool | None = judge_order(measure_order(table, "y", task, by=by, **options), by)["respected"]
     return respected
 
 

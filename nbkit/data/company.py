@@ -24,7 +24,6 @@ ROWS, WIDEST = 600, 120  # formulas are screened on so many rows, of at most so 
 LIKELY = 0.85  # what the screen must find of a formula, for it to be checked on held-out rows
 KEPT = 30  # formulas of two columns that are tried with a third
 CHECKED = 12  # formulas that are checked on held-out rows
-MODEL_ROWS = 6_000
 LARGEST_SET = 4  # columns that may be a leak together; where more are needed, the problem may just be easy
 BINS, LEVELS = 10, 60
 
@@ -305,11 +304,10 @@ def _find_set(
     features = rows.drop(columns=target)
     if features.shape[1] < 2 or outcome.shape[1] > 20:
         return []
-    some = np.sort(np.random.default_rng(seed).permutation(len(rows))[:MODEL_ROWS])
-    features, outcome, folds = features.iloc[some].reset_index(drop=True), outcome[some], folds[some] % 3
+    folds = folds % 3
     ways = {
         "a linear model": (linear_model(task), expand_table),
-        "a boosting model": (small_boosting(task, seed, len(some)), encode_table),
+        "a boosting model": (small_boosting(task, seed, len(rows)), encode_table),
     }
 
     def score(name: str, columns: list[str]) -> float:

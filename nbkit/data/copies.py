@@ -48,6 +48,8 @@ def _find_shift(column: "pd.Series[Any]", values: "pd.Series[Any]", task: str) -
     levels = pd.Index(values.astype(plain).unique())
     codes, truth = (levels.get_indexer(pd.Index(each.astype(plain))) for each in (column, values))
     best = (0, 0.0)
+    if (codes >= 0).mean() < SAME:
+        return best
     for shift in range(1, min(SHIFTS, len(codes) // 4) + 1):
         for signed, (mine, theirs) in {
             shift: (codes[shift:], truth[:-shift]),

@@ -13,6 +13,8 @@ from nbkit.data.leaks import judge_strength
 from nbkit.data.learn import make_folds, outcome_columns, score_column
 
 COLUMNS = ["columns", "suspect", "reason", "score", "evidence"]
+LONGEST = 50_000  # rows in which copies are looked for
+COMPANY_ROWS = 6_000
 ROUNDS = 6  # each takes one suspect set away and looks again
 
 
@@ -57,10 +59,12 @@ def _find(whole: pd.DataFrame, target: str, task: str, time: str, group: str, se
         folds = make_folds(rows[target], task, seed)
         found += _look_alone(rows, target, task, outcome, folds, seed)
         left = [name for name in rows.columns if name not in (target, *_suspects(found))]
-        found += find_copies(whole[[*left, target]], target, task, time=time, group=group)
+        found += find_copies(whole[[*left, target]].head(LONGEST), target, task, time=time, group=group)
         left = [name for name in left if name not in _suspects(found)]
+        some = np.sort(np.random.default_rng(seed).permutation(len(rows))[:COMPANY_ROWS])
+        fewer = rows.iloc[some].reset_index(drop=True)
         for _ in range(ROUNDS):
-            news = find_company(rows[[*left, target]], target, task, outcome, folds, seed)
+            news = find_company(fewer[[*left, target]], target, task, outcome[some], folds[some], seed)
             found += news
             if not (gone := _suspects(news)):
                 break

@@ -21,7 +21,14 @@ COLUMNS = ["column", "test", "strength", "p_value", "depends", "evidence"]
 
 
 def measure_order(
-    table: pd.DataFrame, target: str, task: str = "binary", *, positions: Any = None, group: str = "", seed: int = 0
+    table: pd.DataFrame,
+    target: str,
+    task: str = "binary",
+    *,
+    by: str = "random",
+    positions: Any = None,
+    group: str = "",
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Test whether the target, and what can be learned of it, depend on the place of a row in the table.
 
@@ -31,10 +38,13 @@ def measure_order(
         The rows, in the order of their source.
     target, task
         The column, and ``binary``, ``multiclass`` or ``regression``.
+    by
+        What the rows are split by. Nothing is tested of a split by ``time`` or ``position``, which respects the order;
+        of one by ``group`` its groups are tested, one mean each.
     positions
         The place of each row where some rows of the source are left out; counted if None.
     group
-        A column whose rows belong together and are split together: then its values are tested, one mean each.
+        The column of the groups.
     seed
         Of the shuffles.
 
@@ -58,6 +68,8 @@ def measure_order(
     (2017). Cross-validation strategies for data with temporal, spatial, hierarchical, or phylogenetic structure.
     Ecography 40, 913-929.
     """
+    if by in ("time", "position"):
+        return pd.DataFrame(columns=COLUMNS).astype({"depends": bool})
     rows = take_labelled(
         table.assign(**{_free(table): np.arange(len(table)) if positions is None else positions}), target, task
     )
@@ -67,13 +79,13 @@ def measure_order(
     if len(rows) < 20:
         return pd.DataFrame(columns=COLUMNS).astype({"depends": bool})
     outcome = outcome_columns(rows[target], task)
-    if group:
+    if by == "group":
         units = rows[group].astype("str").to_numpy()
         outcome = pd.DataFrame(outcome).groupby(units, sort=False).mean().to_numpy()
         place = pd.Series(place).groupby(units, sort=False).mean().to_numpy()
         outcome, place = outcome[np.argsort(place, kind="stable")], np.sort(place)
     found = _test_target(outcome, place, rows[target], task, target, seed)
-    if not any(row["depends"] for row in found) and not group:
+    if not any(row["depends"] for row in found) and by != "group":
         with threadpool_limits(1):  # small models
             found += _test_learning(rows, target, task, seed)
     found += _test_features(rows.drop(columns=target))
