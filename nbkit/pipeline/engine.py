@@ -39,7 +39,7 @@ REFUSALS = {"Refusal", *(each.__name__ for each in errors.Refusal.__subclasses__
 KINDS = {"SystemExit": "exit", "KeyboardInterrupt": "interrupted", "MemoryError": "out_of_memory"}
 SENTENCES = {
     "error": "{ename}: {evalue}",
-    "exit": "the cell left with {ename}({evalue}) before the notebook's end, so nothing after it ran",
+    "exit": "the cell ended its kernel with {evalue} before the notebook's end, so nothing after it ran",
     "dead_kernel": "the kernel was killed or crashed (peak memory {peak:.2f} GB); its log may say more",
     "out_of_memory": "the kernel ran out of memory: it held {peak:.2f} GB, {allowed}",
     "cell_timeout": "the cell took longer than its cell_timeout of {cell_timeout:g} s",
@@ -88,6 +88,14 @@ class Outcome:
     code: str = ""
 
 
+class CellLeft(Exception):
+    """A cell called for the end of its kernel."""
+
+
+class CellLate(Exception):
+    """A cell took too long, and went on after it was interrupted."""
+
+
 @dataclass
 class Job:
     """One execution of one notebook: what the engine is told and what it saw."""
@@ -118,12 +126,22 @@ class TruthfulEngine(NBClientEngine):  # type: ignore[misc]
 
         def begin(cell: Any, cell_index: int) -> None:
             job.began = True
-            job.watch.begin_cell(client.km.provisioner.pid)
+            if job.watch.begin_cell(client.km.provisioner.pid, cell_index):
+                raise CellLate
             if cell_index in codes:
                 number = codes.index(cell_index) + 1
                 job.on_cell(number, len(codes))
                 if number > len(codes) - LATE:
                     job.on_late()
+
+        def end(cell: Any, cell_index: int, execute_reply: dict[str, Any]) -> None:
+            late = job.watch.end_cell()
+            reply = execute_reply["content"]
+            if reply["status"] == "ok":
+                if late:
+                    raise CellLate
+                if any(each.get("source") == "ask_exit" for each in reply.get("payload", ())):
+                    raise CellLeft("exit()")
 
         client = PapermillNotebookClient(
             nb_man,
@@ -134,6 +152,7 @@ class TruthfulEngine(NBClientEngine):  # type: ignore[misc]
             coalesce_streams=True,
             store_widget_state=False,
             on_cell_execute=begin,
+            on_cell_executed=end,
             log=logging.getLogger("nbkit.engine"),
         )
         save = nb_man.save
@@ -144,6 +163,9 @@ class TruthfulEngine(NBClientEngine):  # type: ignore[misc]
             client.execute()
         except (Exception, KeyboardInterrupt) as trouble:
             job.trouble = trouble
+            code = job.kernel.exit_code
+            if isinstance(trouble, DeadKernelError) and code is not None and code >= 0:
+                job.trouble = CellLeft(f"exit code {code}")
         finally:
             job.watch.stop()
             nb_man.save = save
@@ -249,6 +271,7 @@ def _mark_failure(manager: Any, job: Job, codes: list[int]) -> None:
         return
     reached = [index for index in codes if cells[index].metadata.papermill["start_time"]]
     index = reached[-1] if reached else codes[0] if codes else 0
+    index = index if job.watch.late_cell is None else job.watch.late_cell
     kind = _name_trouble(job)
     text = SENTENCES[kind].format(**_facts(job, type(job.trouble).__name__, str(job.trouble)))
     if cells[index].cell_type == "code":
@@ -264,6 +287,8 @@ def _name_trouble(job: Job) -> str:
         return job.watch.verdict
     if isinstance(trouble, KeyboardInterrupt):
         return name_kind(trouble)
+    if isinstance(trouble, CellLeft):
+        return "exit"
     if isinstance(trouble, DeadKernelError):
         return "out_of_memory" if job.watch.peak > NO_MEMORY * available_memory() else "dead_kernel"
     if isinstance(trouble, RuntimeError) and not job.began:
@@ -308,7 +333,9 @@ def _describe_error(cell: Any, output: Any, number: int, job: Job) -> Outcome:
         kind = _name_trouble(job)
     else:
         kind = "refused" if ename in REFUSALS else KINDS.get(ename, "error")
-    message = SENTENCES[kind].format(**_facts(job, ename, evalue))
+    if job.trouble is None and kind == "exit":
+        evalue = f"{ename}({evalue})"
+    message = evalue if ename == kind else SENTENCES[kind].format(**_facts(job, ename, evalue))  # said already
     status = {"refused": "refused", "interrupted": "interrupted", "terminated": "interrupted"}.get(kind, "failed")
     streams = "".join("".join(each.text) for each in cell.outputs if each.output_type == "stream")
     tail = "\n".join(ANSI.sub("", streams).splitlines()[-TAIL:])

@@ -117,6 +117,11 @@ class StageKernel:
         assert self._manager
         return self._manager
 
+    @property
+    def exit_code(self) -> int | None:
+        """How its process has ended by itself; negative if a signal ended it, None if nobody saw its end."""
+        return self._manager.own.exit_code if self._manager else None
+
     def close(self) -> None:
         """End the kernel if it has not ended, and whatever it has started."""
         self._closing = True

@@ -32,6 +32,8 @@ class Watch(threading.Thread):
     ----------
     verdict
         What the watch ended the kernel for: ``"cell_timeout"``, ``"stage_timeout"``, ``"out_of_memory"`` or empty.
+    late_cell
+        The index of the cell that was running when a time-out was noticed; None if there was none.
     peak
         The most bytes that were held at a look.
     """
@@ -46,20 +48,33 @@ class Watch(threading.Thread):
         self.on_step = on_step
         self.kernel: psutil.Process | None = None
         self.verdict = ""
+        self.late_cell: int | None = None
         self.peak = 0
+        self._cell: int | None = None
+        self._turn = threading.Lock()  # held while a cell begins or ends, and while it is judged
         self._family: list[psutil.Process] = []
         self._searched = 0.0
         self._over = threading.Event()
 
-    def begin_cell(self, pid: int) -> None:
-        """Take note that a cell starts in the kernel of this process id."""
+    def begin_cell(self, pid: int, index: int) -> str:
+        """Take note that a cell starts in the kernel of this process id; return the verdict, if there is one already."""
         if self.kernel is None or self.kernel.pid != pid:
             with contextlib.suppress(psutil.Error):
                 self.kernel = psutil.Process(pid)
         if self.kernel:
             with contextlib.suppress(psutil.Error):
                 self.peak = max(self.peak, self.kernel.memory_info().rss)  # it may be over before the next look
-        self.begun["cell_timeout"] = time.monotonic()
+        with self._turn:
+            self._cell = index
+            self.begun["cell_timeout"] = time.monotonic()
+            return self.verdict
+
+    def end_cell(self) -> str:
+        """Take note that the cell has ended; return the verdict, which a cell may have survived."""
+        with self._turn:
+            self._cell = None
+            self.begun.pop("cell_timeout", None)
+            return self.verdict
 
     def stop(self) -> None:
         """End the watch."""
@@ -80,17 +95,18 @@ class Watch(threading.Thread):
                 self.verdict = "out_of_memory"
                 interrupted = time.monotonic()
                 self._signal(signal.SIGKILL)
-            elif late := self._find_late():
-                self.verdict = late
+            elif self._find_late():
                 interrupted = time.monotonic()
                 self._signal(signal.SIGINT)
 
-    def _find_late(self) -> str:
-        now = time.monotonic()
-        for name, limit in self.limits.items():
-            if limit and name in self.begun and now - self.begun[name] > limit and self.kernel:
-                return name
-        return ""
+    def _find_late(self) -> bool:
+        with self._turn:
+            now = time.monotonic()
+            for name, limit in self.limits.items():
+                if limit and name in self.begun and now - self.begun[name] > limit and self.kernel:
+                    self.verdict, self.late_cell = name, self._cell
+                    return True
+        return False
 
     def _measure(self) -> int:
         if self.kernel is None:
