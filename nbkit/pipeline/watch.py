@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -57,7 +58,7 @@ class Watch(threading.Thread):
         self._over = threading.Event()
 
     def begin_cell(self, pid: int, index: int) -> str:
-        """Take note that a cell starts in the kernel of this process id; return the verdict, if there is one already."""
+        """Take note that a cell starts in the kernel of this process id; return the verdict, if any."""
         if self.kernel is None or self.kernel.pid != pid:
             with contextlib.suppress(psutil.Error):
                 self.kernel = psutil.Process(pid)
@@ -132,22 +133,23 @@ class Watch(threading.Thread):
                     os.kill(process.pid, which)
 
 
-def end_orphans(token: str, log: str, since: float) -> None:
+def end_orphans(token: str, pipe: int, since: float) -> None:
     """End the processes that outlive their kernel, also those in a session of their own.
 
     Parameters
     ----------
     token
         The value of the environment variable ``NBKIT_KERNEL`` that they inherited.
-    log
-        The kernel's log, which those hold open that a forked kernel has forked: their environment is its server's.
+    pipe
+        The inode of the pipe into the kernel's log, which those hold open that a forked kernel has forked: their
+        environment is its server's.
     since
         When the kernel was started, in seconds since the epoch.
     """
     left = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == token or _holds(process, log, since):
+            if process.environ().get(MARK) == token or _holds(process, pipe, since):
                 process.terminate()
                 left.append(process)
     for process in psutil.wait_procs(left, timeout=GRACE)[1]:
@@ -155,12 +157,15 @@ def end_orphans(token: str, log: str, since: float) -> None:
             process.kill()
 
 
-def _holds(process: psutil.Process, path: str, since: float) -> bool:
-    """Tell whether a process has a kernel's log open as the kernel has, to write; who reads it is nobody's orphan."""
-    young = process.pid != os.getpid() and process.create_time() > since - 1.0
-    return young and any(
-        file.path == path and getattr(file, "mode", "").startswith("a") for file in process.open_files()
-    )
+def _holds(process: psutil.Process, pipe: int, since: float) -> bool:
+    """Tell whether a process other than this one has the pipe into a kernel's log open; only Linux says."""
+    if process.pid == os.getpid() or process.create_time() < since - 1.0:
+        return False
+    links = []
+    for each in Path(f"/proc/{process.pid}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            links.append(str(each.readlink()))
+    return f"pipe:[{pipe}]" in links
 
 
 def available_memory() -> int:
