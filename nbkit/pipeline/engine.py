@@ -17,6 +17,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 
 from nbkit.pipeline.kernel import NAME, StageKernel
 from nbkit.pipeline.outcome import Job, Outcome, describe_trouble, judge, must_run
+from nbkit.pipeline.sign import sign_notebook
 from nbkit.pipeline.watch import GIGABYTE
 from nbkit.run import find_scraps
 from nbkit.scrub import NOTHING, Scrubber
@@ -193,3 +194,4 @@ def _keep(executed: Any, target: Path, outcome: Outcome) -> None:
     executed.metadata.papermill["input_path"] = Path(executed.metadata.papermill["input_path"]).name
     executed.metadata.papermill["output_path"] = target.name
     write_atomic(target, nbformat.writes(executed).encode())
+    sign_notebook(target)

@@ -16,6 +16,7 @@ from nbkit.scrub import Scrubber
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 LATE = 6  # code cells before the end, of which each says that the stage will be over soon
 TAIL = 12  # lines of output kept with a failure
+LONGEST = 8000  # characters kept of a message, of those lines, of a traceback
 NO_MEMORY = 0.85  # share of the machine's memory from which a kernel that was killed is taken to have had too much
 REFUSALS = {"Refusal", *(each.__name__ for each in errors.Refusal.__subclasses__())}
 KINDS = {"SystemExit": "exit", "KeyboardInterrupt": "interrupted", "MemoryError": "out_of_memory"}
@@ -204,6 +205,7 @@ def _describe_error(cell: Any, output: Any, number: int, job: Job) -> Outcome:
     message = evalue if ename == kind else SENTENCES[kind].format(**_facts(job, ename, evalue))  # said already
     status = {"refused": "refused", "interrupted": "interrupted", "terminated": "interrupted"}.get(kind, "failed")
     streams = "".join("".join(each.text) for each in cell.outputs if each.output_type == "stream")
-    tail = "\n".join(ANSI.sub("", streams).splitlines()[-TAIL:])
+    tail = "\n".join(ANSI.sub("", streams[-10 * LONGEST :]).splitlines()[-TAIL:])[-LONGEST:]
     traceback = ANSI.sub("", "\n".join(output.traceback))
-    return Outcome(status, kind, message, number, cell.source, tail, traceback[-8000:])
+    message = message if len(message) <= LONGEST else f"{message[:LONGEST]}… ({len(message):,} characters in all)"
+    return Outcome(status, kind, message, number, cell.source, tail, traceback[-LONGEST:])
