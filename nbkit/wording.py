@@ -61,3 +61,27 @@ def disarm(text: str) -> str:
     'a < b, <~script>, [x]~(javascript:y), ![x]~[y]'
     """
     return ARMED.sub(lambda found: found[0] + JOINER, text)
+
+
+class Markdown:
+    """Markdown to be displayed by a notebook, where no text of data or params acts as a tag or a link.
+
+    Parameters
+    ----------
+    text
+        Sentences, lists and tables; tags and links in it are shown as text.
+
+    Examples
+    --------
+    >>> Markdown("**bold**, <b>").text == "**bold**, <" + JOINER + "b>"
+    True
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = disarm(text)
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text

@@ -21,7 +21,7 @@ CHART = "nbkit.plots.draw_bars(pd.DataFrame({'a': ['x', 'y'], 'b': [1.0, 2.0]}),
 def params(project, monkeypatch):
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(project / "jupyter"))
     make_notebook(project / "notebooks" / "01_first.ipynb", DRAW, CHART)
-    make_notebook(project / "notebooks" / "02_second.ipynb", "print('<span>')", "1 / 0")
+    make_notebook(project / "notebooks" / "02_second.ipynb", "print('so far')", "1 / 0")
     path = project / "params" / "toy.yaml"
     path.write_text("")
     return path
@@ -49,7 +49,7 @@ def test_executed_notebooks_are_trusted_and_a_failed_stage_has_its_own_title(pro
         page = check_page(html)
         assert not title or re.findall(r"<h1>(.*?)</h1>", html) == [title]
         assert "papermill-error-cell" not in html
-        assert "<span" not in page.text.replace("print('<span>')", "").replace("It printed: <span>", "")
+        assert "<span" not in page.text
     assert "ZeroDivisionError" in html
 
 
