@@ -73,7 +73,7 @@ def test_what_is_shown_reads_as_it_was():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::bs4.MarkupResemblesLocatorWarning")
+@pytest.mark.filterwarnings("ignore")  # nbconvert says much of scraps and of texts that look like names of files
 def test_names_levels_and_params_are_text_in_html_made_of_the_notebooks(project):
     (project / "notebooks").rmdir()
     (project / "params").rmdir()
