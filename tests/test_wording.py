@@ -28,6 +28,8 @@ PIECES = [*NAMES.values(), "<javascript:alert(6)>", "![", "](", "[r]: javascript
           "<", ">", "<!--", "-->", "<?", "<![CDATA[", "]", "(", ")", "[", "    ", "- ", "# ", "*", "$", "$$", "\\href{javascript:alert(8)}{x}",
           "<a href='javascript:alert(9)'>", "</td>", "~~~", "&#60;script&#62;", "data:text/html,<script>alert(10)</script>", "javascript&#58;"]  # fmt: skip
 
+PLACES = ("href", "src", "action", "formaction", "xlink:href", "data", "srcdoc", "poster", "background")
+
 
 class Live(HTMLParser):
     """Collects what would run, in a page whose own scripts hold no ``alert``."""
@@ -40,11 +42,9 @@ class Live(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.script = tag == "script"
-        live = [
-            name
-            for name, value in attrs
-            if name.startswith("on") or "javascript:" in re.sub(r"\s", "", value or "").lower()
-        ]
+        places = [re.sub(r"[\s\x00-\x20]", "", value or "").lower() for name, value in attrs if name in PLACES]
+        live = [name for name, _ in attrs if name.startswith("on")]
+        live += [place for place in places if place.startswith(("javascript:", "data:text", "vbscript:"))]
         if live or (tag in ("iframe", "object", "embed", "form", "svg") and "alert" in str(attrs)):
             self.found.append((tag, attrs))
 
@@ -61,9 +61,7 @@ class Live(HTMLParser):
 def test_no_text_of_data_runs_whoever_renders_it(text):
     shown = Markdown(text)._repr_markdown_()
     for html in (markdown2html(shown), render_markdown(shown)):
-        page = Live(html)
-        assert page.found == []
-        assert "javascript" not in " ".join(re.findall(r"<[^>]*(?:href|src)[^>]*>", html))
+        assert Live(html).found == []
 
 
 def test_what_is_shown_reads_as_it_was():
