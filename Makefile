@@ -3,15 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test fast slow lint setup bench clean
+.PHONY: run test fast slow lint setup filter bench clean
 
-run: $(VENV)/.run
+run: filter
 	$(BIN)/nbkit run params/flights.yaml
 	$(BIN)/nbkit monitor params/flights.yaml
 
 test: lint fast slow
 
-setup: $(VENV)/.test
+setup: $(VENV)/.test filter
+
+# what is run at the desk keeps its outputs in the working copy, and git sees none of them
+filter: $(VENV)/.run
+	@if git rev-parse --git-dir >/dev/null 2>&1; then \
+	  $(BIN)/nbstripout --install || echo "the nbstripout filter is not installed: outputs would enter git"; \
+	fi
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "run": ["Run"],
         "formats": ["Picture"],
+        "wording": ["Markdown"],
         "registry": ["Registry"],
         "data": [],
         "model": [],

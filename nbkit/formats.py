@@ -22,6 +22,9 @@ FIGURE_LIMIT = 400_000  # bytes of SVG above which a matplotlib figure is kept a
 PNG = b"\x89PNG"
 
 
+PLATE = "color: #1f2328; background: #ffffff"  # of a drawing that stands alone
+
+
 @dataclass(frozen=True)
 class Picture:
     """A drawn figure with the words that stand for it.
@@ -41,7 +44,7 @@ class Picture:
     title: str = ""
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        return {"image/svg+xml": self.svg, "text/plain": self.alt}, {"image/svg+xml": {"alt": self.alt}}
+        return {"image/svg+xml": lay_plate(self.svg), "text/plain": self.alt}, {"image/svg+xml": {"alt": self.alt}}
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,24 @@ class Format:
     belongs: Callable[[Any], bool]
     dump: Callable[[Any], bytes]
     load: Callable[[bytes], Any]
+
+
+def lay_plate(svg: str) -> str:
+    """Give a drawing its own ground and ink, to be seen as a picture where there is no page to take them from.
+
+    Examples
+    --------
+    >>> lay_plate('<svg width="9"><path/></svg>')
+    '<svg style="color: #1f2328; background: #ffffff" width="9"><path/></svg>'
+    """
+    if not svg.startswith("<svg"):
+        return svg
+    head, more = svg.split(">", 1)
+    if ' style="' in head:
+        head = head.replace(' style="', f' style="{PLATE}; ', 1)
+    else:
+        head = head.replace("<svg", f'<svg style="{PLATE}"', 1)
+    return f"{head}>{more}"
 
 
 def find_format(value: Any) -> Format:
@@ -227,7 +248,7 @@ def _dump_figure(figure: Any) -> bytes:
     if isinstance(figure, bytes):
         return figure
     words = f"<title>{escape(figure.title)}</title><desc>{escape(figure.alt)}</desc>"
-    head, body = re.split(r"(?<=>)", figure.svg[figure.svg.index("<svg") :], maxsplit=1)
+    head, body = re.split(r"(?<=>)", lay_plate(figure.svg[figure.svg.index("<svg") :]), maxsplit=1)
     return f"{head}{words}{body}".encode()
 
 
@@ -239,6 +260,7 @@ def _load_figure(content: bytes) -> Picture | bytes:
         raise ValueError("there is no drawing in it")
     found = re.search(r"<title>(.*?)</title><desc>(.*?)</desc>", svg, flags=re.DOTALL)
     title, alt = found.groups() if found else ("", "")
+    svg = svg.replace(f"{PLATE}; ", "", 1).replace(f' style="{PLATE}"', "", 1)
     return Picture(svg.replace(found.group(0), "", 1) if found else svg, unescape(alt), unescape(title))
 
 

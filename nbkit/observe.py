@@ -183,6 +183,8 @@ _notes: Notes | None = None
 def load_ipython_extension(shell: Any) -> None:
     """Begin to take notes in a kernel, and write them after each cell."""
     global _notes
+    if "exit_now" in shell.trait_names():  # an end that no reply to the cell would tell of
+        shell.observe(lambda _: shell.payload_manager.write_payload({"source": "ask_exit"}), "exit_now")
     if threads := os.environ.get(THREADS):
         from nbkit.threads import limit_threads
 

@@ -1,9 +1,13 @@
-"""Words that many messages share: what may have been meant, and how many there are."""
+"""Words that many messages share: what may have been meant, how many there are, and what Markdown must not act on."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
+JOINER = "\u2060"
+# where a tag, a link, a reference, an entity or a macro that makes a link begins
+ARMED = re.compile(r"<(?=[A-Za-z/!?])|\](?=[(\[:])|&(?=#|\w+;)|\\(?=(?:href|url|require|style|class|cssId|unicode)\b)")
 PLURALS = {"criterion": "criteria", "hypothesis": "hypotheses", "class": "classes", "query": "queries"}
 
 
@@ -43,3 +47,41 @@ def say_count(number: float, noun: str) -> str:
     ('1 column', '28,128 rows', '0 criteria')
     """
     return f"{int(number):,} {noun if int(number) == 1 else PLURALS.get(noun, noun + 's')}"
+
+
+def disarm(text: str) -> str:
+    """Keep Markdown from making tags, links or pictures of what stands in a text, which looks as before.
+
+    A word joiner (U+2060) parts the characters that would begin a tag, a link or a macro of TeX. This holds inside of
+    code and outside of it, whatever reads the Markdown, while an entity or a backslash would show in one of them.
+
+    Examples
+    --------
+    >>> disarm("a < b, <script>, [x](javascript:y), ![x][y]").replace(JOINER, "~")
+    'a < b, <~script>, [x]~(javascript:y), ![x]~[y]'
+    """
+    return ARMED.sub(lambda found: found[0] + JOINER, text)
+
+
+class Markdown:
+    """Markdown to be displayed by a notebook, where no text of data or params acts as a tag or a link.
+
+    Parameters
+    ----------
+    text
+        Sentences, lists and tables; tags and links in it are shown as text.
+
+    Examples
+    --------
+    >>> Markdown("**bold**, <b>").text == "**bold**, <" + JOINER + "b>"
+    True
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = disarm(text)
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text

@@ -130,7 +130,9 @@ def test_a_picture_keeps_its_words():
     picture = formats.Picture("<svg width='1'><path/></svg>", alt='two "bars", 3 < 4', title="Bars")
     kind, suffix, content = formats.dump(picture)
     assert suffix == ".svg"
-    assert content.startswith(b"<svg width='1'><title>Bars</title><desc>two")
+    assert content.startswith(
+        b"<svg style=\"color: #1f2328; background: #ffffff\" width='1'><title>Bars</title><desc>two"
+    )
     assert formats.load(kind, content) == picture
 
 
@@ -147,3 +149,10 @@ def test_code_that_only_the_notebook_has_is_refused():
 def test_an_unknown_kind_lists_the_known():
     with pytest.raises(UnknownKind, match="table, series, figure, model"):
         formats.load("pickle", b"")
+
+
+def test_a_picture_is_kept_on_a_plate_and_loaded_without():
+    for svg in ('<svg style="x: y"><g/></svg>', '<svg><g style="x: y"/></svg>'):
+        kind, _, content = formats.dump(formats.Picture(svg, "alt", "title"))
+        assert b"color: #1f2328; background: #ffffff" in content.split(b">")[0]
+        assert formats.load(kind, content) == formats.Picture(svg, "alt", "title")

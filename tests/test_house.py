@@ -1,6 +1,8 @@
 """The house: what imports cost, and that the files which say the same thing do so."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -8,6 +10,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import make_notebook
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -105,3 +109,34 @@ def test_no_file_is_a_chapter():
 def test_ci_runs_the_readmes_command():
     assert "make test" in (ROOT / ".ci" / "run").read_text()
     assert "bash .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+def test_make_installs_the_filter_that_keeps_outputs_out_of_git_and_does_no_harm_without_git(tmp_path, versioned):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / ".gitattributes", tmp_path)
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").touch()
+    (tmp_path / ".venv" / "bin" / "nbstripout").symlink_to(Path(sys.executable).parent / "nbstripout")
+    (tmp_path / ".venv" / ".run").touch()
+    ask = {
+        "cwd": tmp_path,
+        "capture_output": True,
+        "text": True,
+        "env": {**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)},
+    }
+    if versioned:
+        subprocess.run(["git", "init", "-q"], check=True, **ask)
+    made = subprocess.run(["make", "filter"], check=True, **ask)
+    assert (made.stdout, made.stderr) == ("", "")
+    if versioned:
+        make_notebook(tmp_path / "01_a.ipynb", "1")
+        executed = (tmp_path / "01_a.ipynb").read_text().replace('"execution_count": null', '"execution_count": 7')
+        (tmp_path / "01_a.ipynb").write_text(executed)
+        subprocess.run(["git", "add", "."], check=True, **ask)
+        kept = subprocess.run(["git", "show", ":01_a.ipynb"], check=True, **ask).stdout
+        assert '"execution_count": null' in kept
+        assert ": 7" not in kept
+        assert ": 7" in (tmp_path / "01_a.ipynb").read_text()

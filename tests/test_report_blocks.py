@@ -164,3 +164,40 @@ def test_markdown_is_text_not_markup():
     table = render_markdown("| a | b |\n|---|---|\n| 1 | <img src=x> |")
     assert table.count('scope="col"') == 2
     assert "<img" not in table
+
+
+def test_what_is_printed_is_cut_with_a_word_on_how_much_and_where_it_is(write, tmp_path):
+    write({"output_type": "stream", "name": "stdout", "text": "x" * 50_000_000 + "the end"})
+    words = read_blocks(tmp_path / "01_first.ipynb")[-1].words
+    assert len(words) < 50_000
+    assert "49,960,007 characters are left out here: see code cell 2 of 01_first.ipynb" in words
+    assert words.endswith("the end")
+
+
+@pytest.mark.parametrize("mime", ["text_html", "text_markdown", "text_plain", "image_svg", "image_png"])
+def test_an_output_of_10_mb_makes_a_page_of_less_than_one(write, mime):
+    rows = "<tr><td>1</td><td>two</td></tr>\n" * 350_000
+    content = {"text_html": f"<table>{rows}</table>", "text_markdown": "- a point\n" * 1_000_000}
+    blocks = write(display(**{mime: content.get(mime, "A" * 10_000_000)}))
+    assert sum(len(block.html) + len(block.words) for block in blocks) < 1_000_000
+    said = " ".join(block.html for block in blocks)
+    assert "characters are left out here" in said
+    assert "code cell 2 of 01_first.ipynb" in said
+    if mime == "text_html":
+        assert len(Page(said).all("td")) > 1000
+
+
+def test_many_outputs_make_no_endless_page_either(write):
+    blocks = write(*[display(text_html=f"<p>{'x' * 300_000}</p>") for _ in range(60)])
+    assert sum(len(block.html) for block in blocks) < 9_000_000
+    assert "a page would be too long; all of it is in 01_first.ipynb" in blocks[-1].html
+
+
+def test_a_picture_brings_its_own_ground_and_leaves_it_at_the_door_of_a_page(write):
+    picture = draw_bars(pd.DataFrame({"name": ["a", "b"], "value": [1.0, 2.0]}), "name", "value", "Title")
+    shown, metadata = picture._repr_mimebundle_()
+    assert 'style="color: #1f2328; background: #ffffff; ' in shown["image/svg+xml"].split(">")[0]
+    [block] = write(display(metadata, image_svg=shown["image/svg+xml"]))
+    assert "background" not in block.html
+    assert "currentColor" in block.html
+    assert "stroke-linejoin" in block.html

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 import duckdb
 import numpy as np
@@ -21,6 +20,7 @@ from nbkit.data.delimited import quote_name, quote_text
 from nbkit.data.readers import SOURCES, Reading, guess_kind
 from nbkit.data.tables import describe_table, digest_table, fetch_table
 from nbkit.errors import BadSource
+from nbkit.scrub import Scrubber
 from nbkit.wording import say_count, suggest
 
 Spec = dict[str, Any]
@@ -213,10 +213,7 @@ def _fill(value: Any, secrets: list[str]) -> Any:
 
 def _hide(text: str, secrets: Sequence[str]) -> str:
     """Take secrets, and passwords inside URLs, out of a text."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        for form in (secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]):
-            text = text.replace(form, "***")
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", text)
+    return re.sub(r"(://[^:/@\s]*):[^@/\s]+@", r"\1:***@", Scrubber(secrets).clean(text))
 
 
 def _run_query(con: duckdb.DuckDBPyConnection, query: str, names: list[str]) -> tuple[pd.DataFrame, bool]:

@@ -32,6 +32,7 @@ class WarmProvisioner(LocalProvisioner):
     folder: Path | None = None
     handle = -1
     installed: Sequence[tuple[str, int]] = ()
+    exit_code: int | None = None  # of a kernel that has ended; negative if a signal ended it
 
     async def pre_launch(self, **options: Any) -> dict[str, Any]:
         """Lay the kernel's sockets and connection file into a private folder."""
@@ -61,6 +62,13 @@ class WarmProvisioner(LocalProvisioner):
             return False
         kernel = cast(Any, self.process)
         return not isinstance(kernel, Forked) or client.is_up_to_date(kernel)
+
+    async def poll(self) -> int | None:
+        """Tell whether the kernel has ended, and keep how."""
+        code: int | None = await super().poll()
+        if self.process:
+            self.exit_code = code
+        return code
 
     async def wait(self) -> int | None:
         """Wait for the kernel's end, noticing it sooner than Jupyter would."""

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from queue import Empty
-from typing import IO, Any
+from typing import Any
 
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.asynchronous.client import AsyncKernelClient
@@ -18,7 +18,9 @@ from jupyter_core.utils import run_sync
 
 from nbkit import observe
 from nbkit.kernels import WarmProvisioner, make_environment
+from nbkit.pipeline.log import StageLog
 from nbkit.pipeline.watch import MARK, end_orphans
+from nbkit.scrub import NOTHING, Scrubber
 
 NAME = "python3"
 ARGUMENTS = ["--IPKernelApp.log_level=ERROR", "--HistoryManager.hist_file=:memory:", "--ext=nbkit.observe"]
@@ -85,11 +87,13 @@ class StageKernel:
     folder
         Where the kernel works.
     log
-        The file that its stdout and stderr are added to, where Python does not catch them.
+        The file that its stdout and stderr are added to, where Python does not catch them, without secrets.
     threads
         How many threads it computes with.
     environment
         What its environment has beside this process's own.
+    scrubber
+        Takes secrets out of the log.
 
     Attributes
     ----------
@@ -97,11 +101,19 @@ class StageKernel:
         Its environment, which every process that it starts shares.
     """
 
-    def __init__(self, stage: str, folder: Path, log: Path, threads: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        stage: str,
+        folder: Path,
+        log: Path,
+        threads: int,
+        environment: Mapping[str, str],
+        scrubber: Scrubber = NOTHING,
+    ) -> None:
         own = {"NBKIT_STAGE": stage, MARK: uuid.uuid4().hex, observe.THREADS: str(threads)}
         self.environment = make_environment(**own, **environment)
-        self._folder, self._log = folder, log
-        self._stderr: IO[bytes] | None = None
+        self._folder, self._path, self._scrubber = folder, log, scrubber
+        self._log: StageLog | None = None
         self._since = 0.0
         self._manager: OwnKernelManager | None = None
         self._start: asyncio.Future[None] | None = None
@@ -117,26 +129,30 @@ class StageKernel:
         assert self._manager
         return self._manager
 
+    @property
+    def exit_code(self) -> int | None:
+        """How its process has ended by itself; negative if a signal ended it, None if nobody saw its end."""
+        return self._manager.own.exit_code if self._manager else None
+
     def close(self) -> None:
         """End the kernel if it has not ended, and whatever it has started."""
         self._closing = True
         with contextlib.suppress(Exception):
             run_sync(self._dismiss)()
-        if self._stderr:
-            self._stderr.close()
-            end_orphans(self.environment[MARK], str(self._log.resolve()), self._since)
+        if self._log:
+            end_orphans(self.environment[MARK], self._log.inode, self._since)
+            self._log.close()
 
     async def _begin(self) -> None:
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._stderr = self._stderr or self._log.open("ab")
+        self._log = self._log or StageLog(self._path, self._scrubber)
         self._since = time.time()
         self._manager = OwnKernelManager(kernel_name=NAME)
         await self._manager.start_kernel(
             extra_arguments=ARGUMENTS,
             cwd=str(self._folder),
             env=self.environment,
-            stdout=self._stderr,  # what is written past Python is no part of what nbkit prints
-            stderr=self._stderr,
+            stdout=self._log.writer,  # what is written past Python is no part of what nbkit prints
+            stderr=self._log.writer,
         )
 
     async def _prepare(self) -> None:

@@ -15,6 +15,7 @@ from nbkit.pipeline.storage import open_storage
 from nbkit.pipeline.trace import Handed, Trace, begin_trace
 from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest
 from nbkit.run import check_artifacts
+from nbkit.scrub import find_names
 from nbkit.stages.graph import check_graph
 from nbkit.stages.notebooks import ALWAYS, Stage, read_stages
 from nbkit.stages.params import Resolved, resolve_params
@@ -89,6 +90,12 @@ class Plan:
     caching: bool = True
     storage: str = ""
     lacking: bool = False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The environment variables that the params name as ``${NAME}``, in the section of any stage."""
+        texts = [path.read_text(encoding="utf-8", errors="replace") for path in self.resolved.files if path.is_file()]
+        return find_names([texts, self.settings, self.resolved.values, self.defaults])
 
     @property
     def nothing_to_do(self) -> bool:

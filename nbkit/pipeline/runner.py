@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import threading
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from nbkit.pipeline.signals import catch_signals, hold_signals, name_kind
 from nbkit.pipeline.storage import Storage, open_storage
 from nbkit.pipeline.work import Tell, Work, name_path
 from nbkit.project import MANIFEST, read_manifest
+from nbkit.scrub import Scrubber
 
 EXIT = {"passed": 0, "failed": 1, "refused": 3, "interrupted": 130}
 
@@ -92,6 +94,7 @@ def _warm(plan: Plan) -> contextlib.AbstractContextManager[Any]:
 
 def _begin(plan: Plan, folder: Path, before: dict[str, Any], storage: Storage | None) -> dict[str, Any]:
     kept = {entry["stage"]: entry for entry in before.get("stages", [])}
+    scrubber = Scrubber.of(plan.secrets)
     manifest = {
         "run": folder.name,
         "project": plan.project,
@@ -103,10 +106,10 @@ def _begin(plan: Plan, folder: Path, before: dict[str, Any], storage: Storage | 
         "resumed": [*before.get("resumed", []), {"at": now(), **describe_surroundings(plan.root)}] if before else [],
         "pid": os.getpid(),
         "storage": storage.url if storage else "",
-        "command": ["nbkit", *sys.argv[1:]],
+        "command": scrubber.clean_inside(["nbkit", *sys.argv[1:]]),
         "files": [name_path(path, plan.root) for path in plan.resolved.files],
-        "settings": list(plan.settings),
-        "parameters": plan.resolved.values,
+        "settings": scrubber.clean_inside(list(plan.settings)),
+        "parameters": scrubber.clean_inside(deepcopy(plan.resolved.values)),
         "defaults": plan.defaults,
         "surroundings": before.get("surroundings") or describe_surroundings(plan.root),
         "stages": [

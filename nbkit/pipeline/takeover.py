@@ -8,6 +8,7 @@ from typing import Any
 from nbkit.errors import BadNotebook
 from nbkit.pipeline.fingerprint import Memo
 from nbkit.pipeline.sidefiles import copy_side_files
+from nbkit.pipeline.sign import sign_notebook
 from nbkit.project import read_manifest
 from nbkit.run import STORE, check_artifacts, list_artifacts, read_scraps
 
@@ -46,6 +47,8 @@ def take_over(
             _link(source / STORE / key, folder / STORE / key)
     copy_side_files(source, folder, stage, before.get("files", {}), memo)
     shutil.copy2(notebook, folder / notebook.name)
+    if stored:  # the same bytes are signed already, if they were executed here
+        sign_notebook(folder / notebook.name, own=False)
     entry.update({**before, "borrowed": before.get("borrowed", source.name)})
 
 

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -32,6 +33,8 @@ class Watch(threading.Thread):
     ----------
     verdict
         What the watch ended the kernel for: ``"cell_timeout"``, ``"stage_timeout"``, ``"out_of_memory"`` or empty.
+    late_cell
+        The index of the cell that was running when a time-out was noticed; None if there was none.
     peak
         The most bytes that were held at a look.
     """
@@ -46,20 +49,33 @@ class Watch(threading.Thread):
         self.on_step = on_step
         self.kernel: psutil.Process | None = None
         self.verdict = ""
+        self.late_cell: int | None = None
         self.peak = 0
+        self._cell: int | None = None
+        self._turn = threading.Lock()  # held while a cell begins or ends, and while it is judged
         self._family: list[psutil.Process] = []
         self._searched = 0.0
         self._over = threading.Event()
 
-    def begin_cell(self, pid: int) -> None:
-        """Take note that a cell starts in the kernel of this process id."""
+    def begin_cell(self, pid: int, index: int) -> str:
+        """Take note that a cell starts in the kernel of this process id; return the verdict, if any."""
         if self.kernel is None or self.kernel.pid != pid:
             with contextlib.suppress(psutil.Error):
                 self.kernel = psutil.Process(pid)
         if self.kernel:
             with contextlib.suppress(psutil.Error):
                 self.peak = max(self.peak, self.kernel.memory_info().rss)  # it may be over before the next look
-        self.begun["cell_timeout"] = time.monotonic()
+        with self._turn:
+            self._cell = index
+            self.begun["cell_timeout"] = time.monotonic()
+            return self.verdict
+
+    def end_cell(self) -> str:
+        """Take note that the cell has ended; return the verdict, which a cell may have survived."""
+        with self._turn:
+            self._cell = None
+            self.begun.pop("cell_timeout", None)
+            return self.verdict
 
     def stop(self) -> None:
         """End the watch."""
@@ -80,17 +96,18 @@ class Watch(threading.Thread):
                 self.verdict = "out_of_memory"
                 interrupted = time.monotonic()
                 self._signal(signal.SIGKILL)
-            elif late := self._find_late():
-                self.verdict = late
+            elif self._find_late():
                 interrupted = time.monotonic()
                 self._signal(signal.SIGINT)
 
-    def _find_late(self) -> str:
-        now = time.monotonic()
-        for name, limit in self.limits.items():
-            if limit and name in self.begun and now - self.begun[name] > limit and self.kernel:
-                return name
-        return ""
+    def _find_late(self) -> bool:
+        with self._turn:
+            now = time.monotonic()
+            for name, limit in self.limits.items():
+                if limit and name in self.begun and now - self.begun[name] > limit and self.kernel:
+                    self.verdict, self.late_cell = name, self._cell
+                    return True
+        return False
 
     def _measure(self) -> int:
         if self.kernel is None:
@@ -116,22 +133,23 @@ class Watch(threading.Thread):
                     os.kill(process.pid, which)
 
 
-def end_orphans(token: str, log: str, since: float) -> None:
+def end_orphans(token: str, pipe: int, since: float) -> None:
     """End the processes that outlive their kernel, also those in a session of their own.
 
     Parameters
     ----------
     token
         The value of the environment variable ``NBKIT_KERNEL`` that they inherited.
-    log
-        The kernel's log, which those hold open that a forked kernel has forked: their environment is its server's.
+    pipe
+        The inode of the pipe into the kernel's log, which those hold open that a forked kernel has forked: their
+        environment is its server's.
     since
         When the kernel was started, in seconds since the epoch.
     """
     left = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == token or _holds(process, log, since):
+            if process.environ().get(MARK) == token or _holds(process, pipe, since):
                 process.terminate()
                 left.append(process)
     for process in psutil.wait_procs(left, timeout=GRACE)[1]:
@@ -139,12 +157,15 @@ def end_orphans(token: str, log: str, since: float) -> None:
             process.kill()
 
 
-def _holds(process: psutil.Process, path: str, since: float) -> bool:
-    """Tell whether a process has a kernel's log open as the kernel has, to write; who reads it is nobody's orphan."""
-    young = process.pid != os.getpid() and process.create_time() > since - 1.0
-    return young and any(
-        file.path == path and getattr(file, "mode", "").startswith("a") for file in process.open_files()
-    )
+def _holds(process: psutil.Process, pipe: int, since: float) -> bool:
+    """Tell whether a process other than this one has the pipe into a kernel's log open; only Linux says."""
+    if process.pid == os.getpid() or process.create_time() < since - 1.0:
+        return False
+    links = []
+    for each in Path(f"/proc/{process.pid}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            links.append(str(each.readlink()))
+    return f"pipe:[{pipe}]" in links
 
 
 def available_memory() -> int:

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -22,9 +20,9 @@ from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.takeover import keep_edit, take_over
 from nbkit.pipeline.trace import Execution, digest_handed, finish_trace
 from nbkit.run import read_scraps
+from nbkit.scrub import Scrubber
 
 STEP = 0.2  # seconds between two looks whether another run is done
-SECRET = re.compile(r"\$\{(\w+)\}")
 
 Tell = Callable[[str, dict[str, Any]], None]
 Entry = dict[str, Any]
@@ -59,6 +57,7 @@ class Work:
         self.before = {each["stage"]: each for each in before.get("stages", [])}
         self.tell = tell
         self.storage = storage
+        self.secrets = plan.secrets
         self.cache = Cache(plan.root, storage)
         self.handed: dict[str, dict[str, str] | None] = {}
         self._held: dict[str, IO[str]] = {}
@@ -125,7 +124,9 @@ class Work:
         if files:
             entry["files"] = files
         as_planned = entry["code"] == step.stage.code  # else the notebook was edited meanwhile
-        if seen and known and as_planned and self.plan.caching:
+        text = json.dumps(self.plan.resolved.values[step.stage.name], ensure_ascii=False, default=str)
+        bare = Scrubber.of(self.secrets).clean(text) == text  # a trace holds the parameters as they are
+        if seen and known and as_planned and bare and self.plan.caching:
             with contextlib.suppress(OSError):  # a full disk: the next run does it again
                 execution = Execution(self.folder, entry["started"], seen, self.handed, files)
                 given = (begin(step.stage, self.plan.resolved), step.stage, execution)
@@ -148,9 +149,10 @@ class Work:
             self._lose(error)
 
     def _lose(self, error: Exception) -> None:
+        why = Scrubber.of(self.secrets).clean(str(error))
         if "not_stored" not in self.manifest:
-            self.tell("not_stored", {"why": str(error)})
-        self.manifest["not_stored"] = str(error)
+            self.tell("not_stored", {"why": why})
+        self.manifest["not_stored"] = why
 
     def _settle(self, step: Step) -> Step:
         """Decide what had to wait for what earlier stages hand over, or for another run that computes the same."""
@@ -231,6 +233,7 @@ class Work:
             "parameters": {key: value for key, value in parameters.items() if key in stage.parameters},
             "limits": self.plan.resolved.limits[name],
             "log": str(self.folder / "logs" / f"{name}.log"),
+            "secrets": self.secrets,
             "environment": {observe.VARIABLE: str(self._notes(name)), observe.ROOT: str(self.plan.root)},
         }
 
@@ -279,7 +282,8 @@ def _make_kernel(job: Job) -> Any:
     from nbkit.pipeline.kernel import StageKernel
 
     threads, folder = job["limits"]["threads"], Path(job["source"]).parent
-    return StageKernel(job["stage"], folder, Path(job["log"]), threads, job["environment"])
+    scrubber = Scrubber.of(job["secrets"])
+    return StageKernel(job["stage"], folder, Path(job["log"]), threads, job["environment"], scrubber)
 
 
 def execute(job: Job, tell: Tell, kernels: Kernels, ahead: Job | None = None) -> Entry:
@@ -309,10 +313,10 @@ def execute(job: Job, tell: Tell, kernels: Kernels, ahead: Job | None = None) ->
                 on_cell=lambda number, total: tell("cell", {"stage": name, "number": number, "total": total}),
                 on_late=lambda: kernels.start_ahead(ahead) if ahead else None,
                 on_step=lambda: tell("step", {"stage": name}),
-                secrets=_find_secrets(job["parameters"]),
+                scrubber=Scrubber.of(job["secrets"]),
             )
     except OSError as error:
-        return say_failed(f"{type(error).__name__}: {error}")
+        return say_failed(Scrubber.of(job["secrets"]).clean(f"{type(error).__name__}: {error}"))
     return asdict(outcome)
 
 
@@ -325,12 +329,6 @@ def name_path(path: Path, root: Path) -> str:
     """Return a path as seen from the project where it lies below it."""
     path = path.resolve()
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-
-
-def _find_secrets(parameters: dict[str, Any]) -> tuple[str, ...]:
-    """Return the values of the environment variables that the parameters name as ``${NAME}``."""
-    named = SECRET.findall(json.dumps(parameters, default=str))
-    return tuple(os.environ[name] for name in dict.fromkeys(named) if len(os.environ.get(name, "")) > 2)
 
 
 def _read_notes(path: Path) -> dict[str, Any]:

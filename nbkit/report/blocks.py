@@ -1,5 +1,6 @@
 """An executed notebook as blocks to print: prose, tables, figures, code folded away, and the error that stopped it."""
 
+import html
 import json
 import re
 from dataclasses import dataclass
@@ -10,12 +11,18 @@ import mistune
 
 from nbkit.report.clean import clean_html
 from nbkit.report.figures import clean_svg, embed_image
+from nbkit.stages.notebooks import ERROR_TAG
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-ERROR_TAG = "papermill-error-cell-tag"
 HIDDEN_TAGS = {"remove-cell", "hide", ERROR_TAG}
 UNDESCRIBED = "A picture without a description"
 MARKDOWN = mistune.create_markdown(plugins=["table", "strikethrough"])
+
+
+PRINTED = 40_000  # characters of what one cell printed, or of one error, that a page shows
+SHOWN = 400_000  # characters of one table or text
+DRAWN = 2_000_000  # characters of one picture
+PAGE = 8_000_000  # characters of a page; no output follows that would pass them
 
 
 @dataclass(frozen=True)
@@ -48,13 +55,15 @@ def read_blocks(notebook: Path) -> list[Block]:
     Returns
     -------
     list of Block
-        Without the heading (the page has its own), with scraps left out; the run's folder is ``.``.
+        Without the heading (the page has its own), with scraps left out; the run's folder is ``.``. Of an output that
+        is too long for a page, a part, with a word on how much is missing and where it is.
     """
     try:
         cells = _forget_folder(json.loads(notebook.read_text(encoding="utf-8")), notebook.resolve().parent)["cells"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [Block("error", f"{notebook.name} cannot be read any more: {type(error).__name__}: {error}")]
     blocks: list[Block] = []
+    number = 0
     for place, cell in enumerate(cells):
         if HIDDEN_TAGS & set(cell.get("metadata", {}).get("tags", [])):
             continue
@@ -63,8 +72,43 @@ def read_blocks(notebook: Path) -> list[Block]:
             prose = render_markdown(re.sub(r"\A\s*# .*\n?", "", source))
             blocks += [Block("prose", prose)] if prose else []
         elif cell["cell_type"] == "code" and source.strip():
-            blocks += _read_code(cell, source, f"c{place}")
-    return blocks
+            number += "injected-parameters" not in cell.get("metadata", {}).get("tags", [])
+            blocks += _read_code(cell, source, f"c{place}", f"code cell {number} of {notebook.name}")
+    return _fit(blocks, notebook.name)
+
+
+def _fit(blocks: list[Block], name: str) -> list[Block]:
+    """Leave out the blocks that do not fit on a page, and say so where they would stand."""
+    kept: list[Block] = []
+    room, missing = PAGE, 0
+    for block in blocks:
+        size = len(block.html) + len(block.words)
+        if size <= room:
+            kept.append(block)
+            room -= size
+        else:
+            missing += size
+    if missing:
+        kept.append(_say_missing(missing, f"a page would be too long; all of it is in {name}"))
+    return kept
+
+
+def _say_missing(count: int, where: str) -> Block:
+    return Block("prose", f"<p><strong>{count:,} characters are left out here</strong>: {html.escape(where)}.</p>")
+
+
+def shorten(text: str, most: int, where: str) -> str:
+    r"""Return the beginning and the end of a text that is too long, and in between how much is missing.
+
+    Examples
+    --------
+    >>> shorten("abcdefgh", 4, "see the notebook")
+    'ab\n… 4 characters are left out here: see the notebook …\ngh'
+    """
+    if len(text) <= most:
+        return text
+    missing = f"\n… {len(text) - most:,} characters are left out here: {where} …\n"
+    return text[: most // 2] + missing + text[len(text) - most // 2 :]
 
 
 def _forget_folder(content: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -79,36 +123,41 @@ def render_markdown(text: str) -> str:
     return clean_html(str(MARKDOWN(text)))
 
 
-def _read_code(cell: dict[str, Any], source: str, prefix: str) -> list[Block]:
+def _read_code(cell: dict[str, Any], source: str, prefix: str, where: str) -> list[Block]:
     shown, printed = [], []
     for number, output in enumerate(cell.get("outputs", [])):
         kind = output["output_type"]
         if kind == "stream":
             printed.append("".join(output["text"]))
         elif kind == "error":
-            traceback = ANSI.sub("", "\n".join(output["traceback"]))
-            shown.append(Block("error", f"{output['ename']}: {ANSI.sub('', output['evalue'])}", traceback))
+            traceback = shorten(ANSI.sub("", "\n".join(output["traceback"])), PRINTED, f"see {where}")
+            evalue = shorten(ANSI.sub("", output["evalue"]), PRINTED // 10, "see below")
+            shown.append(Block("error", f"{output['ename']}: {evalue}", traceback))
         else:
-            shown += _read_display(output.get("data", {}), output.get("metadata", {}), f"{prefix}-{number}")
-    return [Block("code", source, ANSI.sub("", "".join(printed)).strip()), *shown]
+            shown += _read_display(output.get("data", {}), output.get("metadata", {}), f"{prefix}-{number}", where)
+    words = shorten(ANSI.sub("", "".join(printed)).strip(), PRINTED, f"see {where}")
+    return [Block("code", shorten(source, SHOWN, f"see {where}"), words), *shown]
 
 
-def _read_display(data: dict[str, Any], metadata: dict[str, Any], prefix: str) -> list[Block]:
+def _read_display(data: dict[str, Any], metadata: dict[str, Any], prefix: str, where: str) -> list[Block]:
     """Take the richest form that a page can show by itself."""
     if any("scrapbook" in mime for mime in data):
         return []
     plain = _text(data.get("text/plain"))
     for mime in ("image/svg+xml", "image/png", "image/jpeg"):
         content = _text(data.get(mime))
+        if len(content) > DRAWN:
+            return [_say_missing(len(content), f"a picture; see {where}")]
         drawn = clean_svg(content, prefix) if mime == "image/svg+xml" else embed_image(mime, content)
         if content and drawn:
             words = metadata.get(mime, {}).get("alt") or (plain if mime == "image/svg+xml" else "")
             return [Block("figure", drawn, str(words).strip() or UNDESCRIBED)]
-    if prose := render_markdown(_text(data.get("text/markdown"))):
-        return [Block("prose", prose)]
-    if table := clean_html(_text(data.get("text/html"))):
-        return [Block("table", table)]
-    return [Block("text", plain)] if plain else []
+    for kind, mime, render in (("prose", "text/markdown", render_markdown), ("table", "text/html", clean_html)):
+        content = _text(data.get(mime))
+        missing = len(content) - SHOWN
+        if made := render(content if missing <= 0 else content[:SHOWN].rpartition("\n")[0] or content[:SHOWN]):
+            return [Block(kind, made), *([_say_missing(missing, f"see {where}")] if missing > 0 else [])]
+    return [Block("text", shorten(plain, PRINTED, f"see {where}"))] if plain else []
 
 
 def _text(value: Any) -> str:

@@ -6,6 +6,8 @@ import re
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from nbkit.formats import PLATE
+
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 ELEMENTS = set(re.findall(r"\w+", """
     svg g path rect circle ellipse line polyline polygon text tspan textPath defs use clipPath mask marker pattern
@@ -39,7 +41,11 @@ def clean_svg(text: str, prefix: str) -> str:
     try:
         # the prolog is cut off, and with it every entity that could grow
         root = _copy(ElementTree.fromstring(text[text.index("<svg") :].strip()), prefix)  # noqa: S314
-        return "" if root is None or root.tag != "svg" else ElementTree.tostring(root, encoding="unicode")
+        if root is None or root.tag != "svg":
+            return ""
+        if style := root.attrib.pop("style", "").replace(PLATE, "").strip("; "):  # the page has its own ground and ink
+            root.set("style", style)
+        return ElementTree.tostring(root, encoding="unicode")
     except (ElementTree.ParseError, ValueError, RecursionError):
         return ""
 

@@ -10,11 +10,13 @@ import jinja2
 import pandas as pd
 
 from nbkit.plots import draw_flow
+from nbkit.project import read_manifest
 from nbkit.report.blocks import read_blocks
 from nbkit.report.flow import describe_nodes
 from nbkit.report.marks import mark, tone
 from nbkit.report.overview import ABSENT, Overview, read_overview
 from nbkit.report.since import find_registering
+from nbkit.scrub import Scrubber, find_names
 from nbkit.store import write_atomic
 
 
@@ -32,6 +34,7 @@ def write_report(folder: Path) -> Path:
         The front page.
     """
     overview = read_overview(folder)
+    scrubber = Scrubber.of(find_names(read_manifest(folder).get("parameters", {})))  # what a table brings along
     place = folder / "report"
     names = [page for page in overview.stages["page"] if page]
     for stale in place.glob("[0-9][0-9]*_*.html"):
@@ -40,8 +43,8 @@ def write_report(folder: Path) -> Path:
     for row in overview.stages.to_dict("records"):
         if row["page"]:
             html = render_stage(overview, row, folder / f"{row['stage']}.ipynb", names)
-            write_atomic(place / row["page"], html.encode())
-    write_atomic(place / "index.html", render_index(overview).encode())
+            write_atomic(place / row["page"], scrubber.clean(html).encode())
+    write_atomic(place / "index.html", scrubber.clean(render_index(overview)).encode())
     return place / "index.html"
 
 

@@ -17,6 +17,8 @@ from nbkit.stages.calls import Call, find_calls
 from nbkit.wording import suggest
 
 FILE_NAME = re.compile(r"[\w./~+-]+\.\w+")
+ERROR_TAG = "papermill-error-cell-tag"  # of the banners that papermill puts into a notebook that failed
+TAGS = re.compile(r"</?[A-Za-z][^<>]*>")
 LONGEST = 250  # characters of a file's name
 STAGE_NAME = re.compile(r"\d\d[a-z]?_\w+")  # as 06_train, or 06b_more between it and 07
 CADENCES = ("run", "window")
@@ -168,8 +170,8 @@ def read_stage(path: Path) -> Stage:
     tagged = [cell for cell in cells if "parameters" in cell["tags"]]
     if len(tagged) != 1:
         raise BadNotebook(f"{path} has {len(tagged)} cells tagged `parameters`; a stage has one")
-    heading = next((cell["source"] for cell in cells if cell["cell_type"] == "markdown"), "")
-    lines = [line for line in heading.splitlines() if line.strip()]
+    prose = [cell["source"] for cell in cells if cell["cell_type"] == "markdown" and ERROR_TAG not in cell["tags"]]
+    lines = [line for line in (TAGS.sub("", line).strip() for line in prose[0].splitlines()) if line] if prose else []
     code = [cell for cell in cells if cell["cell_type"] == "code" and "injected-parameters" not in cell["tags"]]
     parameters = {each.name: each for each in _read_parameters(tagged[0]["source"], path)}
     trees = [_parse(cell["source"], path) for cell in code]
