@@ -98,7 +98,11 @@ class Endpoints:
 
     def _decode(self, body: bytes) -> dict[str, list[Any]]:
         try:
-            asked = self.decoder.decode(body)
+            try:
+                asked = self.decoder.decode(body)
+            except msgspec.ValidationError:
+                msgspec.json.decode(body)  # what is no JSON after the wrong value matters more
+                raise
         except msgspec.ValidationError as error:
             raise HTTPException(422, _cut(error)) from error
         except UnicodeDecodeError as error:
