@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.dummy import DummyRegressor
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from nbkit.data import declare_features
@@ -30,7 +30,15 @@ ROWS = pd.DataFrame(
     {"x": [1.0, 2.0, 3.0], "n": [1, 2, 3], "t": ["a", "b", "a"], "at": pd.date_range("2013", periods=3)}
 )
 RUNNER = asyncio.Runner()
+ASKED = set()
 JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    while ASKED:
+        RUNNER.run(ASKED.pop().state.endpoints.batcher.close())
 
 
 class Mean:
@@ -48,6 +56,7 @@ def make(answer=None, **options):
 
 def send(app, body=b"", *, method="POST", path="/predict", headers=JSON, parts=1):
     """Send a request in so many parts and return status, decoded body and headers."""
+    ASKED.add(app)
     size = -(-len(body) // parts) or 1
     chunks = [body[start : start + size] for start in range(0, len(body), size)] or [b""]
     messages = [{"type": "http.request", "body": one, "more_body": True} for one in chunks]
@@ -222,6 +231,28 @@ class TestNames:
         log = read_log(tmp_path / "log")
         assert log[names].to_numpy().tolist() == table[names].to_numpy().tolist()
         assert log["request: time"].str.startswith("20").all()
+
+
+@pytest.mark.parametrize(
+    ("names", "task"),
+    [
+        (["expected", "x"], "regression"),
+        (["x", "expected: a"], "multiclass"),
+        (["_expected", "expected"], "regression"),
+    ],
+)
+def test_a_column_may_be_named_as_the_golden_answers_are(names, task, tmp_path):
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 2)), columns=names)
+    target = np.arange(30.0) if task == "regression" else ["a", "b", "c"] * 10
+    model = (LinearRegression() if task == "regression" else LogisticRegression()).fit(table, target)
+    Registry(tmp_path).register(
+        "odd", {"model": model, "golden": make_golden(model, table, task=task)}, params={"task": task}
+    )
+    predictor = Predictor.from_registry(tmp_path, "odd@1")
+    assert predictor.schema["column"].tolist() == names
+    assert predictor.check() == 0.0
+    predictor.golden.iloc[0, -1] += 1
+    assert predictor.check() == pytest.approx(1)
 
 
 def test_a_column_that_json_cannot_hold_matters_only_if_the_model_needs_it():
