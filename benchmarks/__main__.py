@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import benchmarks
+from benchmarks import truth
 from benchmarks.harness import ROOT, Options, Row, Skip, describe_machine, watch_others
 
 ORDER = ("pipeline", "kernels", "memory", "overhead", "noop", "changed", "report", "sweep")
@@ -39,7 +40,12 @@ def _rank(name: str) -> tuple[int, str]:
 @click.option("--read", type=click.Path(path_type=Path), help="Measure nothing; show what was written there.")
 @click.option("--markdown", is_flag=True, help="Print a table for the README.")
 def main(names: tuple[str, ...], rounds: int, params: tuple[Path, ...], file: Path, read: Path, markdown: bool) -> None:  # noqa: FBT001
-    """Run the benchmarks of these NAMES, or all; the exit code is 1 if a limit is not kept."""
+    """Run the benchmarks of these NAMES, or all; the exit code is 1 if a limit is not kept.
+
+    `truth` simulates how often what nbkit says is wrong, `truth drift slices` only these subjects: minutes to an hour.
+    """
+    if names[:1] == ("truth",):
+        sys.exit(simulate_truth(names[1:], file))
     if read:
         found = json.loads(read.read_text())
     else:
@@ -50,6 +56,21 @@ def main(names: tuple[str, ...], rounds: int, params: tuple[Path, ...], file: Pa
     lines = [show_row(row) for row in found["rows"]]
     click.echo(write_markdown(found, lines) if markdown else write_table(found, lines))
     sys.exit(int(not all(row["holds"] for row in found["rows"])))
+
+
+def simulate_truth(subjects: tuple[str, ...], file: Path | None) -> int:
+    """Print what simulations found as a table; return 1 if a limit is not kept."""
+    if unknown := set(subjects) - set(truth.list_subjects()):
+        known = ", ".join(truth.list_subjects())
+        raise click.UsageError(f"nothing is simulated on {', '.join(sorted(unknown))}; there are {known}")
+    rows = []
+    for row in truth.simulate(subjects):
+        rows.append(row)
+        click.echo(f"{row['subject']}: {row['what']}: {row['measured']:.3g}", err=True)
+    if file:
+        file.write_text(json.dumps(rows, indent=1, ensure_ascii=False, default=float))
+    click.echo(truth.write_table(rows))
+    return int(not all(row["holds"] for row in rows))
 
 
 def measure(names: tuple[str, ...], rounds: int, params: tuple[Path, ...]) -> list[dict[str, Any]]:

@@ -1,7 +1,10 @@
+import contextlib
 import csv
 import io
 import re
+import sqlite3
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -302,3 +305,77 @@ def test_no_data_is_no_project(here):
     assert said.exit_code == 2
     assert "--data is empty" in said.stderr
     assert not (here / "params").exists()
+
+
+def test_a_table_of_a_database_starts_a_project(here):
+    table = pd.DataFrame({"x": np.random.default_rng(0).normal(size=200), "y": [0, 1] * 100})
+    with contextlib.closing(sqlite3.connect(here / "d.db")) as connection:
+        table.to_sql("visits", connection, index=False)
+        table.to_sql("other", connection, index=False)
+    refused = call("new", "p", "--data", "sqlite:///d.db", "--target", "y")
+    assert refused.exit_code == 2
+    assert "the database has 2 tables (other, visits): name one" in refused.output
+    said = call("new", "p", "--data", "sqlite:///d.db", "--table", "visits", "--target", "y")
+    assert said.exit_code == 0, said.output
+    ingest = resolve(here)["02_ingest"]
+    assert ingest["sources"] == {"data": {"location": "sqlite:///d.db", "table": "visits"}}
+    assert len(take_snapshot(ingest["sources"], ingest["query"], root=here).table) == 200
+
+
+def test_a_target_may_be_spelled_as_the_header_has_it_and_question_marks_are_missing(here):
+    rows = "".join(f"{n},{['?', 'a', 'b'][n % 3]},{n % 2}\n" for n in range(200))
+    (here / "d.csv").write_text("age,job,subscribed \n" + rows)
+    said = call("new", "p", "--data", "d.csv", "--target", "subscribed ")
+    assert said.exit_code == 0, said.output
+    ingest = resolve(here)["02_ingest"]
+    assert ingest["target"] == "subscribed"
+    table = take_snapshot(ingest["sources"], ingest["query"], root=here).table
+    assert table["job"].isna().sum() == 67
+    assert "67 entries such as NA or ? read as missing" in said.output
+
+
+def test_rows_in_an_order_are_split_by_position(here):
+    random = np.random.default_rng(0)
+    rows = 1500
+    table = pd.DataFrame({"x": random.normal(size=rows), "z": random.choice(list("abc"), rows)})
+    table["y"] = (random.random(rows) < np.linspace(0.03, 0.47, rows)).astype(int)
+    table.to_csv(here / "d.csv", index=False)
+    said = call("new", "p", "--data", "d.csv", "--target", "y").output
+    assert "between the first and the last tenth of the file: rows are not exchangeable" in said
+    ingest = resolve(here)["02_ingest"]
+    assert ingest["split"]["by"] == "position"
+    splits = split_table(table, ingest["split"], target="y")
+    pd.testing.assert_frame_equal(
+        pd.concat([splits.train, splits.valid, splits.test]).reset_index(drop=True),
+        table.head(len(splits.train) + len(splits.valid) + len(splits.test)),
+    )
+    twice = pd.concat([table.assign(who=range(rows)), table.assign(who=range(rows)).head(40)])
+    twice.to_csv(here / "d.csv", index=False)
+    call("new", "p", "--data", "d.csv", "--target", "y", "--force")
+    ingest = resolve(here)["02_ingest"]
+    kept = take_snapshot(ingest["sources"], ingest["query"], root=here)
+    assert kept.ordered
+    assert kept.table["who"].tolist() == list(range(rows))
+
+
+def test_a_leak_in_company_is_left_out_and_said(here):
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"a": random.gamma(2, 50, 600), "b": random.gamma(3, 20, 600), "x": random.normal(size=600)})
+    table.assign(total=table.a + table.b).to_csv(here / "d.csv", index=False)
+    said = call("new", "p", "--data", "d.csv", "--target", "total").output
+    assert "a is left out: too good to be true: with b, decide the target together (a + b explains 100.0%" in said
+    values = resolve(here)
+    assert values["05_features"]["features"]["numeric"] == ["x"]
+    contract = read_contract(here / values["03_validate"]["contract"])
+    assert {rule.name for rule in contract.columns if rule.available_at == "after"} == {"a", "b"}
+    assert contract.confirmed is None
+
+
+def test_a_contract_is_confirmed_on_the_command_line(here):
+    write_customers(here / "d.csv")
+    call("new", "p", "--data", "d.csv", "--target", "churned")
+    said = call("contract", "confirm", "params/p.contract.yaml", "--by", "Ann Lee")
+    assert said.exit_code == 0, said.output
+    assert "confirmed by Ann Lee" in said.output
+    assert read_contract(here / "params/p.contract.yaml").confirmed.by == "Ann Lee"
+    assert call("contract", "confirm", "params/none.yaml", "--by", "Ann").exit_code == 2

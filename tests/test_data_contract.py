@@ -12,7 +12,11 @@ from nbkit.data import (
     Contract,
     TableRule,
     check_contract,
+    confirm_contract,
+    doubt_contract,
+    dump_contract,
     infer_contract,
+    load_contract,
     read_contract,
     refuse_leaks,
     split_table,
@@ -297,3 +301,43 @@ def test_text_that_looks_like_a_line_break_survives_the_file(tmp_path, text):
     write_contract(contract, tmp_path / "c.yaml")
     found = read_contract(tmp_path / "c.yaml").columns[0]
     assert (found.name, set(found.categories)) == (f"{text} c", {text, "b"})
+
+
+def test_a_contract_is_proposed_until_a_person_confirms_it(tmp_path):
+    path = tmp_path / "toy.contract.yaml"
+    write_contract(Contract((ColumnRule("age", "integer"), ColumnRule("y", "integer", available_at="target"))), path)
+    path.write_text(path.read_text().replace("  age:", "  age:  # in years"))
+    assert "nobody has confirmed" in doubt_contract(read_contract(path))
+    confirmed = confirm_contract(path, "Ann Lee", "2026-11-28")
+    assert doubt_contract(confirmed) == doubt_contract(read_contract(path)) == ""
+    assert doubt_contract(load_contract(dump_contract(confirmed))) == ""
+    assert "# in years" in path.read_text()
+    assert confirm_contract(path, "Bob", "2026-11-29").confirmed.by == "Bob"
+    assert path.read_text().count("confirmed:") == 1
+    path.write_text(path.read_text().replace("available_at: known", "available_at: event"))
+    assert doubt_contract(read_contract(path)) == "the contract has changed since Bob confirmed it on 2026-11-29"
+
+
+def test_a_confirmation_by_hand_counts_and_one_without_a_name_or_date_is_refused(tmp_path):
+    path = tmp_path / "toy.contract.yaml"
+    write_contract(Contract((ColumnRule("age", "integer"),)), path)
+    text = path.read_text()
+    path.write_text(text + "confirmed: {by: Ann, on: 2026-11-28}\n")
+    assert doubt_contract(read_contract(path)) == ""
+    for bad in (
+        "{by: Ann}",
+        "{by: '', on: 2026-11-28}",
+        "{by: Ann, on: today}",
+        "yes",
+        "{by: Ann, on: 2026-11-28, at: noon}",
+    ):
+        path.write_text(text + f"confirmed: {bad}\n")
+        with pytest.raises(BadContract):
+            read_contract(path)
+    with pytest.raises(BadContract, match="nobody is named"):
+        confirm_contract(PARAMS / "flights.contract.yaml", " ", "2026-11-28")
+
+
+@pytest.mark.parametrize("name", ["flights", "diabetes", "wine"])
+def test_our_own_contracts_are_confirmed(name):
+    assert doubt_contract(read_contract(PARAMS / f"{name}.contract.yaml")) == ""

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
+from benchmarks.truth.leakage import PLANTS, draw_honest, draw_table
 from nbkit.data import (
     explain_relations,
     find_leakage,
@@ -16,123 +17,10 @@ from nbkit.data import (
 )
 from nbkit.data.leaks import judge_strength
 
-ROWS = 800
-
-
-def make_table(seed):
-    random = np.random.default_rng(seed)
-    table = pd.DataFrame({f"f{i}": random.normal(size=ROWS) for i in range(4)})
-    return table.assign(c1=random.choice(list("abcd"), ROWS), c2=random.choice(list("xyz"), ROWS)), random
-
-
-def plant_sum(t, r):
-    t = t.assign(a=r.gamma(2, 50, ROWS), b=r.gamma(3, 20, ROWS))
-    return t.assign(y=t.a + t.b + 0.0), "regression", {"a", "b"}
-
-
-def plant_weighted_sum(t, r):
-    t = t.assign(a=r.normal(size=ROWS), b=r.normal(size=ROWS))
-    return t.assign(y=0.3 * t.a - 0.8 * t.b + 4), "regression", {"a", "b"}
-
-
-def plant_ratio(t, r):
-    t = t.assign(a=r.lognormal(3, 1, ROWS), b=r.lognormal(1, 1, ROWS))
-    return t.assign(y=t.a / t.b), "regression", {"a", "b"}
-
-
-def plant_product_of_three(t, r):
-    t = t.assign(a=r.integers(1, 20, ROWS), b=r.lognormal(1, 1, ROWS), c=r.uniform(0.5, 1, ROWS))
-    return t.assign(y=t.a * t.b * t.c), "regression", {"a", "b", "c"}
-
-
-def plant_dates(t, r):
-    t = t.assign(a=pd.Timestamp("2020-01-01") + pd.to_timedelta(r.integers(0, 900, ROWS), "D"))
-    days = r.poisson(6, ROWS)
-    return t.assign(b=t.a + pd.to_timedelta(days, "D"), y=days.astype(float)), "regression", {"a", "b"}
-
-
-def plant_later_than(t, r):
-    t = t.assign(a=r.normal(size=ROWS))
-    t = t.assign(b=t.a + r.normal(size=ROWS))
-    return t.assign(y=(t.b > t.a + 0.3).astype(int)), "binary", {"a", "b"}
-
-
-def plant_rare_gap(t, r):
-    y = (r.random(ROWS) < 0.05).astype(int)
-    t = t.assign(a=r.normal(size=ROWS))
-    return t.assign(b=t.a + r.normal(0, 0.05, ROWS) + 2 * y, y=y), "binary", {"a", "b"}
-
-
-def plant_xor(t, r):
-    y, mask = r.integers(0, 2, ROWS), r.integers(0, 2, ROWS)
-    return t.assign(a=mask, b=y ^ mask, y=y), "binary", {"a", "b"}
-
-
-def plant_levels(t, r):
-    a, b = r.integers(0, 3, ROWS), r.integers(0, 3, ROWS)
-    table = t.assign(a=np.array(["u", "v", "w"])[a], b=np.array(["k", "l", "m"])[b])
-    return table.assign(y=np.array(["red", "green", "blue"])[(a + b) % 3]), "multiclass", {"a", "b"}
-
-
-def plant_mask(t, r):
-    y, noise = r.normal(size=ROWS), r.normal(0, 5, ROWS)
-    return t.assign(a=noise, b=y + noise, y=y), "regression", {"a", "b"}
-
-
-def plant_flags(t, r):
-    y, kind = r.integers(0, 2, ROWS), r.integers(0, 3, ROWS)
-    flags = {f"flag{i}": ((kind == i) & (y == 1)).astype(int) for i in range(3)}
-    return t.assign(**flags, y=y), "binary", {"flag0", "flag1", "flag2"}
-
-
-def plant_sum_of_four(t, r):
-    parts = {f"p{i}": r.gamma(2, 10, ROWS) for i in range(4)}
-    return t.assign(**parts, y=sum(parts.values())), "regression", set(parts)
-
-
-def plant_next(t, r):
-    t = t.assign(y=r.normal(size=ROWS))
-    return t.assign(a=t.y.shift(-1)), "regression", {"a"}
-
-
-def plant_lag(t, r):
-    t = t.assign(y=r.normal(size=ROWS))
-    return t.assign(a=t.y.shift(7)), "regression", {"a"}
-
-
-def plant_lagged_class(t, r):
-    t = t.assign(y=(r.random(ROWS) < 0.3).astype(int))
-    return t.assign(a=t.y.shift(3)), "binary", {"a"}
-
-
-def plant_encoding(t, r):
-    group = r.choice(30, ROWS)
-    t = t.assign(g=[f"g{i}" for i in group], y=(r.random(ROWS) < 0.1 + 0.02 * (group % 20)).astype(int))
-    return t.assign(a=t.groupby("g").y.transform("mean")), "binary", {"a"}
-
-
-def plant_encoding_without_the_row(t, r):
-    t, _, _ = plant_encoding(t, r)
-    total, count = t.groupby("g").y.transform("sum"), t.groupby("g").y.transform("size")
-    return t.assign(a=(total - t.y) / (count - 1)), "binary", {"a", "g"}
-
-
-def plant_code(t, r):
-    y = r.integers(0, 3, ROWS)
-    return t.assign(a=y * 1000 + r.integers(0, 900, ROWS), y=y), "multiclass", {"a"}
-
-
-def plant_id_by_outcome(t, r):
-    y = np.sort(r.integers(0, 2, ROWS))
-    return t.assign(a=np.arange(ROWS) + 5000, y=y).sample(frac=1, random_state=1), "binary", {"a"}
-
-
-PLANTS = [value for name, value in list(globals().items()) if name.startswith("plant_")]
-
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
 def test_a_leak_in_company_is_found_and_named(plant):
-    table, task, culprits = plant(*make_table(PLANTS.index(plant)))
+    table, task, culprits = plant(*draw_table(PLANTS.index(plant)))
     found = find_leakage(table, "y", task)
     assert set(list_suspects(found)) == culprits
     assert found["evidence"].str.len().min() > 10
@@ -141,14 +29,8 @@ def test_a_leak_in_company_is_found_and_named(plant):
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_honest_tables_have_no_suspect_in_company(seed, task):
-    table, random = make_table(seed)
-    signal = 2 * table["f0"] + table["f1"] * table["f2"] + (table["c1"] == "a") + random.normal(size=ROWS)
-    target = {
-        "regression": signal,
-        "binary": (signal > 1).astype(int),
-        "multiclass": pd.cut(signal, [-99, -1, 1, 99], labels=list("lmh")).astype(str),
-    }
-    assert list_suspects(find_leakage(table.assign(y=target[task]), "y", task)) == []
+    table = draw_honest(task, seed)
+    assert list_suspects(find_leakage(table, "y", task)) == []
 
 
 @pytest.mark.parametrize(

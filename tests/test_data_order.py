@@ -5,45 +5,22 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
 
+from benchmarks.truth.order import (
+    draw_exchangeable,
+    in_runs,
+    is_respected,
+    jumping,
+    rare_and_rising,
+    rising,
+    seasonal,
+)
 from nbkit.data import judge_order, measure_order
-
-
-def exchangeable(seed, rows=400, task="binary"):
-    random = np.random.default_rng(seed)
-    x = random.normal(size=rows)
-    y = x + random.normal(size=rows)
-    target = {"binary": (y > 0.5).astype(int), "multiclass": np.digitize(y, [-1, 1]), "regression": y}[task]
-    return pd.DataFrame({"x": x, "c": random.choice(list("abc"), rows), "y": target})
-
-
-def respected(table, by="random", task="binary", **options):
-    return judge_order(measure_order(table, "y", task, **options), by)["respected"]
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_exchangeable_rows_are_seldom_called_dependent(task):
-    alarms = [not respected(exchangeable(seed, 150, task), task=task) for seed in range(20)]
+    alarms = [not is_respected(draw_exchangeable(seed, 150, task), task=task) for seed in range(20)]
     assert sum(alarms) <= 2
-
-
-def rising(random, rows):
-    return (random.random(rows) < np.linspace(0.03, 0.47, rows)).astype(int)
-
-
-def seasonal(random, rows):
-    return (random.random(rows) < 0.3 + 0.25 * np.sin(np.arange(rows) / 60)).astype(int)
-
-
-def in_runs(random, rows):
-    return np.repeat(random.random(rows // 5) < 0.3, 5).astype(int)
-
-
-def rare_and_rising(random, rows):
-    return (random.random(rows) < np.where(np.arange(rows) < rows / 2, 0.002, 0.02)).astype(int)
-
-
-def jumping(random, rows):
-    return np.where(np.arange(rows) < rows * 0.85, random.random(rows) < 0.2, random.random(rows) < 0.5).astype(int)
 
 
 @pytest.mark.parametrize("make", [rising, seasonal, in_runs, rare_and_rising, jumping])
@@ -78,7 +55,7 @@ def test_what_is_learned_may_depend_on_the_order_though_the_target_does_not():
 
 
 def test_features_that_move_along_the_file_are_named_and_decide_nothing():
-    table = exchangeable(3).assign(row=range(400))
+    table = draw_exchangeable(3).assign(row=range(400))
     tests = measure_order(table, "y")
     assert tests.loc[tests["test"] == "feature", "column"].tolist() == ["row"]
     assert not tests["depends"].any()
@@ -96,14 +73,14 @@ def test_groups_that_stay_together_are_tested_as_such():
     who = np.repeat(np.arange(200), 5)
     y = (random.random(200) < 0.4)[who].astype(int)
     table = pd.DataFrame({"who": who, "x": random.normal(size=1000), "y": y})
-    assert respected(table) is False  # neighbours are alike
-    assert respected(table, "group", group="who") is True
+    assert is_respected(table) is False  # neighbours are alike
+    assert is_respected(table, "group", group="who") is True
 
 
 def test_without_an_order_nothing_can_be_said():
-    tests = measure_order(exchangeable(0), "y")
+    tests = measure_order(draw_exchangeable(0), "y")
     assert judge_order(tests, "random", ordered=False)["respected"] is None
-    assert judge_order(measure_order(exchangeable(0, 10), "y"), "random")["respected"] is None
+    assert judge_order(measure_order(draw_exchangeable(0, 10), "y"), "random")["respected"] is None
     assert judge_order(tests, "time", ordered=False)["respected"] is True
 
 
@@ -111,4 +88,4 @@ def test_left_out_rows_keep_their_places():
     random = np.random.default_rng(1)
     whole = pd.DataFrame({"x": random.normal(size=3000), "y": rising(random, 3000)})
     places = np.sort(random.choice(3000, 1500, replace=False))
-    assert respected(whole.iloc[places].reset_index(drop=True), positions=places) is False
+    assert is_respected(whole.iloc[places].reset_index(drop=True), positions=places) is False

@@ -238,9 +238,31 @@ def test_query_orders_rows_unless_it_does_so_itself(tmp_path):
         return take_snapshot({"d": "d.csv"}, query, root=tmp_path).table["a"].tolist()
 
     assert run("") == [3, 1, 2]
-    assert run("SELECT a FROM d") == [1, 2, 3]
+    assert run("SELECT a FROM d WHERE a < 9") == [3, 1, 2]
+    assert run("SELECT DISTINCT a FROM d") == [1, 2, 3]
     assert run("SELECT a FROM d ORDER BY a DESC; ") == [3, 2, 1]
     assert run("WITH x AS (SELECT * FROM d ORDER BY a DESC) SELECT * FROM x -- done") == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("query", "ordered"),
+    [
+        ("", True),
+        ("SELECT a, b + 1 AS c FROM d WHERE a > 1", True),
+        ("SELECT * FROM d ORDER BY b", True),
+        ("SELECT DISTINCT * FROM d", False),
+        ("SELECT a, sum(b) FROM d GROUP BY a", False),
+        ("SELECT x.a FROM d x JOIN d y ON x.a = y.a", False),
+        ("SELECT a, row_number() OVER () AS n FROM d", False),
+        ("SELECT * FROM d WHERE a IN (SELECT b FROM d)", False),
+        ("SELECT * FROM (SELECT * FROM d)", False),
+        ("SELECT * FROM d UNION ALL SELECT * FROM d", False),
+        ("SELECT * FROM d USING SAMPLE 2", False),
+    ],
+)
+def test_rows_have_an_order_only_where_the_query_leaves_or_gives_them_one(tmp_path, query, ordered):
+    (tmp_path / "d.csv").write_text("a,b\n3,1\n1,2\n2,3\n")
+    assert take_snapshot({"d": "d.csv"}, query, root=tmp_path).ordered is ordered
 
 
 def test_query_types_and_errors(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbkit.data import list_windows, pin_split, read_window, split_table
+from nbkit.data import explain_splits, list_windows, pin_split, read_window, split_table
 from nbkit.errors import BadSplit
 
 
@@ -96,7 +96,8 @@ def test_identical_rows_stay_together():
 def test_stratified_keeps_rates():
     table = make(1000).assign(y=lambda t: (t["id"] < 100).astype(int))
     splits = split_table(table, {"by": "stratified", "production": 0.2}, target="y", keys=["id"])
-    assert splits.summary["target_mean"].to_numpy() == pytest.approx(0.1, abs=0.011)
+    parts = [splits.train, splits.valid, splits.test, *splits.windows.values()]
+    assert [part["y"].mean() for part in parts] == pytest.approx([0.1] * 4, abs=0.011)
 
 
 @settings(max_examples=30, deadline=None)
@@ -228,3 +229,43 @@ def test_windows_are_read_again(tmp_path):
         read_window({"sources": {"d": "d.csv"}}, "x", root=tmp_path)
     with pytest.raises(BadSplit, match="no windows"):
         read_window({**ingest, "split": {"by": "random"}}, "2013-09", root=tmp_path)
+
+
+def test_what_the_target_is_like_in_test_and_windows_is_not_shown():
+    splits = split_table(make(400), {"by": "random", "production": 0.2, "windows": 2}, target="y", keys=["id"])
+    shown = splits.summary.set_index("split")
+    assert shown.loc[["train", "valid"], "target_mean"].notna().all()
+    assert shown.drop(index=["train", "valid"])["target_mean"].isna().all()
+    assert set(shown.drop(index=["train", "valid"])["classes"]) == {""}
+    said = explain_splits(splits, {"by": "random"})
+    assert "not shown before 07 and 11" in said
+
+
+def test_a_split_by_position_keeps_the_order_of_the_file():
+    table = make(100).sample(frac=1, random_state=0).reset_index(drop=True)
+    spec = {"by": "position", "valid": 0.2, "test": 0.2, "production": 0.2, "windows": 2}
+    splits = split_table(table, spec, target="y")
+    parts = [splits.train, splits.valid, splits.test, *splits.windows.values()]
+    assert [len(part) for part in parts] == [40, 20, 20, 10, 10]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), table)
+    assert splits.positions.tolist() == list(range(40))
+    pinned = pin_split(spec, splits, "")
+    assert pinned == {"by": "position", "train_until": 40, "valid_until": 60, "test_until": 80, "windows": 2}
+    longer = pd.concat([table, make(20)], ignore_index=True)
+    again = split_table(longer, pinned, target="y")
+    pd.testing.assert_frame_equal(again.test, splits.test)
+    assert sum(len(part) for part in again.windows.values()) == 40
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"by": "position", "train_until": 60, "valid_until": 40, "test_until": 80},
+        {"by": "position", "train_until": 60, "valid_until": 70},
+        {"by": "position", "train_until": 10, "valid_until": 20, "test_until": 30, "valid": 0.2},
+        {"by": "position", "windows": "month"},
+    ],
+)
+def test_places_that_do_not_rise_are_refused(spec):
+    with pytest.raises(BadSplit):
+        split_table(make(100), spec, target="y")

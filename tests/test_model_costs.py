@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix
 
 from benchmarks.truth.thresholds import World, lose, use_cheapest, use_formula, use_nbkit
 from nbkit.errors import BadCriterion, NbkitError
-from nbkit.model import choose_threshold, compare_costs, confusion_table, price_rows, score_cost
+from nbkit.model import choose_threshold, compare, compare_costs, confusion_table, price_rows, score_cost
 
 COSTS = {"false_positive": 10, "false_negative": 60, "true_positive": 4, "true_negative": -1}
 
@@ -209,3 +209,17 @@ def test_without_costs_both_errors_cost_one():
     assert score_cost(y, p, {}, threshold=0.3)["value"].iloc[0] == pytest.approx(wrong)
     assert compare_costs(y, p, {}, {}, threshold=0.3)["model"].iloc[0] == pytest.approx(wrong)
     assert choose_threshold(y, p, {}).theoretical == 0.5
+
+
+def test_an_alternative_decides_at_its_own_threshold():
+    y, p, rule = [0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], [0.01, 0.02, 0.03, 0.04]
+    price = {"false_positive": 1, "false_negative": 1}
+    at_the_models = compare_costs(y, p, {"rule": rule}, price).loc["rule", "cost_per_row"]
+    at_its_own = compare_costs(y, p, {"rule": rule}, price, thresholds={"rule": 0.025}).loc["rule", "cost_per_row"]
+    assert (at_the_models, at_its_own) == (0.5, 0.0)
+
+
+def test_two_models_may_be_compared_each_at_its_own_threshold():
+    y, rule, p = [0, 0, 1, 1] * 5, [0.01, 0.02, 0.03, 0.04] * 5, [0.1, 0.2, 0.8, 0.9] * 5
+    assert compare(y, rule, p, "accuracy").loc["accuracy", "value_a"] == 0.5
+    assert compare(y, rule, p, "accuracy", threshold_a=0.025).loc["accuracy", "value_a"] == 1.0

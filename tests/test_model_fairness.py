@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nbkit.model import compare_groups, compare_protected, rate_ratio, rates_by_group, wilson_interval
+from nbkit.model import compare_groups, compare_protected, judge_groups, rate_ratio, rates_by_group, wilson_interval
 
 
 def test_rates_are_those_counted_by_hand():
@@ -122,3 +122,30 @@ def test_the_rate_ratio_is_that_of_selection_rates():
     assert row[["n", "better", "note"]].tolist() == [400, "higher", "sex: f against m"]
     none = compare_protected(frame, y, p, [], metric="roc_auc", task="binary", positive=1)
     assert np.isnan(rate_ratio(compare_groups(none))["value"].iloc[0])
+
+
+@pytest.mark.parametrize(
+    ("rates", "n", "verdict"),
+    [((0.30, 0.31), 20_000, "pass"), ((0.2, 0.4), 2_000, "fail"), ((0.3, 0.36), 200, "inconclusive")],
+)
+def test_groups_are_held_against_a_tolerance(rates, n, verdict):
+    random = np.random.default_rng(0)
+    group = np.repeat(["a", "b"], n)
+    y = random.random(2 * n) < 0.3
+    p = np.where(random.random(2 * n) < np.repeat(rates, n), 0.9, 0.1)
+    gaps = compare_groups(rates_by_group(y, p, pd.Series(group), positive=True).assign(column="sex"))
+    judged = judge_groups(gaps).set_index("rate")
+    assert set(judged.index) == {"selection_rate", "true_positive_rate"}
+    assert judged.at["selection_rate", "verdict"] == verdict
+    assert "tolerance of 0.8 to 1.25" in judged.at["selection_rate", "sentence"]
+    assert judge_groups(gaps, (0.01, 100)).set_index("rate").at["selection_rate", "verdict"] == "pass"
+
+
+def test_too_few_rows_of_a_group_are_inconclusive():
+    gaps = compare_groups(
+        rates_by_group([0, 1] * 20, [0.2, 0.8] * 20, pd.Series(["a"] * 35 + ["b"] * 5), positive=1).assign(column="sex")
+    )
+    judged = judge_groups(gaps)
+    assert set(judged["verdict"]) == {"inconclusive"}
+    assert "fewer than two groups" in judged["sentence"].iloc[0]
+    assert "nan" not in " ".join(judged["sentence"])

@@ -241,7 +241,7 @@ def test_credentials_are_shown_nowhere():
 
 def test_another_schema_is_refused(tmp_path):
     registry = Registry(tmp_path / "r")
-    for schema, words in ((99, "update nbkit"), (1, "registered again")):
+    for schema, words in ((99, "update nbkit"), (1, "register its versions again")):
         run_sql(registry, f"UPDATE schema_version SET version = {schema}")
         with pytest.raises(BadParameter, match=words):
             Registry(tmp_path / "r")

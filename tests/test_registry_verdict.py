@@ -35,8 +35,11 @@ def test_all_well_is_approved():
         ({"groups": groups("fail")}, "b goes from 0.2 to 0.4"),
         ({"groups": groups("inconclusive")}, "b goes from 0.2 to 0.4"),
         ({"gates": add_gate("fast", blocking=False)}, "Gate fast, which does not block: fast says so"),
-        ({"since": ("2013-06", "look")}, "The monitor has since said look, for the window 2013-06"),
-        ({"since": ("2013-06", "inconclusive")}, "The monitor has since said inconclusive"),
+        (
+            {"since": {"retrain": ["2013-09"], "look": ["2013-06", "2013-07"]}},
+            "The monitor has since said retrain for 2013-09; look for 2013-06, 2013-07",
+        ),
+        ({"since": {"inconclusive": ["2013-08"]}}, "The monitor has since said inconclusive for 2013-08"),
     ],
 )
 def test_each_open_point_is_a_condition(change, condition):
@@ -81,7 +84,8 @@ def test_nothing_judged_is_not_decided():
 def test_who_opened_a_gate_is_said():
     opened = add_gate("not_too_good_to_be_true", passed=True)
     opened.loc[2, "detail"] = "near perfect; confirmed by Ann on 2026-11-28: known at admission"
-    assert "confirmed by Ann on 2026-11-28: known at admission" in reach_verdict(Evidence(CRITERIA, opened)).reasons[1]
+    reasons = reach_verdict(Evidence(CRITERIA, opened)).reasons
+    assert "Near perfect; confirmed by Ann on 2026-11-28: known at admission." in reasons
 
 
 def test_the_gates_that_ask_a_person_are_gates():

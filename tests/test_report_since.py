@@ -63,7 +63,7 @@ def test_each_window_is_told_by_its_latest_look(project, registered):
         ["a", "ok", "toy-monitor-a-2"],
         ["b", "retrain", "toy-monitor-b"],
     ]
-    assert read_overview(registered).reasons[-1] == "Since then the monitor said retrain, for the window b."
+    assert read_overview(registered).since["decision"].tolist() == ["ok", "retrain"]
     row = read_overview(registered).stages.set_index("title").loc["11_monitor"]
     assert (row["status"], row["headline"]) == ("retrain", "2 windows of new rows so far. b says retrain.")
 

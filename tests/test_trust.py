@@ -313,8 +313,9 @@ def test_no_object_that_can_be_called_calls_a_method_that_a_file_names(project, 
     assert f"{_Scorer.__module__}._Scorer" in str(try_to_load(content, project))
     names = (*trust.NBKIT, *trust.PARTS)
     owners = {name for name in names if any("__call__" in vars(kind) for kind in find(name).__mro__)}
-    kernels = {f"sklearn.gaussian_process.kernels.{name}" for name in trust.KERNELS}
-    assert owners == kernels | {"scipy.interpolate._bsplines.BSpline", "sklearn.metrics._scorer._PassthroughScorer"}
+    computing = {f"sklearn.gaussian_process.kernels.{name}" for name in trust.KERNELS}
+    computing |= {f"sklearn._loss.loss.{name}" for name in trust.LOSSES}
+    assert owners == computing | {"scipy.interpolate._bsplines.BSpline", "sklearn.metrics._scorer._PassthroughScorer"}
 
 
 @pytest.mark.parametrize("protocol", [0, 1, -1, True, None, "2", 10**9])

@@ -82,10 +82,12 @@ def find_ece_interval(o: Outcome, *, seed: int = 0) -> tuple[float, float]:
     seed
         Of the simulation.
 
-    Notes ----- An error is inside if the sum of absolute gaps that was seen is not unusual for it: simulated with the
-    gaps nearest to the observed ones that have this error, and with the chance of binomial counts (of blocks, where
-    rows are alike). At an error of 0 only a sum that is too large counts as unusual, so that probabilities which are
-    right have 0 inside in 95 of 100 samples; further up both tails do.
+    Notes
+    -----
+    An error is inside if the sum of absolute gaps that was seen is not unusual for it: simulated with the gaps nearest
+    to the observed ones that have this error, and with the chance of binomial counts (of blocks, where rows are alike).
+    At an error of 0 only a sum that is too large counts as unusual, so that probabilities which are right have 0 inside
+    in 95 of 100 samples; further up both tails do.
 
     References
     ----------

@@ -85,9 +85,11 @@ def choose_threshold(
     BadCriterion
         If a cost is unknown or no number.
 
-    Notes ----- Candidates are all distinct scores, acting always and acting never. Each is priced twice: as measured on
-    the given rows, which is exact there and misleads where cases are rare; and as expected from the probabilities after
-    a recalibration (a shift and a slope of their log-odds, shrunk towards 0 and 1, a ridge-penalized form of Platt's).
+    Notes
+    -----
+    Candidates are all distinct scores, acting always and acting never. Each is priced twice: as measured on the given
+    rows, which is exact there and misleads where cases are rare; and as expected from the probabilities after a
+    recalibration (a shift and a slope of their log-odds, shrunk towards 0 and 1, a ridge-penalized form of Platt's).
     The lowest weighted mean wins, the measured cost weighing cases / (cases + 200), a case being a row of the rarer
     class. From ten cases on, what costs more on the given rows than acting always or never is no candidate. On new rows
     of simulated problems (prevalence 0.03 % to 50 %) this loses less of the saving that could be had than the cheapest

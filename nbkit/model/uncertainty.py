@@ -89,11 +89,13 @@ def find_interval(name: str, o: Outcome, value: float, drawn: Array, *, seed: in
     seed
         Of what is simulated.
 
-    Notes ----- Shares (accuracy, precision, recall, and F1 by Jaccard's index) have Wilson's interval on as many
-    independent rows as the blocks are worth; averages of shares over classes combine Wilson's; ROC AUC has the interval
-    of all values whose spread, after Hanley and McNeil and drawn to the observed one, allows what was seen; the
-    calibration error its own. Others have the bootstrap's standard error on the scale of their logarithm (losses),
-    log-odds or as they are, with Student's t for as many blocks (rows) as hold the rarest class.
+    Notes
+    -----
+    Shares (accuracy, precision, recall, and F1 by Jaccard's index) have Wilson's interval on as many independent rows
+    as the blocks are worth; averages of shares over classes combine Wilson's; ROC AUC has the interval of all values
+    whose spread, after Hanley and McNeil and drawn to the observed one, allows what was seen; the calibration error its
+    own. Others have the bootstrap's standard error on the scale of their logarithm (losses), log-odds or as they are,
+    with Student's t for as many blocks (rows) as hold the rarest class.
 
     References ---------- Wilson, E. B. (1927). JASA 22, 209-212. Hanley, J. A. and McNeil, B. J. (1982). Radiology 143,
     29-36. Newcombe, R. G. (2006). Statistics in Medicine 25, 559-573. Obuchowski, N. A. (1997). Biometrics 53, 567-578.

@@ -54,12 +54,14 @@ def judge_slices(o: Outcome, slices: list[Array], *, min_rows: int) -> pd.DataFr
         together would save), both with limits that hold for all slices together, 95 %; `judged`, and `verdict`:
         "worse", "not worse" (nothing found) or "too few".
 
-    Notes ----- For each slice two means are tested: of the residual, and of the residual times the standardized
-    prediction (are high ones too high and low ones too low?). Both are 0 in every slice of a perfect model, however
-    hard the slice is. A slice is worse only if it is so twice: as predicted, and as the predictions turn out on all
-    rows (isotonic regression), so that what is wrong everywhere is not held against a slice; the smaller of the two
-    gaps is shown. Levels are 0.05 over the number of tests (Bonferroni); the spread is the larger one of the blocks'
-    and of that which right probabilities imply, with Student's t and a correction for skewness (Cornish and Fisher).
+    Notes
+    -----
+    For each slice two means are tested: of the residual, and of the residual times the standardized prediction (are
+    high ones too high and low ones too low?). Both are 0 in every slice of a perfect model, however hard the slice is.
+    A slice is worse only if it is so twice: as predicted, and as the predictions turn out on all rows (isotonic
+    regression), so that what is wrong everywhere is not held against a slice; the smaller of the two gaps is shown.
+    Levels are 0.05 over the number of tests (Bonferroni); the spread is the larger one of the blocks' and of that which
+    right probabilities imply, with Student's t and a correction for skewness (Cornish and Fisher).
 
     References
     ----------

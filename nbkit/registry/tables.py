@@ -174,7 +174,7 @@ def open_database(url: sa.URL, files: str, *, create: bool = True) -> tuple[sa.E
             settings = _lay_tables(engine, files)
     found = settings.pop("schema")
     if found != str(SCHEMA):
-        which = "update nbkit" if int(found) > SCHEMA else "its versions have to be registered again"
+        which = "update nbkit" if int(found) > SCHEMA else "move it away, and register its versions again"
         raise BadParameter(f"the registry {show(url)} has schema {found}, this nbkit knows {SCHEMA}; {which}")
     return engine, settings
 

@@ -1,5 +1,6 @@
 """May the model be used? The rule that turns gates, criteria, groups and costs into one word with reasons."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -26,14 +27,14 @@ class Evidence:
     dearer
         Sentences on what would certainly cost less than the model.
     since
-        The window and the decision of the monitor's last look; empty if there was none, or all was well.
+        Each decision of the monitor but ok, with the windows for which it was taken.
     """
 
     criteria: pd.DataFrame
     gates: pd.DataFrame
     groups: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["verdict", "sentence"]))
     dearer: tuple[str, ...] = ()
-    since: tuple[str, str] | None = None
+    since: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     if evidence.gates.empty or evidence.criteria.empty or questions:
         return Verdict(UNDECIDED, questions or ("There are no criteria, or no gate was judged.",))
     conditions = tuple(_list_conditions(evidence, gates))
-    good = (f"Every criterion is met ({len(evidence.criteria)}).", _say_open(gates))
+    confirmed = gates.loc[gates["detail"].str.contains("confirmed by"), "detail"]
+    who = (f"{detail[:1].upper()}{detail[1:]}." for detail in confirmed)
+    good = (f"Every criterion is met ({len(evidence.criteria)}).", _say_open(gates), *who)
     return Verdict(CONDITIONS if conditions else APPROVE, good, conditions)
 
 
@@ -102,15 +105,11 @@ def _list_conditions(evidence: Evidence, gates: pd.DataFrame) -> list[str]:
         for gate, detail in zip(soft["gate"], soft["detail"], strict=True)
     ]
     if evidence.since:
-        window, decision = evidence.since
-        found.append(
-            f"The monitor has since said {decision}, for the window {window}: look at it before relying on the model."
-        )
+        said = "; ".join(f"{decision} for {', '.join(windows)}" for decision, windows in evidence.since.items())
+        found.append(f"The monitor has since said {said}: look at these before relying on the model.")
     return found
 
 
 def _say_open(gates: pd.DataFrame) -> str:
-    confirmed = gates[gates["detail"].str.contains("confirmed by")]
     every = "Every gate is open" if gates["passed"].all() else "Every gate that blocks is open"
-    who = "".join(f"; {gate}: {detail}" for gate, detail in zip(confirmed["gate"], confirmed["detail"], strict=True))
-    return f"{every} ({len(gates)}){who}."
+    return f"{every} ({len(gates)})."

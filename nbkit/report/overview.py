@@ -186,7 +186,7 @@ def _judge(
         read_or(folder, "09_register", "gates", pd.DataFrame(columns=GATE_COLUMNS)),
         read_or(folder, "07_evaluate", "group_verdicts", pd.DataFrame(columns=["verdict", "sentence"])),
         tuple(_say_dearer(folder)),
-        _find_concern(since),
+        _list_concerns(since),
     )
     reached = reach_verdict(evidence)
     if stopped:
@@ -205,11 +205,11 @@ def _judge(
     return dataclasses.replace(reached, reasons=(*reached.reasons, deployed)) if approved else reached
 
 
-def _find_concern(since: pd.DataFrame) -> tuple[str, str] | None:
-    """Return the window and the decision of the monitor's last look, unless all was well."""
-    if not len(since) or since["decision"].iloc[-1] == "ok":
-        return None
-    return str(since["window"].iloc[-1]), str(since["decision"].iloc[-1])
+def _list_concerns(since: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the windows for which the monitor has decided anything but ok, by decision, the gravest first."""
+    order = ("retrain", "look", "inconclusive")
+    found = {decision: since.loc[since["decision"] == decision, "window"].tolist() for decision in order}
+    return {decision: windows for decision, windows in found.items() if windows}
 
 
 def _say_dearer(folder: Path) -> list[str]:
