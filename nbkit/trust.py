@@ -263,8 +263,9 @@ def _iterate_nodes(schema: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(schema, dict):
         if {"__loader__", "__class__", "__module__"} & schema.keys():
             yield schema
-        for item in schema.values():
-            yield from _iterate_nodes(item)
+        is_dict = schema.get("__loader__") == "DictNode" and isinstance(schema.get("content"), dict)
+        for key, item in schema.items():  # what a dict holds stands under the user's keys, `__class__` among them
+            yield from _iterate_nodes(list(item.values()) if is_dict and key == "content" else item)
 
 
 def _name_node(node: dict[str, Any]) -> tuple[str, str]:

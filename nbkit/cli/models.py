@@ -125,14 +125,25 @@ def sign(by: str, why: str, place: str) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=8000, type=click.IntRange(0, 65535), show_default=True, help="0 takes a free one.")
 @click.option("--log", type=click.Path(path_type=Path), help="Folder of the request log; none by default.")
+@click.option("--no-token", is_flag=True, help="Listen beyond this machine though nobody has to say who asks.")
+@click.option("--timeout", default=30.0, show_default=True, help="Seconds a client has to send a body, take an answer.")
+@click.option("--connections", default=500, type=click.IntRange(1), show_default=True, help="How many at a time.")
+@click.option("--grace", default=10.0, show_default=True, help="Seconds from SIGTERM to the end, at most.")
 @WHERE
-def serve(version: str, host: str, port: int, log: Path | None, place: str) -> None:
-    """Serve a registered version over HTTP until told to stop."""
+def serve(version: str, place: str, log: Path | None, no_token: bool, **limits: Any) -> None:  # noqa: FBT001
+    """Serve a registered version over HTTP until told to stop.
+
+    If NBKIT_SERVE_TOKEN is set, requests must carry it as `Authorization: Bearer TOKEN`, all but those of /health and
+    /ready. Without it the service listens on this machine only.
+
+    After SIGTERM /ready says 503 at once, answers end their connections, and running requests are finished.
+    """
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before OpenMP is loaded
     from nbkit.serve.__main__ import main
 
-    arguments = ["--registry", _locate(place), "--model", version, "--host", host, "--port", str(port)]
-    sys.exit(main([*arguments, *(["--log", os.fspath(log)] if log else [])]))
+    arguments = ["--registry", _locate(place), "--model", version, *(["--no-token"] if no_token else [])]
+    arguments += ["--log", os.fspath(log)] if log else []
+    sys.exit(main([*arguments, *(f"--{name}={value}" for name, value in limits.items())]))
 
 
 def _check_alias(alias: str, version: Any) -> None:

@@ -1,5 +1,6 @@
 """Golden examples: raw rows with the answers given at registration, so a bundle can prove that it still gives them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from nbkit.errors import BadModel
 from nbkit.model import predict
 
 TOLERANCE = 1e-6  # how far a golden answer may move: libraries differ in the last digits, models in the third
-MARK = "expected"  # columns `expected`, or `expected: <class>` for several classes
+MARK = "expected"  # columns `expected`, or `expected: <class>` for several classes; `_expected` if that is taken
 
 
 def make_golden(
@@ -35,7 +36,7 @@ def make_golden(
     -------
     DataFrame
         The raw columns, then ``expected`` (probability of the positive class, or value), or one ``expected: <class>``
-        per class.
+        per class. A table that has such columns itself makes them ``_expected``.
 
     Raises
     ------
@@ -46,12 +47,16 @@ def make_golden(
         raise BadModel("golden examples need at least one row; X is empty")
     drawn = np.sort(np.random.default_rng(seed).permutation(len(X))[:rows])
     picked = X.iloc[drawn].reset_index(drop=True)
-    return pd.concat([picked, _answer(model, picked, task, positive)], axis=1)
+    mark = MARK
+    while any(_is_marked(column, mark) for column in X.columns):
+        mark = f"_{mark}"
+    return pd.concat([picked, _answer(model, picked, task, positive, mark)], axis=1)
 
 
 def split_golden(golden: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split golden examples into raw rows and expected answers."""
-    answers = [column for column in golden.columns if str(column) == MARK or str(column).startswith(f"{MARK}: ")]
+    mark = _find_mark(golden)
+    answers = [column for column in golden.columns if _is_marked(column, mark)]
     return golden.drop(columns=answers), golden[answers]
 
 
@@ -73,7 +78,7 @@ def check_golden(model: Any, golden: pd.DataFrame, *, task: str, positive: Any =
         0 where nothing changed; infinity where the answers have another shape or an answer is missing on one side.
     """
     raw, expected = split_golden(golden)
-    found = _answer(model, raw, task, positive)
+    found = _answer(model, raw, task, positive, _find_mark(golden))
     if list(found.columns) != list(expected.columns) or expected.empty:
         return float("inf")
     now, then = found.to_numpy(float), expected.to_numpy(float)
@@ -126,9 +131,18 @@ def read_facts(model: Any, params: Mapping[str, Any]) -> dict[str, Any]:
     return {"task": task, "positive": positive, "threshold": 0.5 if threshold is None else float(threshold)}
 
 
-def _answer(model: Any, raw: pd.DataFrame, task: str, positive: Any) -> pd.DataFrame:
+def _is_marked(column: Any, mark: str) -> bool:
+    return str(column) == mark or str(column).startswith(f"{mark}: ")
+
+
+def _find_mark(golden: pd.DataFrame) -> str:
+    found = re.match(rf"_*{MARK}(?=$|: )", str(golden.columns[-1])) if len(golden.columns) else None
+    return found[0] if found else MARK
+
+
+def _answer(model: Any, raw: pd.DataFrame, task: str, positive: Any, mark: str) -> pd.DataFrame:
     answer = predict(model, raw, task, positive)
     if isinstance(answer, pd.DataFrame):
         table = answer.reset_index(drop=True)
-        return table.rename(columns={column: f"{MARK}: {column}" for column in table.columns})
-    return pd.DataFrame({MARK: np.asarray(answer, dtype=float)})
+        return table.rename(columns={column: f"{mark}: {column}" for column in table.columns})
+    return pd.DataFrame({mark: np.asarray(answer, dtype=float)})

@@ -77,10 +77,16 @@ class Batcher:
                     if error:
                         _settle(one, error)
 
+    def _call(self, requests: Sequence[Any]) -> Sequence[Any]:
+        try:
+            return self.answer(requests)
+        except (SystemExit, KeyboardInterrupt, StopIteration) as error:  # would end the worker, not the request
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
     async def _answer(self, waiting: list[Waiting]) -> Exception | None:
         requests = [request for request, _ in waiting]
         try:
-            answers = await asyncio.get_running_loop().run_in_executor(self._thread, self.answer, requests)
+            answers = await asyncio.get_running_loop().run_in_executor(self._thread, self._call, requests)
             pairs = list(zip(waiting, answers, strict=True))
         except Exception as error:  # whatever it is, whoever waits must be told
             return error

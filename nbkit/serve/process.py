@@ -13,6 +13,7 @@ from typing import IO, Self
 from urllib.parse import urlsplit
 
 from nbkit.errors import ServiceFailed
+from nbkit.serve.access import VARIABLE
 
 TAIL = 2_000
 
@@ -32,6 +33,8 @@ class Service:
         Folder of the request log; none by default.
     timeout
         Seconds until it must be ready.
+    token
+        What requests must carry, handed over in the environment; none by default.
 
     Attributes
     ----------
@@ -39,6 +42,8 @@ class Service:
         ``http://127.0.0.1:PORT``.
     seconds
         How long it took from the start until ready.
+    token
+        As given.
 
     Raises
     ------
@@ -54,8 +59,9 @@ class Service:
         port: int = 0,
         log: str | os.PathLike[str] | None = None,
         timeout: float = 60.0,
+        token: str | None = None,
     ) -> None:
-        self.reference, self.timeout = reference, timeout
+        self.reference, self.timeout, self.token = reference, timeout, token
         self._command = [sys.executable, "-m", "nbkit.serve", "--registry", os.fspath(registry), "--model", reference]
         self._command += ["--port", str(port), "--until-stdin-closes", *(["--log", os.fspath(log)] if log else [])]
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,11 +71,17 @@ class Service:
     def start(self) -> Self:
         """Start it and wait until it is ready."""
         began = time.monotonic()
+        environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
+        environment |= {VARIABLE: self.token} if self.token else {}
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - without a name: nobody can leave it behind
         atexit.register(self.stop)
         try:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=self._output, stderr=subprocess.STDOUT
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=self._output,
+                stderr=subprocess.STDOUT,
+                env=environment,
             )
             while not self._is_ready():
                 self._check(time.monotonic() - began)

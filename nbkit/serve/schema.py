@@ -1,6 +1,9 @@
 """What a request must look like, as data: read from a bundle's golden rows, compiled to msgspec types at start."""
 
 import datetime as dt
+import json
+import re
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +12,9 @@ import pandas as pd
 from pandas.api import types
 
 from nbkit.errors import BadParameter
+
+ODD = re.compile(r'["\\\x00-\x1f]')  # a name that JSON writes with escapes
+KEYS = (b'"rows"', b'"columns"')
 
 
 class Moment(dt.datetime):
@@ -37,7 +43,13 @@ def describe_columns(rows: pd.DataFrame, required: Collection[str] | None = None
     Returns
     -------
     DataFrame
-        column, type (number, integer, boolean, time, text), dtype, required.
+        column, type (number, integer, boolean, time, text), dtype, required. A column that is not required and of a
+        dtype that JSON cannot hold is left out.
+
+    Raises
+    ------
+    BadParameter
+        A required column is of a dtype that JSON cannot hold, such as timedelta64.
 
     Examples
     --------
@@ -45,7 +57,15 @@ def describe_columns(rows: pd.DataFrame, required: Collection[str] | None = None
     [['hour', 'integer', 'int64', True], ['carrier', 'text', 'str', False]]
     """
     wanted = set(rows.columns if required is None else required)
-    facts = [(str(name), _json_type(rows[name].dtype), str(rows[name].dtype), name in wanted) for name in rows.columns]
+    facts = []
+    for name in rows.columns:
+        kind, dtype = _json_type(rows[name].dtype), str(rows[name].dtype)
+        if kind is None and name in wanted:
+            raise BadParameter(
+                f"a service cannot take column {name!r} of dtype {dtype} as JSON; give the model a number, text or time"
+            )
+        if kind is not None:
+            facts.append((str(name), kind, dtype, name in wanted))
     return pd.DataFrame(facts, columns=["column", "type", "dtype", "required"])
 
 
@@ -68,16 +88,21 @@ class RowDecoder:
     def __init__(self, schema: pd.DataFrame) -> None:
         self.kinds = {row["column"]: (row["type"], row["dtype"]) for row in schema.to_dict("records")}
         self._names = {f"c{place}": str(name) for place, name in enumerate(schema["column"])}
+        self._quoted = [f'"{name}"'.encode() for name in schema.loc[schema["required"].astype(bool), "column"]]
+        mark = uuid.uuid4().hex  # msgspec's structs take no such names, so these columns have another one inside
+        self._aliases = {name: f"{mark} {field}" for field, name in self._names.items() if ODD.search(name)}
+        inside = {field: self._aliases.get(name, name) for field, name in self._names.items()}
         fields, lists = [], []
         for field, kind, required in zip(self._names, schema["type"], schema["required"], strict=True):
             one: Any = JSON_TYPES[kind]
             fields.append((field, one) if required else (field, one, None))
             lists.append((field, list[one]) if required else (field, list[one] | None, None))
         # required fields come first, as in any signature
-        row: Any = msgspec.defstruct("Row", sorted(fields, key=len), rename=self._names)
-        columns: Any = msgspec.defstruct("Columns", sorted(lists, key=len), rename=self._names)
-        request = msgspec.defstruct("Request", [("rows", list[row] | None, None), ("columns", columns | None, None)])
-        self._decoder = msgspec.json.Decoder(request, dec_hook=_read_moment)
+        row: Any = msgspec.defstruct("Row", sorted(fields, key=len), rename=inside)
+        columns: Any = msgspec.defstruct("Columns", sorted(lists, key=len), rename=inside)
+        both = [("rows", list[row] | None, None), ("columns", columns | None, None)]
+        self._request: Any = msgspec.defstruct("Request", both)
+        self._decoder = msgspec.json.Decoder(self._request, dec_hook=_read_moment)
 
     def decode(self, body: bytes) -> dict[str, list[Any]]:
         """Read one request: ``{"rows": [{…}]}`` or ``{"columns": {…: […]}}``.
@@ -93,8 +118,13 @@ class RowDecoder:
             With the path of the wrong value, such as ``$.rows[0].hour``.
         msgspec.DecodeError
             It is no JSON.
+        UnicodeDecodeError
+            It is not UTF-8.
+        RecursionError
+            It is nested too deeply.
         """
-        asked: Any = self._decoder.decode(body)
+        body.decode()  # what is skipped must be UTF-8 too
+        asked: Any = self._decode_odd(body) if self._aliases else self._decoder.decode(body)
         if (asked.rows is None) == (asked.columns is None):
             raise msgspec.ValidationError("Expected either `rows` or `columns` - at `$`")
         if asked.rows is not None:
@@ -109,8 +139,35 @@ class RowDecoder:
             values = {name: column if column is not None else [None] * count for name, column in given.items()}
         if count == 0:
             raise msgspec.ValidationError("Expected at least one row - at `$`")
+        self._refuse_repeats(body, count if asked.rows is not None else 1)
         times = {name: _to_datetimes(values[name]) for name, (kind, _) in self.kinds.items() if kind == "time"}
         return {**values, **times}
+
+    def _decode_odd(self, body: bytes) -> Any:
+        """Decode by way of plain objects, for columns whose names need escapes in JSON."""
+        given = msgspec.json.decode(body)
+        if isinstance(given, dict):
+            rows, columns = given.get("rows"), given.get("columns")
+            given = {
+                "rows": [self._rename(row) for row in rows] if isinstance(rows, list) else rows,
+                "columns": self._rename(columns),
+            }
+        try:
+            return msgspec.convert(given, self._request, dec_hook=_read_moment)
+        except msgspec.ValidationError as error:
+            said = str(error)
+            for name, alias in self._aliases.items():
+                said = said.replace(alias, json.dumps(name, ensure_ascii=False)[1:-1])
+            raise msgspec.ValidationError(said) from None
+
+    def _rename(self, row: Any) -> Any:
+        return {self._aliases.get(key, key): value for key, value in row.items()} if isinstance(row, dict) else row
+
+    def _refuse_repeats(self, body: bytes, count: int) -> None:
+        """Refuse a needed column that stands twice in one object: readers of JSON would silently take the last."""
+        often = any(body.count(name) > count for name in self._quoted) or any(body.count(key) > 1 for key in KEYS)
+        if often or b"\\" in body:  # a value may equal a name, and an escape may hide one: look closely
+            json.loads(body, object_pairs_hook=_refuse_twice, parse_int=str, parse_float=str)
 
     def build(self, requests: Sequence[Mapping[str, list[Any]]]) -> pd.DataFrame:
         """Make one table of the rows of several requests, in their order."""
@@ -119,6 +176,13 @@ class RowDecoder:
             values = [value for request in requests for value in request[name]]
             table[name] = _cast(values, kind, dtype)
         return pd.DataFrame(table)
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise msgspec.ValidationError(f"Expected each name once in an object, got `{twice}` again")
 
 
 def _read_moment(kind: type, value: Any) -> Any:
@@ -139,7 +203,7 @@ def count_rows(request: Mapping[str, list[Any]]) -> int:
     return len(next(iter(request.values()), []))
 
 
-def _json_type(dtype: Any) -> str:
+def _json_type(dtype: Any) -> str | None:
     if types.is_bool_dtype(dtype):
         return "boolean"
     if types.is_integer_dtype(dtype):
@@ -150,9 +214,7 @@ def _json_type(dtype: Any) -> str:
         return "time"
     if types.is_string_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype) or types.is_object_dtype(dtype):
         return "text"
-    raise BadParameter(
-        f"a service cannot take a column of dtype {dtype} as JSON; give the model a number, text or time"
-    )
+    return None
 
 
 def _cast(values: list[Any], kind: str, dtype: Any) -> Any:

@@ -28,16 +28,19 @@ REQUIREMENTS: dict[str, tuple[str, str]] = {  # name in params: column of measur
 
 
 class Client:
-    """A keep-alive connection to a service."""
+    """A keep-alive connection to a service, with its token."""
 
     def __init__(self, service: Service | str) -> None:
         address = urlsplit(service if isinstance(service, str) else service.url)
+        token = None if isinstance(service, str) else service.token
+        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=TIMEOUT)
 
-    def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
         """Send one request and return status and body; a broken connection is opened again by the next one."""
+        given = {**self.headers, **({"Content-Type": "application/json"} if body else {}), **headers}
         try:
-            self._connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+            self._connection.request(method, path, body, given)
             answer = self._connection.getresponse()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException):
@@ -208,11 +211,17 @@ def bad_requests(service: Service | str) -> pd.DataFrame:
             except (OSError, http.client.HTTPException):
                 status = 0
             rows.append((case, status, expected, str(status) in expected.split("|")))
-        for case, method, path, expected in (
-            ("unknown page", "GET", "/nothing", "404"),
-            ("GET", "GET", "/predict", "405"),
-        ):
-            status = client.send(method, path)[0]
+        good = _encode(model["example"])
+        unknown = {"Authorization": "Bearer somebody else's"}
+        others: list[tuple[str, str, str, bytes | None, dict[str, str], str]] = [
+            ("unknown page", "GET", "/nothing", None, {}, "404"),
+            ("GET", "GET", "/predict", None, {}, "405"),
+            ("a table as text", "POST", "/predict", good, {"Content-Type": "text/csv"}, "415"),
+            ("a wrong token", "POST", "/predict", good, unknown, "401" if client.headers else "200"),
+            ("a probe without a token", "GET", "/ready", None, unknown, "200"),
+        ]
+        for case, method, path, content, headers, expected in others:
+            status = client.send(method, path, content, **headers)[0]
             rows.append((case, status, expected, str(status) == expected))
     return pd.DataFrame(rows, columns=["case", "status", "expected", "ok"])
 
@@ -223,9 +232,7 @@ def _bad_bodies(model: Mapping[str, Any]) -> list[tuple[str, str, bytes]]:
     wrong: Callable[[dict[str, Any]], Any] = lambda column: 1 if column["type"] in ("text", "time", "boolean") else "x"  # noqa: E731
     texts = [column["column"] for column in needed if column["type"] == "text"]
 
-    def rows(*given: Any) -> bytes:
-        return json.dumps({"rows": list(given)}).encode()
-
+    rows, deep = _encode, b"[" * 1_000 + b"]" * 1_000
     first = needed[0]["column"]
     columns = {key: [value] for key, value in row.items()}
     return [
@@ -234,7 +241,9 @@ def _bad_bodies(model: Mapping[str, Any]) -> list[tuple[str, str, bytes]]:
         ("NaN in JSON", "400", b'{"rows": [NaN]}'),
         ("empty body", "400", b""),
         ("not UTF-8", "400|422", b'{"rows": [{"\xff": 1}]}'),
+        ("nested 1,000 deep", "400", b'{"x": ' + deep + b"}"),
         ("another shape", "422", b"[1, 2]"),
+        (f"{first} twice in a row", "422", rows(row).replace(b"[{", b"[{" + json.dumps(first).encode() + b": null, ")),
         ("no rows", "422", rows()),
         ("a row that is no object", "422", rows(1)),
         (f"{first} is missing", "422", rows({key: value for key, value in row.items() if key != first})),
@@ -246,6 +255,10 @@ def _bad_bodies(model: Mapping[str, Any]) -> list[tuple[str, str, bytes]]:
         ("too many rows", "413", rows(*[row] * (model["max_rows"] + 1))),
         ("too many bytes", "413", b" " * (model["max_bytes"] + 1)),
     ]  # fmt: skip
+
+
+def _encode(*rows: Any) -> bytes:
+    return json.dumps({"rows": list(rows)}).encode()
 
 
 def judge_requirements(measured: pd.DataFrame, requirements: Mapping[str, float]) -> pd.DataFrame:
