@@ -80,6 +80,17 @@ class Markdown:
     def __init__(self, text: str) -> None:
         self.text = disarm(text)
 
+    @staticmethod
+    def line(text: object) -> str:
+        r"""Return a text of data or params in one line, which neither ends a cell of a table nor begins a list.
+
+        Examples
+        --------
+        >>> Markdown.line("yes | no\n- perhaps")
+        'yes \\| no - perhaps'
+        """
+        return " ".join(str(text).split()).replace("|", "\\|")
+
     def _repr_markdown_(self) -> str:
         return self.text
 
