@@ -118,6 +118,17 @@ def test_honest_columns_are_made_of_no_target(seed):
     assert list_suspects(find_target_copies(table, "z", "regression")) == []
 
 
+def test_a_number_that_is_sure_at_both_ends_and_a_level_that_drives_the_target_are_honest():
+    table, random = draw_customers(3000)
+    marks = random.integers(0, 25, 3000)
+    table["y"] = (marks + random.logistic(size=3000) * 1.2 > 12).astype(int)
+    assert list_suspects(find_leakage(table.drop(columns="z").assign(marks=marks), "y", "binary")) == []
+    route = random.integers(0, 10, 3000)
+    table["z"] = 4 * route + random.normal(size=3000) * 5
+    found = find_target_copies(table.assign(route=route.astype(str), distance=route * 10.0), "z", "regression")
+    assert list_suspects(found) == []
+
+
 def test_three_columns_of_few_levels_are_taken_together():
     table, random = draw_customers()
     a, b = random.integers(0, 2, (2, 700))

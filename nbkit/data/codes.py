@@ -87,9 +87,19 @@ def _judge_levels(column: "pd.Series[Any]", values: "pd.Series[Any]", task: str)
     both = bool((told >= BOTH).sum() >= 2)
     if not both and not (task == "multiclass" and told.max() >= ONE_CLASS):
         return None
+    if column_kind(column) == "number" and _rises(column, large, pure):
+        return None  # an honest number is sure of itself at both ends
     share = float(pure.to_numpy().sum() / len(values))
     names = ", ".join(f"{level} in {part:.0%}" for level, part in told[told > 0].items())
     return "decides the target in part of the rows", share, f"some of its levels stand for one class only: {names}"
+
+
+def _rises(column: "pd.Series[Any]", large: pd.DataFrame, pure: pd.DataFrame) -> bool:
+    """Tell whether the pure levels of a number are its lowest ones for one class and its highest for another."""
+    numbers = column.groupby(column.astype("str")).first().reindex(large.index).to_numpy(dtype="float64").argsort()
+    sides = np.where(pure.to_numpy().any(axis=1), pure.to_numpy().argmax(axis=1), -1)[numbers]
+    runs = sides[np.r_[True, np.diff(sides) != 0]]
+    return bool(len(runs) <= 3 and (runs[1:-1] == -1).all())
 
 
 def _judge_ranges(column: "pd.Series[Any]", values: "pd.Series[Any]", seed: int) -> Code | None:

@@ -172,18 +172,20 @@ def _find_encoding(table: pd.DataFrame, name: str, target: str, task: str) -> st
     truth = outcome_columns(table[target], task)[:, -1]
     values, whole = table[name].to_numpy(dtype="float64", na_value=np.nan), float(truth.mean())
     for other in table.columns:
-        if other in (name, target) or not 5 < table[other].nunique() < len(table) * 0.9 or not _names(table[other]):
+        if other in (name, target) or not 8 <= table[other].nunique() < len(table) * 0.9 or not _names(table[other]):
             continue
         parts = pd.DataFrame({"value": values, "truth": truth}).groupby(pd.factorize(table[other])[0])
-        means, size, spread = parts.mean(), parts.size(), parts["value"].std().fillna(0).max()
-        if spread > 1e-9 * np.nanstd(values) or means["value"].std() == 0:
+        means, size = parts.mean(), parts.size()
+        if parts["value"].std().max() > 1e-9 * np.nanstd(values) or means["value"].std() == 0:
             continue
+        within = float(parts["truth"].var().mul(size - 1).sum() / max(len(table) - len(size), 1))
         for weight in (0, 1, 2, 3, 5, 10, 20, 50, 100):
             drawn = (size * means["truth"] + weight * whole) / (size + weight)
-            if abs(float(np.corrcoef(drawn, means["value"])[0, 1])) >= 0.9995:
-                return f"it is the mean of {target} for each {other}" + (
-                    f", drawn to that of all by {weight} rows" if weight else ""
-                )
+            chance = float((within * size / (size + weight) ** 2).mean())  # by which an honest value of a level differs
+            rest = (1 - float(np.corrcoef(drawn, means["value"])[0, 1]) ** 2) * float(drawn.var())
+            if rest < 0.02 * chance:
+                more = f", drawn to that of all by {weight} rows" if weight else ""
+                return f"it is the mean of {target} for each {other}{more}"
     return ""
 
 
