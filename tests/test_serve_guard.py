@@ -150,6 +150,18 @@ def test_a_body_over_the_limit_is_refused_with_and_without_a_stated_length(state
     assert send(app, row(), headers={**JSON, "content-length": "²"})[0] == 200  # a server lets no such header through
 
 
+def test_bodies_on_their_way_share_a_limit_and_leave_it_when_they_end():
+    app = make(max_bytes=5_000)
+    at = app.state.endpoints
+    for body in (row(), b"{", row(t="x" * 5_000)):
+        send(app, body, parts=5)
+        assert at.held == 0
+    at.held = 20 * 5_000  # as if twenty others were being read
+    status, said, _ = send(app, row())
+    assert (status, "at once" in said["error"]) == (503, True)
+    assert at.held == 20 * 5_000
+
+
 @pytest.mark.parametrize(
     ("kind", "status"),
     [

@@ -419,7 +419,7 @@ def test_three_thousand_bad_requests_give_no_5xx_and_leave_nothing_behind(tmp_pa
         for place, (sent, is_whole) in enumerate(nasty_requests(3_000, seed=10)):
             if place == 500:  # what is made at first use is made
                 before = seen.memory_info().rss, seen.num_fds()
-            found = status(ask(address, sent, timeout=20 if is_whole else 0.03))
+            found = status(ask(address, sent, timeout=20 if is_whole else 0.01))
             counts[found] = counts.get(found, 0) + 1
         assert status(ask(address)) == 200
         wait_for(lambda: seen.num_fds() <= before[1])

@@ -29,6 +29,7 @@ from nbkit.wording import say_count
 
 MAX_BYTES = 10_000_000
 MAX_ROWS = 10_000
+MAX_HELD = 20  # bodies of the largest size that may be on their way together
 MAX_SAID = 1_000  # characters of an error message
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -65,6 +66,7 @@ class Endpoints:
         self.log = RequestLog(log) if log else None
         self.gap, self.why = _check(predictor)
         self.is_stopping = False
+        self.held = 0  # bytes of bodies that are being read
 
     async def predict(self, request: Request) -> Response:
         """Answer rows, or say what is wrong with them."""
@@ -89,11 +91,16 @@ class Endpoints:
             raise HTTPException(415, wrong)
         length, parts = 0, []
         stated = request.headers.get("content-length", "")
-        async for part in request.stream():
-            length += len(part)
-            if length > self.max_bytes or (stated.isdecimal() and int(stated) > self.max_bytes):
-                raise HTTPException(413, f"the body is larger than {self.max_bytes:,} bytes; send fewer rows")
-            parts.append(part)
+        try:
+            async for part in request.stream():
+                length, self.held = length + len(part), self.held + len(part)
+                if length > self.max_bytes or (stated.isdecimal() and int(stated) > self.max_bytes):
+                    raise HTTPException(413, f"the body is larger than {self.max_bytes:,} bytes; send fewer rows")
+                if self.held > MAX_HELD * self.max_bytes:
+                    raise HTTPException(503, "too much is being sent at once; try again later")
+                parts.append(part)
+        finally:
+            self.held -= length
         return b"".join(parts)
 
     def _decode(self, body: bytes) -> dict[str, list[Any]]:
