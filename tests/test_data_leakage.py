@@ -9,6 +9,7 @@ from benchmarks.truth.leakage import PLANTS, draw_honest, draw_table
 from nbkit.data import (
     explain_relations,
     find_leakage,
+    find_target_copies,
     list_suspects,
     measure_missing,
     rank_relations,
@@ -46,6 +47,100 @@ def test_an_easy_honest_problem_has_no_suspect(load, task):
     found = find_leakage(load(as_frame=True).frame, "target", task)
     assert list_suspects(found) == []
     assert not found["reason"].str.contains("too good").any()
+
+
+def draw_customers(rows=700, seed=3):
+    random = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {f"x{i}": random.normal(size=rows).round(3) for i in range(3)} | {"n": random.poisson(4, rows)}
+    )
+    table["y"] = (table["x0"] + 0.4 * table["n"] - 1.6 + random.logistic(size=rows) > 0).astype(int)
+    table["z"] = (10 * table["x1"] + 3 * table["n"] + random.normal(size=rows) * 8).round(2)
+    return table, random
+
+
+CODES = {  # of a class or of a number; what may be said of an honest column is none of these
+    "known in half of the rows": ("y", lambda t, r: t["y"].astype("str").where(r.random(len(t)) < 0.5)),
+    "known for one class only": (
+        "y",
+        lambda t, r: pd.Series("gone", t.index).where((t["y"] == 1) & (r.random(len(t)) < 0.5)),
+    ),
+    "some levels": ("y", lambda t, r: np.where(r.random(len(t)) < 0.4, r.integers(0, 9, len(t)), t["y"] + 20)),
+    "parity": ("y", lambda t, r: r.permutation(len(t) * 5)[: len(t)] * 2 + t["y"]),
+    "decimals": ("y", lambda t, r: r.integers(10, 900, len(t)) + np.where(t["y"] == 1, 0.99, 0.5)),
+    "part of a number": ("z", lambda t, r: (1.1 * t["z"]).where(r.random(len(t)) < 0.5)),
+    "ranges": ("z", lambda t, r: pd.cut(t["z"], [-1e9, 0, 12, 25, 1e9], labels=list("ABCD")).astype("str")),
+    "rounded": ("z", lambda t, r: (t["z"] / 10).round() * 10),
+}
+COPIES = {
+    "running count": ("y", lambda t: t["y"].cumsum()),
+    "moving mean": ("y", lambda t: t["y"].rolling(3, min_periods=1).mean().round(4)),
+    "moving mean of a number": ("z", lambda t: t["z"].rolling(5, min_periods=1).mean().round(3)),
+    "mean so far of a customer": (
+        "z",
+        lambda t: t.groupby("who")["z"].transform(lambda z: z.expanding().mean()).round(4),
+    ),
+    "next of the customer": ("y", lambda t: t.groupby("who")["y"].shift(-1).fillna(0).astype(int)),
+    "mean of a street": ("y", lambda t: t.groupby("who")["y"].transform("mean")),
+    "mean of a street, drawn to all": (
+        "z",
+        lambda t: (t.groupby("who")["z"].transform("sum") + 5 * t["z"].mean()) / 12,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_a_column_that_holds_the_target_in_part_or_in_other_words_is_a_suspect(kind):
+    target, make = CODES[kind]
+    table, random = draw_customers()
+    table = table.assign(leak=make(table, random)).drop(columns="z" if target == "y" else "y")
+    found = find_leakage(table, target, "binary" if target == "y" else "regression")
+    assert list_suspects(found) == ["leak"]
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_a_column_made_of_other_rows_targets_is_found_in_all_rows(kind):
+    target, make = COPIES[kind]
+    table, random = draw_customers(840)
+    table["who"] = random.permutation(np.arange(840) % 120)
+    found = find_target_copies(table.assign(leak=make(table)), target, "binary" if target == "y" else "regression")
+    assert list_suspects(found) == ["leak"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_honest_columns_are_made_of_no_target(seed):
+    table, random = draw_customers(600, seed)
+    walk = np.cumsum(random.normal(size=600))
+    table = table.assign(who=random.integers(0, 90, 600), walk=walk, late=table["x0"].where(random.random(600) < 0.6))
+    for target, task in (("y", "binary"), ("z", "regression")):
+        assert list_suspects(find_leakage(table, target, task)) == []
+    table["z"] = walk + random.normal(size=600)  # neighbours are alike, and walk tells it honestly
+    assert list_suspects(find_target_copies(table, "z", "regression")) == []
+
+
+def test_a_number_that_is_sure_at_both_ends_and_a_level_that_drives_the_target_are_honest():
+    table, random = draw_customers(3000)
+    marks = random.integers(0, 25, 3000)
+    table["y"] = (marks + random.logistic(size=3000) * 1.2 > 12).astype(int)
+    assert list_suspects(find_leakage(table.drop(columns="z").assign(marks=marks), "y", "binary")) == []
+    route = random.integers(0, 10, 3000)
+    table["z"] = 4 * route + random.normal(size=3000) * 5
+    found = find_target_copies(table.assign(route=route.astype(str), distance=route * 10.0), "z", "regression")
+    assert list_suspects(found) == []
+
+
+def test_three_columns_of_few_levels_are_taken_together():
+    table, random = draw_customers()
+    a, b = random.integers(0, 2, (2, 700))
+    found = find_leakage(table.drop(columns="z").assign(a=a, b=b, c=a ^ b ^ table["y"]), "y", "binary")
+    assert set(list_suspects(found)) == {"a", "b", "c"}
+
+
+def test_an_exact_sum_of_many_columns_is_a_suspect():
+    table, random = draw_customers()
+    shares = random.dirichlet(np.ones(8), len(table)) * table["z"].to_numpy()[:, None]
+    table = table.drop(columns="y").assign(**{f"part{i}": shares[:, i].round(2) for i in range(8)})
+    assert set(list_suspects(find_leakage(table, "z", "regression"))) == {f"part{i}" for i in range(8)}
 
 
 def test_leaks_in_the_time_column_leave_it_in_the_table():

@@ -89,3 +89,57 @@ def test_left_out_rows_keep_their_places():
     whole = pd.DataFrame({"x": random.normal(size=3000), "y": rising(random, 3000)})
     places = np.sort(random.choice(3000, 1500, replace=False))
     assert is_respected(whole.iloc[places].reset_index(drop=True), positions=places) is False
+
+
+def draw_people(repeats, people=240, seed=0):
+    random = np.random.default_rng(seed)
+    one = pd.DataFrame(
+        {
+            "age": random.normal(45, 12, people).round(1),
+            "pay": random.lognormal(10, 1, people).round(),
+            "x": random.normal(size=people),
+        }
+    )
+    one["zip"], one["y"] = random.integers(10_000, 99_999, people), random.integers(0, 2, people)
+    table = pd.concat([one] * repeats, ignore_index=True)
+    return table.sample(frac=1, random_state=seed).reset_index(drop=True), random
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.003])
+def test_several_rows_of_one_person_are_noticed_though_nothing_names_them(blur):
+    table, random = draw_people(3)
+    table["x"] = random.normal(size=len(table))
+    for name in ("age", "pay"):
+        table[name] += blur * table[name].std() * random.normal(size=len(table))
+    if blur:
+        table = table.drop(columns=["x", "zip"]).assign(z=draw_people(3)[0]["x"])
+    tests = measure_order(table, "y", "binary")
+    for by in ("random", "stratified", "position"):
+        order = judge_order(tests, by)
+        assert order["respected"] is False
+        assert "twin" in order["sentence"]
+    assert judge_order(tests, "time")["respected"]
+
+
+def test_people_that_come_once_or_whose_target_is_their_own_each_time_have_no_twins():
+    table, _ = draw_people(1, people=600)
+    assert "twins" not in set(measure_order(table, "y", "binary")["test"])
+    table, random = draw_people(3)
+    table["y"] = random.integers(0, 2, len(table))
+    assert judge_order(measure_order(table, "y", "binary"), "random")["respected"]
+
+
+def test_twins_of_one_group_stay_together():
+    table, _ = draw_people(3)
+    table["who"] = pd.factorize(table["zip"])[0]
+    tests = measure_order(table, "y", "binary", group="who")
+    assert judge_order(tests, "group")["respected"]
+
+
+def test_a_shuffled_file_is_tested_in_the_order_of_the_column_that_numbers_it():
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"ticket": np.arange(1000) + 500, "x": random.normal(size=1000)})
+    table["y"] = (random.random(1000) < np.linspace(0.05, 0.45, 1000)).astype(int)
+    order = judge_order(measure_order(table.sample(frac=1, random_state=0), "y", "binary"), "random")
+    assert order["respected"] is False
+    assert "ORDER BY ticket" in order["sentence"]

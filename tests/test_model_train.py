@@ -261,3 +261,9 @@ def test_simple_is_preferred_if_asked():
     assert best.best == best.top == simple.top
     assert simple.best == "linear"  # 40 rows tell nothing
     assert simple.against["verdict"].tolist() == ["cannot tell"]
+
+
+def test_folds_of_rows_split_by_position_go_forward():
+    folds = make_folds(FRAME, "late", "binary", 3, "", "", 0, ordered=True)
+    assert len(folds) == 3
+    assert all(before.max() < after.min() for before, after in folds)

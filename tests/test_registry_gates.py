@@ -146,6 +146,21 @@ def test_a_named_person_opens_a_gate_for_the_columns_that_are_named():
     assert judged(order=order, confirmed=confirm("split_respects_order")).at["split_respects_order", "passed"]
 
 
+@pytest.mark.parametrize(
+    ("task", "score", "passed"), [("binary", 0.8, False), ("binary", 0.7, True), ("regression", 0.9, True)]
+)
+def test_one_column_that_tells_most_of_the_target_asks_for_a_person_without_the_words_of_a_leak(task, score, passed):
+    row = {"columns": ["alcohol"], "suspect": False, "reason": "unusually strong, look at it", "score": score}
+    leaks = pd.DataFrame([{**row, "evidence": "alone it explains most"}])
+    ways = {"leaks": leaks, "task": task, "positive": None if task == "regression" else True}
+    found = judged(**ways).loc["not_too_good_to_be_true"]
+    assert found["passed"] == passed
+    assert "leak" not in found["detail"]
+    assert judged(**ways, confirmed=confirm("not_too_good_to_be_true", columns=["alcohol"])).loc[
+        "not_too_good_to_be_true", "passed"
+    ]
+
+
 def test_half_of_a_leak_in_company_is_none():
     assert judged(leaks=leak("alcohol", "later")).at["not_too_good_to_be_true", "passed"]
 

@@ -1,6 +1,7 @@
 """The web server with real sockets: slow clients, many clients, an end in order, 3,000 bad requests."""
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -65,15 +66,20 @@ def serving(limits=QUICK, model=None, columns=ROWS):
 
 def ask(address, sent=GOOD, *, timeout=20):
     """Send bytes over a connection of its own and return the answer; empty if none comes in time."""
-    with socket.create_connection(address, timeout) as client, client.makefile("rb") as lines:
+    with socket.create_connection(address, timeout) as client:
         try:
             client.sendall(sent)
-            head = b"".join(iter(lines.readline, b"\r\n"))
-            length = re.search(rb"content-length: (\d+)", head)
-            body = lines.read(int(length[1])) if length and not sent.startswith(b"HEAD") else b""
+            return receive(client, has_body=not sent.startswith(b"HEAD"))
         except OSError:
             return b""
-        return head + body
+
+
+def receive(client, *, has_body=True):
+    """Read one answer from a connection."""
+    with client.makefile("rb") as lines:
+        head = b"".join(itertools.takewhile(lambda line: line != b"\r\n", lines))
+        length = re.search(rb"content-length: (\d+)", head)
+        return head + (lines.read(int(length[1])) if length and has_body else b"")
 
 
 def read(client):
@@ -153,7 +159,7 @@ class TestSlowClients:
                 client.sendall(GOOD[:100])
                 time.sleep(0.25)
                 client.sendall(GOOD[100:])
-                assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+                assert receive(client).startswith(b"HTTP/1.1 200")
 
     def test_a_model_that_takes_longer_than_clients_may_is_waited_for(self):
         model = Slow()
@@ -163,7 +169,7 @@ class TestSlowClients:
             assert model.started.wait(20)
             time.sleep(2.5)
             model.go.set()
-            assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+            assert receive(client).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.slow
@@ -194,7 +200,7 @@ def test_connections_that_work_are_not_closed_for_new_ones():
         time.sleep(0.3)  # so that all five are read
         assert status(ask(address)) in (503, 0)  # an answer that the client may lose, as it is sending
         model.go.set()
-        assert [client.recv(65_536)[:12] for client in working] == [b"HTTP/1.1 200"] * 5
+        assert [receive(client)[:12] for client in working] == [b"HTTP/1.1 200"] * 5
 
 
 SLOW_MODEL = """
@@ -269,7 +275,7 @@ class TestStop:
             ready = b"GET /ready HTTP/1.1\r\nhost: here\r\n\r\n"
             busy, kept = (stack.enter_context(socket.create_connection(address, 30)) for _ in range(2))
             kept.sendall(ready)
-            assert kept.recv(65_536).startswith(b"HTTP/1.1 200")
+            assert receive(kept).startswith(b"HTTP/1.1 200")
             busy.sendall(sleep_request(2.0))
             time.sleep(0.3)
             running.send_signal(signal.SIGTERM)
@@ -285,7 +291,7 @@ class TestStop:
 
     def test_it_ends_within_its_grace_though_a_model_does_not(self, slow_project):
         with (
-            process(slow_project, "--grace", "2") as (running, address),
+            process(slow_project, "--grace", "3") as (running, address),
             socket.create_connection(address, 30) as client,
         ):
             client.sendall(sleep_request(60.0))
@@ -319,7 +325,8 @@ class TestToken:
             seen = [ask(address, right), ask(address, right.replace(b"1.5", b"NaN")), ask(address, b"\0" + right)]
             assert [status(one) for one in seen] == [200, 400, 400]
             running.send_signal(signal.SIGTERM)
-            out, err = running.communicate(timeout=20)
+            assert running.wait(20) == 0
+            out, err = running.stdout.read(), running.stderr.read()
         everything = out + err + str(seen) + "".join(path.read_text() for path in (tmp_path / "log").iterdir())
         assert token not in everything
         assert "$NBKIT_SERVE_TOKEN" in out

@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = attach(
         "contract_file": ["confirm_contract", "read_contract", "spell_contract"],
         "leaks": ["refuse_leaks", "usable_columns"],
         "explore": ["find_oddities", "measure_missing", "summarize_columns", "summarize_target"],
-        "leakage": ["find_leakage", "list_suspects"],
+        "leakage": ["find_leakage", "find_target_copies", "list_suspects"],
         "order": ["judge_order", "measure_order"],
         "relations": ["rank_relations"],
         "features": ["Recipe"],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from nbkit.data.copies import Found
 from nbkit.data.leaks import ALMOST_ALONE, ALMOST_ALONE_NUMBER
 from nbkit.data.learn import (
+    cell_means,
     encode_table,
     expand_table,
     linear_model,
@@ -24,8 +26,10 @@ ROWS, WIDEST = 600, 120  # formulas are screened on so many rows, of at most so 
 LIKELY = 0.85  # what the screen must find of a formula, for it to be checked on held-out rows
 KEPT = 30  # formulas of two columns that are tried with a third
 CHECKED = 12  # formulas that are checked on held-out rows
+EXACT = 0.9995  # no honest measure is a weighted sum of others but for so little
 LARGEST_SET = 4  # columns that may be a leak together; where more are needed, the problem may just be easy
 BINS, LEVELS = 10, 60
+FEW_LEVELS, FEW_COLUMNS = 6, 14  # three columns are taken together if they have few levels, and are few
 
 WAYS: tuple[Any, ...] = ("pearson", "spearman")
 Numbers = dict[str, np.ndarray]
@@ -104,7 +108,7 @@ def find_company(
         made = formula.compute({**numbers, **texts})
         tried.append((_score(made, outcome, folds, task, seed), list(formula.columns), str(formula)))
     tried += _weigh_pairs(numbers, rows[target], outcome, folds, task, seed)
-    tried.append(_find_level_pair(features, outcome, folds, task))
+    tried += _find_levels(features, outcome, folds, task)
     score, columns, words = max(tried, key=lambda one: one[0], default=(0.0, [], ""))
     if score >= too_good(task):
         evidence = f"{words} explains {score**2:.1%} of the target's variance"
@@ -254,31 +258,33 @@ def _weigh_pairs(
     return [(_score(made, outcome, folds, task, seed), columns, words) for _, columns, words, made in best]
 
 
-def _find_level_pair(
+def _find_levels(
     features: pd.DataFrame, outcome: np.ndarray, folds: np.ndarray, task: str
-) -> tuple[float, list[str], str]:
-    """Score the two columns whose levels (numbers in ten bins) tell the target best together, on held-out rows."""
-    half = folds % 2 == 0
+) -> list[tuple[float, list[str], str]]:
+    """Score the two, and the three, columns whose levels (numbers in bins) tell the target best together, held out."""
     codes = {
         name: made for name in features.columns.tolist() if 2 <= len(np.unique(made := _code(features[name]))) <= LEVELS
     }
-    best: tuple[float, str, str] = (0.0, "", "")
     names = list(codes)[:WIDEST]
-    for place, name in enumerate(names):
-        for other in names[place + 1 :]:
-            cells = codes[name] * LEVELS + codes[other]
-            guess = _cell_means(cells, outcome, half)
-            score = share_explained(outcome[~half], guess[~half])
+    few = [name for name in names if codes[name].max() < FEW_LEVELS][:FEW_COLUMNS]
+    half, found = folds % 2 == 0, []
+    for several in (combinations(names, 2), combinations(few, 3)):
+        best: tuple[float, tuple[str, ...], Any] = (0.0, (), None)
+        for chosen in several:
+            cells = codes[chosen[0]]
+            for name in chosen[1:]:
+                cells = cells * (FEW_LEVELS if len(chosen) > 2 else LEVELS) + codes[name]
+            score = share_explained(outcome[~half], cell_means(cells, outcome, half)[~half])
             if score > best[0]:
-                best = (score, name, other)
-    if not best[1]:
-        return 0.0, [], ""
-    cells = codes[best[1]] * LEVELS + codes[best[2]]
-    guess = np.zeros_like(outcome)
-    for fold in np.unique(folds):
-        guess[folds == fold] = _cell_means(cells, outcome, folds != fold)[folds == fold]
-    score = float(np.sqrt(share_explained(outcome, guess)))
-    return score, list(best[1:]), f"each combination of {best[1]} and {best[2]}"
+                best = (score, chosen, cells)
+        if not best[1]:
+            continue
+        guess = np.zeros_like(outcome)
+        for fold in np.unique(folds):
+            guess[folds == fold] = cell_means(best[2], outcome, folds != fold)[folds == fold]
+        score = float(np.sqrt(share_explained(outcome, guess)))
+        found.append((score, list(best[1]), f"each combination of {', '.join(best[1])}"))
+    return found
 
 
 def _code(column: "pd.Series[Any]") -> np.ndarray:
@@ -287,14 +293,6 @@ def _code(column: "pd.Series[Any]") -> np.ndarray:
         bins = pd.qcut(pd.Series(numbers).rank(method="average"), BINS, labels=False, duplicates="drop")
         return bins.fillna(BINS).to_numpy().astype(int)
     return pd.factorize(column.astype("str").where(column.notna(), ""))[0]
-
-
-def _cell_means(cells: np.ndarray, outcome: np.ndarray, train: np.ndarray) -> np.ndarray:
-    size = int(cells.max()) + 1
-    count = np.bincount(cells[train], minlength=size)
-    whole = outcome[train].mean(axis=0)
-    sums = np.array([np.bincount(cells[train], weights=column[train], minlength=size) for column in outcome.T]).T
-    return np.asarray(((sums + whole) / (count + 1)[:, None])[cells])  # a cell counts as one more row of the usual kind
 
 
 def _find_set(
@@ -320,8 +318,8 @@ def _find_set(
     way, reached = max(((way, score(way, names)) for way in ways), key=lambda one: one[1])
     if reached < too_good(task):
         return []
-    chosen: list[str] = []
     singles = {name: score(way, [name]) for name in names}
+    chosen: list[str] = []
     while len(chosen) < min(LARGEST_SET, len(names)):
         rest = sorted((name for name in names if name not in chosen), key=lambda name: -singles[name])[:10]
         gains = {name: score(way, [*chosen, name]) for name in rest}
@@ -331,7 +329,24 @@ def _find_set(
             named = ", ".join(str(name) for name in chosen)
             words = f"{way} on {named} explains {gains[best] ** 2:.1%} of the target's variance"
             return [(chosen, True, _say(gains[best]), gains[best], words)]
-    words = (
-        f"{way} explains {reached**2:.1%} of the target's variance, and needs more than {LARGEST_SET} columns for that"
-    )
-    return [(names, False, "predict the target almost perfectly together, look at them", reached, words)]
+    needed = _drop_needless(names, singles, lambda some: score(way, some) >= too_good(task))
+    words = f"{way} explains {reached**2:.1%} of the target's variance by {len(needed)} columns"
+    exact = task == "regression" and way == "a linear model" and reached >= EXACT
+    reason = _say(1.0) if exact else "predict the target almost perfectly together, look at them"
+    return [(needed, exact, reason, reached, words)]
+
+
+def _drop_needless(names: list[str], singles: dict[str, float], enough: Callable[[list[str]], bool]) -> list[str]:
+    """Leave out the columns that are not needed, the weakest first, many at a time and then one by one."""
+    kept = sorted(names, key=lambda name: singles[name])
+    size = len(kept) // 2
+    while size:
+        place = 0
+        while place < len(kept):
+            fewer = kept[:place] + kept[place + size :]
+            if fewer and enough(fewer):
+                kept = fewer
+            else:
+                place += size
+        size //= 2
+    return [name for name in names if name in kept]

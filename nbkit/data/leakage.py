@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from nbkit.data.codes import find_code
 from nbkit.data.company import find_company
 from nbkit.data.copies import find_copies
 from nbkit.data.explore import take_labelled, take_sample
@@ -73,6 +74,30 @@ def _find(whole: pd.DataFrame, target: str, task: str, time: str, group: str, se
     return result.sort_values(["suspect", "score"], ascending=False, kind="stable").reset_index(drop=True)
 
 
+def find_target_copies(
+    table: pd.DataFrame, target: str, task: str = "binary", *, time: str = "", group: str = ""
+) -> pd.DataFrame:
+    """Find columns computed from the target of several rows: copies of another row's, moving means, encodings.
+
+    Only all rows can show that, test among them: nothing is learned of the target, and no number of it is shown.
+
+    Parameters
+    ----------
+    table
+        All rows that have a target, in the order of their source.
+    target, task, time, group
+        As in `find_leakage`.
+
+    Returns
+    -------
+    DataFrame
+        As `find_leakage`.
+    """
+    with threadpool_limits(1):
+        found = find_copies(take_labelled(table, target, task), target, task, time=time, group=group)
+    return pd.DataFrame(found, columns=COLUMNS).astype({"suspect": bool})
+
+
 def list_suspects(leaks: pd.DataFrame) -> list[str]:
     """List the columns that stand in a suspect row of `find_leakage`, each once."""
     return list(dict.fromkeys(name for names in leaks.loc[leaks["suspect"], "columns"] for name in names))
@@ -99,6 +124,8 @@ def _look_alone(
             if by_absence[1] or (by_absence[0] and not reason):
                 (reason, suspect), score = by_absence, gone
                 evidence = _say_absence(column, outcome, rows[target], task)
+        if not suspect and (code := find_code(column, rows[target], outcome, folds, task, seed, score)):
+            (reason, score, evidence), suspect = code, True
         if reason:
             found.append(([name], suspect, reason, score, evidence))
     return found

@@ -123,6 +123,15 @@ def score_column(column: "pd.Series[Any]", outcome: np.ndarray, folds: np.ndarra
     return float(np.sqrt(share_explained(outcome, predicted)))
 
 
+def cell_means(cells: np.ndarray, outcome: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Return the mean outcome in train of the cell that each row is in, drawn to the mean of all by one row."""
+    size = int(cells.max()) + 1
+    count = np.bincount(cells[train], minlength=size)
+    whole = outcome[train].mean(axis=0)
+    sums = np.array([np.bincount(cells[train], weights=column[train], minlength=size) for column in outcome.T]).T
+    return np.asarray(((sums + whole) / (count + 1)[:, None])[cells])
+
+
 def order_of(column: "pd.Series[Any]", outcome: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Turn a column into one number that a tree can cut: ranks, or for text the mean outcome of its level in train."""
     if column_kind(column) != "text":  # a tree sees the order only, and ranks are never too large for it

@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from nbkit.data.explore import column_kind, take_labelled, take_sample
 from nbkit.data.learn import encode_table, outcome_columns, predict_held_out, small_boosting
+from nbkit.data.twins import AGREE, SHARE, measure_twins
 
 SHUFFLES = 999
 LEVEL = 0.01  # how often an exchangeable table is called dependent, by the target's three tests together
@@ -17,6 +18,7 @@ FEATURE = 0.2  # the least correlation ratio at which a feature is named
 BLOCKS = 20
 GAP_ROWS, GAP = 4_000, 0.05
 SORTED = "sorted by the target"
+TWINS = "twins"
 COLUMNS = ["column", "test", "strength", "p_value", "depends", "evidence"]
 
 
@@ -85,7 +87,11 @@ def measure_order(
         place = pd.Series(place).groupby(units, sort=False).mean().to_numpy()
         outcome, place = outcome[np.argsort(place, kind="stable")], np.sort(place)
     found = _test_target(outcome, place, rows[target], task, target, seed)
-    if not any(row["depends"] for row in found) and by != "group":
+    grouped = by == "group"
+    if not grouped and not any(row["depends"] for row in found):
+        found = _test_keys(rows, outcome, task, target, seed) + found
+    found += _test_twins(rows, target, task, group, seed)
+    if not any(row["depends"] and row["test"] != TWINS for row in found) and not grouped:
         with threadpool_limits(1):  # small models
             found += _test_learning(rows, target, task, seed)
     found += _test_features(rows.drop(columns=target))
@@ -114,6 +120,14 @@ def judge_order(tests: pd.DataFrame, by: str, *, ordered: bool = True) -> dict[s
     >>> judge_order(pd.DataFrame(columns=COLUMNS), "time")["respected"]
     True
     """
+    twins = tests[tests["depends"] & (tests["test"] == TWINS)]
+    if len(twins) and by != "time":
+        words = (
+            f"{twins.iloc[0]['evidence']}: a {by} split puts one of them into train and another into test. Name what "
+            "rows belong to as `group` and split by it, or let the query drop repeats."
+        )
+        return {"respected": False, "sentence": words}
+    tests = tests[tests["test"] != TWINS]
     if by in ("time", "position"):
         return {"respected": True, "sentence": f"The split follows the {by} of the rows."}
     if not ordered:
@@ -129,7 +143,7 @@ def judge_order(tests: pd.DataFrame, by: str, *, ordered: bool = True) -> dict[s
         words = f"{broken.iloc[0]['evidence']}. A {by} split supposes that there was none."
         return {"respected": None, "sentence": words[0].upper() + words[1:]}
     if broken.empty:
-        least = float(tests["p_value"].min())
+        least = float(tests.loc[tests["test"] != "feature", "p_value"].min())
         words = f"The target does not depend on the place of a row in the file (smallest p-value {least:.2g})."
         return {"respected": True, "sentence": words}
     return {
@@ -201,6 +215,47 @@ def _measures(y: np.ndarray, codes: np.ndarray, blocks: int, x: np.ndarray) -> n
     drift = float(((x @ y / len(y)) ** 2).max())
     neighbours = float(max(0.0, (y[1:] * y[:-1]).mean())) ** 2
     return np.array([over_blocks, drift, neighbours])
+
+
+def _test_keys(rows: pd.DataFrame, outcome: np.ndarray, task: str, target: str, seed: int) -> list[dict[str, Any]]:
+    """Test the target along columns that number the rows, as a file may have been shuffled; the first that tells."""
+    plain = np.arange(len(rows), dtype="float64")
+    keys = [
+        name
+        for name in rows.columns
+        if name != target and column_kind(rows[name]) == "number" and numbers_rows(rows[name])
+    ]
+    for name in keys[:3]:
+        order = rows[name].to_numpy().argsort(kind="stable")
+        values = rows[target].iloc[order].reset_index(drop=True)
+        if rows[name].is_monotonic_increasing or is_sorted_by(values):
+            continue
+        found = [one for one in _test_target(outcome[order], plain, values, task, target, seed) if one["depends"]]
+        if found:
+            words = found[0]["evidence"].replace("the file", "the rows")
+            words = f"in the order of {name}, {words}"
+            return [{**found[0], "evidence": f"{words}; let the query end with ORDER BY {name}"}]
+    return []
+
+
+def numbers_rows(column: "pd.Series[Any]") -> bool:
+    """Tell whether a column numbers the rows: whole numbers, all different and without wide gaps."""
+    return bool(
+        column.notna().all()
+        and column.is_unique
+        and (column == column.round()).all()
+        and column.max() - column.min() < 10 * len(column)
+    )
+
+
+def _test_twins(rows: pd.DataFrame, target: str, task: str, group: str, seed: int) -> list[dict[str, Any]]:
+    share, agreement, words = measure_twins(rows, target, outcome_columns(rows[target], task), group=group, seed=seed)
+    if share < SHARE:
+        return []
+    return [
+        {"column": target, "test": TWINS, "strength": share, "p_value": np.nan, "depends": agreement >= AGREE,
+         "evidence": words}
+    ]  # fmt: skip
 
 
 def _say_trend(values: "pd.Series[Any]", outcome: np.ndarray, codes: np.ndarray, task: str, target: str) -> str:

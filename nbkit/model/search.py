@@ -143,19 +143,29 @@ def list_settings(grid: Mapping[str, Sequence[Any]], search: str, trials: int, s
 
 
 def make_folds(
-    part: pd.DataFrame, target: str, task: str, folds: int, time: str, group: str, seed: int
+    part: pd.DataFrame,
+    target: str,
+    task: str,
+    folds: int,
+    time: str,
+    group: str,
+    seed: int,
+    *,
+    ordered: bool = False,
 ) -> list[tuple[Array, Array]]:
     """Return (learned from, left out) positions per fold: along time, by groups, or stratified, in this order.
 
     Rows of one moment stay together. With time and group, what a fold learns from came before and is of other groups.
+    Without either, rows that are `ordered` follow their place in the table.
     """
     y = part[target]
     folds = max(2, min(folds, len(part) // 2))
     if len(part) < 4:
         raise BadModel(f"{len(part)} rows are too few to cross-validate; use search='none' or more rows")
     groups = _code_groups(part[group]) if group else None
-    if time:
-        cut = _cut_time(pd.factorize(part[time], sort=True)[0], folds, time)
+    if time or (ordered and groups is None):
+        moments = pd.factorize(part[time], sort=True)[0] if time else np.arange(len(part))
+        cut = _cut_time(moments, folds, time)
         return cut if groups is None else _part_groups(cut, groups, y if task != "regression" else None, (time, group))
     if groups is not None:
         known = int(groups.max()) + 1

@@ -85,6 +85,7 @@ def train_candidates(
     folds: int = 3,
     time: str = "",
     group: str = "",
+    ordered: bool = False,
     block: str = "day",
     grids: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
     class_weight: Any = None,
@@ -117,6 +118,8 @@ def train_candidates(
         If named, folds follow time: trained on what was before, scored on what came after.
     group
         If named, rows of a group stay in one fold; with time, a fold learns from earlier rows of other groups.
+    ordered
+        Whether rows were split by position: without time and group, folds then follow their place in the table.
     block
         What the intervals on the valid split resample together, see `mark_blocks`.
     grids
@@ -167,7 +170,7 @@ def train_candidates(
         settings = list_settings(grid, search, trials, seed)
         scorer = Scorer(metric, task, positive)
         part = train.iloc[rows]
-        cv = make_folds(part, target, task, folds, time, group, seed)
+        cv = make_folds(part, target, task, folds, time, group, seed, ordered=ordered)
         table, chosen = search_settings(pipeline, part, target, settings, cv, scorer, search, threads)
         model = make_candidate(name, recipe, **make, params=chosen)
         models[name] = fit(model, train.drop(columns=target), train[target], threads=threads)
@@ -204,6 +207,7 @@ def learning_curve(
     folds: int = 3,
     time: str = "",
     group: str = "",
+    ordered: bool = False,
     seed: int = 0,
     threads: int = 2,
 ) -> pd.DataFrame:
@@ -215,7 +219,7 @@ def learning_curve(
         It is copied, so a fitted one stays as it is.
     train
         Table with the target.
-    target, task, positive, metric, folds, time, group, seed, threads
+    target, task, positive, metric, folds, time, group, ordered, seed, threads
         As in `train_candidates`.
     sizes
         Shares of the rows of a fold.
@@ -237,7 +241,7 @@ def learning_curve(
             train.drop(columns=target),
             train[target],
             train_sizes=list(sizes),
-            cv=make_folds(train, target, task, folds, time, group, seed),
+            cv=make_folds(train, target, task, folds, time, group, seed, ordered=ordered),
             scoring=scorer,
             shuffle=True,
             random_state=seed,

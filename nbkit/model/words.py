@@ -47,7 +47,7 @@ def explain_training(training: Training, metric: str, *, rows: int) -> str:
         said += f" Of these {_name(training.best, bold=True)} is the simplest and goes on: {metric} {_interval(best)}."
     if training.best != "rule" and "rule" in training.models:
         rule = _score(training.scores, "rule", metric)
-        said += f" The rule in use today gives {_interval(rule)}. 07 compares them on the same rows of the test split."
+        said += f" {_name_rule(training, metric).capitalize()} gives {_interval(rule)}. 07 compares them on the same rows of the test split."
     tried = len(training.search)
     return f"{said} {say_count(tried, 'setting')} went through cross-validation on {rows:,} rows of train or a sample of them."
 
@@ -69,7 +69,7 @@ def summarize_training(training: Training, metric: str) -> str:
     if training.best == training.top and len(others := [_name(each) for each in alike if each != "rule"]):
         said += f", not told apart from {_join(others)}"
     if training.best != "rule" and "rule" in training.models:
-        said += f"; today's rule {_score(training.scores, 'rule', metric)['value']:.3f}"
+        said += f"; {_name_rule(training, metric)} {_score(training.scores, 'rule', metric)['value']:.3f}"
         said += ", not told apart either" if "rule" in alike else ""
     return f"{said[0].upper()}{said[1:]}."
 
@@ -288,8 +288,10 @@ def explain_verdicts(verdicts: pd.DataFrame) -> str:
     return f"**{mix}.**" + "".join(f"\n- {row['name']}: {row['why']}" for _, row in open_ones.iterrows())
 
 
-def summarize_evaluation(verdicts: pd.DataFrame, scores: pd.DataFrame, comparison: pd.DataFrame, metric: str) -> str:
-    """Return the headline of an evaluation."""
+def summarize_evaluation(
+    verdicts: pd.DataFrame, scores: pd.DataFrame, comparison: pd.DataFrame, metric: str, today: str = "today's rule"
+) -> str:
+    """Return the headline of an evaluation; `today` is what the model was compared with."""
     score: Any = scores.loc[metric]
     against: Any = comparison.loc[metric]
     met = (
@@ -299,7 +301,7 @@ def summarize_evaluation(verdicts: pd.DataFrame, scores: pd.DataFrame, compariso
     )
     said = f"On {int(score['n']):,} test rows {metric} is {_interval(score)}"
     if pd.notna(against["difference"]):
-        said += f", today's rule {against['value_a']:.3f}, difference {against['difference']:+.3f}"
+        said += f", {today} {against['value_a']:.3f}, difference {against['difference']:+.3f}"
         said += _limits(against, " (", "+.3f", ")")
     return f"{said}; {met}."
 
@@ -347,6 +349,12 @@ def _list_alike(training: Training) -> list[Any]:
     """List the rows of `Training.against` that cannot be told apart from the best, in the order of training."""
     table = training.against
     return list(table[(table["verdict"] == "cannot tell") & table["difference"].notna()].itertuples())
+
+
+def _name_rule(training: Training, metric: str) -> str:
+    """Name the rule in use today; where none is stated, it gives a constant answer as the dummy does."""
+    both = [_score(training.scores, name, metric)["value"] for name in ("rule", "dummy") if name in training.models]
+    return "a constant answer (no rule is stated)" if len(both) == 2 and both[0] == both[1] else "today's rule"
 
 
 def _name(candidate: str, *, bold: bool = False) -> str:

@@ -19,6 +19,7 @@ from nbkit.wording import say_count, suggest
 Verdict = tuple[bool, str]
 NEARLY_ALL = 0.9  # the share of the importance at which one or two columns have to be confirmed
 SKILLS = {"explained": "the share of the variance explained,", "roc_auc": "ROC AUC"}
+STRONG = {"binary": 0.75, "regression": 0.95}  # the root of the share explained from which columns are confirmed
 PERFECT = {"explained": 0.95, "roc_auc": 0.99}  # from here on a score has to be confirmed
 
 
@@ -171,10 +172,14 @@ def not_too_good_to_be_true(
     importance: pd.DataFrame,
     skill: Mapping[str, float],
     confirmed: pd.DataFrame | None = None,
+    task: str = "binary",
 ) -> Verdict:
     """No near-perfect score, no column that gives the target away, no one or two that carry nearly all."""
     doubts, named = [], []
-    for row in leaks[leaks["suspect"].astype(bool)].to_dict("records"):
+    alone = (leaks["columns"].str.len() == 1) | (task == "regression")  # easy classes may need several columns
+    strong = leaks["score"] >= STRONG.get(task, STRONG["binary"])
+    outstanding = leaks["suspect"].astype(bool) | (alone & strong)
+    for row in leaks[outstanding].to_dict("records"):
         used = [name for name in row["columns"] if name in columns]
         if len(used) == len(row["columns"]):
             doubts.append(f"{', '.join(used)} {row['reason']} ({row['evidence']})")

@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stdout.write(f"listening on {url}\n{_explain(url, predictor, has_token=token is not None)}\n")
     sys.stdout.flush()
     keep_stderr_short(sys.stderr)
-    linger = 0.0 if options.until_stdin_closes else min(1.0, options.grace / 2)
+    linger = 0.0 if options.until_stdin_closes else min(1.0, options.grace / 4)
     limits = Limits(
         options.connections, body=options.timeout, answer=options.timeout, linger=linger, grace=options.grace
     )

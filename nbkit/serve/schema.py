@@ -14,6 +14,7 @@ from pandas.api import types
 from nbkit.errors import BadParameter
 
 ODD = re.compile(r'["\\\x00-\x1f]')  # a name that JSON writes with escapes
+ESCAPED = re.compile(rb'\\[^"]*"\s*:')  # perhaps a name written with escapes
 KEYS = (b'"rows"', b'"columns"')
 
 
@@ -166,7 +167,7 @@ class RowDecoder:
     def _refuse_repeats(self, body: bytes, count: int) -> None:
         """Refuse a needed column that stands twice in one object: readers of JSON would silently take the last."""
         often = any(body.count(name) > count for name in self._quoted) or any(body.count(key) > 1 for key in KEYS)
-        if often or b"\\" in body:  # a value may equal a name, and an escape may hide one: look closely
+        if often or ESCAPED.search(body):  # a value may equal a name, and an escape may hide one: look closely
             json.loads(body, object_pairs_hook=_refuse_twice, parse_int=str, parse_float=str)
 
     def build(self, requests: Sequence[Mapping[str, list[Any]]]) -> pd.DataFrame:

@@ -123,7 +123,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             app, http=kind, ws="none", log_config=None, log_level="warning", access_log=False, server_header=False,
             proxy_headers=False, backlog=128, timeout_keep_alive=limits.idle,
-            timeout_graceful_shutdown=max(1, int(limits.grace - limits.linger - 1)),
+            timeout_graceful_shutdown=0.8 * limits.grace - limits.linger,  # type: ignore[arg-type]
         )  # fmt: skip
         super().__init__(config)
 

@@ -1,0 +1,111 @@
+"""Rows that are hardly different: one case twice, or several rows of one person that nothing names."""
+
+import numpy as np
+import pandas as pd
+
+from nbkit.data.explore import column_kind
+from nbkit.data.learn import numbers_of
+
+ROWS = 3_000  # of more, so many neighbouring distances are measured
+SHARE = 0.1  # the share of rows with a twin that is called a dependence
+NEAR = 0.1  # a twin is so near, as a share of the distance to the tenth nearest row
+AGREE = 0.25  # how far beyond chance twins must agree in the target
+
+
+def measure_twins(
+    table: pd.DataFrame, target: str, outcome: np.ndarray, *, group: str = "", seed: int = 0
+) -> tuple[float, float, str]:
+    """Measure how many rows have a twin, and how far twins agree in the target.
+
+    Two rows are twins if at least half of the columns of many values are equal in both (and three at the least), or if
+    they are nearer to each other than a tenth of the distance to the tenth nearest row.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    target, outcome
+        The column, and what `nbkit.data.learn.outcome_columns` makes of it.
+    group
+        A column whose rows are split together: twins within one of its values do not count.
+    seed
+        Of the sample in which distances are measured.
+
+    Returns
+    -------
+    tuple
+        The share of rows with a twin, the agreement of twins in the target beyond chance (1: always the same), and a
+        sentence.
+    """
+    whole = ~table.astype({name: "str" for name in table if table[name].dtype.kind == "O"}).duplicated().to_numpy()
+    table, outcome = table[whole].reset_index(drop=True), outcome[whole]  # equal rows stay together in every split
+    features = table.drop(columns=[name for name in (target, group) if name in table])
+    units = table[group].astype("str").to_numpy() if group else np.arange(len(table))
+    best = (0.0, 0.0, "")
+    for how, (one, other) in {
+        "equal in most columns of many values": _pair_equal(features),
+        "all but equal": _pair_near(features, seed),
+    }.items():
+        apart = units[one] != units[other] if group else one != other
+        one, other = one[apart], other[apart]
+        looked = len(table) if how.startswith("equal") else min(len(table), ROWS)
+        share = len(np.unique(one)) / looked
+        if len(one) < 20 or share <= best[0]:
+            continue
+        gap = float(((outcome[one] - outcome[other]) ** 2).sum(axis=1).mean())
+        by_chance = 2 * float(outcome.var(axis=0).sum())
+        agreement = 1 - gap / by_chance if by_chance else 0.0
+        words = (
+            f"{share:.0%} of the rows have a twin, {how}, and twins agree in {target} ({agreement:.0%} beyond chance)"
+        )
+        best = max(best, (share, agreement, words), key=lambda found: found[0] if found[1] >= AGREE else 0)
+    return best
+
+
+def _pair_equal(features: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Pair each row with the next that has the same value of some column, where most others are the same too."""
+    n = len(features)
+    codes = {name: pd.factorize(features[name], use_na_sentinel=False)[0] for name in features}
+    many = [made for made in codes.values() if made.max(initial=0) >= 20]
+    if len(many) < 3:
+        return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
+    matrix = np.column_stack(many)
+    first, second = [np.zeros(0, dtype=int)], [np.zeros(0, dtype=int)]
+    for column in range(matrix.shape[1]):
+        order = np.argsort(matrix[:, column], kind="stable")
+        for step in (1, 2):
+            one, other = order[:-step], order[step:]
+            same = (matrix[one] == matrix[other]).sum(axis=1)
+            equal = matrix[one, column] == matrix[other, column]
+            twins = equal & (same >= max(3, len(many) / 2))
+            if twins.sum() < equal.sum() / 2:  # coarse numbers meet by chance, members of a family mostly as such
+                continue
+            first += [one[twins], other[twins]]
+            second += [other[twins], one[twins]]
+    one, other = np.concatenate(first), np.concatenate(second)
+    keep = np.unique(one * n + other)
+    return keep // n, keep % n
+
+
+def _pair_near(features: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pair each row with its nearest, in ranks of the numbers, where that is far nearer than the tenth nearest."""
+    from sklearn.neighbors import NearestNeighbors
+
+    numbers = [numbers_of(features[name]) for name in features if column_kind(features[name]) != "text"]
+    ranks = [
+        pd.Series(made).rank(pct=True).fillna(0).to_numpy()
+        for made in numbers
+        if made is not None and len(np.unique(made)) > len(made) / 20
+    ]
+    empty = np.zeros(0, dtype=int)
+    if len(ranks) < 3 or len(features) < 60:
+        return empty, empty
+    matrix = np.column_stack(ranks[:20])
+    asked = np.sort(np.random.default_rng(seed).permutation(len(matrix))[:ROWS])
+    distances, places = NearestNeighbors(n_neighbors=11).fit(matrix).kneighbors(matrix[asked])
+    itself = places == asked[:, None]
+    itself[~itself.any(axis=1), 0] = True
+    nearest = np.where(itself, np.inf, distances).argmin(axis=1)
+    rows = np.arange(len(asked))
+    twins = distances[rows, nearest] < NEAR * distances[:, -1]
+    return asked[twins], places[rows, nearest][twins]
