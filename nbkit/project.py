@@ -71,7 +71,8 @@ def _manifest_shape() -> Any:
 
     entry: Any = msgspec.defstruct("Entry", [("stage", str), ("status", str), ("seconds", float | None, None)])
     facts: list[Any] = [(name, str, "") for name in ("project", "root", "started", "status")]
-    lists: list[Any] = [("files", list[str], []), ("settings", list[str], []), ("stages", list[entry], [])]
+    lists: list[Any] = [("files", list[str], []), ("settings", list[str], []), ("secrets", list[str], [])]
+    lists.append(("stages", list[entry], []))
     return msgspec.defstruct("Manifest", [*facts, *lists, ("parameters", dict[str, dict[str, Any]], {})])
 
 

@@ -153,9 +153,10 @@ def _escape(text: str) -> set[str]:
     """Escape for JSON, Python and HTML in the ways that are common."""
     bare = html.escape(text, quote=False)
     pages = {bare.replace("'", one).replace('"', two) for one, two in product(("'", *QUOTES[0]), ('"', *QUOTES[1]))}
-    plain = json.dumps(text)[1:-1]
-    safe = plain.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
-    dumped = {plain, safe, plain.replace("/", r"\/"), json.dumps(text, ensure_ascii=False)[1:-1]}
+    dumped: set[str] = set()
+    for plain in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        some = plain.replace("<", r"\u003c")
+        dumped |= {plain, some, some.replace(">", r"\u003e").replace("&", r"\u0026"), plain.replace("/", r"\/")}
     literal = {repr(text)[1:-1], ascii(text)[1:-1], repr(text.encode(errors="surrogateescape"))[2:-1]}
     return {text, disarm(text), *pages, *dumped, *literal}
 

@@ -202,3 +202,15 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(project, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_report(folder)
     assert front.read_bytes() == before
+
+
+def test_a_secret_that_a_table_brings_along_is_on_no_page(project, monkeypatch):
+    monkeypatch.setenv("TOY_WORD", "s3cret <word>")
+    folder = full_run(project, words="read with s3cret <word>")
+    add_outputs(folder, "07_evaluate", show(pd.DataFrame({"s3cret <word>": ["s3cret <word>"]})))
+    manifest = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**manifest, "secrets": ["TOY_WORD"]}))
+    found = pages(folder)
+    assert "read with ***" in found["index.html"].text
+    assert [name for name, page in found.items() if "s3cret" in page.text] == []
+    assert "s3cret" not in "".join(path.read_text() for path in (folder / "report").iterdir())

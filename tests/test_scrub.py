@@ -28,6 +28,7 @@ SPELLINGS = {
     "lower": lambda text: re.sub("%..", lambda found: found[0].lower(), quote(text, safe="")),
     "json": lambda text: json.dumps(text)[1:-1],
     "unicode json": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "json in a page": lambda text: json.dumps(text, ensure_ascii=False)[1:-1].replace("<", "\\u003c"),
     "html": html.escape,
     "html text": lambda text: html.escape(text, quote=False),
     "repr": lambda text: repr(text)[1:-1],

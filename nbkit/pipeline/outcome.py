@@ -205,7 +205,7 @@ def _describe_error(cell: Any, output: Any, number: int, job: Job) -> Outcome:
     message = evalue if ename == kind else SENTENCES[kind].format(**_facts(job, ename, evalue))  # said already
     status = {"refused": "refused", "interrupted": "interrupted", "terminated": "interrupted"}.get(kind, "failed")
     streams = "".join("".join(each.text) for each in cell.outputs if each.output_type == "stream")
-    tail = "\n".join(ANSI.sub("", streams[-10 * LONGEST :]).splitlines()[-TAIL:])[-LONGEST:]
+    tail = "\n".join(ANSI.sub("", streams[-10 * LONGEST :]).splitlines()[-TAIL:])[-LONGEST // 4 :]
     traceback = ANSI.sub("", "\n".join(output.traceback))
     message = message if len(message) <= LONGEST else f"{message[:LONGEST]}… ({len(message):,} characters in all)"
     return Outcome(status, kind, message, number, cell.source, tail, traceback[-LONGEST:])

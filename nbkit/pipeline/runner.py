@@ -111,6 +111,7 @@ def _begin(plan: Plan, folder: Path, before: dict[str, Any], storage: Storage | 
         "settings": scrubber.clean_inside(list(plan.settings)),
         "parameters": scrubber.clean_inside(deepcopy(plan.resolved.values)),
         "defaults": plan.defaults,
+        "secrets": list(plan.secrets),  # by name
         "surroundings": before.get("surroundings") or describe_surroundings(plan.root),
         "stages": [
             kept[step.stage.name] if step.action == "keep" else _expect(step.stage.name, kept.get(step.stage.name, {}))

@@ -16,7 +16,7 @@ from nbkit.report.flow import describe_nodes
 from nbkit.report.marks import mark, tone
 from nbkit.report.overview import ABSENT, Overview, read_overview
 from nbkit.report.since import find_registering
-from nbkit.scrub import Scrubber, find_names
+from nbkit.scrub import Scrubber
 from nbkit.store import write_atomic
 
 
@@ -34,7 +34,6 @@ def write_report(folder: Path) -> Path:
         The front page.
     """
     overview = read_overview(folder)
-    scrubber = Scrubber.of(find_names(read_manifest(folder).get("parameters", {})))  # what a table brings along
     place = folder / "report"
     names = [page for page in overview.stages["page"] if page]
     for stale in place.glob("[0-9][0-9]*_*.html"):
@@ -43,15 +42,21 @@ def write_report(folder: Path) -> Path:
     for row in overview.stages.to_dict("records"):
         if row["page"]:
             html = render_stage(overview, row, folder / f"{row['stage']}.ipynb", names)
-            write_atomic(place / row["page"], scrubber.clean(html).encode())
-    write_atomic(place / "index.html", scrubber.clean(render_index(overview)).encode())
-    return place / "index.html"
+            _write_page(folder, row["page"], html)
+    return _write_page(folder, "index.html", render_index(overview))
+
+
+def _write_page(folder: Path, name: str, html: str) -> Path:
+    """Write a page without the secrets of its run, which a table may have brought along."""
+    scrubber = Scrubber.of(read_manifest(folder).get("secrets", ()))
+    write_atomic(folder / "report" / name, scrubber.clean(html).encode())
+    return folder / "report" / name
 
 
 def refresh_fronts(monitor: Path) -> None:
     """Write the front page again of the runs whose version a run of the monitor looked at."""
     for folder in find_registering(monitor):
-        write_atomic(folder / "report" / "index.html", render_index(read_overview(folder)).encode())
+        _write_page(folder, "index.html", render_index(read_overview(folder)))
 
 
 def render_index(overview: Overview) -> str:
