@@ -95,11 +95,13 @@ def _judge_levels(column: "pd.Series[Any]", values: "pd.Series[Any]", task: str)
 
 
 def _rises(column: "pd.Series[Any]", large: pd.DataFrame, pure: pd.DataFrame) -> bool:
-    """Tell whether the pure levels of a number are its lowest ones for one class and its highest for another."""
-    numbers = column.groupby(column.astype("str")).first().reindex(large.index).to_numpy(dtype="float64").argsort()
-    sides = np.where(pure.to_numpy().any(axis=1), pure.to_numpy().argmax(axis=1), -1)[numbers]
-    runs = sides[np.r_[True, np.diff(sides) != 0]]
-    return bool(len(runs) <= 3 and (runs[1:-1] == -1).all())
+    """Tell whether most rows of unsure levels of a number lie between those that are sure of the one and the other."""
+    numbers = column.groupby(column.astype("str")).first().reindex(large.index).to_numpy(dtype="float64")
+    sure = [float(np.average(numbers, weights=rows)) for rows in pure.to_numpy().T if rows.sum()]
+    rows = large.sum(axis=1).to_numpy()
+    unsure = np.where(large.max(axis=1) < 0.9 * rows, rows, 0)
+    between = unsure[(numbers > min(sure)) & (numbers < max(sure))].sum()
+    return bool(2 * between >= unsure.sum())
 
 
 def _judge_ranges(column: "pd.Series[Any]", values: "pd.Series[Any]", seed: int) -> Code | None:

@@ -27,6 +27,7 @@ LIKELY = 0.85  # what the screen must find of a formula, for it to be checked on
 KEPT = 30  # formulas of two columns that are tried with a third
 CHECKED = 12  # formulas that are checked on held-out rows
 EXACT = 0.9995  # no honest measure is a weighted sum of others but for so little
+WEIGHED = 0.97  # weights are fitted, so a sum of two honest drivers may well tell 0.95 of a class
 LARGEST_SET = 4  # columns that may be a leak together; where more are needed, the problem may just be easy
 BINS, LEVELS = 10, 60
 FEW_LEVELS, FEW_COLUMNS = 6, 14  # three columns are taken together if they have few levels, and are few
@@ -255,7 +256,8 @@ def _weigh_pairs(
             best.append(
                 (float(shared[i, j]), [names[i], names[j]], words.format(names[i], names[j]), weights @ z[[i, j]])
             )
-    return [(_score(made, outcome, folds, task, seed), columns, words) for _, columns, words, made in best]
+    scored = [(_score(made, outcome, folds, task, seed), columns, words) for _, columns, words, made in best]
+    return [one for one in scored if one[0] >= WEIGHED]
 
 
 def _find_levels(
@@ -328,7 +330,9 @@ def _find_set(
         if gains[best] >= too_good(task):
             named = ", ".join(str(name) for name in chosen)
             words = f"{way} on {named} explains {gains[best] ** 2:.1%} of the target's variance"
-            return [(chosen, True, _say(gains[best]), gains[best], words)]
+            if gains[best] >= max(WEIGHED, too_good(task)):
+                return [(chosen, True, _say(gains[best]), gains[best], words)]
+            return [(chosen, False, "predict the target almost perfectly together, look at them", gains[best], words)]
     needed = _drop_needless(names, singles, lambda some: score(way, some) >= too_good(task))
     words = f"{way} explains {reached**2:.1%} of the target's variance by {len(needed)} columns"
     exact = task == "regression" and way == "a linear model" and reached >= EXACT

@@ -12,13 +12,18 @@ Found = tuple[list[str], bool, str, float, str]  # columns, suspect, reason, sco
 SAME = 0.7  # the share of rows that must hold the target of another row for a copy
 SHIFTS = 50
 NEAR = 7  # rows before and after, whose targets a column may be computed from
-EXACT = 0.995
+EXACT, STEPS = 0.995, 0.98  # R2 of what is computed, and of its steps
 GROUPS = 4
+ROWS = 1_500  # in their order, on which such sums are fitted
+LIKELY = 0.3  # what a plain fit must explain, for the trimmed one to be tried
 
 
 def find_copies(table: pd.DataFrame, target: str, task: str, *, time: str = "", group: str = "") -> list[Found]:
     """Find columns that repeat the target of another row, or hold the mean of the target over rows like their own."""
     orders = _list_orders(table, target, time, group)
+    truth = outcome_columns(table[target], task)[:, : 1 if task == "binary" else 6]
+    near_by = {words: _spread_near(order, truth) for words, order in orders.items()}
+    levels = _list_levels(table, target, truth[:, 0]) if task != "multiclass" else {}
     found: list[Found] = []
     for name in table.columns:
         if name in (target, time, group):
@@ -33,8 +38,8 @@ def find_copies(table: pd.DataFrame, target: str, task: str, *, time: str = "", 
             side = "before" if shift > 0 else "after"
             words = f"in {share:.0%} of rows it is {target} of the row {abs(shift)} {side} {order}"
             found.append(([name], True, f"repeats the target of {which} row", share, words))
-        elif (words := _find_made_along(table, name, target, task, orders)) or (
-            words := _find_encoding(table, name, target, task)
+        elif (words := _find_made_along(table, name, target, near_by)) or (
+            words := _find_encoding(table[name], levels, target)
         ):
             found.append(([name], True, "is made of the target", 1.0, words))
         elif _is_target_mean(table[name], table[target], task):
@@ -43,7 +48,16 @@ def find_copies(table: pd.DataFrame, target: str, task: str, *, time: str = "", 
     return found
 
 
-def _find_made_along(table: pd.DataFrame, name: str, target: str, task: str, orders: dict[str, Any]) -> str:
+def _spread_near(way: tuple[np.ndarray, ...], truth: np.ndarray) -> tuple[Any, ...]:
+    """Return the first rows of an order, the targets near each of them, and an orthonormal base of these."""
+    order, count, first = way
+    some = truth[order[:ROWS]]
+    near = np.column_stack([np.roll(some, lag, axis=0) for lag in range(-NEAR, NEAR + 1)])
+    spanned = np.linalg.qr(near - near.mean(axis=0))[0]
+    return order, count[:ROWS], first[:ROWS], near, spanned
+
+
+def _find_made_along(table: pd.DataFrame, name: str, target: str, orders: dict[str, Any]) -> str:
     """Say in which order a column is computed from the target of a row and its neighbours; empty if it is not.
 
     Lags, moving means, running counts and means so far are sums of the targets near a row, or become such by a
@@ -52,20 +66,25 @@ def _find_made_along(table: pd.DataFrame, name: str, target: str, task: str, ord
     """
     if column_kind(table[name]) != "number" or table[name].nunique() < 2 or len(table) < 60:
         return ""
-    outcome = outcome_columns(table[target], task)
-    for words, (order, count, first) in orders.items():
-        made = table[name].to_numpy(dtype="float64", na_value=np.nan)[order]
-        truth = outcome[order, : 1 if task == "binary" else 20]
+    for words, (order, count, first, near, spanned) in orders.items():
+        made = table[name].to_numpy(dtype="float64", na_value=np.nan)[order[:ROWS]]
         before = np.where(first, 0.0, np.r_[0.0, made[:-1]])
         ways = {"": made, "running count": made - before, "mean so far": made * count - before * (count - 1)}
         for way, values in ways.items():
-            near = [np.roll(truth, lag, axis=0) for lag in range(-NEAR, NEAR + 1)]
-            alone, whole = (_fit_trimmed(np.column_stack(each), values) for each in ([truth], near))
-            if whole >= EXACT and ((1 - whole) <= (1 - alone) / 2 or way):
-                return f"it follows from {target} of this and neighbouring rows, {words}" + (
-                    f", as a {way}" if way else ""
-                )
+            centred = np.nan_to_num(values - np.nanmean(values)) if np.isfinite(values).any() else np.zeros(len(values))
+            if ((spanned.T @ centred) ** 2).sum() <= LIKELY * (centred**2).sum():
+                continue
+            if _fit_trimmed(near, values) >= EXACT and (way or _follows(near, values)):
+                return f"it follows from {target} of this and neighbouring rows, {words}" + (way and f", as a {way}")
     return ""
+
+
+def _follows(near: np.ndarray, values: np.ndarray) -> bool:
+    """Tell whether steps of a column follow from neighbours too: what only moves slowly is told by any mean of them."""
+    classes = near.shape[1] // (2 * NEAR + 1)
+    own = near[:, NEAR * classes : (NEAR + 1) * classes]
+    whole, alone = (_fit_trimmed(np.diff(inputs, axis=0), np.diff(values)) for inputs in (near, own))
+    return whole >= STEPS and (1 - whole) <= (1 - alone) / 2
 
 
 def _fit_trimmed(inputs: np.ndarray, values: np.ndarray) -> float:
@@ -167,25 +186,34 @@ def _find_number_shift(column: np.ndarray, truth: np.ndarray) -> tuple[int, floa
     return best
 
 
-def _find_encoding(table: pd.DataFrame, name: str, target: str, task: str) -> str:
-    """Say of which column's levels a column holds the mean of the target, drawn to the mean of all or not."""
-    if task == "multiclass" or column_kind(table[name]) != "number" or table[name].nunique() < 5:
+def _list_levels(table: pd.DataFrame, target: str, truth: np.ndarray) -> dict[str, tuple[np.ndarray, ...]]:
+    """List columns whose levels a target may have been averaged for: codes, sizes, means, and the spread within."""
+    found: dict[str, tuple[np.ndarray, ...]] = {}
+    for name in table.columns:
+        if name == target or not 8 <= table[name].nunique() < len(table) * 0.9 or not _names(table[name]):
+            continue
+        codes = pd.factorize(table[name], use_na_sentinel=False)[0]
+        size = np.bincount(codes)
+        means = np.bincount(codes, weights=truth) / size
+        within = ((truth - means[codes]) ** 2).sum() / max(len(truth) - len(size), 1)
+        found[str(name)] = (codes, size, means, within)
+    return found
+
+
+def _find_encoding(column: "pd.Series[Any]", levels: dict[str, tuple[np.ndarray, ...]], target: str) -> str:
+    """Say for which levels a column holds the mean of the target, drawn to the mean of all or not."""
+    if column_kind(column) != "number" or column.isna().any() or column.nunique() < 5:
         return ""
-    truth = outcome_columns(table[target], task)[:, -1]
-    values, whole = table[name].to_numpy(dtype="float64", na_value=np.nan), float(truth.mean())
-    for other in table.columns:
-        if other in (name, target) or not 8 <= table[other].nunique() < len(table) * 0.9 or not _names(table[other]):
+    values = column.to_numpy(dtype="float64")
+    for other, (codes, size, means, within) in levels.items():
+        held = np.bincount(codes, weights=values) / size
+        if other == column.name or np.abs(values - held[codes]).max() > 1e-9 * np.ptp(values) or np.ptp(held) == 0:
             continue
-        parts = pd.DataFrame({"value": values, "truth": truth}).groupby(pd.factorize(table[other])[0])
-        means, size = parts.mean(), parts.size()
-        if parts["value"].std().max() > 1e-9 * np.nanstd(values) or means["value"].std() == 0:
-            continue
-        within = float(parts["truth"].var().mul(size - 1).sum() / max(len(table) - len(size), 1))
+        whole = float((size * means).sum() / size.sum())
         for weight in (0, 1, 2, 3, 5, 10, 20, 50, 100):
-            drawn = (size * means["truth"] + weight * whole) / (size + weight)
+            drawn = (size * means + weight * whole) / (size + weight)
             chance = float((within * size / (size + weight) ** 2).mean())  # by which an honest value of a level differs
-            rest = (1 - float(np.corrcoef(drawn, means["value"])[0, 1]) ** 2) * float(drawn.var())
-            if rest < 0.02 * chance:
+            if (1 - float(np.corrcoef(drawn, held)[0, 1]) ** 2) * float(drawn.var()) < 0.02 * chance:
                 more = f", drawn to that of all by {weight} rows" if weight else ""
                 return f"it is the mean of {target} for each {other}{more}"
     return ""
