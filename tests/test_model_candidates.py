@@ -17,7 +17,7 @@ X, Y = FRAME.drop(columns="late"), FRAME["late"]
 
 @pytest.fixture(autouse=True)
 def _trust(monkeypatch):
-    monkeypatch.setenv("NBKIT_TRUSTED", "model_helpers.")
+    monkeypatch.setenv("NBKIT_TRUSTED", "model_helpers.Codes")
 
 
 def build(name, **options):

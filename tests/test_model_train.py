@@ -22,7 +22,7 @@ SMALL = {"boosting": {"max_iter": [5, 10], "learning_rate": [0.1, 0.3]}}
 
 @pytest.fixture(autouse=True)
 def _trust(monkeypatch):
-    monkeypatch.setenv("NBKIT_TRUSTED", "model_helpers.")
+    monkeypatch.setenv("NBKIT_TRUSTED", "model_helpers.Codes")
 
 
 def test_the_table_of_trials_is_cross_validation(capsys):

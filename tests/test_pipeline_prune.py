@@ -97,8 +97,8 @@ def test_files_that_no_version_holds_are_found(tmp_path):
     models.register("shop", bundle(), lineage={"run": "shop-1"})
     assert registry.list_source_runs(models) == {"shop-1"}
     assert registry.find_unused_files(models) == []
-    stray = models.folder / "ab" / "abc.json"
-    stray.parent.mkdir(exist_ok=True)
+    stray = tmp_path / "registry" / "blobs" / "ab" / "abc.json"
+    stray.parent.mkdir(parents=True, exist_ok=True)
     stray.write_text("1")
     assert registry.find_unused_files(models) == []
     old(stray)

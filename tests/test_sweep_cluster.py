@@ -180,7 +180,7 @@ def test_a_search_on_a_cluster_finds_what_it_finds_here(project, monkeypatch):
     helpers = str(Path(__file__).parent)
     monkeypatch.syspath_prepend(helpers)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([helpers, os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setenv("NBKIT_TRUSTED", "model_helpers.")
+    monkeypatch.setenv("NBKIT_TRUSTED", "model_helpers.Codes")
     from model_helpers import binary_recipe, make_binary
 
     frame = make_binary(3000)

@@ -44,6 +44,9 @@ def take_labelled(table: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
         values = values.astype("str")
     table = table.copy(deep=False)
     table[target] = values
+    for name in table.columns:
+        if table[name].dtype.kind == "O":  # lists and the like, or numbers among texts
+            table[name] = table[name].astype("str").where(table[name].notna())
     return table[values.notna()]
 
 

@@ -137,12 +137,15 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     oddities = find_oddities(table[[*(name for name in table if name not in (target, time)), target]])
     drop, strong_said = _find_drops(table, target, task, time, oddities)
     group = _find_group(table, target, time, [column for column, *_ in drop])
-    suspects = [column for column, kind, _ in drop if kind == SUSPECT]
+    named = set(
+        oddities.loc[oddities["finding"] == "id-like", "column"]
+    )  # what names each row is nothing to learn from
+    suspects = [column for column, kind, _ in drop if kind == SUSPECT and column not in named]
     if set(table.columns) <= {target, time, group, *(column for column, *_ in drop)} and suspects:
         said.append(
             f"{', '.join(suspects)}: too good to be true, kept as there is no other; make sure it is known in time"
         )
-        drop = [one for one in drop if one[1] != SUSPECT]
+        drop = [one for one in drop if one[0] not in suspects]
     keys = [column for column, kind, _ in drop if kind == KEY][:1]
     features = _propose_features(table, target, time, group, [column for column, *_ in drop])
     if not any(features.values()):

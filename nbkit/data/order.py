@@ -161,7 +161,7 @@ def is_sorted_by(values: "pd.Series[Any]") -> bool:
     >>> is_sorted_by(pd.Series(["b", "b", "a"])), is_sorted_by(pd.Series([1.5, 2.5, 0.5]))
     (True, False)
     """
-    if column_kind(values) == "number" and values.nunique() > 10:
+    if column_kind(values) == "number" and (values.nunique() > 10 or values.is_unique):
         return bool(values.is_monotonic_increasing or values.is_monotonic_decreasing)
     codes = pd.factorize(values)[0]
     return bool(np.count_nonzero(np.diff(codes)) == codes.max(initial=0))
