@@ -418,7 +418,7 @@ def test_a_real_kernel_that_fails_is_explained_and_resumed(toy):
         "--- its last output\nso far",
         "raise ValueError('no such thing')",
         "jupyter lab runs/one/02_second.ipynb    # look at it on its real inputs; a copy: what runs is notebooks/02_second.ipynb",
-        "nbkit resume one    # go on from 02_second once notebooks/02_second.ipynb is mended",
+        "nbkit resume one    # go on from 02_second once notebooks/02_second.ipynb, its params or its data are corrected",
         "report: runs/one/report/index.html",
     ):
         assert words in done.stdout

@@ -23,7 +23,7 @@ from nbkit.stages.notebooks import LONGEST, Stage
 
 CHANGED = "changed while the stage ran"
 UNKNOWN = "?"  # what a stage left outside of its run cannot be told
-HANDING_OVER = ("nbkit.run", "nbkit.formats")  # what they import keeps results and makes none
+HANDING_OVER = ("nbkit.run", "nbkit.formats", "nbkit.trust")  # what they import keeps results and makes none
 Handed = Mapping[str, "dict[str, str] | None"]
 
 
