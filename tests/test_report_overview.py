@@ -267,3 +267,10 @@ def test_what_was_taken_over_from_an_earlier_run_is_told(project):
     facts = read_overview(write_run(project, stages=stages)).facts.set_index("what")["value"]
     assert facts["Taken over"] == "01_frame, 02_ingest from toy-0"
     assert "Taken over" not in read_overview(write_run(project, name="toy-2")).facts["what"].tolist()
+
+
+def test_a_page_makes_no_registry_where_there_is_none(project):
+    judged(project)
+    o = read_overview(project / "runs" / "toy-1")
+    assert "cannot be read" in o.approval
+    assert not (project / "registry").exists()

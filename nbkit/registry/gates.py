@@ -13,7 +13,7 @@ from nbkit.data import doubt_contract, refuse_leaks
 from nbkit.errors import BadParameter, LeakedFeature
 from nbkit.registry.confirmations import find_confirmation
 from nbkit.registry.golden import check_golden
-from nbkit.registry.moves import GATE_COLUMNS
+from nbkit.registry.verdict import GATE_COLUMNS
 from nbkit.wording import say_count, suggest
 
 Verdict = tuple[bool, str]

@@ -11,8 +11,7 @@ from nbkit.errors import BadParameter
 from nbkit.registry.events import read_events
 from nbkit.registry.replay import replay
 from nbkit.registry.tables import ALIASES, GATES, VERSIONS
-
-GATE_COLUMNS = ["gate", "passed", "blocking", "detail"]
+from nbkit.registry.verdict import GATE_COLUMNS
 
 
 def follow_log(connection: sa.Connection, name: str) -> None:

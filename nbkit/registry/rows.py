@@ -7,10 +7,10 @@ import sqlalchemy as sa
 
 from nbkit.registry.bundle import COLUMNS, digest_rows
 from nbkit.registry.events import read_events
-from nbkit.registry.moves import GATE_COLUMNS
 from nbkit.registry.queries import select_where
 from nbkit.registry.replay import Standing, replay
 from nbkit.registry.tables import ALIASES, FILES, VERSIONS
+from nbkit.registry.verdict import GATE_COLUMNS
 from nbkit.registry.versions import Version, unpack_table
 from nbkit.values import decode
 

@@ -6,11 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from nbkit.registry.events import hash_plain
-from nbkit.registry.moves import GATE_COLUMNS
 from nbkit.registry.queries import select_where
 from nbkit.registry.replay import Standing
 from nbkit.registry.rows import read_digest
 from nbkit.registry.tables import ALIASES, EVENTS, FILES, GATES, MODELS, VERSIONS
+from nbkit.registry.verdict import GATE_COLUMNS
 
 FACTS = ("created", "by", "scores", "lineage", "params", "tags")
 

@@ -238,7 +238,7 @@ def _read_approval(folder: Path, manifest: dict[str, Any]) -> str:
 
     name, _, number = reference.partition("@")
     try:
-        events = Registry(place).history(name)
+        events = Registry(place, create=False).history(name)
     except (NbkitError, OSError, ValueError) as error:
         return f"Who approved it cannot be read: {error}"
     mine = events[(events["number"].astype(str) == number) & (events["event"] == "promote")]
