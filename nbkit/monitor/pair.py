@@ -223,6 +223,7 @@ def _fold(room: float) -> int:
     return 1 if room < 2 else min(BUCKETS, 1 << int(np.log2(room)))
 
 
+@np.errstate(over="ignore")  # the number after the largest is infinity
 def _label(lower: float, upper: float) -> str:
     if np.isinf(lower) and np.isinf(upper):
         return "any number"

@@ -131,6 +131,7 @@ def _assemble(chunks: list[Chunk], n: int) -> pd.DataFrame:
 _TYPES = {"column": object, "kind": object, "part": object, "category": object, "bin": np.int64}
 
 
+@np.errstate(over="ignore")  # the number before infinity is the largest
 def _profile_numeric(column: pd.Series, blocks: Blocks) -> list[Chunk]:
     numbers = read_numbers(column)
     ordered = np.sort(numbers[~np.isnan(numbers)])
