@@ -1,10 +1,14 @@
 """Shared fixtures: a project folder with small notebooks of its own, made without kernels."""
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 from hypothesis import settings
 
@@ -85,3 +89,39 @@ def postgres(tmp_path_factory):
         server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
         yield server.get_uri()
         server.stop()
+
+
+@contextlib.contextmanager
+def serve_s3():
+    """Start a server that speaks S3; yield its process and its address."""
+    code = (
+        "import sys, time\nfrom moto.server import ThreadedMotoServer\n"
+        "server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)\nserver.start()\n"
+        "print(server.get_host_and_port()[1], flush=True)\ntime.sleep(600)"
+    )
+    command = [sys.executable, "-c", code]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    port = next(line for line in server.stdout if line.strip().isdigit()).strip()
+    yield server, f"http://127.0.0.1:{port}"
+    server.kill()
+    server.wait()
+    server.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """A server that speaks S3; its process and its address."""
+    with serve_s3() as served:
+        yield served
+
+
+def connect_s3(monkeypatch, address):
+    """Have what speaks S3 speak to this address."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "y",
+        "AWS_ENDPOINT_URL": address,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    fsspec.filesystem("s3").clear_instance_cache()  # an instance remembers the address of its first use

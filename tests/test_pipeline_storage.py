@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 
 import fsspec
@@ -13,26 +11,8 @@ from nbkit.errors import BadParameter, CorruptArtifact, StorageFailed
 from nbkit.pipeline import execute_plan, plan_resume, plan_run, storage
 from nbkit.pipeline.storage import Storage
 from nbkit.run import read_value
+from tests.conftest import connect_s3, serve_s3
 from tests.test_pipeline_cache import CELLS, engine_of, shop  # noqa: F401 - a fixture
-
-SERVER = (
-    "import sys, time\nfrom moto.server import ThreadedMotoServer\n"
-    "server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)\nserver.start()\n"
-    "print(server.get_host_and_port()[1], flush=True)\ntime.sleep(600)"
-)
-
-
-@pytest.fixture(scope="module")
-def s3():
-    """A server that speaks S3; yields its process and its address."""
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    port = next(line for line in server.stdout if line.strip().isdigit()).strip()
-    yield server, f"http://127.0.0.1:{port}"
-    server.kill()
-    server.wait()
-    server.stdout.close()
 
 
 @pytest.fixture(params=["file", "s3"])
@@ -41,22 +21,11 @@ def url(request, tmp_path, monkeypatch):
     if request.param == "file":
         return str(tmp_path / "shared")
     _, address = request.getfixturevalue("s3")
-    connect(monkeypatch, address)
+    connect_s3(monkeypatch, address)
+    monkeypatch.setattr(storage, "WAITS", (0.0, 0.1))
     bucket = f"b{time.time_ns()}"
     fsspec.filesystem("s3").mkdir(bucket)
     return f"s3://{bucket}/team"
-
-
-def connect(monkeypatch, address):
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "y",
-        "AWS_ENDPOINT_URL": address,
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(storage, "WAITS", (0.0, 0.1))
-    fsspec.filesystem("s3").clear_instance_cache()
 
 
 def run(root, url, *settings, **options):
@@ -134,23 +103,20 @@ def test_what_nothing_here_speaks_is_refused(shop):  # noqa: F811
 
 @pytest.mark.slow
 def test_a_storage_that_goes_away_loses_nothing(shop, monkeypatch):  # noqa: F811
-    server = subprocess.Popen(
-        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    port = next(line for line in server.stdout if line.strip().isdigit()).strip()
-    connect(monkeypatch, f"http://127.0.0.1:{port}")
-    fsspec.filesystem("s3").mkdir("gone")
-    told = []
+    with serve_s3() as (server, address):
+        connect_s3(monkeypatch, address)
+        monkeypatch.setattr(storage, "WAITS", (0.0, 0.1))
+        fsspec.filesystem("s3").mkdir("gone")
+        told = []
 
-    def tell(event, facts):
-        if event == "stage_end" and facts["stage"] == "02_second":
-            server.kill()
-            server.wait()
-        told.append(event)
+        def tell(event, facts):
+            if event == "stage_end" and facts["stage"] == "02_second":
+                server.kill()
+                server.wait()
+            told.append(event)
 
-    plan = plan_run(shop, [shop / "params" / "shop.yaml"], storage="s3://gone/team")
-    folder, manifest = execute_plan(plan, tell)
-    server.stdout.close()
+        plan = plan_run(shop, [shop / "params" / "shop.yaml"], storage="s3://gone/team")
+        folder, manifest = execute_plan(plan, tell)
     assert manifest["status"] == "passed"
     assert manifest["exit"] == 1
     assert "s3://gone/team does not" in manifest["not_stored"]

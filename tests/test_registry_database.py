@@ -5,6 +5,7 @@ import contextlib
 import multiprocessing
 import sqlite3
 
+import fsspec
 import pytest
 import sqlalchemy as sa
 from sklearn.dummy import DummyClassifier
@@ -13,6 +14,7 @@ from nbkit import formats
 from nbkit.errors import BadParameter, CorruptArtifact, GateClosed, NbkitError, StorageFailed, UnknownVersion
 from nbkit.registry import Registry, standing
 from nbkit.registry.tables import EVENTS, split_place
+from tests.conftest import connect_s3
 from tests.registry_helpers import WHO, bundle, fill, judge, new_database, open_place, run_sql
 from tests.test_cli_run import nbkit
 
@@ -185,23 +187,12 @@ def test_files_may_lie_at_any_fsspec_url(kind, tmp_path, postgres):
             again.store.get(key)
 
 
-def test_files_at_an_object_store(tmp_path, monkeypatch):
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.get_host_and_port()[1]}")
-    try:
-        import s3fs
-
-        s3fs.S3FileSystem(skip_instance_cache=True).mkdir("models")
-        registry = fill(Registry(f"sqlite:///{tmp_path / 'x.db'}", files="s3://models/nbkit"))
-        assert registry.verify() == []
-        assert registry.promote("toy@2", **WHO).state == "production"
-    finally:
-        server.stop()
+def test_files_at_an_object_store(tmp_path, monkeypatch, s3):
+    connect_s3(monkeypatch, s3[1])
+    fsspec.filesystem("s3").mkdir("models")
+    registry = fill(Registry(f"sqlite:///{tmp_path / 'x.db'}", files="s3://models/nbkit"))
+    assert registry.verify() == []
+    assert registry.promote("toy@2", **WHO).state == "production"
 
 
 def test_a_new_registry_at_a_url_needs_a_place_for_its_files(tmp_path, postgres):

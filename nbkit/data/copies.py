@@ -15,6 +15,7 @@ NEAR = 7  # rows before and after, whose targets a column may be computed from
 EXACT, STEPS = 0.995, 0.98  # R2 of what is computed, and of its steps
 GROUPS = 4
 ROWS = 1_500  # in their order, on which such sums are fitted
+LAGGED = 20_000  # rows in their order, in which copies of another row's target are looked for
 LIKELY = 0.3  # what a plain fit must explain, for the trimmed one to be tried
 
 
@@ -29,7 +30,7 @@ def find_copies(table: pd.DataFrame, target: str, task: str, *, time: str = "", 
         if name in (target, time, group):
             continue
         shifts = (
-            (words, *_find_shift(table[name].iloc[order], table[target].iloc[order], task))
+            (words, *_find_shift(table[name].iloc[order[:LAGGED]], table[target].iloc[order[:LAGGED]], task))
             for words, (order, *_) in orders.items()
         )
         order, shift, share = max(shifts, key=lambda one: one[2])
@@ -206,6 +207,8 @@ def _find_encoding(column: "pd.Series[Any]", levels: dict[str, tuple[np.ndarray,
         return ""
     values = column.to_numpy(dtype="float64")
     for other, (codes, size, means, within) in levels.items():
+        if pd.Series(values[:ROWS]).groupby(codes[:ROWS]).std().max() > 1e-6 * np.ptp(values):
+            continue  # most columns differ within a level, which few rows show
         held = np.bincount(codes, weights=values) / size
         if other == column.name or np.abs(values - held[codes]).max() > 1e-9 * np.ptp(values) or np.ptp(held) == 0:
             continue
@@ -224,6 +227,8 @@ def _is_target_mean(column: "pd.Series[Any]", values: "pd.Series[Any]", task: st
     if column_kind(column) != "number" or not 2 <= column.nunique() <= len(column) / 2:
         return False
     truths = outcome_columns(values, task) if task != "regression" else values.to_numpy(dtype="float64")[:, None]
+    if not column.between(truths.min(), truths.max()).mean() >= 0.9:
+        return False
     for truth in truths.T:
         parts = pd.Series(truth).groupby(column.to_numpy(dtype="float64", na_value=np.nan)).agg(["mean", "size"])
         alike = np.isclose(

@@ -40,7 +40,7 @@ def take_labelled(table: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
         plain = values if values.dtype.kind in "iufb" else values.astype("str")
         values = pd.to_numeric(plain, errors="coerce").astype("float64")
         values = values.where(np.isfinite(values))
-    elif values.map(lambda value: isinstance(value, list | dict | set | np.ndarray)).any():
+    elif values.dtype.kind == "O" and values.map(lambda one: isinstance(one, list | dict | set | np.ndarray)).any():
         values = values.astype("str")
     table = table.copy(deep=False)
     table[target] = values
