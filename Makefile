@@ -11,7 +11,8 @@ run: filter
 
 test: lint fast slow
 
-setup: $(VENV)/.test filter
+setup: $(VENV)/.test
+	@$(MAKE) --no-print-directory filter
 
 # what is run at the desk keeps its outputs in the working copy, and git sees none of them
 filter: $(VENV)/.run
@@ -30,7 +31,7 @@ fast: $(VENV)/.test
 	$(BIN)/pytest -q -n 2 -m "not slow"
 
 slow: $(VENV)/.test
-	$(BIN)/pytest -q -n 2 --dist loadfile -m slow --durations 10
+	$(BIN)/pytest -q -n 3 --dist loadfile -m slow --durations 10
 
 bench: $(VENV)/.run
 	$(BIN)/python -m benchmarks
@@ -42,9 +43,9 @@ $(VENV)/.run: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[desk]'
 	touch $@
 
-$(VENV)/.test: $(VENV)/.run
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[desk,test]'
-	touch $@
+	touch $(VENV)/.run $@
 
 clean:
 	rm -rf $(VENV) runs registry notebooks/artifacts

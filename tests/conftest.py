@@ -122,6 +122,7 @@ def connect_s3(monkeypatch, address):
         "AWS_SECRET_ACCESS_KEY": "y",
         "AWS_ENDPOINT_URL": address,
         "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
     }.items():
         monkeypatch.setenv(name, value)
     fsspec.filesystem("s3").clear_instance_cache()  # an instance remembers the address of its first use

@@ -27,11 +27,11 @@ DEATHS = {
     "exits": ("import sys\nsys.exit(0)", {}, "failed", "exit", "before the notebook's end", 1),
     "killed": ("import os\nos.kill(os.getpid(), 9)", {}, "failed", "dead_kernel", "killed or crashed", 1),
     "segfault": ("import ctypes\nctypes.string_at(0)", {}, "failed", "dead_kernel", "killed or crashed", 1),
-    "cell_timeout": ("import time\ntime.sleep(90)", {"cell_timeout": 15}, "failed", "cell_timeout", "of 15 s", 1),
-    "stage_timeout": ("import time\ntime.sleep(90)", {"stage_timeout": 30}, "failed", "stage_timeout", "of 30 s", 1),
+    "cell_timeout": ("import time\ntime.sleep(90)", {"cell_timeout": 6}, "failed", "cell_timeout", "of 6 s", 1),
+    "stage_timeout": ("import time\ntime.sleep(90)", {"stage_timeout": 12}, "failed", "stage_timeout", "of 12 s", 1),
     "deaf": (
         "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(90)",
-        {"cell_timeout": 15}, "failed", "cell_timeout", "of 15 s", 1,
+        {"cell_timeout": 6}, "failed", "cell_timeout", "of 6 s", 1,
     ),
     "memory": (
         "import time\nhoard = bytearray(700_000_000)\ntime.sleep(60)",

@@ -156,7 +156,7 @@ def test_a_secret_of_another_stage_is_nowhere_in_a_run_that_failed_nor_on_the_te
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_while_a_secret_is_on_its_way_keeps_none(project, monkeypatch):
-    lay(project, monkeypatch, LEAK, "import time; time.sleep(6)", "print('saved'); time.sleep(6)", "time.sleep(90)")
+    lay(project, monkeypatch, LEAK, "import time; time.sleep(3)", "print('saved'); time.sleep(3)", "time.sleep(90)")
     command = [sys.executable, "-m", "nbkit", "run", "params/toy.yaml", "--name", "it"]
     folder, deadline = project / "runs" / "it", time.monotonic() + 90
     with subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

@@ -85,7 +85,7 @@ def test_a_scheduler_elsewhere_outlives_the_sweep_and_ends_its_points_when_it_is
 
 @pytest.mark.slow
 def test_a_callable_of_the_project_gives_the_cluster(project, toy):
-    code = "from distributed import LocalCluster\n\ndef make():\n    return LocalCluster(n_workers=1, dashboard_address=None)\n"
+    code = "from distributed import LocalCluster\n\ndef make():\n    return LocalCluster(n_workers=1, dashboard_address=None, silence_logs=50)\n"
     (project / "machines.py").write_text(code)
     words = ["--grid", "02.k=5,6", "--name", "s", "--cluster", "machines:make"]
     code, said = sweep(project, "params/toy.yaml", *words)
@@ -183,7 +183,7 @@ def test_a_search_on_a_cluster_finds_what_it_finds_here(project, monkeypatch):
     monkeypatch.setenv("NBKIT_TRUSTED", "model_helpers.Codes")
     from model_helpers import binary_recipe, make_binary
 
-    frame = make_binary(3000)
+    frame = make_binary(1500)
     options = {"target": "late", "task": "binary", "positive": 1, "candidates": ["forest", "boosting"], "threads": 2}
     grids = {"boosting": {"learning_rate": [0.05, 0.3]}, "forest": {"n_estimators": [5, 10]}}
     found = []
@@ -191,7 +191,7 @@ def test_a_search_on_a_cluster_finds_what_it_finds_here(project, monkeypatch):
         for where in ("", address):
             monkeypatch.setenv("NBKIT_CLUSTER", where)
             found.append(
-                train_candidates(binary_recipe(), frame[:2000], frame[2000:], **options, grids=grids, search="grid")
+                train_candidates(binary_recipe(), frame[:1000], frame[1000:], **options, grids=grids, search="grid")
             )
     pd.testing.assert_frame_equal(found[0].search, found[1].search)
     assert formats.dump(found[0].models["boosting"])[2] == formats.dump(found[1].models["boosting"])[2]

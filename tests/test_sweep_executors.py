@@ -66,7 +66,7 @@ def test_a_killed_worker_fails_only_its_point_and_only_if_it_is_killed_again(pro
 @pytest.mark.parametrize(("signal_", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_ends_the_points_and_writes_the_table(project, toy, signal_, exit_code):
     process = start(
-        project, "params/toy.yaml", "--grid", "02.k=1,5,6", "--set", "02.nap=5", "--name", "s", "--workers", "1"
+        project, "params/toy.yaml", "--grid", "02.k=1,5,6", "--set", "02.nap=3", "--name", "s", "--workers", "1"
     )
     wait_until(lambda: is_at_work(project, "s-002"), process)
     os.killpg(process.pid, signal_)
@@ -84,7 +84,7 @@ def test_ctrl_c_ends_the_points_and_writes_the_table(project, toy, signal_, exit
 
 def test_a_sweep_that_was_killed_leaves_nothing_behind_and_goes_on(project, toy):
     process = start(
-        project, "params/toy.yaml", "--grid", "02.k=1,5,6", "--set", "02.nap=5", "--name", "s", "--workers", "2"
+        project, "params/toy.yaml", "--grid", "02.k=1,5,6", "--set", "02.nap=3", "--name", "s", "--workers", "2"
     )
     wait_until(lambda: is_at_work(project, "s-003"), process)
     process.kill()
