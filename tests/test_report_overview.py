@@ -79,6 +79,23 @@ def test_all_open_is_approved(project):
 
 
 @pytest.mark.parametrize(
+    ("git", "says"),
+    [
+        ({"commit": "a" * 40, "dirty": True}, "aaaaaaaaaaaa with changes"),
+        ({"commit": "a" * 40, "dirty": False}, "aaaaaaaaaaaa"),
+        ({"commit": "a" * 40}, "aaaaaaaaaaaa, git did not say in time whether with changes"),
+    ],
+)
+def test_the_commit_is_told_also_where_git_is_slow(git, says, project):
+    path = project / "runs" / "toy-1" / "run.json"
+    judged(project)
+    manifest = json.loads(path.read_text())
+    manifest["surroundings"]["git"] = git
+    path.write_text(json.dumps(manifest))
+    assert dict(read_overview(path.parent).facts.itertuples(index=False))["Code"] == says
+
+
+@pytest.mark.parametrize(
     ("verdict", "shut", "expected"),
     [
         ("fail", [], ("REJECT", "bad")),

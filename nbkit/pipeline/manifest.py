@@ -100,14 +100,16 @@ def describe_surroundings(root: Path) -> dict[str, Any]:
 
 
 def _read_git(root: Path) -> dict[str, Any]:
-    def ask(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True)  # noqa: S607
-        return done.stdout.strip()
+    found: dict[str, Any] = {}
+    with contextlib.suppress(OSError, subprocess.SubprocessError):  # no git, no repository, or it takes too long
+        found["commit"] = _ask_git(root, "rev-parse", "HEAD")
+        found["dirty"] = bool(_ask_git(root, "status", "--porcelain", "--untracked-files=no"))
+    return found
 
-    try:
-        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain", "--untracked-files=no"))}
-    except (OSError, subprocess.SubprocessError):
-        return {}
+
+def _ask_git(root: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=5, check=True)  # noqa: S607
+    return done.stdout.strip()
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
