@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 from nbkit.model import judge, read_criteria, score_predictions
 from nbkit.model.ece import bin_scores
 
-RUNS = 1000
+RUNS = 500
 KINDS = {
     "right": lambda p: p,
     "too extreme": lambda p: expit(0.5 * logit(p)),

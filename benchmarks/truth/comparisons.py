@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from nbkit.model import compare_with_best
 
-RUNS = 400
+RUNS = 200
 POINTS = (5, 10, 20)
 
 

@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from nbkit.model import known_metrics, score_predictions
 
-RUNS = 400
+RUNS = 200
 CASES = (
     (50, 0.1, 0),
     (50, 0.5, 0),

@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from nbkit.model import score_slices, worst_slices
 
-RUNS = 400
+RUNS = 200
 COLUMNS = {"a": 20, "b": 10, "c": 8}  # 38 slices
 
 
