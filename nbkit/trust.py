@@ -172,6 +172,8 @@ def load_model(content: bytes) -> Any:
     from skops import io as skops_io
     from skops.io.exceptions import UntrustedTypesFoundException
 
+    from nbkit.trees import check_trees
+
     try:
         model = skops_io.loads(content, trusted=names)
     except UntrustedTypesFoundException as error:
@@ -180,6 +182,7 @@ def load_model(content: bytes) -> Any:
         raise CorruptArtifact(f"the model cannot be built: {type(error).__name__}: {error}") from error
     if not (hasattr(model, "get_params") and hasattr(model, "fit")):
         raise CorruptArtifact(f"this is not a model but a {type(model).__name__}")
+    check_trees(model)
     return model
 
 

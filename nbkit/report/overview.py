@@ -317,7 +317,8 @@ def _say_taken_over(manifest: dict[str, Any]) -> str:
 def _read_facts(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
     around = manifest.get("surroundings", {})
     git = around.get("git") or {}
-    changes = {True: " with changes", False: ""}.get(git.get("dirty"), ", git did not say in time whether with changes")
+    unknown = "" if "dirty" in git else ", git did not say in time whether with changes"
+    changes = " with changes" if git.get("dirty") else unknown
     commit = f"{git['commit'][:12]}{changes}" if git.get("commit") else "not in git"
     version = read_or(folder, "09_register", "version", read_or(folder, "11_monitor", "version", "–"))
     rows = [
