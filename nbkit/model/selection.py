@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import erfc
 
-from nbkit.model.intervals import LEVEL, Array, bootstrap, t_quantile
+from nbkit.model.intervals import Array, bootstrap, t_quantile
 from nbkit.model.metrics import METRICS, find_metric
 from nbkit.model.outcome import prepare
 from nbkit.model.uncertainty import find_freedom, find_lack
+
+TOGETHER = 0.96  # not LEVEL: the farthest of few draws is itself uncertain, and 6 % of sweeps would err at 300 rows
 
 
 @dataclass(frozen=True)
@@ -132,5 +134,6 @@ def _find_width(score: Array, resampled: Array, top: int, free: float) -> Array:
         off = bias[:, place + 1 :] - bias[:, [place]]
         spread = off.std(axis=0, ddof=1)
         far = np.maximum(far, (np.abs(off[:, spread > 0]) / spread[spread > 0]).max(axis=1, initial=0.0))
-    errors = t_quantile(free, 1 - erfc(np.quantile(far, LEVEL) / np.sqrt(2)))  # as far out in the tail, by Student's t
+    by_chance = erfc(np.quantile(far, TOGETHER) / np.sqrt(2))
+    errors = t_quantile(free, 1 - by_chance)  # as far out in the tail, by Student's t
     return np.asarray(errors * np.sqrt(1 + 1 / free) * (bias - bias[:, [top]]).std(axis=0, ddof=1))
