@@ -49,6 +49,34 @@ def test_an_easy_honest_problem_has_no_suspect(load, task):
     assert not found["reason"].str.contains("too good").any()
 
 
+def test_a_value_that_other_columns_leave_out_is_no_suspect():
+    random = np.random.default_rng(0)
+    couple = random.integers(0, 2, 1500)
+    income = np.where(couple == 1, random.lognormal(10, 0.5, 1500), np.nan)
+    y = (random.random(1500) < np.where(couple == 1, 0.75, 0.12)).astype(int)
+    table = pd.DataFrame(
+        {"x": random.normal(size=1500), "couple": np.where(couple, "yes", "no"), "income": income, "y": y}
+    )
+    found = find_leakage(table, "y")
+    assert list_suspects(found) == []
+    assert "is missing where couple says so, look at it" in found["reason"].tolist()
+
+
+def test_honest_levels_and_numbers_that_are_sure_of_themselves_are_no_suspects():
+    random = np.random.default_rng(1)
+    n = 3000
+    smoked = np.where(random.random(n) < 0.5, 0, random.gamma(2, 10, n)).round()
+    y = (random.random(n) < np.where(smoked == 0, 0.01, 1 / (1 + np.exp(-(smoked - 15) / 5)))).astype(int)
+    town = random.integers(0, 60, n)
+    table = pd.DataFrame(
+        {"smoked": smoked, "town": [f"t{each}" for each in town], "calls": random.poisson(1 + 2 * y), "y": y}
+    )
+    assert list_suspects(find_leakage(table, "y")) == []
+    driver = random.normal(40, 8, 60).round(1)[town]
+    table = pd.DataFrame({"town": table["town"], "driver": driver, "x": random.normal(size=n)})
+    assert list_suspects(find_leakage(table.assign(y=3 * driver + random.normal(0, 12, n)), "y", "regression")) == []
+
+
 def draw_customers(rows=700, seed=3):
     random = np.random.default_rng(seed)
     table = pd.DataFrame(

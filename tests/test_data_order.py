@@ -15,6 +15,7 @@ from benchmarks.truth.order import (
     seasonal,
 )
 from nbkit.data import judge_order, measure_order
+from nbkit.data.order import list_sorters
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -52,6 +53,65 @@ def test_what_is_learned_may_depend_on_the_order_though_the_target_does_not():
     table = pd.DataFrame({"x": x, "batch": place, "y": (x * sign + random.normal(0, 0.3, rows) > 0).astype(int)})
     tests = measure_order(table, "y")
     assert tests.loc[tests["depends"], "test"].tolist() == ["order of learning"]
+
+
+def as_year_and_month(month):
+    return {"year": 2019 + month // 12, "month": month % 12 + 1}
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda month: {"made": 1_600_000_000 + month * 2_600_000 + np.arange(len(month))}, "made"),
+        (lambda month: {"made_ms": 1_600_000_000_000 + month * 2_600_000_000 + np.arange(len(month))}, "made_ms"),
+        (lambda month: {"period": (2019 + month // 12) * 100 + month % 12 + 1}, "period"),
+        (lambda month: {"week": [f"{2019 + each // 12}-W{each % 12 + 1:02}" for each in month]}, "week"),
+        (lambda month: {"invoice": [f"R-{each:07}" for each in np.arange(len(month)) * 7]}, "invoice"),
+        (lambda month: {"number": np.cumsum(np.random.default_rng(2).integers(1, 60, len(month)))}, "number"),
+        (as_year_and_month, "year, month"),
+        (
+            lambda month: {"year": 2019 + month // 12, "mon": pd.Series(month % 12).map(dict(enumerate(MONTHS)))},
+            "year, mon",
+        ),
+    ],
+)
+def test_a_shuffled_table_is_put_in_the_order_of_a_column_that_is_no_date(make, name):
+    random = np.random.default_rng(5)
+    month = np.sort(random.integers(0, 48, 2500))
+    risk = np.cumsum(random.normal(0, 0.5, 48))[month]
+    y = (random.random(2500) < 1 / (1 + np.exp(-risk))).astype(int)
+    table = pd.DataFrame({"x": random.normal(size=2500), **make(month), "y": y}).sample(frac=1, random_state=3)
+    judged = judge_order(measure_order(table, "y"), "random")
+    assert judged["respected"] is False
+    assert f"in the order of {name}, " in judged["sentence"]
+    assert f"ORDER BY {name}" in judged["sentence"]
+    calm = judge_order(measure_order(table.assign(y=random.permutation(y)), "y"), "random")
+    assert calm["respected"] is True
+
+
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+
+def test_an_honest_number_is_no_order():
+    random = np.random.default_rng(6)
+    income, age = random.lognormal(10, 0.6, 2000).round(), random.integers(18, 90, 2000)
+    y = (random.random(2000) < 1 / (1 + np.exp(-(np.log(income) - 10) * 3 - (age - 50) / 15))).astype(int)
+    table = pd.DataFrame({"income": income, "age": age, "built": random.integers(1950, 2020, 2000), "y": y})
+    assert judge_order(measure_order(table, "y"), "random")["respected"] is True
+
+
+def test_a_table_sorted_by_named_levels_has_no_order_of_its_own():
+    random = np.random.default_rng(7)
+    table = pd.DataFrame(
+        {"region": random.choice(["north", "south", "west"], 2000), "kind": random.choice(["p", "q"], 2000)}
+    )
+    rate = 0.2 + 0.3 * (table["region"] == "south") + 0.2 * (table["kind"] == "q")
+    table = table.assign(x=random.normal(size=2000), y=(random.random(2000) < rate).astype(int))
+    table = table.sort_values(["region", "kind"], kind="stable")
+    assert list_sorters(table.drop(columns="y")) == ["region", "kind"]
+    assert judge_order(measure_order(table, "y"), "random")["respected"] is True
+    batches = table.assign(region=table["region"].map({"north": "B1", "south": "B2", "west": "B3"}))
+    assert judge_order(measure_order(batches, "y"), "random")["respected"] is False  # batches follow one another
 
 
 def test_features_that_move_along_the_file_are_named_and_decide_nothing():

@@ -1,4 +1,4 @@
-"""Leaks of twenty kinds are planted: how many are found, and how often an honest table is blamed."""
+"""Leaks of many kinds are planted: how many are found, and how often an honest table is blamed."""
 
 from typing import Any
 
@@ -105,7 +105,7 @@ def plant_encoding(t, r):
 def plant_encoding_without_the_row(t, r):
     t, _, _ = plant_encoding(t, r)
     total, count = t.groupby("g").y.transform("sum"), t.groupby("g").y.transform("size")
-    return t.assign(a=(total - t.y) / (count - 1)), "binary", {"a", "g"}
+    return t.assign(a=(total - t.y) / (count - 1)), "binary", {"a"}
 
 
 def plant_code(t, r):
@@ -116,6 +116,100 @@ def plant_code(t, r):
 def plant_id_by_outcome(t, r):
     y = np.sort(r.integers(0, 2, ROWS))
     return t.assign(a=np.arange(ROWS) + 5000, y=y).sample(frac=1, random_state=1), "binary", {"a"}
+
+
+def _draw_yes(r, share=0.4):
+    return (r.random(ROWS) < share).astype(int)
+
+
+def plant_mark_on_a_third_of_one_class(t, r):
+    y = _draw_yes(r)
+    return (
+        t.assign(a=np.where((y == 1) & (r.random(ROWS) < 0.33), "hold", r.choice(["n", "m"], ROWS)), y=y),
+        "binary",
+        {"a"},
+    )
+
+
+def plant_absence_in_a_third_of_one_class(t, r):
+    y = _draw_yes(r)
+    return t.assign(a=np.where((y == 1) & (r.random(ROWS) < 0.33), np.nan, r.normal(size=ROWS)), y=y), "binary", {"a"}
+
+
+def plant_number_that_means_nothing(t, r):
+    y = _draw_yes(r)
+    return t.assign(a=np.where((y == 1) & (r.random(ROWS) < 0.4), 999, r.integers(0, 300, ROWS)), y=y), "binary", {"a"}
+
+
+def plant_amount_for_one_class_only(t, r):
+    y = _draw_yes(r)
+    return t.assign(a=np.where((y == 1) & (r.random(ROWS) < 0.5), r.gamma(2, 9, ROWS), 0.0), y=y), "binary", {"a"}
+
+
+def plant_hour_of_a_nightly_job(t, r):
+    y = _draw_yes(r)
+    hour = np.where((y == 1) & (r.random(ROWS) < 0.5), 3, r.integers(7, 21, ROWS))
+    day = pd.Timestamp("2024-05-01") + pd.to_timedelta(r.integers(0, 300, ROWS), "D")
+    return t.assign(a=day + pd.to_timedelta(hour * 60 + r.integers(0, 60, ROWS), "min"), y=y), "binary", {"a"}
+
+
+def plant_word_in_a_text(t, r):
+    y = _draw_yes(r)
+    words = np.array(["paid", "asked", "wrote", "rang", "came", "moved"])
+    said = [
+        " ".join([*r.choice(words, 3), f"no{r.integers(999)}", *(["lawyer"] if yes and r.random() < 0.5 else [])])
+        for yes in y
+    ]
+    return t.assign(a=said, y=y), "binary", {"a"}
+
+
+def plant_mark_on_a_rare_class(t, r):
+    y = _draw_yes(r, 0.04)
+    return t.assign(a=np.where((y == 1) & (r.random(ROWS) < 0.7), "special", None), y=y), "binary", {"a"}
+
+
+def plant_part_of_the_target(t, r):
+    y = r.lognormal(4, 0.5, ROWS)
+    return t.assign(a=np.where(r.random(ROWS) < 0.5, 1.19 * y, 0.0), y=y), "regression", {"a"}
+
+
+def plant_range_within_levels(t, r):
+    y = r.normal(size=ROWS) + t.c1.map(dict(zip("abcd", range(4), strict=True)))
+    half = y.groupby(t.c1).transform(lambda each: pd.qcut(each, 5, labels=False))
+    return t.assign(a=half, y=y), "regression", {"a", "c1"}
+
+
+def plant_drawn_mean_of_groups_that_are_gone(t, r):
+    y = pd.Series(_draw_yes(r))
+    family = pd.Series(r.permutation(ROWS) // 5)
+    return t.assign(a=((y.groupby(family).transform("sum") + 4 * y.mean()) / 9).round(4), y=y), "binary", {"a"}
+
+
+def plant_rounded_mean_of_groups_that_are_gone(t, r):
+    y = pd.Series(r.gamma(3, 40, ROWS))
+    return t.assign(a=y.groupby(r.permutation(ROWS) // 4).transform("mean").round(1), y=y), "regression", {"a"}
+
+
+def plant_log_odds_of_levels(t, r):
+    t, _, _ = plant_encoding(t, r)
+    total, count = t.groupby("g").y.transform("sum"), t.groupby("g").y.transform("size")
+    return t.assign(a=np.log((total + 0.5) / (count - total + 0.5))), "binary", {"a"}
+
+
+def plant_sum_of_levels(t, r):
+    t, _, _ = plant_encoding(t, r)
+    return t.assign(a=t.groupby("g").y.transform("sum")), "binary", {"a"}
+
+
+def plant_mean_of_levels_with_noise(t, r):
+    t, _, _ = plant_encoding(t, r)
+    return t.assign(a=t.groupby("g").y.transform("mean") + r.normal(0, 0.005, ROWS)), "binary", {"a"}
+
+
+def plant_ratio_with_gaps(t, r):
+    t = t.assign(a=r.lognormal(3, 1, ROWS), b=r.lognormal(1, 1, ROWS))
+    t = t.assign(y=(t.a / t.b > 7).astype(int))
+    return t.assign(**{name: t[name].mask(r.random(ROWS) < 0.2) for name in "ab"}), "binary", {"a", "b"}
 
 
 PLANTS = [value for name, value in list(globals().items()) if name.startswith("plant_")]

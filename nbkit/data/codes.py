@@ -8,8 +8,8 @@ import pandas as pd
 from nbkit.data.explore import column_kind
 from nbkit.data.leaks import UNUSUAL, judge_strength
 from nbkit.data.learn import cell_means, numbers_of, outcome_columns, score_column, share_explained
+from nbkit.data.purity import Code, find_equal_part, find_pure_value
 
-Code = tuple[str, float, str]  # reason, score, evidence
 KNOWN, SHARE = 40, 0.05  # the least rows, and share of them, on which a part of a column is judged
 PURE, USUAL = 0.99, 0.8  # a class is told where it has so much of the rows, and has at most so much of all
 LEVEL_ROWS, FEW = 20, 50
@@ -47,9 +47,10 @@ def find_code(
     tuple or None
         Reason, score and evidence, if it is too good to be true.
     """
-    found = _judge_known(column, values, outcome, folds, task, seed)
+    found = find_equal_part(column, values) if task == "regression" else find_pure_value(column, values, outcome)
+    found = found or _judge_known(column, values, outcome, folds, task, seed)
     if found is None and 2 <= column.nunique() <= min(FEW, len(column) // 10):
-        found = _judge_ranges(column, values, seed) if task == "regression" else _judge_levels(column, values, task)
+        found = judge_ranges(column, values, seed) if task == "regression" else _judge_levels(column, values, task)
     if found is None and task == "regression" and column_kind(column) != "text":
         found = _judge_ranks(column, values, folds, seed)
     return found or _judge_digits(column, outcome, folds, alone) or _judge_as_levels(column, outcome, folds, task, seed)
@@ -104,7 +105,7 @@ def _rises(column: "pd.Series[Any]", large: pd.DataFrame, pure: pd.DataFrame) ->
     return bool(2 * between >= unsure.sum())
 
 
-def _judge_ranges(column: "pd.Series[Any]", values: "pd.Series[Any]", seed: int) -> Code | None:
+def judge_ranges(column: "pd.Series[Any]", values: "pd.Series[Any]", seed: int) -> Code | None:
     """Judge whether each level holds a stretch of the target of its own, by how often the level changes along it."""
     codes = pd.factorize(column.astype("str"))[0]
     y = values.to_numpy(dtype="float64")

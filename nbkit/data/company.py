@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.data.codes import judge_ranges
 from nbkit.data.copies import Found
 from nbkit.data.leaks import ALMOST_ALONE, ALMOST_ALONE_NUMBER
 from nbkit.data.learn import (
@@ -25,6 +26,7 @@ from nbkit.data.learn import (
 ROWS, WIDEST = 600, 120  # formulas are screened on so many rows, of at most so many columns
 LIKELY = 0.85  # what the screen must find of a formula, for it to be checked on held-out rows
 KEPT = 30  # formulas of two columns that are tried with a third
+KNOWN = 0.3  # the share of rows in which a formula must have a value
 CHECKED = 12  # formulas that are checked on held-out rows
 EXACT = 0.9995  # no honest measure is a weighted sum of others but for so little
 WEIGHED = 0.97  # weights are fitted, so a sum of two honest drivers may well tell 0.95 of a class
@@ -32,6 +34,7 @@ LARGEST_SET = 4  # columns that may be a leak together; where more are needed, t
 BINS, LEVELS = 10, 60
 FEW_LEVELS, FEW_COLUMNS = 6, 14  # three columns are taken together if they have few levels, and are few
 
+WITHIN_LEVELS = 6  # columns within whose levels a target's ranks are looked at
 WAYS: tuple[Any, ...] = ("pearson", "spearman")
 Numbers = dict[str, np.ndarray]
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -110,8 +113,12 @@ def find_company(
         tried.append((_score(made, outcome, folds, task, seed), list(formula.columns), str(formula)))
     tried += _weigh_pairs(numbers, rows[target], outcome, folds, task, seed)
     tried += _find_levels(features, outcome, folds, task)
-    score, columns, words = max(tried, key=lambda one: one[0], default=(0.0, [], ""))
-    if score >= too_good(task):
+    if task == "regression":
+        tried += _find_within(features, numbers, rows[target], seed)
+    told = [one for one in tried if one[0] >= too_good(task)]
+    fewest = min((len(columns) for _, columns, _ in told), default=0)
+    if told:
+        score, columns, words = max((one for one in told if len(one[1]) == fewest), key=lambda one: one[0])
         evidence = f"{words} explains {score**2:.1%} of the target's variance"
         return [(columns, True, _say(score), score, evidence)]
     return _find_set(rows, target, task, outcome, folds, seed)
@@ -195,29 +202,38 @@ def _screen_texts(
 
 
 def _agree(values: np.ndarray, outcome: np.ndarray, task: str) -> np.ndarray:
-    """Return for each row of a matrix how well its order tells the outcome: |rank correlation|, or |2 ROC AUC - 1|."""
-    ranks = _rank(values)
+    """Return for each row of a matrix how well its order tells the outcome: |rank correlation|, or |2 ROC AUC - 1|.
+
+    Where a value is missing nothing is asked; 0 where most are.
+    """
+    ranks, known = _rank(values), np.isfinite(values)
+    enough = known.mean(axis=1) >= KNOWN
     if task == "regression":
         truth = _rank(outcome.T)[0] - 0.5
-        return np.asarray(np.abs((ranks - 0.5) @ truth) / (truth @ truth))
-    inside = ranks @ outcome
-    sizes = np.maximum(outcome.sum(axis=0), 1)
-    outside = (ranks.sum(axis=1, keepdims=True) - inside) / np.maximum(len(outcome) - sizes, 1)
-    return np.asarray(np.abs(2 * (inside / sizes - outside)).max(axis=1))
+        agreement = np.abs(np.where(known, ranks - 0.5, 0) @ truth) / np.maximum(known @ truth**2, 1e-12)
+        return np.asarray(np.where(enough, agreement, 0))
+    inside, sizes = ranks @ outcome, known @ outcome
+    outside = (ranks.sum(axis=1, keepdims=True) - inside) / np.maximum(known.sum(axis=1, keepdims=True) - sizes, 1)
+    agreement = np.abs(2 * (inside / np.maximum(sizes, 1) - outside)).max(axis=1)
+    return np.asarray(np.where(enough, agreement, 0))
 
 
 def _rank(values: np.ndarray) -> np.ndarray:
-    """Rank each row of a matrix from 0 to 1; ties by place (the rows come shuffled), missing lowest."""
+    """Rank the known values of each row of a matrix from 0 to 1; ties by place (the rows come shuffled), missing 0."""
     order = np.where(np.isfinite(values), values, -np.inf).argsort(axis=1, kind="stable")
-    ranks = np.empty(values.shape)
-    np.put_along_axis(ranks, order, np.broadcast_to(np.linspace(0, 1, values.shape[1]), values.shape), axis=1)
-    return ranks
+    gone = values.shape[1] - np.isfinite(values).sum(axis=1, keepdims=True)
+    places = np.empty(values.shape)
+    np.put_along_axis(places, order, np.broadcast_to(np.arange(values.shape[1]), values.shape), axis=1)
+    return np.asarray(np.maximum(places - gone, 0) / np.maximum(values.shape[1] - gone - 1, 1))
 
 
 def _score(made: np.ndarray, outcome: np.ndarray, folds: np.ndarray, task: str, seed: int) -> float:
     """Return how well one number tells the target on held-out rows; of a regression also by a straight line."""
     score = score_column(pd.Series(made), outcome, folds, task, seed)
     known = np.isfinite(made)
+    if KNOWN <= known.mean() < 1:  # where a part is missing the formula says nothing, and a model says the rest
+        truth = outcome[known] - outcome[known].mean(axis=0) if task == "regression" else outcome[known]
+        score = max(score, score_column(pd.Series(made[known]), truth, folds[known], task, seed))
     if task == "regression" and known.mean() >= 0.9 and np.ptp(made[known]) > 0:
         pair = pd.DataFrame({"made": made[known], "truth": outcome[known, 0]})
         line, order = (abs(float(pair["made"].corr(pair["truth"], method=way))) for way in WAYS)
@@ -258,6 +274,24 @@ def _weigh_pairs(
             )
     scored = [(_score(made, outcome, folds, task, seed), columns, words) for _, columns, words, made in best]
     return [one for one in scored if one[0] >= WEIGHED]
+
+
+def _find_within(
+    features: pd.DataFrame, numbers: Numbers, values: "pd.Series[Any]", seed: int
+) -> list[tuple[float, list[str], str]]:
+    """Score the numbers that tell the rank, or the range, of a target within the levels of another column."""
+    found, alone = [], values.rank()
+    ranks = {name: pd.Series(made, index=values.index).rank() for name, made in numbers.items()}
+    levels = [name for name in features.columns if 2 <= features[name].nunique() <= min(LEVELS, len(features) // 20)]
+    for level, name in ((level, name) for level in levels[:WITHIN_LEVELS] for name in numbers if name != level):
+        inside = values.groupby(features[level].astype("str")).rank(pct=True)
+        score, whole = (abs(float(ranks[name].corr(each))) for each in (inside, alone))
+        coarse = len(np.unique(numbers[name])) <= LEVELS
+        told = score >= max(ALMOST_ALONE_NUMBER, whole + 0.02)
+        if told or (coarse and score > max(LIKELY, whole) and judge_ranges(ranks[name], inside, seed)):
+            words = f"the rank of the target within each {level} follows from {name}, which"
+            found.append((max(score, ALMOST_ALONE_NUMBER), [level, name], words))
+    return found
 
 
 def _find_levels(

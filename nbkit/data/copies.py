@@ -1,9 +1,11 @@
 """Columns that repeat the target of another row, or hold means of the target."""
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from nbkit.data.explore import column_kind
 from nbkit.data.learn import outcome_columns
@@ -16,15 +18,20 @@ EXACT, STEPS = 0.995, 0.98  # R2 of what is computed, and of its steps
 GROUPS = 4
 ROWS = 1_500  # in their order, on which such sums are fitted
 LAGGED = 20_000  # rows in their order, in which copies of another row's target are looked for
+CELLS, PAIRS = 50, 6  # levels of columns that are taken together, and how many pairs
+NOISE = 0.3  # the spread within levels, as a share of that between them, up to which a column belongs to levels
+WEIGHTS = (0, 1, 2, 3, 5, 10, 20, 50, 100)  # rows of the whole that a mean may be drawn by
+NEARNESS = 0.02  # of the variance that chance gives an honest value of a level
+FEWEST, LEAST, CHANCE = 4, 20, 1e-4  # values, rows of each, and how seldom an honest column comes so near to a line
 LIKELY = 0.3  # what a plain fit must explain, for the trimmed one to be tried
 
 
 def find_copies(table: pd.DataFrame, target: str, task: str, *, time: str = "", group: str = "") -> list[Found]:
     """Find columns that repeat the target of another row, or hold the mean of the target over rows like their own."""
     orders = _list_orders(table, target, time, group)
-    truth = outcome_columns(table[target], task)[:, : 1 if task == "binary" else 6]
-    near_by = {words: _spread_near(order, truth) for words, order in orders.items()}
-    levels = _list_levels(table, target, truth[:, 0]) if task != "multiclass" else {}
+    truth = outcome_columns(table[target], task)[:, :6]
+    near_by = {words: _spread_near(order, truth[:, :1] if task == "binary" else truth) for words, order in orders.items()}
+    levels = _list_levels(table, target)
     found: list[Found] = []
     for name in table.columns:
         if name in (target, time, group):
@@ -40,7 +47,7 @@ def find_copies(table: pd.DataFrame, target: str, task: str, *, time: str = "", 
             words = f"in {share:.0%} of rows it is {target} of the row {abs(shift)} {side} {order}"
             found.append(([name], True, f"repeats the target of {which} row", share, words))
         elif (words := _find_made_along(table, name, target, near_by)) or (
-            words := _find_encoding(table[name], levels, target)
+            words := _find_encoding(table[name], levels, truth, target) or _is_too_exact(table[name], truth)
         ):
             found.append(([name], True, "is made of the target", 1.0, words))
         elif _is_target_mean(table[name], table[target], task):
@@ -187,38 +194,87 @@ def _find_number_shift(column: np.ndarray, truth: np.ndarray) -> tuple[int, floa
     return best
 
 
-def _list_levels(table: pd.DataFrame, target: str, truth: np.ndarray) -> dict[str, tuple[np.ndarray, ...]]:
-    """List columns whose levels a target may have been averaged for: codes, sizes, means, and the spread within."""
-    found: dict[str, tuple[np.ndarray, ...]] = {}
-    for name in table.columns:
-        if name == target or not 8 <= table[name].nunique() < len(table) * 0.9 or not _names(table[name]):
-            continue
-        codes = pd.factorize(table[name], use_na_sentinel=False)[0]
-        size = np.bincount(codes)
-        means = np.bincount(codes, weights=truth) / size
-        within = ((truth - means[codes]) ** 2).sum() / max(len(truth) - len(size), 1)
-        found[str(name)] = (codes, size, means, within)
+def _list_levels(table: pd.DataFrame, target: str) -> dict[str, np.ndarray]:
+    """List columns, and pairs of those of few levels, whose levels a target may have been averaged for, as codes."""
+    names = [name for name in table.columns if name != target and _names(table[name])]
+    found = {
+        str(name): pd.factorize(table[name], use_na_sentinel=False)[0]
+        for name in names
+        if 8 <= table[name].nunique() < len(table) * 0.9
+    }
+    few = [name for name in names if 2 <= table[name].nunique() <= CELLS and column_kind(table[name]) == "text"]
+    few.sort(key=lambda name: -table[name].nunique())
+    for one, other in list(combinations(few, 2))[:PAIRS]:
+        codes = pd.factorize(table[one].astype("str") + "|" + table[other].astype("str"))[0]
+        if 8 <= codes.max() + 1 < len(table) * 0.9:
+            found[f"{one} and {other}"] = codes
     return found
 
 
-def _find_encoding(column: "pd.Series[Any]", levels: dict[str, tuple[np.ndarray, ...]], target: str) -> str:
-    """Say for which levels a column holds the mean of the target, drawn to the mean of all or not."""
+def _find_encoding(column: "pd.Series[Any]", levels: dict[str, np.ndarray], truth: np.ndarray, target: str) -> str:
+    """Say for which levels a column holds what is made of the mean of the target, but for a little noise."""
     if column_kind(column) != "number" or column.isna().any() or column.nunique() < 5:
         return ""
     values = column.to_numpy(dtype="float64")
-    for other, (codes, size, means, within) in levels.items():
-        if pd.Series(values[:ROWS]).groupby(codes[:ROWS]).std().max() > 1e-6 * np.ptp(values):
-            continue  # most columns differ within a level, which few rows show
-        held = np.bincount(codes, weights=values) / size
-        if other == column.name or np.abs(values - held[codes]).max() > 1e-9 * np.ptp(values) or np.ptp(held) == 0:
+    for other, codes in levels.items():
+        few = pd.Series(values[:ROWS]).groupby(codes[:ROWS]).transform("std").mean()
+        if other == column.name or few > NOISE * values[:ROWS].std():  # most columns differ within a level
             continue
-        whole = float((size * means).sum() / size.sum())
-        for weight in (0, 1, 2, 3, 5, 10, 20, 50, 100):
-            drawn = (size * means + weight * whole) / (size + weight)
-            chance = float((within * size / (size + weight) ** 2).mean())  # by which an honest value of a level differs
-            if (1 - float(np.corrcoef(drawn, held)[0, 1]) ** 2) * float(drawn.var()) < 0.02 * chance:
-                more = f", drawn to that of all by {weight} rows" if weight else ""
-                return f"it is the mean of {target} for each {other}{more}"
+        size = np.bincount(codes)
+        held = np.bincount(codes, weights=values) / size
+        within = values - held[codes]
+        if np.ptp(held) == 0 or within.std() > NOISE * held[codes].std():
+            continue
+        for outcome in truth.T:
+            if words := _match_encoding(held, size, np.bincount(codes, weights=outcome), outcome, codes):
+                return f"it is {words} of {target} for each {other}"
+    return ""
+
+
+def _match_encoding(
+    held: np.ndarray, size: np.ndarray, sums: np.ndarray, outcome: np.ndarray, codes: np.ndarray
+) -> str:
+    """Name what the value of each level is made of: it is nearer to that than chance lets any honest value be."""
+    means, whole = sums / size, float(outcome.mean())
+    within = ((outcome - means[codes]) ** 2).sum() / max(len(outcome) - len(size), 1)
+    for weight in WEIGHTS:
+        drawn = (sums + weight * whole) / (size + weight)
+        chance = float((within * size / (size + weight) ** 2).mean())  # by which an honest value of a level differs
+        if _is_too_near(held, drawn, chance):
+            return "the mean" + (f", drawn to that of all by {weight} rows," if weight else "")
+    if _is_too_near(held, sums, float((within * size).mean())):
+        return "the sum"
+    if set(np.unique(outcome)) <= {0.0, 1.0}:
+        odds = np.log((sums + 0.5) / (size - sums + 0.5))
+        shares = (sums + 0.5) / (size + 1)
+        if _is_too_near(held, odds, float((1 / (size * shares * (1 - shares))).mean())):
+            return "the log-odds"
+    return ""
+
+
+def _is_too_near(held: np.ndarray, made: np.ndarray, chance: float) -> bool:
+    if np.ptp(made) == 0:
+        return False
+    return (1 - float(np.corrcoef(made, held)[0, 1]) ** 2) * float(made.var()) < NEARNESS * chance
+
+
+def _is_too_exact(column: "pd.Series[Any]", outcome: np.ndarray) -> str:
+    """Tell whether the mean of a target lies on a line of a column's few values, nearer than chance lets any."""
+    if column_kind(column) != "number" or column.isna().any() or not FEWEST <= column.nunique() <= len(column) / 20:
+        return ""
+    codes, levels = pd.factorize(column.to_numpy(dtype="float64"), sort=True)
+    size = np.bincount(codes)
+    kept = size >= LEAST
+    if kept.sum() < FEWEST or np.ptp(outcome) == 0:
+        return ""
+    for truth in outcome.T:
+        means = (np.bincount(codes, weights=truth) / size)[kept]
+        inside = float(((truth - (np.bincount(codes, weights=truth) / size)[codes]) ** 2).mean())
+        spread = means * (1 - means) if set(np.unique(truth)) <= {0.0, 1.0} else np.full(kept.sum(), inside)
+        fit = np.polynomial.Polynomial.fit(levels[kept], means, 1, w=np.sqrt(size[kept]))
+        far = float((size[kept] * (means - fit(levels[kept])) ** 2 / np.maximum(spread, 1e-3)).sum())
+        if np.ptp(means) > 0.1 * truth.std() and stats.chi2.cdf(far, kept.sum() - 2) < CHANCE:
+            return "the mean of the target is a straight line of it, nearer than chance lets any honest column come"
     return ""
 
 
@@ -229,14 +285,12 @@ def _is_target_mean(column: "pd.Series[Any]", values: "pd.Series[Any]", task: st
     truths = outcome_columns(values, task) if task != "regression" else values.to_numpy(dtype="float64")[:, None]
     if not column.between(truths.min(), truths.max()).mean() >= 0.9:
         return False
+    unit = next((0.51 * 10.0**-digits for digits in range(7) if (column.round(digits) == column).all()), 1e-12)
     for truth in truths.T:
         parts = pd.Series(truth).groupby(column.to_numpy(dtype="float64", na_value=np.nan)).agg(["mean", "size"])
-        alike = np.isclose(
-            parts["mean"],
-            parts.index.to_numpy(dtype="float64"),
-            rtol=1e-6,
-            atol=5.1e-4 if task != "regression" else 1e-12,
-        )
+        by_chance = float(np.sqrt(truth.var() / parts["size"].mean()))  # by which an honest mean differs
+        near = 5.1e-4 if task != "regression" else min(unit, NEARNESS * by_chance)
+        alike = np.isclose(parts["mean"], parts.index.to_numpy(dtype="float64"), rtol=1e-6, atol=near)
         trivial = np.isin(parts.index, (0.0, 1.0)).all()
         if not trivial and parts.loc[alike, "size"].sum() >= 0.9 * len(column):
             return True

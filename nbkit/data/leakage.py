@@ -16,6 +16,7 @@ from nbkit.data.learn import make_folds, outcome_columns, score_column
 COLUMNS = ["columns", "suspect", "reason", "score", "evidence"]
 LONGEST = 50_000  # rows in which copies are looked for
 COMPANY_ROWS = 6_000
+FEW, DECIDED = 50, 0.99  # levels of a column that says where another is missing, and in which share of rows it does
 ROUNDS = 6  # each takes one suspect set away and looks again
 
 
@@ -121,6 +122,8 @@ def _look_alone(
         if not suspect and column.isna().any():
             gone = score_column(column.isna(), outcome, folds, task, seed)
             by_absence = judge_strength(gone, task, absence=True)
+            if by_absence[1] and (other := _find_explanation(column.isna(), rows.drop(columns=[name, target]))):
+                by_absence = (f"is missing where {other} says so, look at it", False)
             if by_absence[1] or (by_absence[0] and not reason):
                 (reason, suspect), score = by_absence, gone
                 evidence = _say_absence(column, outcome, rows[target], task)
@@ -129,6 +132,19 @@ def _look_alone(
         if reason:
             found.append(([name], suspect, reason, score, evidence))
     return found
+
+
+def _find_explanation(gone: "pd.Series[Any]", others: pd.DataFrame) -> str:
+    """Return a column of few levels that decides where another is missing; empty if there is none."""
+    for name in others.columns:
+        if others[name].nunique() > FEW:
+            continue
+        levels = pd.factorize(others[name].astype("str"))[0]
+        size = np.bincount(levels)
+        share = np.bincount(levels, weights=gone) / size
+        if (np.maximum(share, 1 - share) * size).sum() >= DECIDED * len(gone) and share.max() - share.min() > 0.5:
+            return str(name)
+    return ""
 
 
 def _say_absence(column: "pd.Series[Any]", outcome: np.ndarray, values: "pd.Series[Any]", task: str) -> str:

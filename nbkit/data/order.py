@@ -1,5 +1,6 @@
 """Do the rows of a table depend on their place in it? If so, a random split judges a model by its neighbours."""
 
+import calendar
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from nbkit.data.explore import column_kind, take_labelled, take_sample
+from nbkit.data.keys import list_time_keys
 from nbkit.data.learn import encode_table, outcome_columns, predict_held_out, small_boosting
 from nbkit.data.twins import AGREE, SHARE, measure_twins
 
@@ -16,6 +18,8 @@ MATERIAL = 0.1  # the least correlation ratio, or correlation of neighbours, tha
 RELATIVE = 0.2  # the least spread of a class's rate along the file, as a share of the rate
 FEATURE = 0.2  # the least correlation ratio at which a feature is named
 BLOCKS = 20
+LEVELS = 50  # of a column that a table may be sorted by
+KEYS = 6  # columns along which an order is looked for
 GAP_ROWS, GAP = 4_000, 0.05
 SORTED = "sorted by the target"
 TWINS = "twins"
@@ -86,12 +90,13 @@ def measure_order(
         outcome = pd.DataFrame(outcome).groupby(units, sort=False).mean().to_numpy()
         place = pd.Series(place).groupby(units, sort=False).mean().to_numpy()
         outcome, place = outcome[np.argsort(place, kind="stable")], np.sort(place)
-    found = _test_target(outcome, place, rows[target], task, target, seed)
     grouped = by == "group"
+    sorters = [] if grouped else list_sorters(rows.drop(columns=target))
+    found = _test_target(_remove_means(outcome, rows[sorters]), place, rows[target], task, target, seed)
     if not grouped and not any(row["depends"] for row in found):
         found = _test_keys(rows, outcome, task, target, seed) + found
     found += _test_twins(rows, target, task, group, seed)
-    if not any(row["depends"] and row["test"] != TWINS for row in found) and not grouped:
+    if not any(row["depends"] and row["test"] != TWINS for row in found) and not grouped and not sorters:
         with threadpool_limits(1):  # small models
             found += _test_learning(rows, target, task, seed)
     found += _test_features(rows.drop(columns=target))
@@ -167,6 +172,47 @@ def is_sorted_by(values: "pd.Series[Any]") -> bool:
     return bool(np.count_nonzero(np.diff(codes)) == codes.max(initial=0))
 
 
+def list_sorters(features: pd.DataFrame) -> list[str]:
+    """List the columns of few named levels that a table is sorted by: each level in one stretch, then within these.
+
+    That the target differs between such levels is no dependence on the place: any split has rows of each. Levels with
+    digits or names of months do not count, as they may follow one another in time.
+
+    Examples
+    --------
+    >>> list_sorters(pd.DataFrame({"region": ["n", "n", "s", "s"], "kind": ["a", "b", "a", "b"], "x": [3, 1, 2, 4]}))
+    ['region', 'kind']
+    """
+    texts = [name for name in features.columns if column_kind(features[name]) == "text"]
+    fit = [name for name in texts if 1 < features[name].nunique() <= LEVELS and not _may_be_time(features[name])]
+    found: list[str] = []
+    codes = np.zeros(len(features), dtype=int)
+    while True:
+        for name in fit:
+            both = pd.factorize(codes * LEVELS * 2 + pd.factorize(features[name].astype("str"))[0])[0]
+            if name not in found and np.count_nonzero(np.diff(both)) == both.max(initial=0) > codes.max(initial=0):
+                found.append(str(name))
+                codes = both
+                break
+        else:
+            return found
+
+
+def _may_be_time(column: "pd.Series[Any]") -> bool:
+    texts = column.dropna().astype("str")
+    months = {name.lower() for name in calendar.month_abbr if name}
+    return bool(texts.str.contains(r"\d").any() or texts.str[:3].str.lower().isin(months).all())
+
+
+def _remove_means(outcome: np.ndarray, sorters: pd.DataFrame) -> np.ndarray:
+    """Take the mean of each stretch of sorted rows out of an outcome, and put that of all in."""
+    if not sorters.shape[1]:
+        return outcome
+    codes = sorters.astype("str").groupby(list(sorters.columns), sort=False).ngroup().to_numpy()
+    means = pd.DataFrame(outcome).groupby(codes).transform("mean").to_numpy()
+    return np.asarray(outcome - means + outcome.mean(axis=0))
+
+
 def _free(table: pd.DataFrame) -> str:
     """Return a name that no column has."""
     name = "place"
@@ -218,34 +264,22 @@ def _measures(y: np.ndarray, codes: np.ndarray, blocks: int, x: np.ndarray) -> n
 
 
 def _test_keys(rows: pd.DataFrame, outcome: np.ndarray, task: str, target: str, seed: int) -> list[dict[str, Any]]:
-    """Test the target along columns that number the rows, as a file may have been shuffled; the first that tells."""
+    """Test the target along columns that tell when a row came, as a file may have been shuffled; the first that tells.
+
+    Serial numbers, periods and the like: see `nbkit.data.keys`.
+    """
     plain = np.arange(len(rows), dtype="float64")
-    keys = [
-        name
-        for name in rows.columns
-        if name != target and column_kind(rows[name]) == "number" and numbers_rows(rows[name])
-    ]
-    for name in keys[:3]:
-        order = rows[name].to_numpy().argsort(kind="stable")
+    keys = dict(list(list_time_keys(rows.drop(columns=target)).items())[:KEYS])
+    for name, key in keys.items():
+        order = key.to_numpy().argsort(kind="stable")
         values = rows[target].iloc[order].reset_index(drop=True)
-        if rows[name].is_monotonic_increasing or is_sorted_by(values):
+        if key.is_monotonic_increasing or is_sorted_by(values):
             continue
         found = [one for one in _test_target(outcome[order], plain, values, task, target, seed) if one["depends"]]
-        if found:
-            words = found[0]["evidence"].replace("the file", "the rows")
-            words = f"in the order of {name}, {words}"
+        if found and found[0]["p_value"] * len(keys) <= LEVEL:
+            words = f"in the order of {name}, {found[0]['evidence'].replace('the file', 'the rows')}"
             return [{**found[0], "evidence": f"{words}; let the query end with ORDER BY {name}"}]
     return []
-
-
-def numbers_rows(column: "pd.Series[Any]") -> bool:
-    """Tell whether a column numbers the rows: whole numbers, all different and without wide gaps."""
-    return bool(
-        column.notna().all()
-        and column.is_unique
-        and (column == column.round()).all()
-        and column.max() - column.min() < 10 * len(column)
-    )
 
 
 def _test_twins(rows: pd.DataFrame, target: str, task: str, group: str, seed: int) -> list[dict[str, Any]]:
