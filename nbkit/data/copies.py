@@ -30,7 +30,9 @@ def find_copies(table: pd.DataFrame, target: str, task: str, *, time: str = "", 
     """Find columns that repeat the target of another row, or hold the mean of the target over rows like their own."""
     orders = _list_orders(table, target, time, group)
     truth = outcome_columns(table[target], task)[:, :6]
-    near_by = {words: _spread_near(order, truth[:, :1] if task == "binary" else truth) for words, order in orders.items()}
+    near_by = {
+        words: _spread_near(order, truth[:, :1] if task == "binary" else truth) for words, order in orders.items()
+    }
     levels = _list_levels(table, target)
     found: list[Found] = []
     for name in table.columns:
@@ -205,7 +207,7 @@ def _list_levels(table: pd.DataFrame, target: str) -> dict[str, np.ndarray]:
     few = [name for name in names if 2 <= table[name].nunique() <= CELLS and column_kind(table[name]) == "text"]
     few.sort(key=lambda name: -table[name].nunique())
     for one, other in list(combinations(few, 2))[:PAIRS]:
-        codes = pd.factorize(table[one].astype("str") + "|" + table[other].astype("str"))[0]
+        codes = table.groupby([one, other], dropna=False, sort=False).ngroup().to_numpy()
         if 8 <= codes.max() + 1 < len(table) * 0.9:
             found[f"{one} and {other}"] = codes
     return found

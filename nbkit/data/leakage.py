@@ -139,7 +139,7 @@ def _find_explanation(gone: "pd.Series[Any]", others: pd.DataFrame) -> str:
     for name in others.columns:
         if others[name].nunique() > FEW:
             continue
-        levels = pd.factorize(others[name].astype("str"))[0]
+        levels = pd.factorize(others[name].astype("str"), use_na_sentinel=False)[0]
         size = np.bincount(levels)
         share = np.bincount(levels, weights=gone) / size
         if (np.maximum(share, 1 - share) * size).sum() >= DECIDED * len(gone) and share.max() - share.min() > 0.5:

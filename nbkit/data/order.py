@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from nbkit.data.explore import column_kind, take_labelled, take_sample
 from nbkit.data.keys import list_time_keys
 from nbkit.data.learn import encode_table, outcome_columns, predict_held_out, small_boosting
-from nbkit.data.twins import AGREE, SHARE, measure_twins
+from nbkit.data.twins import AGREE, SHARE, find_units, measure_twins
 
 SHUFFLES = 999
 LEVEL = 0.01  # how often an exchangeable table is called dependent, by the target's three tests together
@@ -189,7 +189,8 @@ def list_sorters(features: pd.DataFrame) -> list[str]:
     codes = np.zeros(len(features), dtype=int)
     while True:
         for name in fit:
-            both = pd.factorize(codes * LEVELS * 2 + pd.factorize(features[name].astype("str"))[0])[0]
+            own = pd.factorize(features[name].astype("str"), use_na_sentinel=False)[0]
+            both = pd.factorize(codes * LEVELS * 2 + own)[0]
             if name not in found and np.count_nonzero(np.diff(both)) == both.max(initial=0) > codes.max(initial=0):
                 found.append(str(name))
                 codes = both
@@ -208,7 +209,7 @@ def _remove_means(outcome: np.ndarray, sorters: pd.DataFrame) -> np.ndarray:
     """Take the mean of each stretch of sorted rows out of an outcome, and put that of all in."""
     if not sorters.shape[1]:
         return outcome
-    codes = sorters.astype("str").groupby(list(sorters.columns), sort=False).ngroup().to_numpy()
+    codes = sorters.astype("str").groupby(list(sorters.columns), sort=False, dropna=False).ngroup().to_numpy()
     means = pd.DataFrame(outcome).groupby(codes).transform("mean").to_numpy()
     return np.asarray(outcome - means + outcome.mean(axis=0))
 
@@ -283,28 +284,34 @@ def _test_keys(rows: pd.DataFrame, outcome: np.ndarray, task: str, target: str, 
 
 
 def _test_twins(rows: pd.DataFrame, target: str, task: str, group: str, seed: int) -> list[dict[str, Any]]:
-    share, agreement, words = measure_twins(rows, target, outcome_columns(rows[target], task), group=group, seed=seed)
-    if share < SHARE:
-        return []
-    return [
-        {"column": target, "test": TWINS, "strength": share, "p_value": np.nan, "depends": agreement >= AGREE,
-         "evidence": words}
-    ]  # fmt: skip
+    outcome = outcome_columns(rows[target], task)
+    share, agreement, words = measure_twins(rows, target, outcome, group=group, seed=seed)
+    found = {"column": target, "test": TWINS, "strength": share, "p_value": np.nan, "depends": agreement >= AGREE}
+    if share < SHARE or not found["depends"]:
+        unit, more = ("", 0.0) if group else find_units(rows, target, outcome)
+        if unit:
+            words = f"rows of the same {unit} agree in {target} ({more:.0%} more than others)"
+            return [{**found, "column": unit, "strength": more, "depends": True, "evidence": words}]
+    return [{**found, "evidence": words}] if share >= SHARE else []
 
 
 def _say_trend(values: "pd.Series[Any]", outcome: np.ndarray, codes: np.ndarray, task: str, target: str) -> str:
+    if task == "regression" and len(values) == len(outcome):
+        outcome = values.to_numpy(dtype="float64")[:, None]
     edge = max(1, len(outcome) // 10)
     first, last = outcome[:edge].mean(axis=0), outcome[-edge:].mean(axis=0)
-    column = int(np.abs(last - first).argmax())
+    stretches = np.array([outcome[codes == code].mean(axis=0) for code in np.unique(codes)])
+    column = int(np.ptp(stretches, axis=0).argmax())
+    low, high = stretches[:, column].min(), stretches[:, column].max()
+    gone = abs(last[column] - first[column]) >= (high - low) / 2
+    ends = (first[column], last[column]) if gone else (low, high)
+    where = (
+        "between the first and the last tenth of the file" if gone else f"over {len(stretches)} stretches of the file"
+    )
     if task == "regression":
-        raw = values.to_numpy(dtype="float64")
-        if len(raw) == len(outcome):
-            first, last, column = raw[:edge].mean(), raw[-edge:].mean(), -1
-        said = f"{float(np.ravel(first)[column]):.3g} to {float(np.ravel(last)[column]):.3g}"
-        return f"the mean of {target} goes from {said} between the first and the last tenth of the file"
+        return f"the mean of {target} goes from {ends[0]:.3g} to {ends[1]:.3g} {where}"
     level = pd.factorize(values, sort=False)[1][column]
-    said = f"{first[column]:.1%} to {last[column]:.1%}"
-    return f"the share of {target} = {level} goes from {said} between the first and the last tenth of the file"
+    return f"the share of {target} = {level} goes from {ends[0]:.1%} to {ends[1]:.1%} {where}"
 
 
 def _test_learning(rows: pd.DataFrame, target: str, task: str, seed: int) -> list[dict[str, Any]]:

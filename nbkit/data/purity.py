@@ -15,6 +15,7 @@ RARE = 0.5  # classes with a larger share are stood for by many honest values
 LEAST = 10  # rows
 MODE = 0.3  # a value of so many rows has a group of rows that differ from it
 TOKENS, LONG = 500, 50
+DIGITS = 3  # after the first, in which a constant factor must agree: amounts are rounded
 EQUAL = 0.2  # the share of rows in which a number may equal a continuous target
 
 
@@ -127,15 +128,11 @@ def find_equal_part(column: "pd.Series[Any]", values: "pd.Series[Any]") -> Code 
     ratio = ratio[np.isfinite(ratio) & (ratio != 0)]
     if len(ratio) < EQUAL * len(values):
         return None
-    usual, count = (each[0] for each in _count_top(np.round(ratio, 6)))
+    unit = 10.0 ** (np.floor(np.log10(np.abs(ratio))) - DIGITS)
+    levels, counts = np.unique(np.round(ratio / unit) * unit, return_counts=True)
+    usual, count = levels[counts.argmax()], int(counts.max())
     share = count / len(values)
     if share < EQUAL or column.nunique() < count / 4:
         return None
     times = "" if usual == 1 else f" times {usual:g}"
     return "is the target in part of the rows", float(share), f"in {share:.0%} of the rows it is the target{times}"
-
-
-def _count_top(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    levels, counts = np.unique(numbers, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return levels[order], counts[order]

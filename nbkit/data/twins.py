@@ -1,5 +1,7 @@
 """Rows that are hardly different: one case twice, or several rows of one person that nothing names."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,7 @@ from nbkit.data.learn import numbers_of
 ROWS = 3_000  # of more, so many neighbouring distances are measured
 SHARE = 0.1  # the share of rows with a twin that is called a dependence
 NEAR = 0.1  # a twin is so near, as a share of the distance to the tenth nearest row
+SURE = 5  # standard errors by which rows of one unit must agree more than others; many columns are looked at
 AGREE = 0.25  # how far beyond chance twins must agree in the target
 
 
@@ -109,3 +112,44 @@ def _pair_near(features: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarra
     rows = np.arange(len(asked))
     twins = distances[rows, nearest] < NEAR * distances[:, -1]
     return asked[twins], places[rows, nearest][twins]
+
+
+def find_units(table: pd.DataFrame, target: str, outcome: np.ndarray) -> tuple[str, float]:
+    """Find a column of names or numbers whose rows agree in the target, as rows of one machine or household do.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    target, outcome
+        As in `measure_twins`.
+
+    Returns
+    -------
+    tuple
+        The column with the largest agreement beyond chance (1: always the same), and that; an empty name if there is
+        none. It has a level for every ten rows at least, and rows of neighbouring levels agree less: what a target
+        follows smoothly is an ordinary feature.
+    """
+    best = ("", AGREE)
+    for name in table.columns.drop(target):
+        kind, levels = column_kind(table[name]), table[name].nunique()
+        if kind == "datetime" or not len(table) / 10 <= levels <= len(table) * 0.8 or not _is_whole(table[name], kind):
+            continue
+        codes = pd.factorize(table[name], sort=kind != "text")[0]
+        known = codes >= 0
+        order = np.lexsort((np.random.default_rng(0).random(known.sum()), codes[known]))
+        codes, truth = codes[known][order], outcome[known][order]
+        gaps = ((truth[1:] - truth[:-1]) ** 2).sum(axis=1) / (2 * outcome.var(axis=0).sum() or 1)
+        same = codes[1:] == codes[:-1]
+        if same.sum() < max(20, SHARE * len(table)) or (~same).sum() < 20:
+            continue
+        agreement = float(gaps[~same].mean() - gaps[same].mean())
+        error = np.sqrt(gaps[~same].var() / (~same).sum() + gaps[same].var() / same.sum())
+        agreement = agreement if agreement >= SURE * error else 0.0
+        best = max(best, (str(name), agreement), key=lambda one: one[1])
+    return best if best[0] else ("", 0.0)
+
+
+def _is_whole(column: "pd.Series[Any]", kind: str) -> bool:
+    return kind == "text" or bool((column.dropna() == column.dropna().round()).all())
