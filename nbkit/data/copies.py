@@ -199,7 +199,7 @@ def _find_number_shift(column: np.ndarray, truth: np.ndarray) -> tuple[int, floa
 def _list_levels(table: pd.DataFrame, target: str) -> dict[str, np.ndarray]:
     """List columns, and pairs of those of few levels, whose levels a target may have been averaged for, as codes."""
     names = [name for name in table.columns if name != target and _names(table[name])]
-    found = {
+    found: dict[str, np.ndarray] = {
         str(name): pd.factorize(table[name], use_na_sentinel=False)[0]
         for name in names
         if 8 <= table[name].nunique() < len(table) * 0.9
@@ -207,7 +207,7 @@ def _list_levels(table: pd.DataFrame, target: str) -> dict[str, np.ndarray]:
     few = [name for name in names if 2 <= table[name].nunique() <= CELLS and column_kind(table[name]) == "text"]
     few.sort(key=lambda name: -table[name].nunique())
     for one, other in list(combinations(few, 2))[:PAIRS]:
-        codes = table.groupby([one, other], dropna=False, sort=False).ngroup().to_numpy()
+        codes = np.asarray(table.groupby([one, other], dropna=False, sort=False).ngroup())
         if 8 <= codes.max() + 1 < len(table) * 0.9:
             found[f"{one} and {other}"] = codes
     return found
