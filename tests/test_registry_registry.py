@@ -126,7 +126,7 @@ class TestVersions:
         ready(registry)
         for asked, said in {
             "flihgts": "did you mean 'flights'",
-            "flights@9": "candidate, staging, 1",
+            "flights@9": "flights has no version 9; there are 1 and the aliases candidate, staging",
             "flights@stagin": "did you mean 'staging'",
             "@1": "names no model",
         }.items():

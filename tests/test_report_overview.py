@@ -286,6 +286,11 @@ def test_what_was_taken_over_from_an_earlier_run_is_told(project):
     assert "Taken over" not in read_overview(write_run(project, name="toy-2")).facts["what"].tolist()
 
 
+def test_a_run_is_read_wherever_its_name_comes_from(project):
+    judged(project)
+    assert read_overview("runs/toy-1").verdict == read_overview(project / "runs" / "toy-1").verdict == "APPROVE"
+
+
 def test_a_page_makes_no_registry_where_there_is_none(project):
     judged(project)
     o = read_overview(project / "runs" / "toy-1")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.errors import NbkitError
 from nbkit.pipeline.manifest import read_status
 from nbkit.project import read_manifest
 from nbkit.registry.verdict import (
@@ -23,6 +23,7 @@ from nbkit.registry.verdict import (
     Verdict,
     reach_verdict,
 )
+from nbkit.report.approval import read_approval
 from nbkit.report.flow import list_edges, read_run_stages
 from nbkit.report.since import read_before, read_or, read_since
 from nbkit.stages.notebooks import Stage
@@ -65,7 +66,7 @@ class Overview:
     conditions
         Sentences: what an approval hangs on.
     approval
-        Who has promoted the version, when and why; or that nobody has.
+        Who has promoted the version, when and why, and what has become of that; or that nobody has.
     criteria
         criterion, target, value, interval, verdict, why.
     stages
@@ -104,7 +105,7 @@ class Overview:
     facts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
-def read_overview(folder: Path) -> Overview:
+def read_overview(folder: str | os.PathLike[str]) -> Overview:
     """Read a run for its front page; what a run did not come to is left empty.
 
     Parameters
@@ -112,13 +113,17 @@ def read_overview(folder: Path) -> Overview:
     folder
         The run.
     """
+    folder = Path(folder).absolute()
     manifest = read_manifest(folder)
     status = read_status(folder, manifest)
     criteria = _read_criteria(folder)
     since = read_since(folder)
     stages = read_run_stages(folder, manifest)
     names = [entry["stage"] for entry in manifest.get("stages", [])]
+    approval, rejected = read_approval(folder, manifest)
     reached = _judge(folder, manifest, status, criteria, since)
+    if rejected:
+        reached = Verdict(REJECT, (rejected, *(reached.reasons if reached.word in (REJECT, STOPPED) else ())))
     return Overview(
         run=folder.name,
         project=str(manifest.get("project", "")),
@@ -132,7 +137,7 @@ def read_overview(folder: Path) -> Overview:
         tone=reached.tone,
         reasons=list(reached.reasons[:8]),
         conditions=list(reached.conditions),
-        approval=_read_approval(folder, manifest),
+        approval=approval,
         criteria=criteria,
         stages=_read_stages(folder, manifest, stages, since),
         edges=pd.DataFrame(list_edges(stages, names), columns=["source", "target", "names"]),
@@ -224,28 +229,6 @@ def _say_cost(row: Mapping[Any, Any]) -> str:
         f"Cost: {row['alternative']} {SAID[row['verdict']]} ({_say_number(row['cost_per_row'])} a row against "
         f"{_say_number(row['model'])}, difference {_say_interval(row['low'], row['high'])})."
     )
-
-
-def _read_approval(folder: Path, manifest: dict[str, Any]) -> str:
-    """Say who has promoted the version that a run registered, when and why."""
-    reference = str(read_or(folder, "09_register", "version", ""))
-    if not reference:
-        return ""
-    place = str(manifest.get("parameters", {}).get("09_register", {}).get("registry", "registry"))
-    root = Path(manifest.get("root", folder.parent.parent))
-    place = place if "://" in place else str(root / place)
-    from nbkit.registry import Registry
-
-    name, _, number = reference.partition("@")
-    try:
-        events = Registry(place, create=False).history(name)
-    except (NbkitError, OSError, ValueError) as error:
-        return f"Who approved it cannot be read: {error}"
-    mine = events[(events["number"].astype(str) == number) & (events["event"] == "promote")]
-    if mine.empty:
-        return f"Nobody has approved {reference} for production yet."
-    last = mine.iloc[-1]
-    return f"{reference} was approved for production by {last['by']} on {str(last['time'])[:10]}: {last['why']}"
 
 
 def _read_stages(folder: Path, manifest: dict[str, Any], known: dict[str, Stage], since: pd.DataFrame) -> pd.DataFrame:

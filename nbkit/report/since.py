@@ -1,5 +1,6 @@
 """What other runs tell about a run: who judged on the same rows before it, and what the monitor has found since."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,9 @@ def _say_criteria(folder: Path) -> list[str]:
     return [] if isinstance(table, str) else [str(words) for words in table["words"]]
 
 
-def find_registering(monitor: Path) -> list[Path]:
-    """Return the runs that registered the version which a run of the monitor looked at."""
-    digest = read_or(monitor, MONITOR, "digest")
-    known = [other for other, _ in iterate_runs(monitor.parent.parent)] if digest else []
-    return [other for other in known if read_or(other, REGISTER, "digest") == digest]
+def find_registering(root: Path, digests: Collection[str]) -> list[Path]:
+    """Return the project's runs that registered versions with these digests."""
+    return [folder for folder, _ in iterate_runs(root) if read_or(folder, REGISTER, "digest") in digests]
 
 
 def read_or(folder: Path, stage: str, name: str, default: Any = "") -> Any:
