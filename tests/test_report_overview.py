@@ -129,13 +129,16 @@ def test_what_would_be_cheaper_and_who_is_treated_otherwise_are_risks(project):
         {"column": "region", "rate": ["selection_rate", "base_rate", "recall"], "lowest": "West", "highest": "South",
          "lowest_value": 0.504, "highest_value": 0.813, "apart": [True, True, False]}
     )  # fmt: skip
-    o = judged(project, **{"07_evaluate": {"verdicts": VERDICTS, "alternatives": costs, "group_gaps": gaps}})
+    few = pd.DataFrame({"verdict": ["not judged"], "sentence": ["precision by region: too few groups"]})
+    made = {"verdicts": VERDICTS, "alternatives": costs, "group_gaps": gaps, "group_verdicts": few}
+    o = judged(project, **{"07_evaluate": made})
     assert o.verdict == "REJECT"
     assert o.reasons == [
         "Cost: always acting is cheaper than the model (0.620 a row against 0.656, difference 0.01 to 0.06)."
     ]
     assert o.risks == [
         "Cost: today's rule cannot be told apart from the model (0.660 a row against 0.656, difference -0.03 to 0.02).",
+        "Groups: precision by region: too few groups.",
         "Groups: selection rate by region goes from 0.504 (West) to 0.813 (South).",
     ]
 

@@ -25,7 +25,7 @@ from nbkit.registry.verdict import (
 )
 from nbkit.report.approval import read_approval
 from nbkit.report.flow import list_edges, read_run_stages
-from nbkit.report.since import read_before, read_or, read_since
+from nbkit.report.since import find_earlier, list_loosened, read_or, read_since, say_criteria
 from nbkit.stages.notebooks import Stage
 from nbkit.wording import say_count
 
@@ -121,7 +121,8 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
     stages = read_run_stages(folder, manifest)
     names = [entry["stage"] for entry in manifest.get("stages", [])]
     approval, rejected = read_approval(folder, manifest)
-    reached = _judge(folder, manifest, status, criteria, since)
+    earlier = find_earlier(folder)
+    reached = _judge(folder, manifest, status, criteria, since, tuple(_say_loosened(folder, earlier)))
     if rejected:
         reached = Verdict(REJECT, (rejected, *(reached.reasons if reached.word in (REJECT, STOPPED) else ())))
     return Overview(
@@ -142,7 +143,7 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
         stages=_read_stages(folder, manifest, stages, since),
         edges=pd.DataFrame(list_edges(stages, names), columns=["source", "target", "names"]),
         since=since,
-        judged=_say_before(folder),
+        judged=_say_before(folder, earlier),
         risks=_read_risks(folder),
         facts=_read_facts(folder, manifest),
     )
@@ -174,7 +175,12 @@ def _say_interval(low: float, high: float) -> str:
 
 
 def _judge(
-    folder: Path, manifest: dict[str, Any], status: str, criteria: pd.DataFrame, since: pd.DataFrame
+    folder: Path,
+    manifest: dict[str, Any],
+    status: str,
+    criteria: pd.DataFrame,
+    since: pd.DataFrame,
+    loosened: tuple[str, ...] = (),
 ) -> Verdict | MonitorVerdict:
     """Say whether the model may be used, and why."""
     decision = str(read_or(folder, "11_monitor", "decision", ""))
@@ -191,6 +197,7 @@ def _judge(
         read_or(folder, "09_register", "gates", pd.DataFrame(columns=GATE_COLUMNS)),
         read_or(folder, "07_evaluate", "group_verdicts", pd.DataFrame(columns=["verdict", "sentence"])),
         tuple(_say_dearer(folder)),
+        loosened,
         _list_concerns(since),
     )
     reached = reach_verdict(evidence)
@@ -251,14 +258,33 @@ def _read_stages(folder: Path, manifest: dict[str, Any], known: dict[str, Stage]
     return pd.DataFrame(rows, columns=["stage", "title", "status", "seconds", "headline", "page"])
 
 
-def _say_before(folder: Path) -> str:
+def _say_before(folder: Path, earlier: list[Path]) -> str:
     """Say whether the criteria came before the verdict: who has seen the test rows can set them to be met."""
-    count, other = read_before(folder)
-    if other:
+    mine = say_criteria(folder)
+    if other := next((run.name for run in earlier if say_criteria(run) != mine), ""):
         return f"These are not the criteria of {other}, which was judged on the same rows before this run."
-    if count:
-        return f"The criteria are those of {say_count(count, 'earlier run')} judged on the same rows."
+    if earlier:
+        return f"The criteria are those of {say_count(len(earlier), 'earlier run')} judged on the same rows."
     return "The criteria were stated before this run read the data, and no earlier run was judged on these rows."
+
+
+def _say_loosened(folder: Path, earlier: list[Path]) -> list[str]:
+    """Say which bounds were loosened after an earlier run had been judged on the same rows, and how that came out."""
+    return [
+        f"{what} was to be {before} in {run.name} ({_read_word(run)}), and {now}: "
+        "the bound was loosened after these rows had been judged."
+        for what, before, now, run in list_loosened(folder, earlier)
+    ]
+
+
+def _read_word(folder: Path) -> str:
+    """Return the word of the verdict on another run."""
+    manifest = read_manifest(folder)
+    if read_approval(folder, manifest)[1]:
+        return REJECT
+    loosened = tuple(what for what, *_ in list_loosened(folder, find_earlier(folder)))
+    status, criteria, since = read_status(folder, manifest), _read_criteria(folder), read_since(folder)
+    return _judge(folder, manifest, status, criteria, since, loosened).word
 
 
 def _read_risks(folder: Path) -> list[str]:
@@ -276,6 +302,8 @@ def _read_risks(folder: Path) -> list[str]:
     risks += [_say_cost(row) for row in costs.to_dict("records") if row["cost_per_row"] or row["model"]]
     order = read_or(folder, "02_ingest", "order", {})
     risks += [f"Rows: {order['sentence']}"] if order else []
+    groups = read_or(folder, "07_evaluate", "group_verdicts", pd.DataFrame(columns=["verdict", "sentence"]))
+    risks += [f"Groups: {said}." for said in groups.loc[groups["verdict"] == "not judged", "sentence"]]
     gaps = read_or(folder, "07_evaluate", "group_gaps", pd.DataFrame(columns=["apart", "rate"]))
     gaps = gaps[
         gaps["apart"].astype(bool) & (gaps["rate"] != "base_rate")
