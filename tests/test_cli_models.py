@@ -124,7 +124,7 @@ def test_wrong_names_are_told(registry, words, told):
 @pytest.mark.parametrize(
     ("version", "told"),
     [
-        ("toy@3", "gate 'criteria_met' failed (auc too low)"),
+        ("toy@3", "gate 'criteria_met' is closed (auc too low)"),
         ("toy@2", "state candidate, not staging"),
     ],
 )

@@ -178,7 +178,7 @@ class TestMoves:
             registry.set_alias("flights", 1, "production")
         registry.set_alias("flights", 1, "staging")
         registry.record_gates(version, gates(a=True, b=False))
-        with pytest.raises(GateClosed, match="'b' failed"):
+        with pytest.raises(GateClosed, match="'b' is closed"):
             registry.promote("flights@staging", by="ann", why="try")
         assert registry.get("flights").state == "staging"
         registry.record_gates("flights@1", gates(b=True))  # the newest result counts

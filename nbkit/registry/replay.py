@@ -50,7 +50,7 @@ class Standing:
         if number in self.rejected:
             return [f"it was rejected by {self.rejected[number]}; register a new version"]
         closed = [
-            f"gate {row['gate']!r} failed ({row['detail']})" for row in rows if row["blocking"] and not row["passed"]
+            f"gate {row['gate']!r} is closed ({row['detail']})" for row in rows if row["blocking"] and not row["passed"]
         ]
         if not rows:
             closed.append("no gate was ever judged; run 09_register")
