@@ -59,6 +59,8 @@ class Notes:
         Modules that were imported by a name which is a value.
     outside
         What was read that may change without anybody noticing, such as a database on a server.
+    kept
+        Folders of a registry's files, which stages change: their declared effects say whether that matters.
     """
 
     def __init__(self, target: Path, root: str) -> None:
@@ -69,6 +71,7 @@ class Notes:
         self.imports: set[str] = set()
         self.notebooks: set[str] = set()
         self.outside: set[str] = set()
+        self.kept: set[str] = set()
         self.pausing = False
         self._listing = False
         self._written: set[str] = set()
@@ -158,6 +161,7 @@ class Notes:
             "notebooks": sorted(self.notebooks),
             "wrote": sorted(each.removeprefix(self._run) for each in self._written if each.startswith(self._run)),
             "outside": sorted(self.outside),
+            "kept": sorted(self.kept),
             "modules": self._find_modules(),
         }
         with contextlib.suppress(OSError):  # a stage without notes is one that runs again
@@ -229,6 +233,12 @@ def note_outside(what: str) -> None:
     """Take note that something was read whose change nobody could notice."""
     if _notes:
         _notes.outside.add(what)
+
+
+def note_kept(folder: str) -> None:
+    """Take note of the folder of a registry's files."""
+    if _notes:
+        _notes.kept.add(os.path.abspath(folder))  # noqa: PTH100
 
 
 def list_names(folder: str) -> list[str]:

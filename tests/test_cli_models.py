@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from nbkit.registry import Registry, make_golden
+from nbkit.registry import Registry, find_served, make_golden
+from nbkit.report import write_report
 from tests.test_cli_run import nbkit
+from tests.test_report_overview import GATES, PASSED, VERDICTS, write_run
 
 X, Y = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0]}), [0, 0, 1, 1]
 SCORES = pd.DataFrame(
@@ -100,13 +102,15 @@ def test_history_says_who_when_and_why(registry):
     ("words", "told"),
     [
         (["models", "toi"], "did you mean 'toy'?"),
-        (["models", "toy@9"], "no version of 'toy' '9'"),
+        (["models", "toy@9"], "toy has no version 9; there are 1, 2, 3 and the aliases candidate, staging"),
         (["models", "toy@stagin"], "did you mean 'staging'?"),
         (["promote", "toy@1"], "Missing option '--by'"),
         (["promote", "toy@1", "--by", " ", "--why", "x"], "by= is empty"),
         (["promote", "toi@1", *WHO], "did you mean 'toy'?"),
         (["promote", "toy@1", "7", *WHO], "an alias is a word"),
-        (["rollback", "toy", *WHO], "nothing to go back to"),
+        (["promote", "toy", *WHO], "there are toy@1 (staging), toy@2 (candidate), toy@3 (draft)"),
+        (["reject", "toy", *WHO], "say which version of toy to reject"),
+        (["rollback", "toy", *WHO], "nothing to go back to: no version of 'toy' was in production before"),
         (["rollback", "toi", *WHO], "toi"),
     ],
 )
@@ -120,9 +124,8 @@ def test_wrong_names_are_told(registry, words, told):
 @pytest.mark.parametrize(
     ("version", "told"),
     [
-        ("toy@3", "gate 'criteria_met' failed (auc too low)"),
+        ("toy@3", "gate 'criteria_met' is closed (auc too low)"),
         ("toy@2", "state candidate, not staging"),
-        ("toy", "auc too low"),
     ],
 )
 def test_closed_gates_let_nothing_through(registry, version, told):
@@ -145,6 +148,80 @@ def test_open_gates_lead_to_production_and_back(registry):
     assert done.stdout.startswith("toy@1 is in production again")
     assert registry.get("toy@production").number == 1
     assert registry.verify() == []
+
+
+def test_a_second_promotion_says_who_made_the_first_and_records_nothing(registry):
+    nbkit("promote", "toy@1", *WHO)
+    before = registry.history()
+    done = nbkit("promote", "toy@1", "--by", "bob", "--why", "again")
+    today = before["time"].iloc[-1][:10]
+    assert done.exit_code == 0
+    assert done.stdout == f"toy@1 is already in production, approved by ann on {today}: it is better\n"
+    pd.testing.assert_frame_equal(registry.history(), before)
+
+
+def test_what_was_rejected_is_told_with_who_and_why(registry):
+    nbkit("promote", "toy@1", *WHO)
+    registry.set_alias("toy", 2, "staging")
+    nbkit("promote", "toy@2", *WHO)
+    nbkit("reject", "toy@1", "--by", "bob", "--why", "unfair")
+    done = nbkit("rollback", "toy", *WHO)
+    assert done.exit_code == 2
+    assert "nothing to go back to: toy@1 was rejected by bob on 20" in done.stderr
+    done = nbkit("promote", "toy@1", *WHO)
+    assert done.exit_code == 3
+    assert "it was rejected by bob on 20" in done.stderr
+    assert ": unfair; register a new version" in done.stderr
+    assert "application test" not in done.stderr
+
+
+def test_what_was_rolled_back_is_nothing_to_go_back_to(registry):
+    nbkit("promote", "toy@1", *WHO)
+    registry.set_alias("toy", 2, "staging")
+    nbkit("promote", "toy@2", *WHO)
+    nbkit("rollback", "toy", *WHO)
+    assert "nothing to go back to: toy@2 was rolled back" in nbkit("rollback", "toy", *WHO).stderr
+
+
+def front_of(project, registry, number):
+    """Write the run that registered a version, with its report; return the front page."""
+    version = registry.get(f"toy@{number}")
+    values = {"version": version.reference, "digest": version.digest, "gates": GATES}
+    made = {"07_evaluate": {"verdicts": VERDICTS}, "09_register": values}
+    return write_report(write_run(project, f"toy-{number}", stages=dict.fromkeys(made, PASSED), **made))
+
+
+def test_the_front_pages_follow_each_move(registry, project):
+    first, second = (front_of(project, registry, number) for number in (1, 2))
+    registry.set_alias("toy", 1, "staging")
+    nbkit("promote", "toy@1", *WHO)
+    assert "toy@1 was approved for production by ann on 20" in first.read_text()
+    assert "Nobody has approved toy@2 for production yet." in second.read_text()
+    registry.set_alias("toy", 2, "staging")
+    nbkit("promote", "toy@2", *WHO)
+    assert "it is better; replaced by toy@2 by ann on 20" in first.read_text()
+    nbkit("rollback", "toy", "--by", "bob", "--why", "late answers")
+    assert "; brought back to production by bob on 20" in first.read_text()
+    assert "toy@2 was approved for production by ann" in second.read_text()
+    assert "; rolled back by bob on 20" in second.read_text()
+    assert "▲ APPROVE" in second.read_text()
+    nbkit("reject", "toy@2", "--by", "Zoë", "--why", "unfair")
+    html = second.read_text()
+    assert "✕ REJECT" in html
+    assert "<li>toy@2 was rejected by Zoë on 20" in html
+    assert "; rejected by Zoë on 20" in html
+    assert "Every criterion is met" not in html
+    assert "▲ APPROVE" in first.read_text()
+
+
+def test_a_move_holds_though_a_page_cannot_be_written(registry, project, monkeypatch):
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("nbkit.report.refresh_versions", fail, raising=False)
+    done = nbkit("promote", "toy@1", *WHO)
+    assert (done.exit_code, registry.get("toy@1").state) == (0, "production")
+    assert "could not be written again: the disk is full; `nbkit report RUN` tries again" in done.stderr
 
 
 def test_other_aliases_are_set_without_gates(registry):
@@ -174,6 +251,14 @@ def test_a_taken_port_is_told(registry):
         )
     assert done.returncode == 2
     assert f"127.0.0.1:{port}: Address already in use; --port 0 takes a free port" in done.stderr
+
+
+def test_only_a_version_that_is_named_or_in_production_is_served(registry):
+    done = nbkit("serve", "toy", "--port", "0")
+    assert done.exit_code == 2
+    assert "no version of toy is in production: say which to serve; there are toy@1 (staging), toy@2" in done.stderr
+    registry.promote("toy@1", by="ann", why="better")
+    assert (find_served(registry, "toy").number, find_served(registry, "toy@2").number) == (1, 2)
 
 
 @pytest.mark.parametrize("words", [["toi"], ["toy@9"]])

@@ -135,17 +135,21 @@ def test_groups_are_held_against_a_tolerance(rates, n, verdict):
     p = np.where(random.random(2 * n) < np.repeat(rates, n), 0.9, 0.1)
     gaps = compare_groups(rates_by_group(y, p, pd.Series(group), positive=True).assign(column="sex"))
     judged = judge_groups(gaps).set_index("rate")
-    assert set(judged.index) == {"selection_rate", "true_positive_rate"}
+    assert {"selection_rate", "true_positive_rate"} <= set(judged.index)
+    others = judged.drop(["selection_rate", "true_positive_rate"])
+    assert others["verdict"].tolist() == ["fail"] * len(others)  # whichever rate: what is outside is told
+    assert ("false_positive_rate" in others.index) == (verdict == "fail")
     assert judged.at["selection_rate", "verdict"] == verdict
     assert "tolerance of 0.8 to 1.25" in judged.at["selection_rate", "sentence"]
     assert judge_groups(gaps, (0.01, 100)).set_index("rate").at["selection_rate", "verdict"] == "pass"
 
 
-def test_too_few_rows_of_a_group_are_inconclusive():
+def test_too_few_rows_of_a_group_are_not_judged():
     gaps = compare_groups(
         rates_by_group([0, 1] * 20, [0.2, 0.8] * 20, pd.Series(["a"] * 35 + ["b"] * 5), positive=1).assign(column="sex")
     )
     judged = judge_groups(gaps)
-    assert set(judged["verdict"]) == {"inconclusive"}
+    assert judged["rate"].tolist() == ["selection_rate", "true_positive_rate"]
+    assert set(judged["verdict"]) == {"not judged"}
     assert "fewer than two groups" in judged["sentence"].iloc[0]
     assert "nan" not in " ".join(judged["sentence"])

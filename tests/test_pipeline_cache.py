@@ -14,6 +14,7 @@ from nbkit import observe
 from nbkit.observe import digest_names, list_names
 from nbkit.pipeline import cache, engine, execute_plan, plan_resume, plan_run
 from nbkit.pipeline.engine import Outcome
+from nbkit.registry import Registry
 from tests.conftest import glue, make_notebook
 
 RUN = "import nbkit\nimport shop\nrun = nbkit.Run(run_dir)"
@@ -357,6 +358,37 @@ def test_real_kernels_note_what_they_read_and_a_second_run_loads_nothing_heavy(p
     assert run(project)[0] == ["01_first", "02_second"]  # two rows as before: early cut-off
     edit(project, "03_third", "A question?", "What does it come to?")
     assert run(project)[0] == []
+
+
+REGISTERING = """
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+import nbkit
+run = nbkit.Run(run_dir)
+models = nbkit.Registry(run.locate("registry"))
+version = models.register("toy", {"model": LogisticRegression().fit(pd.DataFrame({"a": [0.0, 1.0]}), [0, 1])})
+models.set_alias("toy", version.number, "candidate")
+models.load_bundle(version)
+run.save("version", version.reference)
+"""
+
+
+@pytest.mark.slow
+def test_what_the_registry_keeps_is_the_business_of_effects(project):
+    effects = {"effects": "nbkit.registry.standing:describe_candidate"}
+    registry = 'run_dir: str = "."  # folder\nregistry: str = "registry"  # folder'
+    register = project / "notebooks" / "09_register.ipynb"
+    make_notebook(register, REGISTERING, parameters=registry, nbkit=effects)
+    (project / "params" / "shop.yaml").write_text("")
+    assert run(project)[0] == ["09_register"]
+    assert run(project)[0] == []
+    Registry(project / "registry").set_alias("toy", 1, "shadow")  # the log has another end: no concern of the stage
+    assert run(project)[0] == []
+    Registry(project / "registry").reject("toy@1", by="ann", why="unfair")
+    assert explain(project)["09_register"][1].endswith("is now no candidate of toy")
+    make_notebook(register, REGISTERING.replace("toy", "other"), parameters=registry)
+    run(project)
+    assert "registry/blobs/" in explain(project)["09_register"][1]  # nobody answers for what it read there
 
 
 SEEN = {

@@ -72,7 +72,8 @@ def judged(**changes):
 def test_all_pass_on_good_evidence():
     table = evaluate_gates(**evidence())
     assert table["passed"].all(), table.to_string()
-    assert table.columns.tolist() == ["gate", "passed", "blocking", "detail"]
+    assert table.columns.tolist() == ["gate", "passed", "blocking", "detail", "inconclusive"]
+    assert not table["inconclusive"].any()
     assert table["gate"].tolist() == known_gates()["gate"].tolist()
 
 
@@ -124,7 +125,35 @@ def test_a_paired_comparison_counts_where_there_is_one():
     pair = pd.DataFrame({"difference": [0.01], "low": [0.002], "high": [0.02], "verdict": ["b is better"]}, index=["m"])
     table = judged(scores=scores(0.71, 0.65, 0.8), rule_scores=pair)  # overlapping intervals, yet better row by row
     assert table.at["beats_rule", "passed"]
-    assert not judged(rule_scores=pair.assign(verdict="cannot tell")).at["beats_rule", "passed"]
+    for verdict, inconclusive in (("cannot tell", True), ("a is better", False)):
+        row = judged(rule_scores=pair.assign(verdict=verdict)).loc["beats_rule"]
+        assert (row["passed"], row["inconclusive"]) == (False, inconclusive)
+    few = judged(rule_scores=pair.assign(low=np.nan, verdict="cannot tell"), rule=[]).loc["beats_rule"]
+    assert few["inconclusive"]
+    assert few["detail"] == "m cannot be compared with that of a constant answer (no rule is stated): too few rows"
+
+
+def criteria_of(*verdicts):
+    return pd.DataFrame({"name": [f"c{number}" for number in range(len(verdicts))], "verdict": verdicts})
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "inconclusive"),
+    [
+        ({"scores": scores(0.8, 0.65, 0.9)}, "beats_rule", True),
+        ({"scores": scores(0.68, 0.65, 0.69)}, "beats_rule", False),
+        ({"scores": scores(7, 6, 8, "lower"), "rule_scores": scores(7.5, 7, 8, "lower")}, "beats_rule", True),
+        ({"scores": scores(8, 7.6, 9, "lower"), "rule_scores": scores(7.5, 7, 8, "lower")}, "beats_rule", False),
+        ({"criteria": criteria_of("cannot tell", "pass")}, "criteria_met", True),
+        ({"criteria": criteria_of("cannot tell", "fail")}, "criteria_met", False),
+        ({"columns": ["alcohol", "later"]}, "no_leaked_feature", False),
+        ({"model": None}, "bundle_reproduces_golden", False),
+    ],
+)
+def test_a_gate_tells_what_is_refuted_from_what_cannot_be_told(changes, name, inconclusive):
+    table = judged(**changes)
+    assert (table.at[name, "passed"], table.at[name, "inconclusive"]) == (False, inconclusive)
+    assert find_closed(table.reset_index())["gate"].tolist() == [name]
 
 
 def confirm(gate_name, **more):
@@ -218,7 +247,7 @@ def test_a_new_gate_is_one_function():
 
     try:
         found = evaluate_gates(gates=["small_enough"], size=12).iloc[0]
-        assert found.tolist() == ["small_enough", False, False, "12 MB"]
+        assert found.tolist() == ["small_enough", False, False, "12 MB", False]
     finally:
         del GATES["small_enough"]
 

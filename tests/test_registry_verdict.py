@@ -34,6 +34,7 @@ def test_all_well_is_approved():
     [
         ({"groups": groups("fail")}, "b goes from 0.2 to 0.4"),
         ({"groups": groups("inconclusive")}, "b goes from 0.2 to 0.4"),
+        ({"loosened": ("auc was to be > 0.8",)}, "auc was to be > 0.8"),
         ({"gates": add_gate("fast", blocking=False)}, "Gate fast, which does not block: fast says so"),
         (
             {"since": {"retrain": ["2013-09"], "look": ["2013-06", "2013-07"]}},
@@ -74,6 +75,17 @@ def test_what_is_certainly_wrong_is_rejected_whatever_a_person_has_to_say(change
     gates = change.get("gates", GATE_TABLE)
     asked = pd.concat([gates, add_gate("stated_and_confirmed").tail(1)], ignore_index=True)
     assert reach_verdict(Evidence(**{"criteria": CRITERIA, **change, "gates": asked})).word == "REJECT"
+
+
+def test_a_gate_that_cannot_tell_decides_nothing_and_rejects_nothing():
+    gates = add_gate("beats_it").assign(inconclusive=[False, False, True])
+    reached = reach_verdict(Evidence(CRITERIA, gates))
+    assert (reached.word, reached.reasons) == ("NOT DECIDED", ("Gate beats_it cannot tell: beats_it says so",))
+    assert reach_verdict(Evidence(CRITERIA, gates.assign(inconclusive=False))).word == "REJECT"
+
+
+def test_groups_that_nobody_can_judge_are_no_condition():
+    assert reach_verdict(Evidence(CRITERIA, GATE_TABLE, groups("not judged"))).word == "APPROVE"
 
 
 def test_nothing_judged_is_not_decided():

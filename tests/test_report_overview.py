@@ -129,13 +129,16 @@ def test_what_would_be_cheaper_and_who_is_treated_otherwise_are_risks(project):
         {"column": "region", "rate": ["selection_rate", "base_rate", "recall"], "lowest": "West", "highest": "South",
          "lowest_value": 0.504, "highest_value": 0.813, "apart": [True, True, False]}
     )  # fmt: skip
-    o = judged(project, **{"07_evaluate": {"verdicts": VERDICTS, "alternatives": costs, "group_gaps": gaps}})
+    few = pd.DataFrame({"verdict": ["not judged"], "sentence": ["precision by region: too few groups"]})
+    made = {"verdicts": VERDICTS, "alternatives": costs, "group_gaps": gaps, "group_verdicts": few}
+    o = judged(project, **{"07_evaluate": made})
     assert o.verdict == "REJECT"
     assert o.reasons == [
         "Cost: always acting is cheaper than the model (0.620 a row against 0.656, difference 0.01 to 0.06)."
     ]
     assert o.risks == [
         "Cost: today's rule cannot be told apart from the model (0.660 a row against 0.656, difference -0.03 to 0.02).",
+        "Groups: precision by region: too few groups.",
         "Groups: selection rate by region goes from 0.504 (West) to 0.813 (South).",
     ]
 
@@ -284,6 +287,11 @@ def test_what_was_taken_over_from_an_earlier_run_is_told(project):
     facts = read_overview(write_run(project, stages=stages)).facts.set_index("what")["value"]
     assert facts["Taken over"] == "01_frame, 02_ingest from toy-0"
     assert "Taken over" not in read_overview(write_run(project, name="toy-2")).facts["what"].tolist()
+
+
+def test_a_run_is_read_wherever_its_name_comes_from(project):
+    judged(project)
+    assert read_overview("runs/toy-1").verdict == read_overview(project / "runs" / "toy-1").verdict == "APPROVE"
 
 
 def test_a_page_makes_no_registry_where_there_is_none(project):

@@ -5,10 +5,11 @@ import json
 import pandas as pd
 import pytest
 
+from nbkit.model import read_criteria
 from nbkit.report import read_overview, read_since, refresh_fronts, write_report
-from nbkit.report.since import read_before
+from nbkit.report.since import find_earlier
 from tests.conftest import make_notebook
-from tests.test_report_overview import PASSED, VERDICTS, write_run
+from tests.test_report_overview import GATES, PASSED, VERDICTS, write_run
 
 
 @pytest.fixture
@@ -24,27 +25,60 @@ def look(project, name, window, decision, digest="abc"):
     return folder
 
 
-def judged_on(project, name, started, words, data="d1"):
+def judged_on(project, name, started, criteria, data="d1", target="y", called="toy"):
     values = {
-        "01_frame": {"criteria": pd.DataFrame({"words": [words]})},
-        "02_ingest": {"version": data},
+        "01_frame": {"criteria": read_criteria(criteria, "binary")},
+        "02_ingest": {"version": data, "test": pd.DataFrame({"x": [len(data.partition(" ")[0])]})},
         "07_evaluate": {"headline": "h", "verdicts": VERDICTS},
+        "09_register": {"gates": GATES},
     }
     folder = write_run(project, name, stages=dict.fromkeys(values, PASSED), **values)
-    manifest = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps(manifest | {"started": started}))
+    known = json.loads((folder / "run.json").read_text())
+    known |= {"started": started, "parameters": {"07_evaluate": {"target": target}}, "project": called}
+    (folder / "run.json").write_text(json.dumps(known))
     return folder
 
 
 def test_criteria_that_were_changed_after_the_verdict_are_told(project):
-    first = judged_on(project, "one", "2026-01-01", "ece is at most 0.1")
-    judged_on(project, "elsewhere", "2026-01-02", "ece is at most 0.9", data="d2")
-    same = judged_on(project, "two", "2026-01-03", "ece is at most 0.1")
-    loosened = judged_on(project, "three", "2026-01-04", "ece is at most 0.25")
-    assert [read_before(folder) for folder in (first, same, loosened)] == [(0, ""), (1, ""), (2, "two")]
+    first = judged_on(project, "one", "2026-01-01", {"ece": "<= 0.1"})
+    judged_on(project, "elsewhere", "2026-01-02", {"ece": "<= 0.9"}, data="longer")
+    judged_on(project, "another", "2026-01-02", {"ece": "<= 0.05"}, target="z")
+    same = judged_on(project, "two", "2026-01-03", {"ece": "<= 0.1"})
+    loosened = judged_on(project, "three", "2026-01-04", {"ece": "<= 0.25"})
+    found = [[run.name for run in find_earlier(folder)] for folder in (first, same, loosened)]
+    assert found == [[], ["one"], ["two", "one"]]
     assert "no earlier run was judged on these rows" in read_overview(first).judged
     assert read_overview(same).judged == "The criteria are those of 1 earlier run judged on the same rows."
     assert read_overview(loosened).judged.startswith("These are not the criteria of two, which was judged")
+
+
+@pytest.mark.parametrize("data", ["d1", "d1 with more columns"])
+def test_the_rows_count_whatever_the_params_file_is_called(project, data):
+    judged_on(project, "one", "2026-01-01", {"ece": "<= 0.1"})
+    copied = judged_on(project, "copy", "2026-01-02", {"ece": "<= 0.1"}, data=data, called="copy")
+    assert read_overview(copied).judged == "The criteria are those of 1 earlier run judged on the same rows."
+
+
+def test_a_bound_that_was_loosened_is_a_condition(project):
+    strict = {"roc_auc": ">= 0.8", "ece": "<= 0.1", "gain": "brier < rule - 0.01"}
+    judged_on(project, "one", "2026-01-01", strict)
+    looser = {"roc_auc": ">= 0.75", "ece": "<= 0.05", "gain": "brier < rule"}
+    o = read_overview(judged_on(project, "two", "2026-01-02", looser, called="copy"))
+    after = "the bound was loosened after these rows had been judged."
+    assert (o.verdict, o.conditions) == (
+        "APPROVE WITH CONDITIONS",
+        [
+            f"roc_auc was to be >= 0.8 in one (APPROVE), and is now to be >= 0.75: {after}",
+            f"brier was to be < rule -0.01 in one (APPROVE), and is now to be < rule: {after}",
+        ],
+    )
+    gone = read_overview(judged_on(project, "three", "2026-01-03", {**strict, "ece": "<= 0.2", "gain": "f1 > 0.1"}))
+    assert [words.partition(":")[0] for words in gone.conditions] == [
+        "ece was to be <= 0.05 in two (APPROVE WITH CONDITIONS), and is now to be <= 0.2",
+        "brier was to be < rule -0.01 in one (APPROVE), and may now be anything",
+    ]
+    back = judged_on(project, "four", "2026-01-04", {**strict, "ece": "<= 0.05", "f1": "> 0.1"})
+    assert read_overview(back).verdict == "APPROVE"
 
 
 def test_nothing_is_told_before_the_monitor_has_looked(project, registered):

@@ -80,7 +80,7 @@ def test_a_model_may_need_a_module_of_its_project(tmp_path, monkeypatch):
         registry = tmp_path / "registry"
         Registry(registry).register("own", bundle, params={"task": "binary", "positive": True, "threshold": 0.4})
     with Service(registry, "own@1") as service:
-        assert service.url
+        assert f"listening on {service.url} with own@1 (" in service.said()
 
 
 def is_alive(pid):

@@ -236,7 +236,7 @@ def process(folder, *options, environment=None, model=None):
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder) as running:  # fmt: skip
         try:
             line = running.stdout.readline()
-            port = int(line.rsplit(":", 1)[1]) if line else 0
+            port = int(line.rsplit(":", 1)[1].split()[0]) if line else 0
             yield running, ("127.0.0.1", port)
         finally:
             running.kill()

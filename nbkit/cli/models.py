@@ -53,13 +53,17 @@ def promote(version: str, alias: str, by: str, why: str, place: str) -> None:
     Any other ALIAS, such as shadow, is only a name that points to the version: it opens and passes nothing.
     """
     registry = _open(place)
+    _need_version(registry, version, "promote")
     found = registry.get(version)
     _check_alias(alias, found)
-    if alias == "production":
-        moved = registry.promote(found.reference, alias, by=by, why=why)
-    else:
+    if alias != "production":
         moved = registry.set_alias(found.name, found.number, alias, by=by, why=why)
-    click.echo(f"{moved.reference} is now {alias} ({moved.digest[:12]})")
+        click.echo(f"{moved.reference} is now {alias} ({moved.digest[:12]})")
+        return
+    before = _find_production(registry, found.name)
+    moved = registry.promote(found.reference, alias, by=by, why=why)
+    click.echo(moved.note or f"{moved.reference} is now {alias} ({moved.digest[:12]})")
+    _refresh_fronts(moved, before)
 
 
 @click.command()
@@ -69,8 +73,11 @@ def promote(version: str, alias: str, by: str, why: str, place: str) -> None:
 @WHERE
 def rollback(name: str, by: str, why: str, place: str) -> None:
     """Put the version back that was in production before."""
-    moved = _open(place).rollback(name, by=by, why=why)
+    registry = _open(place)
+    before = _find_production(registry, name)
+    moved = registry.rollback(name, by=by, why=why)
     click.echo(f"{moved.reference} is in production again ({moved.digest[:12]})")
+    _refresh_fronts(moved, before)
 
 
 @click.command()
@@ -80,8 +87,11 @@ def rollback(name: str, by: str, why: str, place: str) -> None:
 @WHERE
 def reject(version: str, by: str, why: str, place: str) -> None:
     """Reject a version for good: it is not served and can never be promoted."""
-    moved = _open(place).reject(version, by=by, why=why)
+    registry = _open(place)
+    _need_version(registry, version, "reject")
+    moved = registry.reject(version, by=by, why=why)
     click.echo(f"{moved.reference} is rejected ({moved.digest[:12]})")
+    _refresh_fronts(moved)
 
 
 @click.group()
@@ -121,7 +131,7 @@ def sign(by: str, why: str, place: str) -> None:
 
 
 @click.command()
-@click.argument("version", metavar="NAME@VERSION")
+@click.argument("version", metavar="NAME[@VERSION]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=8000, type=click.IntRange(0, 65535), show_default=True, help="0 takes a free one.")
 @click.option("--log", type=click.Path(path_type=Path), help="Folder of the request log; none by default.")
@@ -131,7 +141,7 @@ def sign(by: str, why: str, place: str) -> None:
 @click.option("--grace", default=10.0, show_default=True, help="Seconds from SIGTERM to the end, at most.")
 @WHERE
 def serve(version: str, place: str, log: Path | None, no_token: bool, **limits: Any) -> None:  # noqa: FBT001
-    """Serve a registered version over HTTP until told to stop.
+    """Serve a registered version over HTTP until told to stop; NAME alone is the one in production.
 
     If NBKIT_SERVE_TOKEN is set, requests must carry it as `Authorization: Bearer TOKEN`, all but those of /health and
     /ready. Without it the service listens on this machine only.
@@ -144,6 +154,37 @@ def serve(version: str, place: str, log: Path | None, no_token: bool, **limits: 
     arguments = ["--registry", _locate(place), "--model", version, *(["--no-token"] if no_token else [])]
     arguments += ["--log", os.fspath(log)] if log else []
     sys.exit(main([*arguments, *(f"--{name}={value}" for name, value in limits.items())]))
+
+
+def _need_version(registry: Any, reference: str, what: str) -> None:
+    """Refuse a name without a version: nobody decides on whatever happens to be the newest."""
+    from nbkit.errors import BadParameter
+    from nbkit.registry import say_versions
+
+    name, _, version = reference.partition("@")
+    if name and not version:
+        raise BadParameter(f"say which version of {name} to {what}; {say_versions(registry, name)}")
+
+
+def _find_production(registry: Any, name: str) -> Any:
+    """Return the version that is in production, or None."""
+    from nbkit.errors import UnknownVersion
+
+    try:
+        return registry.get(f"{name}@production")
+    except UnknownVersion:
+        return None
+
+
+def _refresh_fronts(*versions: Any) -> None:
+    """Write the front pages again of the runs that registered these versions; what cannot be is said."""
+    try:
+        from nbkit.report import refresh_versions
+
+        refresh_versions(find_root(), [version.digest for version in versions if version])
+    except Exception as error:  # the move is made, and a page is no reason to say otherwise
+        words = "a front page could not be written again"
+        click.echo(f"nbkit: {words}: {error}; `nbkit report RUN` tries again", err=True)
 
 
 def _check_alias(alias: str, version: Any) -> None:

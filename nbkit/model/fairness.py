@@ -19,6 +19,7 @@ RATES: dict[
     "false_positive_rate": (lambda truth, label: label & ~truth, lambda truth, label: ~truth),
     "precision": (lambda truth, label: label & truth, lambda truth, label: label),
 }
+SECONDARY = ("false_positive_rate", "precision")  # differ wherever base rates do: counted where certainly outside
 
 
 def rates_by_group(
@@ -150,10 +151,11 @@ def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -
     Returns
     -------
     DataFrame
-        One row a column and judged rate (binary: the selection rate and the true positive rate; else the metric):
-        `column`, `rate`, `ratio` (lowest / highest), `low`, `high` (95 %, for the choice among all pairs), `verdict`
-        (**pass** if the whole interval is within the tolerance, **fail** if none of it is, else **inconclusive**) and
-        `sentence`.
+        One row a column and judged rate (binary: the selection rate and the true positive rate, and of the others
+        those that are certainly outside; else the metric): `column`, `rate`, `ratio` (lowest / highest), `low`, `high`
+        (95 %, for the choice among all pairs), `verdict` (**pass** if the whole interval is within the tolerance,
+        **fail** if none of it is, **not judged** if fewer than two groups have enough rows, else **inconclusive**)
+        and `sentence`.
 
     References
     ----------
@@ -162,11 +164,11 @@ def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -
     """
     least = max(float(tolerance[0]), 1 / float(tolerance[1]))
     rows = []
-    for row in gaps[~gaps["rate"].isin(["base_rate", "false_positive_rate", "precision"])].to_dict("records"):
+    for row in gaps[gaps["rate"] != "base_rate"].to_dict("records"):
         what = f"{str(row['rate']).replace('_', ' ')} by {row['column']}"
         if row["groups"] < 2:
             words = f"{what}: fewer than two groups have enough rows to be judged"
-            rows.append((row["column"], row["rate"], np.nan, np.nan, np.nan, "inconclusive", words))
+            rows.append((row["column"], row["rate"], np.nan, np.nan, np.nan, "not judged", words))
             continue
         ratio, low, high = row["ratio"], row["ratio_low"], row["ratio_high"]
         if np.isnan(ratio) and row["highest_value"] > 0:  # a metric: of its difference, as a share of the highest
@@ -177,7 +179,8 @@ def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -
         limits = f"{where} the tolerance of {tolerance[0]:g} to {tolerance[1]:g}"
         words = f"{what}: {ends}, ratio {_say_ratio(ratio, low, high)}, {limits}"
         rows.append((row["column"], row["rate"], ratio, low, high, verdict, words))
-    return pd.DataFrame(rows, columns=["column", "rate", "ratio", "low", "high", "verdict", "sentence"])
+    table = pd.DataFrame(rows, columns=["column", "rate", "ratio", "low", "high", "verdict", "sentence"])
+    return table[~table["rate"].isin(SECONDARY) | (table["verdict"] == "fail")].reset_index(drop=True)
 
 
 def _say_ratio(ratio: float, low: float, high: float) -> str:

@@ -135,7 +135,8 @@ def finish_trace(now: Trace, stage: Stage, execution: Execution, root: Path, mem
     named = {name.partition(".")[0] for name in seen["imports"]}
     foreign = named.union(*map(read_imports, computing)) - sys.stdlib_module_names
     texts = {*stage.file_names, *_list_texts(now.parameters)}
-    read = {Path(path): _digest_settled(Path(path), started, memo) for path in seen["files"]}
+    opened = [Path(path) for path in seen["files"] if not _is_kept(path, stage, seen)]
+    read = {path: _digest_settled(path, started, memo) for path in opened}
     mentioned = {path: _digest_settled(path, started, memo) for path in _find_named(texts, root, stage.path.parent)}
     read |= {path: digest for path, digest in mentioned.items() if digest != CHANGED}  # else it may have made it
     return replace(
@@ -153,6 +154,11 @@ def finish_trace(now: Trace, stage: Stage, execution: Execution, root: Path, mem
         artifacts={key: memo.digest(folder / STORE / key) for key in list_artifacts(scraps)},
         notebook=memo.digest(notebook),
     )
+
+
+def _is_kept(path: str, stage: Stage, seen: Mapping[str, Any]) -> bool:
+    """Tell a registry's file that the stage's effects answer for: the stage writes there, and so do others."""
+    return ":" in stage.effects and any(path.startswith(folder + os.sep) for folder in seen.get("kept", ()))
 
 
 def digest_handed(scraps: dict[str, Any], files: Files) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import CorruptArtifact, StorageFailed
+from nbkit.observe import note_kept
 from nbkit.store import Store, write_atomic
 
 
@@ -111,4 +112,7 @@ Files = LocalFiles | RemoteFiles
 def open_files(place: str | os.PathLike[str]) -> Any:
     """Return the files at a folder or an fsspec URL."""
     text = os.fspath(place)
-    return RemoteFiles(text) if "://" in text else LocalFiles(text)
+    if "://" in text:
+        return RemoteFiles(text)
+    note_kept(text)
+    return LocalFiles(text)

@@ -16,7 +16,7 @@ from nbkit.registry.golden import check_golden
 from nbkit.registry.verdict import GATE_COLUMNS
 from nbkit.wording import say_count, suggest
 
-Verdict = tuple[bool, str]
+Verdict = tuple[bool | None, str]  # None: the evidence is inconclusive, which opens nothing and refutes nothing
 NEARLY_ALL = 0.9  # the share of the importance at which one or two columns have to be confirmed
 SKILLS = {"explained": "the share of the variance explained,", "roc_auc": "ROC AUC"}
 STRONG = {"binary": 0.75, "regression": 0.95}  # the root of the share explained from which columns are confirmed
@@ -43,6 +43,8 @@ GATES: dict[str, Gate] = {}
 
 def gate(*, blocking: bool = True) -> Callable[[Callable[..., Verdict]], Callable[..., Verdict]]:
     """Make a gate of a function whose arguments name its evidence and which returns ``(passed, detail)``.
+
+    Where the evidence is inconclusive, ``passed`` is None: the gate is closed, and the verdict is not to reject.
 
     Parameters
     ----------
@@ -83,7 +85,7 @@ def evaluate_gates(
     Returns
     -------
     DataFrame
-        gate, passed, blocking, detail.
+        gate, passed, blocking, detail, inconclusive (it is closed only because the evidence cannot tell).
 
     Raises
     ------
@@ -98,8 +100,8 @@ def evaluate_gates(
         if name not in GATES:
             raise BadParameter(f"unknown gate {name!r}{suggest(name, GATES)}")
     rows = [(row.name, *_judge(row, given)) for row in GATES.values() if gates is None or row.name in gates]
-    table = [(name, passed, GATES[name].blocking, detail) for name, passed, detail in rows]
-    return pd.DataFrame(table, columns=GATE_COLUMNS)
+    table = [(name, bool(passed), GATES[name].blocking, detail, passed is None) for name, passed, detail in rows]
+    return pd.DataFrame(table, columns=[*GATE_COLUMNS, "inconclusive"])
 
 
 def find_closed(gates: pd.DataFrame) -> pd.DataFrame:
@@ -116,7 +118,7 @@ def _judge(row: Gate, given: Mapping[str, Any]) -> Verdict:
         passed, detail = row.judge(**{name: value for name, value in given.items() if name in wanted})
     except Exception as error:  # evidence of any shape comes from notebooks; a gate that breaks has not passed
         return False, f"could not be judged: {type(error).__name__}: {error}"
-    return bool(passed), detail
+    return (None if passed is None else bool(passed)), detail
 
 
 @gate()
@@ -125,8 +127,9 @@ def criteria_met(criteria: pd.DataFrame) -> Verdict:
     open_ones = criteria[criteria["verdict"] != "pass"]
     words = [f"{row['name']}: {row['verdict']}" for _, row in open_ones.iterrows()]
     if not len(criteria):
-        return False, "there is no criterion"
-    return not words, "; ".join(words) or f"every criterion is met ({len(criteria)})"
+        return None, "there is no criterion; state one in 01_frame.criteria"
+    met = True if not words else False if (criteria["verdict"] == "fail").any() else None
+    return met, "; ".join(words) or f"every criterion is met ({len(criteria)})"
 
 
 @gate()
@@ -136,15 +139,15 @@ def beats_rule(scores: pd.DataFrame, rule_scores: pd.DataFrame, metric: str, rul
     if "verdict" in rule_scores:  # compared on the same rows, from nbkit.model.compare(rule, model)
         pair = rule_scores.loc[metric].to_dict()
         if np.isnan(pair["low"]):
-            return False, f"{metric} cannot be compared with today's rule: {pair.get('note') or 'too few rows'}"
+            return None, f"{metric} cannot be compared with that of {today}: {pair.get('note') or 'too few rows'}"
         by = f"{pair['difference']:+.4g} ({pair['low']:+.4g} to {pair['high']:+.4g})"
         words = f"{metric} differs from that of {today} by {by} on the same rows"
-        return pair["verdict"] == "b is better", words
+        return {"b is better": True, "a is better": False}.get(pair["verdict"]), words
     row, base = scores.loc[metric].to_dict(), float(rule_scores["value"].to_dict()[metric])
+    worst, best = ("high", "low") if row["better"] == "lower" else ("low", "high")
     sign = -1.0 if row["better"] == "lower" else 1.0
-    value, worst = float(row["value"]), float(row["low" if sign > 0 else "high"])
-    words = f"{metric} {value:.4g} (95 % interval {row['low']:.4g} to {row['high']:.4g}), {today} {base:.4g}"
-    return bool(sign * worst > sign * base), words
+    words = f"{metric} {row['value']:.4g} (95 % interval {row['low']:.4g} to {row['high']:.4g}), {today} {base:.4g}"
+    return True if sign * row[worst] > sign * base else False if sign * row[best] <= sign * base else None, words
 
 
 @gate()

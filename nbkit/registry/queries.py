@@ -1,12 +1,16 @@
 """The questions that the registry asks its database, over and over."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from nbkit.errors import UnknownVersion
 from nbkit.registry.tables import ALIASES, MODELS, VERSIONS
 from nbkit.registry.versions import NUMBER, unknown, unpack_table
+from nbkit.wording import suggest
+
+SHOWN = 20  # numbers in a message, the newest
 
 
 def fetch_one(connection: sa.Connection, column: Any, *where: Any) -> Any:
@@ -38,8 +42,26 @@ def find_number(connection: sa.Connection, name: str, rest: str) -> int:
     if found is None:
         numbers = connection.execute(sa.select(VERSIONS.c.number).where(VERSIONS.c.name == name)).scalars().all()
         aliases = connection.execute(sa.select(ALIASES.c.alias).where(ALIASES.c.name == name)).scalars().all()
-        raise unknown(f"version of {name!r}", rest, [*sorted(aliases), *sorted(numbers, reverse=True)])
+        raise UnknownVersion(_explain_missing(name, rest, sorted(numbers), sorted(aliases)))
     return int(found)
+
+
+def _explain_missing(name: str, rest: str, numbers: Sequence[int], aliases: Sequence[str]) -> str:
+    """Say that a model has no such version or alias, and which there are.
+
+    Examples
+    --------
+    >>> _explain_missing("churn", "9", [1, 2], ["candidate", "staging"])
+    'churn has no version 9; there are 1, 2 and the aliases candidate, staging'
+    >>> _explain_missing("churn", "stagin", [1], ["staging"])
+    "churn has no alias stagin; did you mean 'staging'? There are 1 and the aliases staging"
+    """
+    is_number = bool(NUMBER.fullmatch(rest))
+    near = "" if is_number else suggest(rest, aliases, most=0)
+    more = f" and the aliases {', '.join(aliases)}" if aliases else ""
+    earlier = "…, " if len(numbers) > SHOWN else ""
+    there = f"here are {earlier}{', '.join(map(str, numbers[-SHOWN:]))}{more}"
+    return f"{name} has no {'version' if is_number else 'alias'} {rest}{near}{' T' if near else '; t'}{there}"
 
 
 def score_values(packed: Mapping[str, Any]) -> dict[str, Any]:

@@ -352,7 +352,9 @@ class Registry:
         version, standing = self._find(reference)
         name, number = version.name, version.number
         if version.state == "production":
-            return replace(version, note=f"{version.reference} is already in production")
+            return replace(
+                version, note=f"{version.reference} is already in production, {self._name_approver(version)}"
+            )
         _open(version.reference, standing.closed(number) or self._prove(version))
 
         def work(connection: sa.Connection, standing: Standing) -> Version:
@@ -361,6 +363,11 @@ class Registry:
             return self._move(connection, "promote", name, number, **facts)
 
         return self._ledger.change(name, work)
+
+    def _name_approver(self, version: Version) -> str:
+        events = self.history(version.name)
+        last = events[(events["event"] == "promote") & (events["number"] == version.number)].iloc[-1]
+        return f"approved by {last['by']} on {str(last['time'])[:10]}: {last['why']}"
 
     def _prove(self, version: Version) -> Findings:
         """Check the bytes of all files; return why the version does not give its golden answers."""
@@ -460,7 +467,14 @@ def _open(reference: str, closed: Findings) -> None:
 
 def _find_earlier(name: str, standing: Standing) -> int:
     """Return the version that a rollback leads to."""
-    earlier = [number for number in standing.served[:-1] if standing.states[number] != "rejected"]
-    if not earlier:
-        raise UnknownVersion(f"no version of {name!r} was in production before; nothing to go back to")
-    return earlier[-1]
+    earlier = [number for number in standing.served[:-1] if number not in standing.rejected]
+    if earlier:
+        return earlier[-1]
+    told = [
+        f"{name}@{number} was "
+        + (f"rejected by {standing.rejected[number]}" if number in standing.rejected else "rolled back")
+        for number in dict.fromkeys([*standing.served[:-1], *standing.left])
+        if number not in standing.served[-1:]
+    ]
+    why = "; ".join(told) or f"no version of {name!r} was in production before"
+    raise UnknownVersion(f"nothing to go back to: {why}; `nbkit promote` puts another into production")

@@ -23,6 +23,10 @@ class Standing:
         Number to all gate results, oldest first.
     served
         The versions in production, oldest first, without those that a rollback left.
+    left
+        The versions that a rollback took out of production.
+    rejected
+        Number to who rejected it, when and why.
     broken
         Sentences on events that nbkit does not write.
     """
@@ -32,6 +36,8 @@ class Standing:
     aliases: dict[str, int] = field(default_factory=dict)
     gates: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     served: list[int] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+    rejected: dict[int, str] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
     def newest_gates(self, number: int) -> list[dict[str, Any]]:
@@ -41,8 +47,10 @@ class Standing:
     def closed(self, number: int) -> list[str]:
         """Return why a version may not go to production; empty when it may."""
         rows, state = self.newest_gates(number), self.states.get(number)
+        if number in self.rejected:
+            return [f"it was rejected by {self.rejected[number]}; register a new version"]
         closed = [
-            f"gate {row['gate']!r} failed ({row['detail']})" for row in rows if row["blocking"] and not row["passed"]
+            f"gate {row['gate']!r} is closed ({row['detail']})" for row in rows if row["blocking"] and not row["passed"]
         ]
         if not rows:
             closed.append("no gate was ever judged; run 09_register")
@@ -57,7 +65,7 @@ def replay(events: Iterable[Mapping[str, Any]]) -> Standing:
     Parameters
     ----------
     events
-        Rows of the log: id, event, name, number, alias, detail.
+        Rows of the log: id, time, event, name, number, alias, by, why, detail.
 
     Examples
     --------
@@ -122,14 +130,15 @@ def _promote(standing: Standing, number: int, event: Mapping[str, Any]) -> None:
 
 def _roll_back(standing: Standing, number: int, event: Mapping[str, Any]) -> None:
     while standing.served and standing.served[-1] != number:
-        standing.served.pop()
+        standing.left.append(standing.served.pop())
     _name(standing, number, event)
 
 
-def _reject(standing: Standing, number: int, _: Mapping[str, Any]) -> None:
+def _reject(standing: Standing, number: int, event: Mapping[str, Any]) -> None:
     kept = {alias: other for alias, other in standing.aliases.items() if other != number or alias not in STAGES}
     standing.aliases = kept
     standing.states[number] = "rejected"
+    standing.rejected[number] = f"{event['by']} on {str(event['time'])[:10]}: {event['why']}"
 
 
 STEPS = {

@@ -59,3 +59,25 @@ def find_watched(registry: Registry, name: str, version: str = "") -> Version:
         except UnknownVersion:
             continue
     return registry.get(name)
+
+
+def find_served(registry: Registry, reference: str) -> Version:
+    """Return the version to serve: the one named, else the one in production.
+
+    Raises
+    ------
+    UnknownVersion
+        If there is none, or only a name is given and none of its versions is in production.
+    """
+    name, _, version = reference.partition("@")
+    if version:
+        return registry.get(reference)
+    if "production" in set(registry.list(name)["state"]):
+        return registry.get(f"{name}@production")
+    raise UnknownVersion(f"no version of {name} is in production: say which to serve; {say_versions(registry, name)}")
+
+
+def say_versions(registry: Registry, name: str) -> str:
+    """Say which versions of a model there are, and the state of each."""
+    rows = registry.list(name).sort_values("number").itertuples()
+    return f"there are {', '.join(f'{name}@{row.number} ({row.state})' for row in rows)}"

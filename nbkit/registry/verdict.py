@@ -21,11 +21,13 @@ class Evidence:
     criteria
         One row a criterion: name, verdict (pass, fail, inconclusive) and why.
     gates
-        gate, passed, blocking, detail.
+        gate, passed, blocking, detail; inconclusive, if `nbkit.registry.evaluate_gates` made the table.
     groups
-        One row a protected column and rate: verdict (pass, fail, inconclusive) and sentence.
+        One row a protected column and rate: verdict (pass, fail, inconclusive, not judged) and sentence.
     dearer
         Sentences on what would certainly cost less than the model.
+    loosened
+        Sentences on bounds that are less strict than those of an earlier run on the same rows.
     since
         Each decision of the monitor but ok, with the windows for which it was taken.
     """
@@ -34,6 +36,7 @@ class Evidence:
     gates: pd.DataFrame
     groups: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["verdict", "sentence"]))
     dearer: tuple[str, ...] = ()
+    loosened: tuple[str, ...] = ()
     since: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -63,9 +66,10 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     -------
     Verdict
         *REJECT* if a criterion has failed, a blocking gate that no person can open is closed, or something simpler
-        certainly costs less. *NOT DECIDED* if a criterion is inconclusive, or a person has to state or confirm
-        something. *APPROVE WITH CONDITIONS* if a group's rate is outside the tolerance or may be, a gate that does not
-        block is closed, or the monitor has since said anything but ok. Else *APPROVE*.
+        certainly costs less. *NOT DECIDED* if a criterion or a gate is inconclusive, or a person has to state or
+        confirm something. *APPROVE WITH CONDITIONS* if a group's rate is outside the tolerance or may be, a gate that
+        does not block is closed, a bound was loosened after the rows had been seen, or the monitor has since said
+        anything but ok. Else *APPROVE*.
     """
     failed, unsure = _say_criteria(evidence.criteria)
     gates = evidence.gates.assign(
@@ -76,8 +80,13 @@ def reach_verdict(evidence: Evidence) -> Verdict:
         closed = closed[closed["gate"] != "criteria_met"]  # what the criteria say is said already
     asked = closed[closed["gate"].isin(ASKS_A_PERSON)]
     hard = closed[~closed["gate"].isin(ASKS_A_PERSON)]
-    questions = (*unsure, *(f"A person has to decide: {detail}" for detail in asked["detail"]))
-    faults = (*failed, *(f"Gate {gate}: {detail}" for gate, detail in zip(hard["gate"], hard["detail"], strict=True)))
+    open_ones = hard.get("inconclusive", hard["passed"]).astype(bool)  # a table of another kind knows of none
+    questions = (
+        *unsure,
+        *_say_gates(hard[open_ones], " cannot tell"),
+        *(f"A person has to decide: {detail}" for detail in asked["detail"]),
+    )
+    faults = (*failed, *_say_gates(hard[~open_ones]))
     if faults or evidence.dearer:
         return Verdict(REJECT, (*faults, *evidence.dearer, *questions))
     if evidence.gates.empty or evidence.criteria.empty or questions:
@@ -97,13 +106,14 @@ def _say_criteria(criteria: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, .
     return tuple(words for bad, words in said if bad), tuple(words for bad, words in said if not bad)
 
 
+def _say_gates(gates: pd.DataFrame, how: str = "") -> list[str]:
+    return [f"Gate {gate}{how}: {detail}" for gate, detail in zip(gates["gate"], gates["detail"], strict=True)]
+
+
 def _list_conditions(evidence: Evidence, gates: pd.DataFrame) -> list[str]:
-    found = evidence.groups.loc[evidence.groups["verdict"] != "pass", "sentence"].tolist()
-    soft = gates[~gates["passed"] & ~gates["blocking"]]
-    found += [
-        f"Gate {gate}, which does not block: {detail}"
-        for gate, detail in zip(soft["gate"], soft["detail"], strict=True)
-    ]
+    found = evidence.groups.loc[evidence.groups["verdict"].isin(["fail", "inconclusive"]), "sentence"].tolist()
+    found += _say_gates(gates[~gates["passed"] & ~gates["blocking"]], ", which does not block")
+    found += evidence.loosened
     if evidence.since:
         said = "; ".join(f"{decision} for {', '.join(windows)}" for decision, windows in evidence.since.items())
         found.append(f"The monitor has since said {said}: look at these before relying on the model.")

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "overview": ["Overview", "read_overview"],
         "blocks": ["read_blocks"],
-        "pages": ["refresh_fronts", "write_report"],
+        "pages": ["refresh_fronts", "refresh_versions", "write_report"],
         "sweep": ["SweepPage", "read_sweep_page", "say_again", "write_sweep_report"],
         "since": ["read_since"],
     },

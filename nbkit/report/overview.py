@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.errors import NbkitError
 from nbkit.pipeline.manifest import read_status
 from nbkit.project import read_manifest
 from nbkit.registry.verdict import (
@@ -23,8 +23,9 @@ from nbkit.registry.verdict import (
     Verdict,
     reach_verdict,
 )
+from nbkit.report.approval import read_approval
 from nbkit.report.flow import list_edges, read_run_stages
-from nbkit.report.since import read_before, read_or, read_since
+from nbkit.report.since import find_earlier, list_loosened, read_or, read_since, say_criteria
 from nbkit.stages.notebooks import Stage
 from nbkit.wording import say_count
 
@@ -65,7 +66,7 @@ class Overview:
     conditions
         Sentences: what an approval hangs on.
     approval
-        Who has promoted the version, when and why; or that nobody has.
+        Who has promoted the version, when and why, and what has become of that; or that nobody has.
     criteria
         criterion, target, value, interval, verdict, why.
     stages
@@ -104,7 +105,7 @@ class Overview:
     facts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
-def read_overview(folder: Path) -> Overview:
+def read_overview(folder: str | os.PathLike[str]) -> Overview:
     """Read a run for its front page; what a run did not come to is left empty.
 
     Parameters
@@ -112,13 +113,18 @@ def read_overview(folder: Path) -> Overview:
     folder
         The run.
     """
+    folder = Path(folder).absolute()
     manifest = read_manifest(folder)
     status = read_status(folder, manifest)
     criteria = _read_criteria(folder)
     since = read_since(folder)
     stages = read_run_stages(folder, manifest)
     names = [entry["stage"] for entry in manifest.get("stages", [])]
-    reached = _judge(folder, manifest, status, criteria, since)
+    approval, rejected = read_approval(folder, manifest)
+    earlier = find_earlier(folder)
+    reached = _judge(folder, manifest, status, criteria, since, tuple(_say_loosened(folder, earlier)))
+    if rejected:
+        reached = Verdict(REJECT, (rejected, *(reached.reasons if reached.word in (REJECT, STOPPED) else ())))
     return Overview(
         run=folder.name,
         project=str(manifest.get("project", "")),
@@ -132,12 +138,12 @@ def read_overview(folder: Path) -> Overview:
         tone=reached.tone,
         reasons=list(reached.reasons[:8]),
         conditions=list(reached.conditions),
-        approval=_read_approval(folder, manifest),
+        approval=approval,
         criteria=criteria,
         stages=_read_stages(folder, manifest, stages, since),
         edges=pd.DataFrame(list_edges(stages, names), columns=["source", "target", "names"]),
         since=since,
-        judged=_say_before(folder),
+        judged=_say_before(folder, earlier),
         risks=_read_risks(folder),
         facts=_read_facts(folder, manifest),
     )
@@ -169,7 +175,12 @@ def _say_interval(low: float, high: float) -> str:
 
 
 def _judge(
-    folder: Path, manifest: dict[str, Any], status: str, criteria: pd.DataFrame, since: pd.DataFrame
+    folder: Path,
+    manifest: dict[str, Any],
+    status: str,
+    criteria: pd.DataFrame,
+    since: pd.DataFrame,
+    loosened: tuple[str, ...] = (),
 ) -> Verdict | MonitorVerdict:
     """Say whether the model may be used, and why."""
     decision = str(read_or(folder, "11_monitor", "decision", ""))
@@ -186,6 +197,7 @@ def _judge(
         read_or(folder, "09_register", "gates", pd.DataFrame(columns=GATE_COLUMNS)),
         read_or(folder, "07_evaluate", "group_verdicts", pd.DataFrame(columns=["verdict", "sentence"])),
         tuple(_say_dearer(folder)),
+        loosened,
         _list_concerns(since),
     )
     reached = reach_verdict(evidence)
@@ -226,28 +238,6 @@ def _say_cost(row: Mapping[Any, Any]) -> str:
     )
 
 
-def _read_approval(folder: Path, manifest: dict[str, Any]) -> str:
-    """Say who has promoted the version that a run registered, when and why."""
-    reference = str(read_or(folder, "09_register", "version", ""))
-    if not reference:
-        return ""
-    place = str(manifest.get("parameters", {}).get("09_register", {}).get("registry", "registry"))
-    root = Path(manifest.get("root", folder.parent.parent))
-    place = place if "://" in place else str(root / place)
-    from nbkit.registry import Registry
-
-    name, _, number = reference.partition("@")
-    try:
-        events = Registry(place, create=False).history(name)
-    except (NbkitError, OSError, ValueError) as error:
-        return f"Who approved it cannot be read: {error}"
-    mine = events[(events["number"].astype(str) == number) & (events["event"] == "promote")]
-    if mine.empty:
-        return f"Nobody has approved {reference} for production yet."
-    last = mine.iloc[-1]
-    return f"{reference} was approved for production by {last['by']} on {str(last['time'])[:10]}: {last['why']}"
-
-
 def _read_stages(folder: Path, manifest: dict[str, Any], known: dict[str, Stage], since: pd.DataFrame) -> pd.DataFrame:
     entries = {entry["stage"]: entry for entry in manifest.get("stages", [])}
     rows = []
@@ -268,14 +258,33 @@ def _read_stages(folder: Path, manifest: dict[str, Any], known: dict[str, Stage]
     return pd.DataFrame(rows, columns=["stage", "title", "status", "seconds", "headline", "page"])
 
 
-def _say_before(folder: Path) -> str:
+def _say_before(folder: Path, earlier: list[Path]) -> str:
     """Say whether the criteria came before the verdict: who has seen the test rows can set them to be met."""
-    count, other = read_before(folder)
-    if other:
+    mine = say_criteria(folder)
+    if other := next((run.name for run in earlier if say_criteria(run) != mine), ""):
         return f"These are not the criteria of {other}, which was judged on the same rows before this run."
-    if count:
-        return f"The criteria are those of {say_count(count, 'earlier run')} judged on the same rows."
+    if earlier:
+        return f"The criteria are those of {say_count(len(earlier), 'earlier run')} judged on the same rows."
     return "The criteria were stated before this run read the data, and no earlier run was judged on these rows."
+
+
+def _say_loosened(folder: Path, earlier: list[Path]) -> list[str]:
+    """Say which bounds were loosened after an earlier run had been judged on the same rows, and how that came out."""
+    return [
+        f"{what} was to be {before} in {run.name} ({_read_word(run)}), and {now}: "
+        "the bound was loosened after these rows had been judged."
+        for what, before, now, run in list_loosened(folder, earlier)
+    ]
+
+
+def _read_word(folder: Path) -> str:
+    """Return the word of the verdict on another run."""
+    manifest = read_manifest(folder)
+    if read_approval(folder, manifest)[1]:
+        return REJECT
+    loosened = tuple(what for what, *_ in list_loosened(folder, find_earlier(folder)))
+    status, criteria, since = read_status(folder, manifest), _read_criteria(folder), read_since(folder)
+    return _judge(folder, manifest, status, criteria, since, loosened).word
 
 
 def _read_risks(folder: Path) -> list[str]:
@@ -293,6 +302,8 @@ def _read_risks(folder: Path) -> list[str]:
     risks += [_say_cost(row) for row in costs.to_dict("records") if row["cost_per_row"] or row["model"]]
     order = read_or(folder, "02_ingest", "order", {})
     risks += [f"Rows: {order['sentence']}"] if order else []
+    groups = read_or(folder, "07_evaluate", "group_verdicts", pd.DataFrame(columns=["verdict", "sentence"]))
+    risks += [f"Groups: {said}." for said in groups.loc[groups["verdict"] == "not judged", "sentence"]]
     gaps = read_or(folder, "07_evaluate", "group_gaps", pd.DataFrame(columns=["apart", "rate"]))
     gaps = gaps[
         gaps["apart"].astype(bool) & (gaps["rate"] != "base_rate")

@@ -1,6 +1,8 @@
 """Writes the pages of a run: the front page and one a stage, each a file that asks the network for nothing."""
 
 import json
+import os
+from collections.abc import Collection
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -15,12 +17,12 @@ from nbkit.report.blocks import read_blocks
 from nbkit.report.flow import describe_nodes
 from nbkit.report.marks import mark, tone
 from nbkit.report.overview import ABSENT, Overview, read_overview
-from nbkit.report.since import find_registering
+from nbkit.report.since import MONITOR, find_registering, read_or
 from nbkit.scrub import Scrubber
 from nbkit.store import write_atomic
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: str | os.PathLike[str]) -> Path:
     """Write ``report/index.html`` and a page for each stage of a run, also of one that failed.
 
     Parameters
@@ -33,6 +35,7 @@ def write_report(folder: Path) -> Path:
     Path
         The front page.
     """
+    folder = Path(folder)
     overview = read_overview(folder)
     place = folder / "report"
     names = [page for page in overview.stages["page"] if page]
@@ -55,7 +58,13 @@ def _write_page(folder: Path, name: str, html: str) -> Path:
 
 def refresh_fronts(monitor: Path) -> None:
     """Write the front page again of the runs whose version a run of the monitor looked at."""
-    for folder in find_registering(monitor):
+    if digest := read_or(monitor, MONITOR, "digest"):
+        refresh_versions(monitor.parent.parent, [digest])
+
+
+def refresh_versions(root: Path, digests: Collection[str]) -> None:
+    """Write the front page again of a project's runs that registered these versions."""
+    for folder in find_registering(root, digests):
         _write_page(folder, "index.html", render_index(read_overview(folder)))
 
 

@@ -1,5 +1,6 @@
 """What other runs tell about a run: who judged on the same rows before it, and what the monitor has found since."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,11 @@ import pandas as pd
 
 from nbkit.errors import NbkitError
 from nbkit.project import iterate_runs, read_manifest
-from nbkit.run import read_value
+from nbkit.run import digest_value, read_scraps, read_value
 
 REGISTER, MONITOR, FRAME, INGEST, EVALUATE = "09_register", "11_monitor", "01_frame", "02_ingest", "07_evaluate"
+Key = tuple[str, str, str]
+Bound = tuple[float, str]
 COLUMNS = ["window", "decision", "headline", "run", "page"]
 
 
@@ -35,41 +38,86 @@ def read_since(folder: Path) -> pd.DataFrame:
     return pd.DataFrame([looks[window] for window in sorted(looks)], columns=COLUMNS)
 
 
-def read_before(folder: Path) -> tuple[int, str]:
-    """Tell how often the test rows were read before a run judged by them, and whether its criteria were others then.
+def find_earlier(folder: Path) -> list[Path]:
+    """Return the runs that were judged before a run on the same rows, newest first, whatever their params are called.
+
+    The rows are the same if the snapshot is, or the test rows, and the same column is to be predicted.
+    """
+    manifest = read_manifest(folder)
+    rows, asked, started = _read_rows(folder), _read_question(manifest), manifest.get("started", "")
+    return [
+        run
+        for run, known in (iterate_runs(folder.parent.parent) if rows else ())
+        if known.get("started", "") < started
+        and _read_question(known) == asked
+        and rows & _read_rows(run)
+        and read_or(run, EVALUATE, "headline")
+    ]
+
+
+def _read_rows(folder: Path) -> set[str]:
+    """Return the digests of the snapshot and of the test rows; empty if a run did not come to them."""
+    try:
+        scraps = read_scraps(folder / f"{INGEST}.ipynb")
+    except (NbkitError, OSError, ValueError):
+        return set()
+    return {digest_value(scraps[name]) for name in ("version", "test") if name in scraps}
+
+
+def _read_question(manifest: dict[str, Any]) -> tuple[Any, ...]:
+    given = manifest.get("parameters", {}).get(EVALUATE, {})
+    return tuple(given.get(name) for name in ("target", "task", "positive"))
+
+
+def say_criteria(folder: Path) -> list[str]:
+    """Return the criteria of a run as sentences."""
+    table = read_or(folder, FRAME, "criteria")
+    return [] if isinstance(table, str) else [str(words) for words in table["words"]]
+
+
+def list_loosened(folder: Path, earlier: Sequence[Path]) -> list[tuple[str, str, str, Path]]:
+    """List the bounds that are less strict than those of an earlier run, or gone.
 
     Parameters
     ----------
     folder
         The run.
+    earlier
+        From `find_earlier`.
 
     Returns
     -------
-    tuple of int and str
-        How many earlier runs of the project were judged on the same data, and the latest of them that had other
-        criteria (empty if all had the same).
+    list of tuple
+        What is judged, the strictest bound of an earlier run, what has become of it, and that run.
     """
-    manifest = read_manifest(folder)
-    data, criteria = read_or(folder, INGEST, "version"), _say_criteria(folder)
-    judged, other = 0, ""
-    for run, known in iterate_runs(folder.parent.parent) if data else ():
-        earlier = known.get("project") == manifest.get("project") and known.get("started", "") < manifest["started"]
-        if earlier and read_or(run, INGEST, "version") == data and read_or(run, EVALUATE, "headline"):
-            judged += 1
-            other = other or (run.name if _say_criteria(run) != criteria else "")
-    return judged, other
+    now, strictest = _read_bounds(folder), dict[Key, tuple[Bound, Path]]()
+    for run in earlier:
+        for key, found in _read_bounds(run).items():
+            if key not in strictest or found[0] > strictest[key][0][0]:
+                strictest[key] = found, run
+    return [
+        (key[0], before[1], f"is now to be {now[key][1]}" if key in now else "may now be anything", run)
+        for key, (before, run) in strictest.items()
+        if key not in now or before[0] > now[key][0]
+    ]
 
 
-def _say_criteria(folder: Path) -> list[str]:
-    table = read_or(folder, FRAME, "criteria")
-    return [] if isinstance(table, str) else [str(words) for words in table["words"]]
+def _read_bounds(folder: Path) -> dict[Key, Bound]:
+    """Return the strictest bound of each metric, reference and split: how strict (more is stricter), and as written."""
+    table = read_or(folder, FRAME, "criteria", None)
+    found: dict[Key, Bound] = {}
+    for row in table.to_dict("records") if table is not None and "bound" in table else ():
+        bound, other = float(row["bound"]), row["reference"]
+        words = f"{row['operator']} " + (f"{other}{f' {bound:+g}' if bound else ''}" if other else f"{bound:g}")
+        strict = (bound if row["operator"].startswith(">") else -bound), words
+        key = row["metric"], other, row["split"]
+        found[key] = max(found.get(key, strict), strict)
+    return found
 
 
-def find_registering(monitor: Path) -> list[Path]:
-    """Return the runs that registered the version which a run of the monitor looked at."""
-    digest = read_or(monitor, MONITOR, "digest")
-    known = [other for other, _ in iterate_runs(monitor.parent.parent)] if digest else []
-    return [other for other in known if read_or(other, REGISTER, "digest") == digest]
+def find_registering(root: Path, digests: Collection[str]) -> list[Path]:
+    """Return the project's runs that registered versions with these digests."""
+    return [folder for folder, _ in iterate_runs(root) if read_or(folder, REGISTER, "digest") in digests]
 
 
 def read_or(folder: Path, stage: str, name: str, default: Any = "") -> Any:

@@ -13,6 +13,7 @@ import msgspec
 
 from nbkit.errors import NbkitError, Refusal
 from nbkit.project import find_root
+from nbkit.registry import Registry, find_served
 from nbkit.serve.access import VARIABLE, check_exposure, read_token
 from nbkit.serve.app import create_app
 from nbkit.serve.predictor import Predictor
@@ -36,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
         token = read_token()
         if not options.no_token:
             check_exposure(host, token)
-        predictor = Predictor.from_registry(options.registry, options.model)
+        registry = Registry(options.registry, create=False)
+        predictor = Predictor.from_registry(registry, find_served(registry, options.model).reference)
         app = create_app(predictor, log=options.log, token=token)
     except (NbkitError, OSError) as error:
         listener.close()
@@ -45,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.until_stdin_closes:
         threading.Thread(target=_follow_parent, daemon=True).start()
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    sys.stdout.write(f"listening on {url}\n{_explain(url, predictor, has_token=token is not None)}\n")
+    served = f"{predictor.name}@{predictor.number} ({predictor.digest[:12]})"
+    sys.stdout.write(f"listening on {url} with {served}\n{_explain(url, predictor, has_token=token is not None)}\n")
     sys.stdout.flush()
     keep_stderr_short(sys.stderr)
     linger = 0.0 if options.until_stdin_closes else min(1.0, options.grace / 4)
@@ -60,7 +63,7 @@ def _read_options(arguments: list[str] | None) -> argparse.Namespace:
     standard = Limits()
     parser = argparse.ArgumentParser(prog="python -m nbkit.serve", description=__doc__)
     parser.add_argument("--registry", default="registry", help="folder or database URL")
-    parser.add_argument("--model", required=True, help="NAME@ALIAS or NAME@NUMBER")
+    parser.add_argument("--model", required=True, help="NAME@ALIAS, NAME@NUMBER, or NAME for production")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--log", default=None, help="folder of the request log")
