@@ -29,7 +29,7 @@ def check(params: tuple[Path, ...], settings: tuple[str, ...], as_json: bool) ->
 
     root = root_of(params) if params else find_root()
     folder = find_notebooks(root)
-    found = check_notebooks(folder, root)
+    found = check_notebooks(folder)
     if params or settings:
         found = check_params(found, params, settings, root)
     if as_json:

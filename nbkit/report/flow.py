@@ -57,7 +57,7 @@ def read_run(folder: Path) -> Flow:
 
 
 def list_edges(stages: Mapping[str, Stage], chosen: Sequence[str]) -> list[Row]:
-    """List what the chosen stages hand to each other: source, target, names, kinds."""
+    """List what the chosen stages hand to each other: source, target, names."""
     return build_graph({name: stage for name, stage in stages.items() if name in chosen}).rows()
 
 
