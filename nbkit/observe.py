@@ -159,7 +159,6 @@ class Notes:
             "folders": {place: digest_names(self._settle(place, names)) for place, names in self.folders.items()},
             "imports": sorted(self.imports),
             "notebooks": sorted(self.notebooks),
-            "wrote": sorted(each.removeprefix(self._run) for each in self._written if each.startswith(self._run)),
             "outside": sorted(self.outside),
             "kept": sorted(self.kept),
             "modules": self._find_modules(),

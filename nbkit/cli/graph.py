@@ -13,7 +13,7 @@ from nbkit.project import find_notebooks, find_root
 from nbkit.wording import say_count
 
 USAGE = 2
-FORMS = {".mmd": "mermaid", ".svg": "svg", ".json": "json"}
+FORMS = {".mmd": "mermaid", ".json": "json"}
 
 
 @click.command()
@@ -29,7 +29,7 @@ def check(params: tuple[Path, ...], settings: tuple[str, ...], as_json: bool) ->
 
     root = root_of(params) if params else find_root()
     folder = find_notebooks(root)
-    found = check_notebooks(folder, root)
+    found = check_notebooks(folder)
     if params or settings:
         found = check_params(found, params, settings, root)
     if as_json:
@@ -54,7 +54,7 @@ def check(params: tuple[Path, ...], settings: tuple[str, ...], as_json: bool) ->
 @click.option("--format", "form", type=click.Choice([*FORMS.values()]), help="Mermaid by default, or as -o ends.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Write it here instead of printing it.")
 def graph(name: str, form: str | None, out: Path | None) -> None:
-    """Draw which stage needs what of which; with a RUN, also how each stage went and how long it took.
+    """Write down which stage needs what of which; with a RUN, also how each stage went and how long it took.
 
     Mermaid text can be pasted into Markdown on GitHub, between ```mermaid and ```.
     """

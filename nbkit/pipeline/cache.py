@@ -18,7 +18,6 @@ import msgspec
 from nbkit.observe import digest_names, list_names
 from nbkit.pipeline.fingerprint import Memo, list_versions
 from nbkit.pipeline.manifest import try_lock
-from nbkit.pipeline.sidefiles import ALL, find_tampered
 from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.trace import UNKNOWN, Handed, Trace, describe_effects
 from nbkit.run import STORE, read_scraps
@@ -85,9 +84,7 @@ class Cache:
             self.storage.pull_traces(self.folder, stage.name, now.key)
         for trace in self._read_traces(stage.name, now.key, prefer):
             why = self._explain(trace, stage, handed)
-            waits = dict.fromkeys(
-                name.partition(".")[0] for name, digest in trace.loads.items() if digest and _is_pending(name, handed)
-            )  # a stage that has written no files is expected not to; whoever runs the plan looks again
+            waits = dict.fromkeys(name.partition(".")[0] for name in trace.loads if _is_pending(name, handed))
             if not why and not waits:
                 return Found("reuse", f"unchanged since {trace.run}", trace)
             if not why:
@@ -102,7 +99,7 @@ class Cache:
         folder = self.root / "runs" / trace.run
         if self.storage and not folder.exists():
             with contextlib.suppress(FileNotFoundError):
-                return self.storage.fetch_run(trace.run, [f"{trace.stage}.ipynb", *trace.written])
+                return self.storage.fetch_run(trace.run, [f"{trace.stage}.ipynb"])
         return folder
 
     def try_hold(self, stage: Stage, now: Trace, handed: Handed) -> IO[str] | None:
@@ -168,9 +165,7 @@ class Cache:
         for place, digest in trace.loads.items():
             source, _, name = place.partition(".")
             given = handed.get(source, {})
-            if given is not None and name == ALL and given.get(name, "") != digest:
-                yield f"{source} leaves other files in the folder of the run"
-            elif given is not None and name != ALL and given.get(name) != digest:
+            if given is not None and given.get(name) != digest:
                 yield f"{source} hands over {'another' if name in given else 'no'} {name!r}"
 
     def _explain_files(self, trace: Trace) -> Iterator[str]:
@@ -198,8 +193,6 @@ class Cache:
                 away.append(place.removeprefix(f"{STORE}/"))
             elif found != digest:
                 yield f"runs/{trace.run}/{place} {'was changed after it was saved' if found else 'is gone'}"
-        if changed := find_tampered(folder, trace.written, self.memo):
-            yield f"runs/{trace.run}/{changed} is not as {trace.stage} left it"
         if self.storage and away and not self.storage.holds(away):
             yield f"artifacts of {trace.run} are neither here nor at {self.storage.url}"
 

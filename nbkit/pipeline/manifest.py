@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Collection, Iterator
 from importlib import metadata
@@ -13,10 +14,12 @@ from typing import IO, Any
 
 from nbkit.errors import BadParameter, RunInUse, UnknownRun
 from nbkit.project import MANIFEST, iterate_runs, name_sweep, read_manifest
+from nbkit.run import STORE
 from nbkit.store import write_atomic
 from nbkit.wording import suggest
 
 LOCK = ".lock"
+OURS = re.compile(rf"{re.escape(MANIFEST)}|{STORE}|logs|report|.*\.ipynb|\.lock|\.run\.json\..*|\..*\.notes\.json")
 LONGEST = 200  # bytes of a run's name; file systems allow 255
 PACKAGES = ("nbkit", "papermill", "scrapbook", "pandas", "numpy", "scikit-learn", "skops", "duckdb", "shap")
 
@@ -110,6 +113,11 @@ def _read_git(root: Path) -> dict[str, Any]:
 def _ask_git(root: Path, *words: str) -> str:
     done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=5, check=True)  # noqa: S607
     return done.stdout.strip()
+
+
+def has_side_files(folder: Path) -> bool:
+    """Tell whether stages wrote files into the folder of their run themselves: nobody sees who reads them."""
+    return any(not OURS.fullmatch(path.name) for path in folder.iterdir() if path.suffix != ".log")
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

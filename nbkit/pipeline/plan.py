@@ -8,9 +8,7 @@ from typing import Any
 
 from nbkit.errors import BadParameter, CorruptArtifact, UnknownRun, UnknownStage
 from nbkit.pipeline.cache import Cache
-from nbkit.pipeline.fingerprint import Memo
-from nbkit.pipeline.manifest import check_run_name, find_run
-from nbkit.pipeline.sidefiles import find_changed, find_tampered
+from nbkit.pipeline.manifest import check_run_name, find_run, has_side_files
 from nbkit.pipeline.storage import open_storage
 from nbkit.pipeline.trace import Handed, Trace, begin_trace
 from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest
@@ -184,17 +182,8 @@ def _take_over(cache: Cache, chosen: list[Stage], resolved: Resolved, name: str)
     sources = {step.source for step in steps.values() if step.action == "reuse"}
     whole = sources.pop() if len(sources) == 1 and all(step.action == "reuse" for step in steps.values()) else None
     if name or whole is None or not _is_whole(read_manifest(whole), list(steps), resolved.project):
-        return {each: _check_files(step, cache) for each, step in steps.items()}
+        return steps
     return {each: replace(step, action="keep") for each, step in steps.items()}
-
-
-def _check_files(step: Step, cache: Cache) -> Step:
-    """Run a stage whose files in the folder of its run are there only as a later stage has left them."""
-    if step.action != "reuse" or not step.trace or not step.source:
-        return step
-    changed = find_changed(step.source, step.trace.written, cache.memo)
-    why = f"{changed}, which it wrote in {step.source.name}, was changed by a later stage"
-    return Step(step.stage, "run", why) if changed else step
 
 
 def _find_steps(cache: Cache, stages: Sequence[Stage], resolved: Resolved, prefer: str) -> dict[str, Step]:
@@ -259,7 +248,7 @@ def plan_resume(root: Path, name: str = "", storage: str = "") -> Plan:
             steps.append(step if step.trace else replace(step, why=f"{entry['status']} before"))
             continue
         _check_unchanged(stage.name, manifest["parameters"].get(stage.name, {}), resolved.values[stage.name])
-        steps.append(_keep(step, entry, folder, steps, cache.memo))
+        steps.append(_keep(step, entry, folder, steps))
     unstored = _is_unstored(manifest, root, storage)
     if all(step.action == "keep" for step in steps) and not unstored:
         raise UnknownRun(f"nothing is left to do: every stage of {folder.name} passed")
@@ -275,7 +264,7 @@ def _is_unstored(manifest: dict[str, Any], root: Path, url: str) -> bool:
     return storage is not None and (storage.url != manifest.get("storage") or "not_stored" in manifest)
 
 
-def _keep(step: Step, entry: dict[str, Any], folder: Path, before: Sequence[Step], memo: Memo) -> Step:
+def _keep(step: Step, entry: dict[str, Any], folder: Path, before: Sequence[Step]) -> Step:
     """Keep what passed in this run and still holds."""
     if step.source == folder:
         return replace(step, action="keep", why="passed before") if step.action == "reuse" else step
@@ -287,12 +276,12 @@ def _keep(step: Step, entry: dict[str, Any], folder: Path, before: Sequence[Step
         return Step(stage, "run", f"it comes after {changed[0].stage.name}, which runs again")
     if entry.get("code", stage.code) != stage.code:
         return Step(stage, "run", f"{stage.path.name} has changed since it passed")
+    if has_side_files(folder):
+        return Step(stage, "run", "a stage wrote files into the run's folder, and what failed may have changed them")
     try:
         check_artifacts(folder / f"{stage.name}.ipynb")
     except CorruptArtifact as error:
         return Step(stage, "run", str(error))
-    if path := find_tampered(folder, entry.get("files", {}), memo):
-        return Step(stage, "run", f"{path} is not as {stage.name} left it")
     return Step(stage, "keep", "passed before")
 
 

@@ -6,17 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadNotebook
-from nbkit.pipeline.fingerprint import Memo
-from nbkit.pipeline.sidefiles import copy_side_files
 from nbkit.pipeline.sign import sign_notebook
 from nbkit.project import read_manifest
 from nbkit.run import STORE, check_artifacts, list_artifacts, read_scraps
 
 
-def take_over(
-    source: Path, folder: Path, stage: str, entry: dict[str, Any], memo: Memo, *, stored: bool = False
-) -> None:
-    """Take a passed stage over from another run: notebook and files of its own are copied, its artifacts are linked.
+def take_over(source: Path, folder: Path, stage: str, entry: dict[str, Any], *, stored: bool = False) -> None:
+    """Take a passed stage over from another run: its notebook is copied, its artifacts are linked.
 
     Parameters
     ----------
@@ -26,8 +22,6 @@ def take_over(
         Its name.
     entry
         Its entry in the manifest of `folder`: what `source` says of it is put in.
-    memo
-        What digests files.
     stored
         Whether artifacts that are not here can come from a storage once they are read.
 
@@ -45,7 +39,6 @@ def take_over(
     for key in list_artifacts(read_scraps(notebook)):
         if (source / STORE / key).exists():
             _link(source / STORE / key, folder / STORE / key)
-    copy_side_files(source, folder, stage, before.get("files", {}), memo)
     shutil.copy2(notebook, folder / notebook.name)
     if stored:  # the same bytes are signed already, if they were executed here
         sign_notebook(folder / notebook.name, own=False)

@@ -17,7 +17,6 @@ from typing import Any
 from nbkit.kernels import read_imports
 from nbkit.observe import installed_folders
 from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions
-from nbkit.pipeline.sidefiles import ALL, Files, digest_files
 from nbkit.run import STORE, digest_scraps, list_artifacts, read_scraps
 from nbkit.stages.notebooks import LONGEST, Stage
 
@@ -48,9 +47,7 @@ class Trace:
     effects
         What it left outside of its run, as described when it had passed.
     saves
-        Name to the digest of the value that it handed over; ``"./"`` for the files that it wrote itself.
-    written
-        What it wrote into the run's folder itself, or removed from there: path to digest.
+        Name to the digest of the value that it handed over.
     artifacts
         Key in the run's store to the sha256 of its bytes.
     notebook
@@ -70,7 +67,6 @@ class Trace:
     outside: list[str] = field(default_factory=list)
     effects: str = ""
     saves: dict[str, str] = field(default_factory=dict)
-    written: Files = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
     notebook: str = ""
 
@@ -96,15 +92,12 @@ class Execution:
         What was noted in its kernel (`nbkit.observe`).
     handed
         Earlier stage to the digests of what it handed over.
-    files
-        What it wrote into the run's folder itself: path from there to digest.
     """
 
     folder: Path
     started: str
     seen: Mapping[str, Any]
     handed: Handed
-    files: Files
 
 
 def begin_trace(stage: Stage, parameters: dict[str, Any], threads: int) -> Trace:
@@ -149,8 +142,7 @@ def finish_trace(now: Trace, stage: Stage, execution: Execution, root: Path, mem
         packages=find_packages(foreign) | _own_version(),
         outside=seen["outside"],
         effects=describe_effects(stage, now.parameters, scraps, root),
-        saves=digest_handed(scraps, execution.files),
-        written=execution.files,
+        saves=digest_scraps(scraps),
         artifacts={key: memo.digest(folder / STORE / key) for key in list_artifacts(scraps)},
         notebook=memo.digest(notebook),
     )
@@ -159,17 +151,6 @@ def finish_trace(now: Trace, stage: Stage, execution: Execution, root: Path, mem
 def _is_kept(path: str, stage: Stage, seen: Mapping[str, Any]) -> bool:
     """Tell a registry's file that the stage's effects answer for: the stage writes there, and so do others."""
     return ":" in stage.effects and any(path.startswith(folder + os.sep) for folder in seen.get("kept", ()))
-
-
-def digest_handed(scraps: dict[str, Any], files: Files) -> dict[str, str]:
-    """Digest all that a stage hands over, name by name: what it saved, and the files that it wrote itself.
-
-    Examples
-    --------
-    >>> sorted(digest_handed({"auc": 0.8}, {"plots/roc.png": "9f"}))
-    ['*', './', 'auc']
-    """
-    return {**digest_scraps(scraps), ALL: digest_files(files)}
 
 
 def describe_effects(stage: Stage, parameters: dict[str, Any], scraps: dict[str, Any], root: Path) -> str:
@@ -192,14 +173,10 @@ def describe_effects(stage: Stage, parameters: dict[str, Any], scraps: dict[str,
 
 
 def _list_loads(execution: Execution) -> Iterator[tuple[str, str]]:
-    """Yield what was read past `run.load`: notebooks that were read whole, and the files in the run's folder.
-
-    All that the stages before wrote there counts, read or not, and also that it was nothing: nobody sees each look.
-    """
+    """Yield what was read past `run.load`: all of the notebooks that were read whole."""
     for stage, digests in execution.handed.items():
-        for name, digest in (digests or {}).items():
-            if name == ALL or stage in execution.seen["notebooks"]:
-                yield f"{stage}.{name}", digest
+        if stage in execution.seen["notebooks"]:
+            yield from ((f"{stage}.{name}", digest) for name, digest in (digests or {}).items())
 
 
 def _find_named(texts: set[str], root: Path, folder: Path) -> Iterator[Path]:

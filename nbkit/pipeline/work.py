@@ -13,13 +13,12 @@ from nbkit import observe
 from nbkit.errors import CorruptArtifact, StorageFailed
 from nbkit.lighten import defer_imports
 from nbkit.pipeline.cache import Cache, let_go
-from nbkit.pipeline.manifest import now, write_manifest
+from nbkit.pipeline.manifest import has_side_files, now, write_manifest
 from nbkit.pipeline.plan import Plan, Step, begin, find_step
-from nbkit.pipeline.sidefiles import Files, find_written, list_side_files
 from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.takeover import keep_edit, take_over
-from nbkit.pipeline.trace import Execution, digest_handed, finish_trace
-from nbkit.run import read_scraps
+from nbkit.pipeline.trace import Execution, finish_trace
+from nbkit.run import digest_scraps, read_scraps
 from nbkit.scrub import Scrubber
 
 STEP = 0.2  # seconds between two looks whether another run is done
@@ -61,8 +60,6 @@ class Work:
         self.cache = Cache(plan.root, storage)
         self.handed: dict[str, dict[str, str] | None] = {}
         self._held: dict[str, IO[str]] = {}
-        self._at_work: set[str] = set()
-        self._in_company: set[str] = set()  # those that were at work while another was
         self._executed = False
 
     @property
@@ -103,7 +100,6 @@ class Work:
         """Write down how an execution went; return the next one if the stage is tried again."""
         name = step.stage.name
         entry.update({**outcome, "code": outcome.get("code") or entry["code"]})
-        self._at_work.discard(name)
         seen = _read_notes(self._notes(name))
         if entry["status"] == "passed":
             self._keep(step, entry, seen)
@@ -119,16 +115,13 @@ class Work:
         return None
 
     def _keep(self, step: Step, entry: Entry, seen: dict[str, Any]) -> None:
-        """Note the files that a stage wrote itself, and keep the trace of its execution."""
-        files, known = self._find_files(step.stage.name, seen)
-        if files:
-            entry["files"] = files
+        """Keep the trace of a stage's execution, unless files lie in the run that some stage wrote past `run.save`."""
         as_planned = entry["code"] == step.stage.code  # else the notebook was edited meanwhile
         text = json.dumps(self.plan.resolved.values[step.stage.name], ensure_ascii=False, default=str)
         bare = Scrubber.of(self.secrets).clean(text) == text  # a trace holds the parameters as they are
-        if seen and known and as_planned and bare and self.plan.caching:
+        if seen and as_planned and bare and self.plan.caching and not has_side_files(self.folder):
             with contextlib.suppress(OSError):  # a full disk: the next run does it again
-                execution = Execution(self.folder, entry["started"], seen, self.handed, files)
+                execution = Execution(self.folder, entry["started"], seen, self.handed)
                 given = (begin(step.stage, self.plan.resolved), step.stage, execution)
                 self.cache.keep(finish_trace(*given, self.plan.root, self.cache.memo))
                 entry["traced"] = True
@@ -194,7 +187,7 @@ class Work:
         assert step.source
         name = step.stage.name
         try:
-            take_over(step.source, self.folder, name, entry, self.cache.memo, stored=self.storage is not None)
+            take_over(step.source, self.folder, name, entry, stored=self.storage is not None)
         except (OSError, ValueError) as error:
             if step.action == "reuse":
                 return False
@@ -217,9 +210,6 @@ class Work:
         write_manifest(self.folder, self.manifest)
         self.tell("stage_start", {"stage": name, "attempt": attempt, "title": step.stage.title})
         self._notes(name).unlink(missing_ok=True)
-        self._at_work.add(name)
-        if len(self._at_work) > 1:
-            self._in_company |= self._at_work
         self._executed = True
         return self._describe(step)
 
@@ -237,23 +227,13 @@ class Work:
             "environment": {observe.VARIABLE: str(self._notes(name)), observe.ROOT: str(self.plan.root)},
         }
 
-    def _find_files(self, stage: str, seen: dict[str, Any]) -> tuple[Files, bool]:
-        """Return what a stage wrote into the folder of the run itself, and whether that is sure: another may have."""
-        others = [entry for entry in self.manifest["stages"] if entry["stage"] != stage]
-        left = [each if each["status"] == "passed" else self.before.get(each["stage"], {}) for each in others]
-        files = find_written(list_side_files(self.folder, self.cache.memo), left)
-        if stage not in self._in_company:
-            return files, True
-        own = {path: digest for path, digest in files.items() if path in seen.get("wrote", ())}
-        return own, own == files
-
     def _notes(self, stage: str) -> Path:
         return self.folder / f".{stage}.notes.json"
 
     def _note_handed(self, stage: str, entry: Entry) -> None:
         if entry["status"] == "passed":
             scraps = read_scraps(self.folder / f"{stage}.ipynb")
-            self.handed[stage] = digest_handed(scraps, entry.get("files", {}))
+            self.handed[stage] = digest_scraps(scraps)
 
 
 class Kernels:

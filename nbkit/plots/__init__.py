@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = attach(
     {
         "picture": ["COLOURS", "INK", "LINES", "MARKERS", "to_picture"],
         "charts": ["draw_bars", "draw_dots", "draw_heatmap", "draw_lines", "draw_panels", "draw_scatter"],
-        "flow": ["draw_flow", "place_nodes", "say_flow"],
         "mermaid": ["write_mermaid"],
         "results": ["draw_calibration", "draw_confusion", "draw_outcomes", "draw_threshold"],
     },

@@ -11,8 +11,10 @@ def write_mermaid(nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[st
 
     Parameters
     ----------
-    nodes, edges
-        As for `draw_flow`.
+    nodes
+        Of each stage ``stage``, ``title``, and a ``note`` below it.
+    edges
+        Of each pair ``source``, ``target``, and the ``names`` of what is handed over.
 
     Examples
     --------

@@ -3,14 +3,14 @@
 import contextlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nbkit.errors import NbkitError
-from nbkit.plots import draw_flow, place_nodes, write_mermaid
+from nbkit.plots import write_mermaid
 from nbkit.project import find_notebooks, read_manifest
-from nbkit.report.marks import mark, tone
+from nbkit.report.marks import mark
 from nbkit.stages.graph import build_graph
 from nbkit.stages.notebooks import Stage, read_stage, read_stages
 
@@ -57,39 +57,17 @@ def read_run(folder: Path) -> Flow:
 
 
 def list_edges(stages: Mapping[str, Stage], chosen: Sequence[str]) -> list[Row]:
-    """List what the chosen stages hand to each other: source, target, names, kinds."""
+    """List what the chosen stages hand to each other: source, target, names."""
     return build_graph({name: stage for name, stage in stages.items() if name in chosen}).rows()
 
 
 def render_flow(rows: list[Row], edges: list[Row], title: str, form: str) -> str:
-    """Render what `read_project` or `read_run` returns as ``svg``, ``mermaid`` or ``json``."""
+    """Render what `read_project` or `read_run` returns as ``mermaid`` or ``json``."""
     if form == "json":
-        places = place_nodes([row["stage"] for row in rows], edges)
-        placed = [row | {"row": places[row["stage"]].row, "column": places[row["stage"]].column} for row in rows]
-        return json.dumps({"title": title, "stages": placed, "edges": edges}, indent=1, ensure_ascii=False)
-    nodes = describe_nodes(rows)
-    text: str = draw_flow(nodes, edges, title).svg if form == "svg" else write_mermaid(nodes, edges)
+        return json.dumps({"title": title, "stages": rows, "edges": edges}, indent=1, ensure_ascii=False)
+    nodes = [row | {"note": mark(row["status"]) + _say_time(row["seconds"])} for row in rows]
+    text: str = write_mermaid(nodes, edges)
     return text
-
-
-def describe_nodes(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
-    """Turn rows of stages (stage, title, status, seconds, page) into those that `draw_flow` draws.
-
-    Examples
-    --------
-    >>> describe_nodes([{"stage": "01_a", "title": "A", "status": "passed", "seconds": 3.2}])
-    [{'stage': '01_a', 'title': 'A', 'note': '▲ passed · 3 s', 'tone': 'good', 'link': ''}]
-    """
-    return [
-        {
-            "stage": row["stage"],
-            "title": row["title"],
-            "note": mark(row["status"]) + _say_time(row["seconds"]),
-            "tone": tone(row["status"]) if row["status"] else "",
-            "link": row.get("page", ""),
-        }
-        for row in sorted(rows, key=lambda row: str(row["stage"]))
-    ]
 
 
 def _say_time(seconds: float | None) -> str:

@@ -11,12 +11,10 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from nbkit.plots import draw_flow
 from nbkit.project import read_manifest
 from nbkit.report.blocks import read_blocks
-from nbkit.report.flow import describe_nodes
 from nbkit.report.marks import mark, tone
-from nbkit.report.overview import ABSENT, Overview, read_overview
+from nbkit.report.overview import Overview, read_overview
 from nbkit.report.since import MONITOR, find_registering, read_or
 from nbkit.scrub import Scrubber
 from nbkit.store import write_atomic
@@ -72,15 +70,8 @@ def render_index(overview: Overview) -> str:
     """Render the front page."""
     twin = {name: _plain(value) for name, value in asdict(overview).items()}
     return find_template("index.html.j2").render(
-        o=overview, flow=_draw_flow(overview), twin=embed_json(twin), title=f"{overview.project}: {overview.verdict}"
+        o=overview, twin=embed_json(twin), title=f"{overview.project}: {overview.verdict}"
     )
-
-
-def _draw_flow(overview: Overview) -> str:
-    """Draw the stages with what they handed to each other; nothing where they handed over nothing."""
-    edges = overview.edges.to_dict("records")
-    nodes = describe_nodes(overview.stages[overview.stages["status"] != ABSENT].to_dict("records"))
-    return draw_flow(nodes, edges, "The stages and what each needs", alone=False).svg if edges else ""
 
 
 def render_stage(overview: Overview, stage: dict[Any, Any], notebook: Path, pages: list[str]) -> str:

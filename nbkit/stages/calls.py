@@ -4,17 +4,12 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nbkit.stages.kinds import Names, find_origin, infer_kind, read_names
+from nbkit.stages.names import Names, find_origin, read_names
 
 ANY = "*"  # stands for what is made when the notebook runs
 READERS = {"scrapbook.read_notebook", "scrapbook.read_notebooks", "nbkit.run.read_value", "nbkit.run.read_scraps"}
 ARGUMENTS = {"save": ("name", "value"), "load": ("stage", "name"), "names": ("stage",), "headlines": ()}
-MAYBE = (
-    ast.If, ast.IfExp, ast.BoolOp, ast.Match, ast.Try, ast.With, ast.While, ast.For, ast.AsyncFor, ast.FunctionDef,
-    ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
-)  # fmt: skip
 SHOWING = {"print", "repr", "str", "display", "type", "isinstance"}
-GUARDS = {"isinstance", "hasattr", "getattr", "type", "callable"}
 
 
 @dataclass(frozen=True)
@@ -32,10 +27,6 @@ class Call:
         Whom it loads from; `ANY` if that is not written there; empty for a save.
     name
         The value's name; `ANY` for each part that is not written there, as in ``window_*``.
-    kind
-        Of a saved value, as `infer_kind` tells it.
-    uses
-        What is asked of a loaded value, as `answers` takes it.
     certain
         Of a save: it stands by itself in its cell, with no condition, loop or function around it. Of a load: nothing
         around it is there to catch that the value is missing.
@@ -45,8 +36,6 @@ class Call:
     cell: int
     stage: str = ""
     name: str = ANY
-    kind: str = ""
-    uses: tuple[str, ...] = ()
     certain: bool = True
 
 
@@ -63,8 +52,8 @@ def find_calls(trees: Sequence[ast.Module], parameters: dict[str, str]) -> Itera
     Examples
     --------
     >>> cell = ast.parse("for n in ('a', 'b'):\n    run.save(n, 1)\nx = run.load('01_a', f'w_{m}').columns")
-    >>> [(call.verb, call.stage, call.name, call.kind, call.uses) for call in find_calls([cell], {})]
-    [('save', '', 'a', 'number', ()), ('save', '', 'b', 'number', ()), ('load', '01_a', 'w_*', '', ('.columns',))]
+    >>> [(call.verb, call.stage, call.name) for call in find_calls([cell], {})]
+    [('save', '', 'a'), ('save', '', 'b'), ('load', '01_a', 'w_*')]
     """
     book = _Notebook(trees, read_names(trees, parameters))
     for number, tree in enumerate(trees, start=1):
@@ -79,15 +68,14 @@ class _Notebook:
     def __init__(self, trees: Sequence[ast.Module], names: Names) -> None:
         self.names = names
         self.parents: dict[int, ast.AST] = {}
-        self.places: dict[str, list[ast.Name]] = {}
         self.runs: set[str] = set()
+        stored = False
         for node in (each for tree in trees for each in ast.walk(tree)):
             self.parents.update((id(child), node) for child in ast.iter_child_nodes(node))
             if isinstance(node, ast.Name):
-                self.places.setdefault(node.id, []).append(node)
+                stored |= node.id == "run" and isinstance(node.ctx, ast.Store)
             elif isinstance(node, ast.Assign) and self.is_run(node.value):
                 self.runs |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-        stored = any(isinstance(node.ctx, ast.Store) for node in self.places.get("run", []))
         if not stored and "run" not in names.modules:
             self.runs.add("run")  # whatever it is in a notebook that does not say
 
@@ -138,17 +126,15 @@ def _read_call(node: ast.Call, verb: str, cell: int, book: _Notebook) -> Iterato
     if any(isinstance(each, ast.Starred) for each in node.args):
         given = {}
     if verb == "save":
-        kind = infer_kind(given["value"], book.names) if "value" in given else ""
         certain = isinstance(book.parent(book.parent(node)), ast.Module)
         for name in _read_text(given.get("name"), book.names):
-            yield Call("save", cell, name=name, kind=kind, certain=certain)
+            yield Call("save", cell, name=name, certain=certain)
         return
-    uses = tuple(dict.fromkeys(_find_uses(node, book))) if verb == "load" else ()
     certain = not book.is_within(node, (ast.Try, ast.With))
     for stage in _read_text(given.get("stage"), book.names):
         for name in _read_text(given.get("name"), book.names) if verb == "load" else (ANY,):
             asked = "load" if verb == "load" else "read"
-            yield Call(asked, cell, ANY if ANY in stage else stage, name, uses=uses, certain=certain)
+            yield Call(asked, cell, ANY if ANY in stage else stage, name, certain=certain)
 
 
 def _read_text(node: ast.expr | None, names: Names) -> tuple[str, ...]:
@@ -163,34 +149,3 @@ def _read_text(node: ast.expr | None, names: Names) -> tuple[str, ...]:
         case ast.Name(id=name) if name in names.values and not isinstance(names.values[name], ast.Name):
             return _read_text(names.values[name], names)
     return (ANY,)
-
-
-def _find_uses(node: ast.expr, book: _Notebook) -> Iterator[str]:
-    """Yield what is asked of a loaded value: there and then, or under the one name that it is bound to."""
-    yield from _name_use(node, book)
-    bound = next((name for name, value in book.names.values.items() if value is node), "")
-    places = book.places[bound] if bound else []
-    if not any(_is_guarded(each, book) for each in places):
-        for each in places:
-            yield from _name_use(each, book)
-
-
-def _is_guarded(node: ast.expr, book: _Notebook) -> bool:
-    """Tell whether code asks what a value is before it uses it."""
-    parent = book.parent(node)
-    return isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id in GUARDS
-
-
-def _name_use(node: ast.expr, book: _Notebook) -> Iterator[str]:
-    """Yield what is asked of a value, unless it may never be asked."""
-    parent = book.parent(node)
-    if book.is_within(node, MAYBE):
-        return
-    match parent:
-        case ast.Attribute(value=value, attr=attr) if value is node:
-            above = book.parent(parent)
-            yield f".{attr}()" if isinstance(above, ast.Call) and above.func is parent else f".{attr}"
-        case ast.Subscript(value=value, slice=ast.Constant(value=str())) if value is node:
-            yield "[str]"
-        case ast.Call(func=func) if func is node:
-            yield "()"

@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadNotebook, NbkitError
-from nbkit.project import iterate_runs
 from nbkit.stages.calls import Call
 from nbkit.stages.graph import Graph, Problem, build_graph
 from nbkit.stages.notebooks import STAGE_NAME, Stage, list_stages, read_stage
 from nbkit.stages.params import resolve_params
 from nbkit.stages.preflight import check_sense
-from nbkit.values import TAG
 
 RUN = re.compile(r"\b(nbkit\.)?Run\(")
-TYPES = {str: "text", bool: "flag", int: "number", float: "number", list: "list", dict: "dict"}
-TAGS = {"tuple": "tuple", "set": "set", "frozenset": "set", "float": "number", "int": "number", "dict": "dict"}
 
 
 @dataclass(frozen=True)
@@ -59,15 +55,13 @@ class Checked:
         return sum(each.level == "error" for each in self.problems)
 
 
-def check_notebooks(folder: Path, root: Path) -> Checked:
+def check_notebooks(folder: Path) -> Checked:
     """Read every notebook of a folder and say all that is wrong or odd, instead of stopping at the first.
 
     Parameters
     ----------
     folder
         Where the notebooks lie.
-    root
-        The project, whose latest run of the same code tells kinds that code alone does not.
 
     Raises
     ------
@@ -83,7 +77,7 @@ def check_notebooks(folder: Path, root: Path) -> Checked:
             problems.append(Problem("error", path.stem, 0, f"cannot be read: {error}"))
     broken = {each.place for each in problems}  # they may hand over anything
     others = {name: Stage(name, folder / f"{name}.ipynb", name, "", calls=(Call("give", 0),)) for name in broken}
-    graph = build_graph(stages | others, read_kinds(root, stages))
+    graph = build_graph(stages | others)
     problems += [each for each in graph.problems if each.place not in broken]
     problems += [
         Problem("hint", stage.name, cell, f"defines {name}: a module of the project can be tested and used by others")
@@ -116,50 +110,6 @@ def check_params(found: Checked, files: Sequence[Path], settings: Sequence[str],
         else:
             return found
     return replace(found, problems=(*found.problems, problem))
-
-
-def read_kinds(root: Path, stages: dict[str, Stage]) -> dict[tuple[str, str], str]:
-    """Read from the latest run of each stage, if it ran as it is now, which kinds of values it saved.
-
-    Returns
-    -------
-    dict
-        (stage, name) to the kind; what is None or of a rare type is left out.
-    """
-    kinds: dict[tuple[str, str], str] = {}
-    missing = dict(stages)
-    for folder, manifest in iterate_runs(root):
-        for entry in manifest.get("stages", []):
-            stage = missing.get(entry["stage"])
-            notebook = folder / f"{entry['stage']}.ipynb"
-            if stage and entry["status"] == "passed" and entry.get("code") == stage.code and notebook.is_file():
-                del missing[stage.name]
-                kinds |= {(stage.name, name): kind for name, kind in _read_scrap_kinds(notebook)}
-        if not missing:
-            break
-    return kinds
-
-
-def _read_scrap_kinds(notebook: Path) -> Iterator[tuple[str, str]]:
-    from nbkit.run import read_scraps
-
-    for name, data in read_scraps(notebook).items():
-        if kind := _name_kind(data):
-            yield name, kind
-
-
-def _name_kind(data: Any) -> str:
-    """Name the kind of an encoded value.
-
-    Examples
-    --------
-    >>> _name_kind("Ann"), _name_kind({"$": "artifact", "value": {"kind": "table"}}), _name_kind({"$": "None"})
-    ('text', 'table', '')
-    """
-    if isinstance(data, dict) and TAG in data:
-        kind = str(data["value"]["kind"]) if data[TAG] == "artifact" else TAGS.get(data[TAG], "")
-        return kind if kind != "value" else ""
-    return TYPES.get(type(data), "")
 
 
 def _find_strangers(folder: Path) -> Iterator[Problem]:

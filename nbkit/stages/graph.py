@@ -7,13 +7,8 @@ from typing import Any
 
 from nbkit.errors import BadNotebook
 from nbkit.stages.calls import ANY, Call
-from nbkit.stages.kinds import answers
 from nbkit.stages.notebooks import Stage
 from nbkit.wording import suggest
-
-ARTICLES = {"text": "a text", "number": "a number", "flag": "True or False", "array": "an array"}
-
-USES = {"[str]": "an entry by its name", "()": "an answer, as of a function"}
 
 
 @dataclass(frozen=True)
@@ -26,14 +21,11 @@ class Edge:
         The stage that saves and the one that loads.
     names
         The values; `ANY` for what cannot be read from the code.
-    kinds
-        Of each value; empty where it is not known.
     """
 
     source: str
     target: str
     names: tuple[str, ...]
-    kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -88,11 +80,11 @@ class Graph:
         return tuple(edge.target for edge in self.edges if edge.source == stage)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the edges as plain rows: source, target, names, kinds."""
-        return [asdict(edge) | {"names": list(edge.names), "kinds": list(edge.kinds)} for edge in self.edges]
+        """Return the edges as plain rows: source, target, names."""
+        return [asdict(edge) | {"names": list(edge.names)} for edge in self.edges]
 
 
-def build_graph(stages: Mapping[str, Stage], kinds: Mapping[tuple[str, str], str] | None = None) -> Graph:
+def build_graph(stages: Mapping[str, Stage]) -> Graph:
     """Read from the stages who needs whom, and what is wrong with it.
 
     A load whose stage is not written as a literal counts as needing every earlier stage.
@@ -101,9 +93,6 @@ def build_graph(stages: Mapping[str, Stage], kinds: Mapping[tuple[str, str], str
     ----------
     stages
         From `read_stages`.
-    kinds
-        (stage, name) to the kind of value that an earlier run of the same code saved, where that is known; one that
-        does not fit gives a hint, since another run may save another.
     """
     names = sorted(stages)
     found: dict[tuple[str, str], list[str]] = {}
@@ -111,11 +100,8 @@ def build_graph(stages: Mapping[str, Stage], kinds: Mapping[tuple[str, str], str
         for call in stage.calls:
             for source in _find_sources(call, stage.name, names):
                 found.setdefault((stage.name, source), []).append(call.name)
-    edges = []
-    for (target, source), loaded in sorted(found.items()):
-        unique = tuple(dict.fromkeys(loaded))
-        edges.append(Edge(source, target, unique, tuple(_tell_kind(stages[source], each, kinds) for each in unique)))
-    problems = [each for stage in stages.values() for each in _judge_stage(stage, stages, kinds)]
+    edges = [Edge(source, target, tuple(dict.fromkeys(loaded))) for (target, source), loaded in sorted(found.items())]
+    problems = [each for stage in stages.values() for each in _judge_stage(stage, stages)]
     graph = Graph(tuple(names), tuple(edges), tuple(problems))
     return Graph(graph.stages, graph.edges, (*graph.problems, *_find_orphans(graph, stages)))
 
@@ -126,28 +112,12 @@ def check_graph(stages: Mapping[str, Stage]) -> Graph:
     Raises
     ------
     BadNotebook
-        Naming each load that no earlier notebook saves, or whose value cannot be what is made of it.
+        Naming each load that no earlier notebook saves.
     """
     graph = build_graph(stages)
     if wrong := [str(each) for each in graph.problems if each.level == "error"]:
         raise BadNotebook("; ".join(wrong))
     return graph
-
-
-def find_dependents(graph: Graph, stage: str) -> tuple[str, ...]:
-    """Return every stage that needs a stage, directly or through others, in order.
-
-    Examples
-    --------
-    >>> graph = Graph(("01_a", "02_b", "03_c", "04_d"), (Edge("01_a", "02_b", (), ()), Edge("02_b", "04_d", (), ())))
-    >>> find_dependents(graph, "01_a"), find_dependents(graph, "03_c")
-    (('02_b', '04_d'), ())
-    """
-    needed = {stage}
-    for edge in graph.edges:  # by target, and nobody loads from a later stage
-        if edge.source in needed:
-            needed.add(edge.target)
-    return tuple(each for each in graph.stages if each in needed - {stage})
 
 
 def _find_sources(call: Call, stage: str, names: list[str]) -> list[str]:
@@ -166,23 +136,14 @@ def _fits(wanted: str, offered: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split(ANY))), name, re.DOTALL) is not None
 
 
-def _tell_kind(source: Stage, name: str, kinds: Mapping[tuple[str, str], str] | None) -> str:
-    """Return the kind of a saved value: what the code says, else what a run has shown; empty if nobody knows."""
-    saves = [call for call in source.calls if call.verb == "give" or (call.verb == "save" and _fits(name, call.name))]
-    told = {call.kind for call in saves}
-    return (told.pop() if len(told) == 1 else "") or (kinds or {}).get((source.name, name), "")
-
-
-def _judge_stage(
-    stage: Stage, stages: Mapping[str, Stage], kinds: Mapping[tuple[str, str], str] | None
-) -> Iterator[Problem]:
+def _judge_stage(stage: Stage, stages: Mapping[str, Stage]) -> Iterator[Problem]:
     for call in stage.calls:
         if call.verb == "give":
             yield Problem(
                 "hint", stage.name, call.cell, "hands its run on: what is loaded and saved with it is not checked"
             )
         elif call.verb == "load":
-            level, message = _judge_load(call, stage.name, stages, kinds)
+            level, message = _judge_load(call, stage.name, stages)
             if message:
                 yield Problem(level if call.certain else "hint", stage.name, call.cell, message)
     cells: dict[str, list[int]] = {}
@@ -195,9 +156,7 @@ def _judge_stage(
             yield Problem("hint", stage.name, places[-1], again)
 
 
-def _judge_load(
-    call: Call, stage: str, stages: Mapping[str, Stage], kinds: Mapping[tuple[str, str], str] | None
-) -> tuple[str, str]:
+def _judge_load(call: Call, stage: str, stages: Mapping[str, Stage]) -> tuple[str, str]:
     """Return what is wrong or odd about a load, and how bad that is; two empty texts if nothing is."""
     what = "something" if ANY in call.name else repr(call.name)
     if call.stage == ANY:
@@ -212,10 +171,10 @@ def _judge_load(
         return "error", f"loads {what} from {source.name}{circle}, which comes after it; stages run by their names"
     if source.cadence != stages[stage].cadence:
         return "hint", f"loads {what} from {source.name}, which runs on its own: it may not lie in the same run"
-    return _judge_value(call, source, kinds)
+    return _judge_value(call, source)
 
 
-def _judge_value(call: Call, source: Stage, kinds: Mapping[tuple[str, str], str] | None) -> tuple[str, str]:
+def _judge_value(call: Call, source: Stage) -> tuple[str, str]:
     """Return what is wrong or odd about the value that is loaded from an earlier stage."""
     what = "something" if ANY in call.name else repr(call.name)
     given = any(each.verb == "give" for each in source.calls)
@@ -225,11 +184,6 @@ def _judge_value(call: Call, source: Stage, kinds: Mapping[tuple[str, str], str]
     if ANY in call.name:
         made = "by a name that is made when it runs: nothing checks that it is there"
         return "hint", f"loads from {source.name} {made}"
-    for level, known, verb in (("error", None, "is"), ("hint", kinds, "was, in the latest run,")):
-        kind = _tell_kind(source, call.name, known)
-        if use := next((use for use in call.uses if not answers(kind, use)), ""):
-            asked = f"asks {what} of {source.name} for {USES.get(use, use)}"
-            return level, f"{asked}, and it {verb} {ARTICLES.get(kind, f'a {kind}')}"
     return "", ""
 
 
