@@ -34,6 +34,8 @@ LARGEST_SET = 4  # columns that may be a leak together; where more are needed, t
 BINS, LEVELS = 10, 60
 FEW_LEVELS, FEW_COLUMNS = 6, 14  # three columns are taken together if they have few levels, and are few
 
+MANY_ROWS = 200  # of fewer, one of thousands of formulas parts the classes of an easy problem by chance
+PERFECT_TOGETHER = "predict the target almost perfectly together, look at them"
 WITHIN_LEVELS = 6  # columns within whose levels a target's ranks are looked at
 WAYS: tuple[Any, ...] = ("pearson", "spearman")
 Numbers = dict[str, np.ndarray]
@@ -120,6 +122,8 @@ def find_company(
     if told:
         score, columns, words = max((one for one in told if len(one[1]) == fewest), key=lambda one: one[0])
         evidence = f"{words} explains {score**2:.1%} of the target's variance"
+        if task != "regression" and len(rows) < MANY_ROWS:
+            return [(columns, False, PERFECT_TOGETHER, score, evidence)]
         return [(columns, True, _say(score), score, evidence)]
     return _find_set(rows, target, task, outcome, folds, seed)
 
@@ -366,11 +370,11 @@ def _find_set(
             words = f"{way} on {named} explains {gains[best] ** 2:.1%} of the target's variance"
             if gains[best] >= max(WEIGHED, too_good(task)):
                 return [(chosen, True, _say(gains[best]), gains[best], words)]
-            return [(chosen, False, "predict the target almost perfectly together, look at them", gains[best], words)]
+            return [(chosen, False, PERFECT_TOGETHER, gains[best], words)]
     needed = _drop_needless(names, singles, lambda some: score(way, some) >= too_good(task))
     words = f"{way} explains {reached**2:.1%} of the target's variance by {len(needed)} columns"
     exact = task == "regression" and way == "a linear model" and reached >= EXACT
-    reason = _say(1.0) if exact else "predict the target almost perfectly together, look at them"
+    reason = _say(1.0) if exact else PERFECT_TOGETHER
     return [(needed, exact, reason, reached, words)]
 
 

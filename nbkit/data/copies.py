@@ -101,7 +101,7 @@ def _fit_trimmed(inputs: np.ndarray, values: np.ndarray) -> float:
     """Return R2 of a linear fit on the four fifths of rows that fit best; 0 where hardly any spread is left there."""
     known = np.isfinite(values)
     known[: NEAR + 1] = known[-NEAR - 1 :] = False
-    if known.sum() < 40 or not (total := float(values[known].var())):
+    if known.sum() < max(40, 4 * inputs.shape[1]) or not (total := float(values[known].var())):
         return 0.0
     x, y = np.column_stack([inputs[known], np.ones(known.sum())]), values[known]
     kept, share = np.ones(len(y), dtype=bool), 0.0

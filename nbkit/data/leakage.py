@@ -10,12 +10,13 @@ from nbkit.data.codes import find_code
 from nbkit.data.company import find_company
 from nbkit.data.copies import find_copies
 from nbkit.data.explore import take_labelled, take_sample
-from nbkit.data.leaks import judge_strength
+from nbkit.data.leaks import UNUSUAL, judge_strength
 from nbkit.data.learn import make_folds, outcome_columns, score_column
 
 COLUMNS = ["columns", "suspect", "reason", "score", "evidence"]
 LONGEST = 50_000  # rows in which copies are looked for
 COMPANY_ROWS = 6_000
+MANY_ROWS = 100  # of fewer, a class or two that a column does not tell are a matter of chance
 FEW, DECIDED = 50, 0.99  # levels of a column that says where another is missing, and in which share of rows it does
 ROUNDS = 6  # each takes one suspect set away and looks again
 
@@ -118,6 +119,8 @@ def _look_alone(
         column = rows[name]
         score = score_column(column, outcome, folds, task, seed)
         reason, suspect = judge_strength(score, task)
+        if suspect and task != "regression" and len(rows) < MANY_ROWS and score < 1:
+            reason, suspect = judge_strength(UNUSUAL, task)
         evidence = f"alone it explains {score**2:.1%} of the target's variance"
         if not suspect and column.isna().any():
             gone = score_column(column.isna(), outcome, folds, task, seed)
