@@ -305,7 +305,7 @@ def check_plan(plan: Plan) -> None:
         Naming the stage and the parameter.
     """
     running = [step.stage.name for step in plan.steps if step.action in ("run", "wait")]
-    check_sense(plan.resolved.values, running, plan.root)
+    check_sense(plan.resolved.values, running, plan.root, plan.resolved.places)
 
 
 def _choose(stages: dict[str, Stage], first: str, last: str, only: Sequence[str]) -> list[str]:

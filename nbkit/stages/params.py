@@ -48,12 +48,15 @@ class Resolved:
         Stage to its parameters, defaults included, without ``run_dir``.
     limits
         Stage to its values of `LIMITS`; ``threads`` is the number that it will be.
+    places
+        ``STAGE.KEY`` to the file and line that give it; what is left at its default is not in it.
     """
 
     project: str
     files: tuple[Path, ...]
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     limits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
 
 
 def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[str, Stage]) -> Resolved:
@@ -79,9 +82,11 @@ def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[
     entries += [read_setting(text) for text in settings]
     shared: dict[str, Any] = {}
     own: dict[str, dict[str, Any]] = {name: {} for name in stages}
+    stood: dict[str, str] = {}
     for entry in [_name_section(entry, stages) for entry in entries]:
         target = shared if entry.section == SHARED else own[_known(entry.section, [SHARED, *stages], entry, "section")]
         target[entry.key] = _check_entry(entry, stages)
+        stood[f"{entry.section}.{entry.key}"] = entry.place
     values, limits = {}, {}
     for name, stage in stages.items():
         given = {**shared, **own[name]}
@@ -90,7 +95,10 @@ def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[
         }
         limits[name] = {key: given.get(key, parameter.default) for key, parameter in LIMITS.items()}
         limits[name]["threads"] = limits[name]["threads"] or count_cores()
-    return Resolved(files[0].stem if files else "run", tuple(files), values, limits)
+    keys = [(name, key) for name in stages for key in values[name]]
+    found = {f"{name}.{key}": stood.get(f"{name}.{key}") or stood.get(f"{SHARED}.{key}", "") for name, key in keys}
+    places = {key: place for key, place in found.items() if place}
+    return Resolved(files[0].stem if files else "run", tuple(files), values, limits, places)
 
 
 def read_params(path: Path) -> Iterator[Entry]:
