@@ -166,3 +166,11 @@ def test_a_comment_below_a_long_value_is_its_meaning(project):
     make_notebook(project / "notebooks" / "01_first.ipynb", parameters=cell)
     found = read_stages(project / "notebooks")["01_first"].parameters["x"]
     assert (found.default, found.meaning, found.choices) == (["a"], "some names", ("a", "b"))
+
+
+def test_a_criterion_that_is_a_bare_number_says_how_it_is_written():
+    criteria = Parameter("criteria", "dict[str, str]", {})
+    with pytest.raises(BadParameter, match=r'toy\.yaml:3: criteria: roc_auc: 0\.7 says no side: write roc_auc: ">= 0\.7"'):
+        check_value({"brier": "<= 0.2", "roc_auc": 0.7}, criteria, "toy.yaml:3")
+    with pytest.raises(BadParameter, match=r"is no dict\[str, str\]"):
+        check_value({"roc_auc": [0.7]}, criteria, "toy.yaml:3")

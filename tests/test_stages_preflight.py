@@ -38,6 +38,7 @@ def test_what_makes_sense_passes(project):
         ("01_frame", {"metrics": ["roc_acu"]}, r"01_frame\.metrics: no metric 'roc_acu'"),
         ("01_frame", {"criteria": {"roc_acu": ">= 0.6"}}, r"01_frame\.criteria: .*'roc_acu'"),
         ("01_frame", {"criteria": {"roc_auc": "good"}}, r"01_frame\.criteria: "),
+        ("01_frame", {"nonfunctional": {"latency_p59_ms": 9}}, r"01_frame\.nonfunctional: .*mean 'latency_p\d+_ms'"),
         ("01_frame", {"costs": {"false_positve": 1}}, r"01_frame\.costs: .*did you mean 'false_positive'"),
         ("02_ingest", {"split": {"by": "tiem"}}, r"02_ingest\.split: split by 'tiem' is unknown; did you mean 'time'"),
         ("02_ingest", {"split": {"by": "random", "vaild": 0.2}}, r"02_ingest\.split: .*'vaild'; did you mean 'valid'"),

@@ -248,6 +248,8 @@ def check_value(value: Any, parameter: Parameter, place: str) -> Any:
     try:
         value = msgspec.convert(value, _read_annotation(parameter.annotation, place), strict=True)
     except msgspec.ValidationError as error:
+        if said := _say_demand(value, parameter):
+            raise BadParameter(f"{place}: {said}") from None
         raise BadParameter(
             f"{place}: {parameter.name} = {value!r} is no {parameter.annotation} ({error}): {_explain(parameter)}"
         ) from None
@@ -256,6 +258,14 @@ def check_value(value: Any, parameter: Parameter, place: str) -> Any:
     if outside:
         raise BadParameter(f"{place}: {parameter.name} = {outside[0]!r} is not allowed: {_explain(parameter)}")
     return value
+
+
+def _say_demand(value: Any, parameter: Parameter) -> str:
+    """Say how a bare number among the criteria is written; empty if that is not what is wrong."""
+    for key, item in value.items() if parameter.name == "criteria" and isinstance(value, dict) else ():
+        if isinstance(item, int | float) and not isinstance(item, bool):
+            return f'{parameter.name}: {key}: {item!r} says no side: write {key}: ">= {item!r}" or {key}: "<= {item!r}"'
+    return ""
 
 
 def _is_allowed(item: Any, parameter: Parameter) -> bool:

@@ -126,6 +126,12 @@ def _check_criteria(criteria: Any, given: Values, root: Path) -> object:
     return read_criteria(criteria, given["task"])
 
 
+def _check_requirements(requirements: Any, given: Values, root: Path) -> None:
+    from nbkit.model.criteria import check_requirements
+
+    check_requirements(requirements)
+
+
 def _check_costs(costs: Any, given: Values, root: Path) -> object:
     from nbkit.model.costs import read_costs
 
@@ -160,6 +166,7 @@ CHECKS: dict[tuple[str, str], Check] = {
     ("01_frame", "metrics"): _check_metrics,
     ("01_frame", "criteria"): _check_criteria,
     ("01_frame", "costs"): _check_costs,
+    ("01_frame", "nonfunctional"): _check_requirements,
     ("02_ingest", "split"): _check_split,
     ("03_validate", "contract"): _check_contract,
     ("05_features", "features"): _check_features,
