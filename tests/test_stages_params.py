@@ -170,7 +170,9 @@ def test_a_comment_below_a_long_value_is_its_meaning(project):
 
 def test_a_criterion_that_is_a_bare_number_says_how_it_is_written():
     criteria = Parameter("criteria", "dict[str, str]", {})
-    with pytest.raises(BadParameter, match=r'toy\.yaml:3: criteria: roc_auc: 0\.7 says no side: write roc_auc: ">= 0\.7"'):
+    with pytest.raises(
+        BadParameter, match=r'toy\.yaml:3: criteria: roc_auc: 0\.7 says no side: write roc_auc: ">= 0\.7"'
+    ):
         check_value({"brier": "<= 0.2", "roc_auc": 0.7}, criteria, "toy.yaml:3")
     with pytest.raises(BadParameter, match=r"is no dict\[str, str\]"):
         check_value({"roc_auc": [0.7]}, criteria, "toy.yaml:3")
