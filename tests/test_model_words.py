@@ -212,4 +212,8 @@ def test_never_and_always_acting_are_said_in_words():
     assert m.say_decision(dataclasses.replace(decision, threshold=0.00034)) == "act from a probability of 0.00034 on"
     options = {"task": "binary", "positive": 1, "threshold": decision.threshold}
     outcomes, others = m.tabulate_outcomes(y, p, {}, **options), m.compare_costs(y, p, {}, {}, **options)
-    assert "**Never act** (never to never if" in m.explain_decision(decision, outcomes, others, task="binary")
+    said = m.explain_decision(decision, outcomes, others, task="binary")
+    assert "**Never act** (never to never if" in said
+    assert "**The model never acts at the threshold that costs least.**" in said
+    assert "cannot be told apart from never acting" not in said
+    assert "- never acting: 0.5 a row, the same: the model never acts" in said

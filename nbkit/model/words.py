@@ -12,6 +12,8 @@ from nbkit.model.threshold import Decision, find_balance
 from nbkit.model.train import Training
 from nbkit.wording import say_count
 
+SAME = "acts at the threshold that costs least"
+
 
 def explain_costs(costs: Mapping[str, Any], task: str, *, currency: str = "units") -> str:
     """Say in Markdown what the costs mean for a decision."""
@@ -177,16 +179,22 @@ def explain_decision(
         what = "predicted value" if task == "regression" else "likeliest class"
         said = f"The {what} is the decision. On the {say_count(n, 'row')} of the test split its errors cost {spent}."
     lines = [
-        f"{name}: {_amount(row['cost_per_row'])} a row, model minus this {_amount(row['difference'], '+')}"
-        f"{_limits(row, ' (', '+.3g', ')')}, {row['verdict'].replace('alternative', 'this')}"
-        for name, row in alternatives.iterrows()
+        f"{name}: {_amount(row['cost_per_row'])} a row, {_compare_cost(row)}" for name, row in alternatives.iterrows()
     ]
     return f"{said}\n\n{_weigh_alternatives(alternatives)}\n" + "".join(f"\n- {line}" for line in lines)
 
 
+def _compare_cost(row: Any) -> str:
+    if row["note"].endswith(SAME):
+        return f"the same: {row['note']}"
+    off = f"model minus this {_amount(row['difference'], '+')}{_limits(row, ' (', '+.3g', ')')}"
+    return f"{off}, {row['verdict'].replace('alternative', 'this')}"
+
+
 def _weigh_alternatives(alternatives: pd.DataFrame) -> str:
-    named = {verdict: [str(name) for name in part.index] for verdict, part in alternatives.groupby("verdict")}
-    sentences = []
+    same = alternatives["note"].str.endswith(SAME)
+    named = {verdict: [str(name) for name in part.index] for verdict, part in alternatives[~same].groupby("verdict")}
+    sentences = [f"**{note[0].upper()}{note[1:]}.**" for note in alternatives.loc[same, "note"]]
     if cheaper := named.get("alternative is cheaper"):
         sentences.append(f"**On the same rows {_join(cheaper)} would have cost less than the model.**")
     if unclear := named.get("cannot tell"):
