@@ -118,6 +118,21 @@ def test_explanations_are_told(case):
     assert isinstance(permuted, pd.DataFrame)
 
 
+def test_only_a_large_influence_is_told_to_be_of_no_use():
+    importance = pd.DataFrame({"feature": ["a", "b", "c"], "share": [0.8, 0.19, 0.01]})
+    permuted = pd.DataFrame({"feature": ["a", "b", "c"], "drop": [0.1, 0.05, 0.0]})
+    assert "shuffling" not in m.explain_importance(importance, permuted, "log-odds")
+    said = m.explain_importance(importance, permuted.assign(drop=[0.1, -0.01, 0.0]), "log-odds")
+    assert "Yet shuffling `b` on test rows costs nothing" in said
+
+
+def test_the_bias_of_a_slice_is_named_for_what_it_is_relative_to(case):
+    _, X, y, p, options = case
+    slices = m.score_slices(X, y, p, [X.columns[0]], metric=m.usual_metric(options["task"]), min_rows=10, **options)
+    assert "bias_vs_whole" in slices
+    assert "bias" not in slices
+
+
 def test_without_costs_a_regression_says_nothing_of_money():
     y, p = pd.Series([1.0, 2.0, 3.0]), pd.Series([1.5, 2.5, 2.0])
     options = {"task": "regression"}

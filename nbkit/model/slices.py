@@ -54,8 +54,8 @@ def score_slices(
     -------
     DataFrame
         Columns `column`, `slice`, `n`, `value`, `low`, `high` (of the metric, 95 % each), `overall`; and, comparable
-        between slices, `bias`, `bias_low`, `bias_high`, `gap`, `gap_low`, `gap_high` (by how much predictions are off
-        there beyond the whole), `judged` and `verdict`, see `nbkit.model.weakness.judge_slices`. The metric is shown
+        between slices, `bias_vs_whole` and `gap` (by how much predictions are off there beyond the whole), both with
+        `_low` and `_high`, `judged` and `verdict`, see `nbkit.model.weakness.judge_slices`. The metric is shown
         and judges nothing: ROC AUC within a slice of a column that drives the outcome is lower by construction, as the
         slice holds less of what separates cases; an error in units of the target is larger where the target varies
         more.
