@@ -79,6 +79,7 @@ def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[
         For a value of the wrong type or outside its range, or a file that cannot be read.
     """
     entries = [entry for path in files for entry in read_params(path)]
+    _check_names(entries)
     entries += [read_setting(text) for text in settings]
     shared: dict[str, Any] = {}
     own: dict[str, dict[str, Any]] = {name: {} for name in stages}
@@ -99,6 +100,16 @@ def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[
     found = {f"{name}.{key}": stood.get(f"{name}.{key}") or stood.get(f"{SHARED}.{key}", "") for name, key in keys}
     places = {key: place for key, place in found.items() if place}
     return Resolved(files[0].stem if files else "run", tuple(files), values, limits, places)
+
+
+def _check_names(entries: list[Entry]) -> None:
+    """Refuse files of two projects: whatever the later one changed would be learned under its name alone."""
+    named = [entry for entry in entries if (entry.section, entry.key) == (SHARED, "name")]
+    if other := [entry for entry in named if entry.value != named[0].value]:
+        raise BadParameter(
+            f"{other[0].place}: name is {other[0].value!r} here and {named[0].value!r} in {named[0].place}: these are "
+            "two projects, to be run one by one; a file that only overrides has no name (--set shared.name=… renames)"
+        )
 
 
 def read_params(path: Path) -> Iterator[Entry]:
