@@ -87,6 +87,7 @@ def agreed(project):
         ("05_features.features={numeric: auto, drop: [regoin]}", r"05_features\.features: no column 'regoin'"),
         ("05_features.features={datetime: {att: [hour]}}", r"05_features\.features: no column 'att'"),
         ("05_features.features={interactions: [[calls, regin]]}", r"05_features\.features: no column 'regin'"),
+        ("05_features.features={datetime: {att: 3}}", r"05_features\.features: no column 'att'"),
         ("05_features.features={custom: [{class: 'a:B', columns: [cals]}]}", r"05_features\.features: .*'cals'"),
     ],
 )

@@ -98,19 +98,18 @@ def _list_columns(given: Any) -> list[str]:
     """List the columns that a value names; of declared features not those that the declaration itself makes."""
     if not isinstance(given, dict):
         return [str(name) for name in _listed(given) if name]
-    spec = given
+    spec, pairs = given, [pair for pair in given.get("interactions") or [] if isinstance(pair, list)]
     made = {f"{column}_{part}" for column, parts in (spec.get("datetime") or {}).items() for part in _listed(parts)}
     made |= {f"{column}_{wave}" for column in spec.get("cyclical") or {} for wave in ("sin", "cos")}
-    made |= {"_x_".join(map(str, pair)) for pair in spec.get("interactions") or [] if isinstance(pair, list)}
+    made |= {"_x_".join(map(str, pair)) for pair in pairs}
     groups = [_listed(spec.get(key)) for key in ("numeric", "categorical", "target_encoded", "drop")]
     groups += [list(spec.get(key) or {}) for key in ("datetime", "cyclical", "ordinal")]
-    groups += [pair for pair in spec.get("interactions") or [] if isinstance(pair, list)]
-    groups += [_listed(one.get("columns")) for one in spec.get("custom") or [] if isinstance(one, dict)]
+    groups += pairs + [_listed(one.get("columns")) for one in spec.get("custom") or [] if isinstance(one, dict)]
     return [str(name) for group in groups for name in group if str(name) not in made]
 
 
 def _listed(value: Any) -> list[Any]:
-    return [] if value in (None, "auto") else [value] if isinstance(value, str) else list(value)
+    return [] if value in (None, "auto") else list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _check_metrics(names: Any, given: Values, root: Path) -> None:
