@@ -52,7 +52,8 @@ def check_free(folder: Path, paths: list[str]) -> None:
     if folder.exists() and not folder.is_dir():
         raise BadParameter(f"{folder} is a file, not a folder")
     if taken := [path for path in paths if (folder / path).exists()]:
-        raise BadParameter(f"{', '.join(taken)} exists already: choose another name, or replace it with --force")
+        verb, them = ("exists", "it") if len(taken) == 1 else ("exist", "them")
+        raise BadParameter(f"{' and '.join(taken)} {verb} already: choose another name, or replace {them} with --force")
 
 
 def lay_project(folder: Path, files: Mapping[str, str]) -> list[Path]:

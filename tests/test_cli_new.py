@@ -94,6 +94,7 @@ def test_what_is_only_assumed_is_printed_and_written(here):
     for words in ("is taken as known when the prediction is due", "protected, by name: gender", "slice_by: newsletter"):
         assert words in said
         assert words in text
+    assert "support_calls >= 3 AS often FROM data" in text
     assert "take every column as known" in (here / "params/p.contract.yaml").read_text()
 
 
@@ -136,7 +137,7 @@ def test_nothing_is_overwritten(here):
     params.write_text("# edited\n")
     again = call("new", "p", "--data", "d.csv", "--target", "kind")
     assert again.exit_code == 2
-    assert "params/p.yaml, params/p.contract.yaml exists already" in again.stderr
+    assert "params/p.yaml and params/p.contract.yaml exist already" in again.stderr
     assert params.read_text() == "# edited\n"
     assert call("new", "p", "--data", "d.csv", "--target", "kind", "--force").exit_code == 0
     assert "multiclass" in params.read_text()

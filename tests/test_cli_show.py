@@ -89,3 +89,8 @@ def test_a_report_of_no_run_is_refused(toy, fake):  # noqa: F811
     done = nbkit("report", "onee")
     assert done.exit_code == 2
     assert "did you mean 'one'?" in done.stderr
+
+
+def test_a_parameter_is_shown_once():
+    assert nbkit("params", "06_train").stdout.count("  threads: int") == 1
+    assert nbkit("params", "07_evaluate").stdout.count("  threads: int") == 1

@@ -19,6 +19,7 @@ from nbkit.data import (
     declare_features,
     fit_recipe,
     infer_contract,
+    list_columns,
     list_refused,
 )
 from nbkit.errors import BadFeature, LeakedFeature, UntrustedType
@@ -393,3 +394,11 @@ def test_odd_columns_can_be_categories(name):
     out = recipe.fit_transform(pd.concat([table] * 4, ignore_index=True), np.array([0, 1, 0] * 4))
     assert out[name].isna().sum() == 4 * table[name].isna().sum()
     assert recipe.transform(table.iloc[[0]]).shape == (1, 2)
+
+
+def test_a_column_that_goes_on_beside_the_features_must_be_there():
+    table = pd.DataFrame({"region": ["N", "S"], "calls": [1, 2]})
+    recipe = declare_features({"numeric": ["calls"]}, table)
+    assert list_columns(recipe, ["region", ""], table) == ["region", "calls"]
+    with pytest.raises(BadFeature, match="no column 'regoin'; did you mean 'region'"):
+        list_columns(recipe, ["regoin"], table)

@@ -269,3 +269,15 @@ def test_a_split_by_position_keeps_the_order_of_the_file():
 def test_places_that_do_not_rise_are_refused(spec):
     with pytest.raises(BadSplit):
         split_table(make(100), spec, target="y")
+
+
+@pytest.mark.parametrize("by", ["time", "random"])
+def test_a_column_of_words_is_no_time_whatever_the_split(by):
+    table = pd.DataFrame({"plan": ["basic", "gold"] * 50, "y": [0, 1] * 50})
+    with pytest.raises(BadSplit, match="time 'plan' holds no dates \\(but 'basic'\\)"):
+        split_table(table, {"by": by}, target="y", task="binary", positive=1, time="plan")
+
+
+def test_a_table_without_rows_speaks_of_its_source():
+    with pytest.raises(BadSplit, match="the table has no rows: look at its source"):
+        split_table(pd.DataFrame({"y": []}), {"by": "random"}, target="y", task="binary", positive=1)

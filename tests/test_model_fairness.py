@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nbkit.errors import BadModel
 from nbkit.model import compare_groups, compare_protected, judge_groups, rate_ratio, rates_by_group, wilson_interval
 
 
@@ -120,6 +121,8 @@ def test_the_rate_ratio_is_that_of_selection_rates():
     assert row["value"] == pytest.approx(0.6)
     assert row["low"] == pytest.approx(0.6 * np.exp(-1.959964 * np.sqrt(1 / 60 - 1 / 200 + 1 / 100 - 1 / 200)))
     assert row[["n", "better", "note"]].tolist() == [400, "higher", "sex: f against m"]
+    with pytest.raises(BadModel, match="no column 'sxe' to compare groups by; did you mean 'sex'"):
+        compare_protected(frame, y, p, ["sxe"], metric="roc_auc", task="binary", positive=1)
     none = compare_protected(frame, y, p, [], metric="roc_auc", task="binary", positive=1)
     assert np.isnan(rate_ratio(compare_groups(none))["value"].iloc[0])
 

@@ -127,7 +127,7 @@ def test_slices_of_any_task():
     assert off["gap"].abs().max() == pytest.approx(0)  # off everywhere, no slice more than another
     text = frame["late"].map({0: "no", 1: "yes"})
     assert len(score_slices(frame, text, y * 0 + 0.5, ["hour"], metric="roc_auc", positive="yes", draws=10)) == 4
-    with pytest.raises(BadModel, match="no column carier"):
+    with pytest.raises(BadModel, match="no column 'carier'"):
         score_slices(frame, y, y, ["carier"], metric="mae")
 
 

@@ -118,6 +118,21 @@ def test_explanations_are_told(case):
     assert isinstance(permuted, pd.DataFrame)
 
 
+def test_only_a_large_influence_is_told_to_be_of_no_use():
+    importance = pd.DataFrame({"feature": ["a", "b", "c"], "share": [0.8, 0.19, 0.01]})
+    permuted = pd.DataFrame({"feature": ["a", "b", "c"], "drop": [0.1, 0.05, 0.0]})
+    assert "shuffling" not in m.explain_importance(importance, permuted, "log-odds")
+    said = m.explain_importance(importance, permuted.assign(drop=[0.1, -0.01, 0.0]), "log-odds")
+    assert "Yet shuffling `b` on test rows costs nothing" in said
+
+
+def test_the_bias_of_a_slice_is_named_for_what_it_is_relative_to(case):
+    _, X, y, p, options = case
+    slices = m.score_slices(X, y, p, [X.columns[0]], metric=m.usual_metric(options["task"]), min_rows=10, **options)
+    assert "bias_vs_whole" in slices
+    assert "bias" not in slices
+
+
 def test_without_costs_a_regression_says_nothing_of_money():
     y, p = pd.Series([1.0, 2.0, 3.0]), pd.Series([1.5, 2.5, 2.0])
     options = {"task": "regression"}
@@ -212,4 +227,8 @@ def test_never_and_always_acting_are_said_in_words():
     assert m.say_decision(dataclasses.replace(decision, threshold=0.00034)) == "act from a probability of 0.00034 on"
     options = {"task": "binary", "positive": 1, "threshold": decision.threshold}
     outcomes, others = m.tabulate_outcomes(y, p, {}, **options), m.compare_costs(y, p, {}, {}, **options)
-    assert "**Never act** (never to never if" in m.explain_decision(decision, outcomes, others, task="binary")
+    said = m.explain_decision(decision, outcomes, others, task="binary")
+    assert "**Never act** (never to never if" in said
+    assert "**The model never acts at the threshold that costs least.**" in said
+    assert "cannot be told apart from never acting" not in said
+    assert "- never acting: 0.5 a row, the same: the model never acts" in said

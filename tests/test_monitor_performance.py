@@ -16,9 +16,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 
-from nbkit.data import infer_contract
+from nbkit.data import declare_features, infer_contract
 from nbkit.errors import BadCriterion
 from nbkit.model import evaluate, explain, predict, read_criteria, score_predictions
+from nbkit.model.candidates import OneHotRecipe
+from nbkit.model.lineage import encode_rows
 from nbkit.monitor import (
     check_window,
     decide,
@@ -29,6 +31,7 @@ from nbkit.monitor import (
     make_profile,
     measure_performance,
     profile_reference,
+    say_reasons,
     summarize_window,
 )
 from tests.table_helpers import write_contract
@@ -266,9 +269,52 @@ def test_a_loss_that_is_larger_than_bearable_and_just_short_of_proven_is_never_o
     found = decide(None, None, table, metric="roc_auc")
     assert found.decision == "inconclusive"
     said = found.reasons["evidence"].iloc[0]
-    assert (
-        f"bearable {row['bearable']:.3g}; as many rows show a loss of {row['detectable']:.3g} in 80 % of cases" in said
+    assert f"{row['value']:.3g} against {row['reference']:.3g} at registration, on 1500 labelled rows; lost: " in said
+    assert f"; a loss of more than {row['bearable']:.2g} calls for retraining; with 1500 rows only a loss of " in said
+
+
+def test_a_metric_that_is_better_is_never_called_worse():
+    """As on 71 rows: 0.668 → 0.802 was "roc_auc may be worse", "loss -0.127, bearable 0.0334"."""
+    few = {"reference": 0.668, "value": 0.802, "gain": 0.134, "bearable": 0.0334, "detectable": 0.327, "n": 71}
+    table = pd.DataFrame([{**few, "level": "inconclusive"}], index=pd.Index(["roc_auc"], name="metric"))
+    found = decide(None, None, table, metric="roc_auc").reasons.iloc[0]
+    assert found["finding"] == "a loss of roc_auc cannot be ruled out"
+    assert found["evidence"] == (
+        "0.802 against 0.668 at registration, on 71 labelled rows; a loss of more than 0.033 calls for retraining; with "
+        "71 rows only a loss of 0.33 or more would show"
     )
+
+
+def test_findings_that_are_left_out_are_counted():
+    table = decide(WARNING.loc[[0] * 8], None, None).reasons
+    said = say_reasons(table)
+    assert len(said) == 6
+    assert said[-1] == f"{len(table) - 5} more findings of less weight: see 11_monitor"
+    assert len(say_reasons(table.head(5))) == 5
+
+
+def test_what_a_model_makes_of_a_time_is_shown_in_units_of_the_data():
+    """A month was "0.09268 to 0.405: 11.0% → 100.0%", as the scaled model reads it."""
+    rng = np.random.default_rng(0)
+    at = pd.date_range("2025-01-01", periods=2_000, freq="4h")
+    rows = pd.DataFrame({"at": at, "x": rng.normal(size=2_000)})
+    late = (rows["x"] + rng.normal(size=2_000) > 0).astype(int)
+    recipe = declare_features({"numeric": ["x"], "datetime": {"at": ["month"]}}, rows)
+    model = make_pipeline(OneHotRecipe(recipe), LogisticRegression()).fit(rows, late)
+    profile = profile_reference(rows, predict(model, rows, "binary", 1), task="binary", model=model)
+    how = {"target": "late", "task": "binary", "positive": 1}
+    window = rows.assign(at=pd.date_range("2025-07-01", periods=2_000, freq="1min"))
+    found = check_window({"model": model, "reference": profile}, window, **how).drift.set_index(["column", "test"])
+    assert found.loc[("at_month", "psi"), "detail"].startswith("6 to 7: ")
+    assert found.loc[("at_month", "missing"), "detail"] == "missing: 0.0% → 0.0%"
+    older = pd.concat([profile[profile["column"] != "at_month"], _profile_scaled(model, rows)])
+    quiet = check_window({"model": model, "reference": older}, rows, **how).drift
+    assert set(quiet.loc[quiet["column"] == "at_month", "level"]) == {"ok"}
+
+
+def _profile_scaled(model, rows):
+    """The profile of a version that was registered when made columns were kept as the model reads them."""
+    return make_profile(encode_rows(model, rows, scaled=True)[["at_month"]])
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 20])

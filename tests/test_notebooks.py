@@ -87,3 +87,24 @@ def test_it_is_stripped_and_its_metadata_is_bare(cells, stage):
     assert set(notebook["metadata"]) <= {"kernelspec", "language_info", "nbkit"}
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     assert len({cell["id"] for cell in cells}) == len(cells)
+
+
+@pytest.mark.parametrize(
+    ("objective", "verdicts", "said"),
+    [
+        ("Keep who would leave within a year", ["rejected", "open"], "within a year. Criteria that decide: 0; hypotheses "
+         "kept: 0 of 2, still open: 1."),
+        ("Is it kept?", ["kept"], "Is it kept? Criteria that decide: 0; hypotheses kept: 1 of 1."),
+        ("", [], "No objective is stated. Criteria that decide: 0; hypotheses kept: 0 of 0."),
+    ],
+)  # fmt: skip
+def test_the_headline_of_01_ends_its_sentences_and_counts_what_is_open(monkeypatch, objective, verdicts, said):
+    saved = {}
+    monkeypatch.setattr("nbkit.run.Run.__init__", lambda self, *given: None)
+    monkeypatch.setattr("nbkit.run.Run.save", lambda self, name, value: saved.update({name: value}))
+    told = {"objective": objective, "hypotheses": [{"claim": "x", "verdict": each} for each in verdicts]}
+    space = {name: each.default for name, each in STAGES["01_frame"].parameters.items()} | told
+    for cell in json.loads(STAGES["01_frame"].path.read_text())["cells"][2:]:
+        if cell["cell_type"] == "code":
+            exec(source(cell), space)
+    assert saved["headline"].endswith(said)

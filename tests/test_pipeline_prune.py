@@ -86,7 +86,7 @@ def test_the_command_shows_first_and_removes_only_if_told(shop, answer):  # noqa
         folder = run(shop, force=True)[1]
     done = nbkit("prune", "--keep", "1", *filter(None, [answer]))
     assert done.exit_code == 0
-    assert "1 newer runs of its kind passed" in done.stdout
+    assert "1 newer run of its kind passed" in done.stdout
     assert ("are free again" in done.stdout) == bool(answer)
     assert len(list((shop / "runs").glob("*/run.json"))) == (1 if answer else 2)
     assert folder.exists()

@@ -344,6 +344,21 @@ def test_resume_refuses_other_parameters_for_what_has_passed(project, params):
         plan_resume(project)
 
 
+def test_resume_without_a_name_takes_the_latest_unfinished_run_of_the_lifecycle(project, params):
+    """It took the monitor's run, and said that nothing is left to do."""
+    make_notebook(project / "notebooks" / "11_monitor.ipynb", nbkit={"cadence": "window"})
+    facts = {"project": "toy", "files": ["params/toy.yaml"], "settings": [], "parameters": {}}
+    runs = [("old", "01_first", "failed"), ("broken", "02_second", "failed"), ("fine", "01_first", "passed"),
+            ("watch", "11_monitor", "failed")]  # fmt: skip
+    for day, (name, stage, status) in enumerate(runs, 1):
+        folder = project / "runs" / name
+        folder.mkdir(parents=True)
+        stages = [{"stage": stage, "status": status}]
+        manifest = {**facts, "stages": stages, "status": status, "started": f"2026-01-0{day}"}
+        (folder / "run.json").write_text(json.dumps(manifest))
+    assert plan_resume(project).name == "broken"
+
+
 def start_runner(project: Path, params: Path) -> subprocess.Popen:
     code = (
         "import sys; from pathlib import Path; from nbkit.pipeline import execute_plan, plan_run\n"

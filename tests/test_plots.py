@@ -104,7 +104,7 @@ def test_outcomes_of_any_task():
     assert plots.draw_outcomes(counts, None, None, task="multiclass").title == "90% of the rows are given their class"
     off = pd.DataFrame({"outcome": ["too low", "too high"], "share": [0.25, 0.75]})
     picture = plots.draw_outcomes(off, Y[:9], P[:9], task="regression")
-    assert picture.alt.startswith("25% of the predictions are too low. 9 of 9 rows")
+    assert picture.alt.startswith("25% of the predictions are too low. 9 rows;")
 
 
 def test_bars_tell_values_and_intervals():

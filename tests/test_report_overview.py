@@ -214,7 +214,8 @@ def test_a_monitor_run_says_its_decision(project, decision, tone):
     values = {"decision": decision, "reasons": reasons, "version": "toy@3"}
     o = read_overview(write_run(project, stages={"11_monitor": PASSED}, **{"11_monitor": values}))
     assert (o.verdict, o.tone) == (decision.upper(), tone)
-    assert o.reasons == ["drift: temp moved; to do: Look."] * 5
+    assert o.reasons[:5] == ["drift: temp moved; to do: Look."] * 5
+    assert o.reasons[5:] == ["2 more findings of less weight: see 11_monitor"]
     assert dict(o.facts.itertuples(index=False))["Model version"] == "toy@3"
 
 

@@ -123,6 +123,20 @@ def test_a_bad_setting_is_refused(stages, project, setting, words):
         resolve(stages, project, "", [setting])
 
 
+def test_files_of_two_projects_are_refused(stages, project):
+    make_notebook(project / "notebooks" / "01_first.ipynb", parameters=f'{FIRST.strip()}\nname: str = "model"  # name')
+    known = read_stages(project / "notebooks")
+    texts = {"a": "shared: {name: a}", "b": "shared:\n  name: b", "c": "shared: {name: a, target: x}"}
+    for name, text in texts.items():
+        (project / "params" / f"{name}.yaml").write_text(text)
+    a, b, c = (project / "params" / f"{name}.yaml" for name in texts)
+    with pytest.raises(
+        BadParameter, match=r"b\.yaml:2: name is 'b' here and 'a' in .*a\.yaml:1: these are two projects"
+    ):
+        resolve_params([a, b], (), known)
+    assert resolve_params([a, c], ["shared.name=d"], known).values["01_first"]["name"] == "d"
+
+
 def test_a_section_is_named_as_on_the_command_line(stages, project):
     for section in ("02_second", "02", "second"):
         assert resolve(stages, project, settings=[f"{section}.trials=7"]).values["02_second"]["trials"] == 7
@@ -166,3 +180,13 @@ def test_a_comment_below_a_long_value_is_its_meaning(project):
     make_notebook(project / "notebooks" / "01_first.ipynb", parameters=cell)
     found = read_stages(project / "notebooks")["01_first"].parameters["x"]
     assert (found.default, found.meaning, found.choices) == (["a"], "some names", ("a", "b"))
+
+
+def test_a_criterion_that_is_a_bare_number_says_how_it_is_written():
+    criteria = Parameter("criteria", "dict[str, str]", {})
+    with pytest.raises(
+        BadParameter, match=r'toy\.yaml:3: criteria: roc_auc: 0\.7 says no side: write roc_auc: ">= 0\.7"'
+    ):
+        check_value({"brier": "<= 0.2", "roc_auc": 0.7}, criteria, "toy.yaml:3")
+    with pytest.raises(BadParameter, match=r"is no dict\[str, str\]"):
+        check_value({"roc_auc": [0.7]}, criteria, "toy.yaml:3")

@@ -1,9 +1,15 @@
 """What cannot make sense is refused before a kernel starts."""
 
+from pathlib import Path
+
 import pytest
 
 from nbkit.errors import BadParameter
+from nbkit.stages import read_stages, resolve_params
 from nbkit.stages.preflight import check_sense
+
+HERE = Path(__file__).parents[1]
+CONTRACT = "columns: {id: , at: {type: datetime}, region: , calls: {type: integer}, late: {available_at: target}}\n"
 
 STAGES = ["01_frame", "02_ingest", "03_validate", "05_features", "06_train"]
 GOOD = {
@@ -32,6 +38,7 @@ def test_what_makes_sense_passes(project):
         ("01_frame", {"metrics": ["roc_acu"]}, r"01_frame\.metrics: no metric 'roc_acu'"),
         ("01_frame", {"criteria": {"roc_acu": ">= 0.6"}}, r"01_frame\.criteria: .*'roc_acu'"),
         ("01_frame", {"criteria": {"roc_auc": "good"}}, r"01_frame\.criteria: "),
+        ("01_frame", {"nonfunctional": {"latency_p59_ms": 9}}, r"01_frame\.nonfunctional: .*mean 'latency_p\d+_ms'"),
         ("01_frame", {"costs": {"false_positve": 1}}, r"01_frame\.costs: .*did you mean 'false_positive'"),
         ("02_ingest", {"split": {"by": "tiem"}}, r"02_ingest\.split: split by 'tiem' is unknown; did you mean 'time'"),
         ("02_ingest", {"split": {"by": "random", "vaild": 0.2}}, r"02_ingest\.split: .*'vaild'; did you mean 'valid'"),
@@ -50,3 +57,73 @@ def test_what_cannot_is_refused_with_its_name(project, stage, change, words):
     with pytest.raises(BadParameter, match=words):
         check_sense(wrong, STAGES, project)
     check_sense(wrong, [each for each in STAGES if each != stage], project)  # only what will run is looked at
+
+
+@pytest.fixture
+def agreed(project):
+    """A project with a contract, and params in which every column is right."""
+    (project / "params" / "toy.contract.yaml").write_text(CONTRACT)
+
+    def check(settings=()):
+        path = project / "params" / "toy.yaml"
+        path.write_text("03_validate: {contract: params/toy.contract.yaml}\nshared: {target: late}\n")
+        resolved = resolve_params([path], settings, read_stages(HERE / "notebooks"))
+        check_sense(resolved.values, list(resolved.values), project, resolved.places)
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("01_frame.protected=[regoin]", r"01_frame\.protected: no column 'regoin'.*did you mean 'region'"),
+        ("01_frame.rule=[region, cals]", r"01_frame\.rule: no column 'cals' in params/toy\.contract\.yaml.*'calls'"),
+        ("shared.target=lat", r"--set shared\.target=lat: 01_frame\.target: no column 'lat'"),
+        ("shared.time=att", r"02_ingest\.time: no column 'att'"),
+        ("shared.group=regon", r"02_ingest\.group: "),
+        ("shared.keys=[idd]", r"02_ingest\.keys: "),
+        ("07_evaluate.slice_by=[call]", r"07_evaluate\.slice_by: no column 'call'"),
+        ("05_features.features={numeric: [cals]}", r"05_features\.features: no column 'cals'"),
+        ("05_features.features={numeric: auto, drop: [regoin]}", r"05_features\.features: no column 'regoin'"),
+        ("05_features.features={datetime: {att: [hour]}}", r"05_features\.features: no column 'att'"),
+        ("05_features.features={interactions: [[calls, regin]]}", r"05_features\.features: no column 'regin'"),
+        ("05_features.features={datetime: {att: 3}}", r"05_features\.features: no column 'att'"),
+        ("05_features.features={custom: [{class: 'a:B', columns: [cals]}]}", r"05_features\.features: .*'cals'"),
+    ],
+)
+def test_a_misspelt_column_is_refused_before_a_kernel_starts(agreed, setting, words):
+    with pytest.raises(BadParameter, match=words):
+        agreed([setting])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["shared.time=at", "shared.keys=[id]", "shared.group=region", "01_frame.rule=[region]"],
+        ["05_features.features={datetime: {at: hour}, cyclical: {at_hour: 24}, interactions: [[at_hour_sin, calls]]}"],
+        ["01_frame.rule=[often]", "02_ingest.query='SELECT *, calls >= 3 AS often FROM data'"],
+        ["01_frame.rule=[other]", "03_validate.contract=''"],
+    ],
+)
+def test_columns_that_are_there_or_are_made_are_not_refused(agreed, settings):
+    agreed(settings)
+
+
+def test_a_contract_that_allows_others_tells_nothing_of_them(agreed, project):
+    (project / "params" / "toy.contract.yaml").write_text(f"others: allow\n{CONTRACT}")
+    agreed(["01_frame.rule=[other]"])
+
+
+@pytest.mark.parametrize("name", ["flights", "diabetes", "wine"])
+def test_the_house_s_own_params_make_sense(name):
+    resolved = resolve_params([HERE / "params" / f"{name}.yaml"], (), read_stages(HERE / "notebooks"))
+    check_sense(resolved.values, list(resolved.values), HERE, resolved.places)
+
+
+def test_a_wrong_value_is_told_with_its_file_and_line(project):
+    path = project / "params" / "toy.yaml"
+    path.write_text("06_train:\n  folds: 3\n  metric: auc\n")
+    resolved = resolve_params([path], (), read_stages(HERE / "notebooks"))
+    with pytest.raises(BadParameter, match=r"toy\.yaml:3: 06_train\.metric: "):
+        check_sense(resolved.values, ["06_train"], project, resolved.places)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nbkit import errors
+
 MARKS = {"passed": ("✓", "green"), "refused": ("■", "yellow"), "failed": ("✗", "red"), "interrupted": ("◼", "yellow")}
 TOLD = ("refused", "cell_timeout", "stage_timeout", "interrupted", "terminated")  # the message says all
 
@@ -32,6 +34,7 @@ class Progress:
         self.status: Any = None
         self.lines: dict[str, str] = {}  # of the stages at work
         self.begun: dict[str, float] = {}
+        self.told: set[str] = set()  # whose end has been said
         self.started = time.monotonic()
         self.shown = 0.0
 
@@ -97,6 +100,7 @@ class Progress:
         self.lines.pop(stage, None)
         mark, colour = MARKS.get(entry["status"], ("?", "red"))
         said = entry.get("headline") or entry.get("message", "")
+        self.told.add(stage)
         self.console.print(f"{mark} ", style=colour, end="")
         self.console.print(f"{stage:<12} {entry.get('seconds', 0):6.1f} s  {said}")
         if self.lines and self.console.is_terminal:
@@ -116,10 +120,11 @@ class Progress:
     def _explain(self, entry: dict[str, Any], folder: Path) -> None:
         """Show the cell, the error, the last lines of output, and what to do next."""
         where = f"{entry['stage']}, code cell {entry['cell']}" if entry.get("cell") else entry["stage"]
-        self.console.print(f"\n{entry['status']} at {where}: {entry.get('message', '')}", style="bold")
+        said = "" if entry["stage"] in self.told else f": {entry.get('message', '')}"
+        self.console.print(f"\n{entry['status']} at {where}{said}", style="bold")
         for title, key in (("the cell", "source"), ("its last output", "tail"), ("the error", "traceback")):
             text = entry.get(key, "")
-            if text and not (key == "traceback" and entry.get("kind") in TOLD):
+            if text and not (key == "traceback" and _says_all(entry)):
                 self.console.print(f"--- {title}", style="dim")
                 self.console.print("\n".join(text.splitlines()[-25:]))
         log = folder / "logs" / f"{entry['stage']}.log"
@@ -142,6 +147,12 @@ class Progress:
     def _on_report(self, page: Path | None, folder: Path, manifest: dict[str, Any]) -> None:
         report = f", report: {_show(page)}" if page else ""
         self.console.print(f"{manifest['status']} in {time.monotonic() - self.started:.0f} s{report}", style="bold")
+
+
+def _says_all(entry: dict[str, Any]) -> bool:
+    """Tell whether the message leaves nothing for a traceback to say: it is of nbkit's own family, or of its run."""
+    own = getattr(errors, str(entry.get("message", "")).partition(":")[0], None)
+    return entry.get("kind") in TOLD or (isinstance(own, type) and issubclass(own, errors.NbkitError))
 
 
 def _show(path: Path) -> str:

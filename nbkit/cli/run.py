@@ -79,7 +79,7 @@ def run(
 @STORAGE
 @JSON
 def resume(name: str, jobs: int, storage: str, as_json: bool) -> None:  # noqa: FBT001
-    """Go on with a run, or a sweep, from where it stopped; the latest run if none is named."""
+    """Go on with a RUN, or a sweep, from where it stopped; the latest of stages 01 to 10 if none is named."""
     from nbkit.pipeline import plan_resume
     from nbkit.sweep import find_sweep
 

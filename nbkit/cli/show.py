@@ -42,6 +42,8 @@ def params(stage: str, as_json: bool) -> None:  # noqa: FBT001
             click.echo(f"      {each.meaning}{allowed}")
     click.secho("how it is executed (any section; in `shared` for all)", bold=True)
     for each in LIMITS.values():
+        if all(each.name in stage.parameters for stage in chosen):
+            continue  # shown above
         click.echo(f"  {each.name}: {each.annotation} = {each.default!r}")
         click.echo(f"      {each.meaning} [{each.allowed}]")
 

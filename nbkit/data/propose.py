@@ -20,6 +20,10 @@ COMMENTS = 24  # the column in which a comment beside a value begins
 UNCLEAR = ("yes", "no", "y", "n", "on", "off")  # words that older YAML readers take for true and false
 FAIRNESS = """, and with `protected`
 rate_ratio: ">= 0.8" (fairness: the least favoured group's rate as a share of the most favoured group's)"""
+THRESHOLD = """;
+a rule with a threshold ("three calls or more") needs a column of its own, made in the query: SELECT *,
+support_calls >= 3 AS often FROM data; else nbkit takes the usual outcome for each level of the column, and picks the
+threshold itself. The contract then needs a line for that column, too"""
 MANY = 40_000  # rows from which the search looks at a sample
 
 
@@ -164,7 +168,8 @@ def _propose_frame(found: Inspection) -> dict[str, Any]:
 
 def _hint_at_rule(found: Inspection) -> str:
     few = few_valued(found.table, found.features)
-    return f", such as [{_print(few[-1])}]: the usual outcome for each" if few else ""
+    such = f", such as [{_print(few[-1])}]: the usual outcome for each" if few else ""
+    return f"{such}{THRESHOLD}"
 
 
 def _print(text: str) -> str:

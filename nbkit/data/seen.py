@@ -9,8 +9,9 @@ from sklearn.base import clone
 from nbkit.data.contract import Contract
 from nbkit.data.features import Recipe
 from nbkit.data.leaks import usable_columns
-from nbkit.errors import UntrustedType
+from nbkit.errors import BadFeature, UntrustedType
 from nbkit.formats import dump, load
+from nbkit.wording import suggest
 
 
 def list_refused(contract: Contract, *, lead: str = "") -> pd.DataFrame:
@@ -46,8 +47,17 @@ def list_columns(recipe: Recipe, others: Sequence[str], table: pd.DataFrame) -> 
         Columns that are needed beside the features; empty names are ignored.
     table
         Has them all.
+
+    Raises
+    ------
+    BadFeature
+        If one of `others` is no column.
     """
-    wanted = {*recipe.raw_columns, *(name for name in others if name)}
+    needed = [name for name in others if name]
+    for name in needed:
+        if name not in table.columns:
+            raise BadFeature(f"no column {name!r}{suggest(name, table.columns)}; correct it in the params")
+    wanted = {*recipe.raw_columns, *needed}
     return [str(name) for name in table.columns if name in wanted]
 
 

@@ -1,6 +1,7 @@
 """A table is cut into training, validation, test and production windows that share nothing."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -250,10 +251,26 @@ def _check_spec(
         if column not in table.columns:
             raise BadSplit(f"{role} {column!r} is no column{suggest(column, list(table.columns))}")
     if not len(table):
-        raise BadSplit("the table has no rows: check the query")
+        raise BadSplit("the table has no rows: look at its source, and at the query if there is one")
+    if time in table.columns:
+        _check_dates(table[time])
     if by in ("time", "group") and (gone := int(table[needed[by]].isna().sum())):
         raise BadSplit(f"{gone} of {len(table)} rows have no {needed[by]}: leave them out in the query")
     return by
+
+
+def _check_dates(times: "pd.Series[Any]") -> None:
+    """Refuse a column of words that are no dates: the rows of a day could not be told, whatever the split."""
+    known = times.dropna()
+    if not pd.api.types.is_string_dtype(known.dtype) or not len(known):
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the format, which may differ from row to row
+        dates = pd.to_datetime(known.head(1000), errors="coerce", format="mixed")
+    if dates.isna().all():
+        raise BadSplit(
+            f"time {times.name!r} holds no dates (but {known.iloc[0]!r}): name one that does, or cast it in the query"
+        )
 
 
 def _shares(spec: dict[str, Any]) -> list[float]:
@@ -272,10 +289,11 @@ def _shares(spec: dict[str, Any]) -> list[float]:
 
 def _label_by_time(times: "pd.Series[Any]", spec: dict[str, Any]) -> Any:
     if times.dtype.kind != "M":
-        try:
-            times = pd.to_datetime(times.astype("str"), format="ISO8601")
-        except ValueError as error:
-            raise BadSplit(f"time {times.name!r} holds what is no date: {error}; cast it in the query") from None
+        read = pd.to_datetime(times.astype("str"), format="ISO8601", errors="coerce")
+        if read.isna().any():
+            odd = times[read.isna()].iloc[0]
+            raise BadSplit(f"time {times.name!r} holds {odd!r}, no date such as 2013-04-01: cast it in the query")
+        times = read
     if dated := [key for key in UNTIL if spec.get(key)]:
         limits = _read_limits(spec, times)
         if mixed := [key for key in ("valid", "test", "production") if key in spec]:

@@ -117,7 +117,8 @@ def compare_costs(
     DataFrame
         Index `alternative`; columns `cost_per_row` (of the alternative), `model` (the model's), `difference` (model −
         alternative: below 0 the model is cheaper), `low`, `high` (of the difference, 95 %: both are priced on the same
-        bootstrap resamples), `n` and `verdict`: "model is cheaper", "alternative is cheaper" or "cannot tell".
+        bootstrap resamples), `n`, `verdict`: "model is cheaper", "alternative is cheaper" or "cannot tell", and `note`:
+        why there are no limits, or that the model decides as never or always acting does.
 
     References
     ----------
@@ -151,8 +152,10 @@ def compare_costs(
         low, high = (np.nan, np.nan) if lack else bound_draws(off, resampled[name], outcome)
         verdict = "model is cheaper" if high < 0 else "alternative is cheaper" if low > 0 else "cannot tell"
         means = [float(part.mean()) if len(outcome) else np.nan for part in (cost, model, model - cost)]
-        rows.append((name, *means, low, high, len(outcome), verdict))
-    columns = ["alternative", "cost_per_row", "model", "difference", "low", "high", "n", "verdict"]
+        same = name in constant and len(outcome) and bool((outcome.label == constant[name]).all())
+        note = f"the model {name.split()[0]} acts at the threshold that costs least" if same else lack
+        rows.append((name, *means, low, high, len(outcome), verdict, note))
+    columns = ["alternative", "cost_per_row", "model", "difference", "low", "high", "n", "verdict", "note"]
     return pd.DataFrame(rows, columns=columns).set_index("alternative")
 
 

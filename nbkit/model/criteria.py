@@ -16,6 +16,14 @@ MEASURES = {  # what criteria may also name: (better, words)
     "slice_gap": ("lower", "by how much predictions are off in the worst slice, beyond the whole"),
     "rate_ratio": ("higher", "the least favoured group's rate as a share of the most favoured group's"),
 }
+REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measure_latency, "max" at most, "min" at least
+    "latency_p50_ms": ("p50_ms", "max"),
+    "latency_p95_ms": ("p95_ms", "max"),
+    "latency_p99_ms": ("p99_ms", "max"),
+    "latency_max_ms": ("max_ms", "max"),
+    "errors": ("errors", "max"),
+    "throughput_rps": ("throughput_rps", "min"),
+}
 REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "constant": "dummy", "champion": "champion"}
 SPOKEN = {"rule": "the rule in use today", "dummy": "a constant answer", "champion": "the champion"}
 SPLITS = ("test", "valid")
@@ -70,6 +78,19 @@ def read_criteria(criteria: Mapping[str, Any] | None, task: str, *, rule: bool =
     rows = [_read(str(name), value, task, rule=rule) for name, value in (criteria or {}).items()]
     columns = ["name", "metric", "operator", "bound", "reference", "split", "words"]
     return pd.DataFrame(rows, columns=columns).astype({"bound": float})
+
+
+def check_requirements(requirements: Mapping[str, Any]) -> None:
+    """Check that each limit is on something that 10_deploy measures.
+
+    Raises
+    ------
+    BadCriterion
+        An unknown requirement, with the nearest there is.
+    """
+    for name in requirements:
+        if name not in REQUIREMENTS:
+            raise BadCriterion(f"unknown requirement {name!r}{suggest(name, REQUIREMENTS)}")
 
 
 def judge(

@@ -79,11 +79,26 @@ def trace_columns(model: Any, X: pd.DataFrame) -> Lineage:
     return Lineage(last, matrix, sources, "found by changing each raw column")
 
 
-def encode_rows(model: Any, X: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that the last step of a fitted pipeline reads; none where they are no plain numbers."""
+def encode_rows(model: Any, X: pd.DataFrame, *, scaled: bool = False) -> pd.DataFrame:
+    """Return the columns that the last step of a fitted pipeline reads; none where they are no plain numbers.
+
+    Parameters
+    ----------
+    model
+        A fitted pipeline from raw rows.
+    X
+        Raw rows.
+    scaled
+        Whether a number is as the last step reads it; else as the recipe makes it, in the units of the data.
+    """
     steps, _ = split_model(model)
     try:
-        return _make_encoder(steps)(X) if steps and len(X) else pd.DataFrame(index=X.index)
+        made = _make_encoder(steps)(X) if steps and len(X) else pd.DataFrame(index=X.index)
+        if len(made) and not scaled and hasattr(steps[0], "recipe_"):
+            plain = steps[0].recipe_.transform(X)
+            own = [name for name in made.columns if name in plain.columns]
+            made = made.assign(**{name: plain[name].to_numpy(float) for name in own})
+        return made
     except Exception:  # the transformers are anybody's
         return pd.DataFrame(index=X.index)
 

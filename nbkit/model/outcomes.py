@@ -9,7 +9,7 @@ import pandas as pd
 from nbkit.model.costs import confusion_table, price_rows, read_costs
 from nbkit.model.fairness import rates_by_group
 from nbkit.model.metrics import DECIDES
-from nbkit.model.slices import score_slices
+from nbkit.model.slices import check_columns, score_slices
 from nbkit.model.threshold import Decision, choose_threshold
 
 GROUP_COLUMNS = ["column", "group", "rate", "value", "low", "high", "n", "effective", "difference", "judged"]
@@ -123,7 +123,13 @@ def compare_protected(
         column, group, rate (what is compared; the metric itself where there is no decision), value, low, high (95 %),
         n, effective (independent rows that these are worth; NaN of a metric), difference (to the largest group, or to
         the whole), judged (enough rows). `compare_groups` tells from it which groups are apart.
+
+    Raises
+    ------
+    BadModel
+        If a column is missing.
     """
+    check_columns(frame, protected, "to compare groups by")
     how: dict[str, Any] = {"positive": positive, "threshold": threshold, "min_rows": min_rows}
     parts = []
     for column in protected:

@@ -11,7 +11,7 @@ from nbkit.errors import BadModel
 from nbkit.model.metrics import find_metric, score_outcome
 from nbkit.model.outcome import check_length, infer_task, prepare
 from nbkit.model.weakness import judge_slices
-from nbkit.wording import say_count
+from nbkit.wording import say_count, suggest
 
 LEVELS = 30
 
@@ -54,8 +54,8 @@ def score_slices(
     -------
     DataFrame
         Columns `column`, `slice`, `n`, `value`, `low`, `high` (of the metric, 95 % each), `overall`; and, comparable
-        between slices, `bias`, `bias_low`, `bias_high`, `gap`, `gap_low`, `gap_high` (by how much predictions are off
-        there beyond the whole), `judged` and `verdict`, see `nbkit.model.weakness.judge_slices`. The metric is shown
+        between slices, `bias_vs_whole` and `gap` (by how much predictions are off there beyond the whole), both with
+        `_low` and `_high`, `judged` and `verdict`, see `nbkit.model.weakness.judge_slices`. The metric is shown
         and judges nothing: ROC AUC within a slice of a column that drives the outcome is lower by construction, as the
         slice holds less of what separates cases; an error in units of the target is larger where the target varies
         more.
@@ -67,9 +67,7 @@ def score_slices(
     """
     task = task or infer_task(y, p, positive=positive)
     find_metric(metric, task)
-    missing = [name for name in by if name not in frame.columns]
-    if missing:
-        raise BadModel(f"no column {', '.join(missing)} to slice by; there are {', '.join(map(str, frame.columns))}")
+    check_columns(frame, by, "to slice by")
     check_length(frame, len(y), "rows to slice")
     outcome = prepare(y, p, task=task, positive=positive, threshold=threshold, groups=groups)
     overall = score_outcome(outcome, [metric], draws=0)["value"].iloc[0]
@@ -83,6 +81,19 @@ def score_slices(
             places.append(inside)
     table = pd.DataFrame(rows, columns=["column", "slice", "n", "value", "low", "high", "overall"])
     return table.join(judge_slices(outcome, places, min_rows=min_rows))
+
+
+def check_columns(frame: pd.DataFrame, names: Sequence[str], purpose: str) -> None:
+    """Check that rows have the columns that params name.
+
+    Raises
+    ------
+    BadModel
+        Naming the first that is missing, and the nearest there is.
+    """
+    for name in names:
+        if name not in frame.columns:
+            raise BadModel(f"no column {name!r} {purpose}{suggest(name, frame.columns)}; correct it in the params")
 
 
 def worst_slices(slices: pd.DataFrame, k: int = 5) -> pd.DataFrame:

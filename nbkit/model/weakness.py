@@ -9,7 +9,8 @@ from nbkit.model.intervals import LEVEL, Array, t_quantile
 from nbkit.model.outcome import Outcome
 from nbkit.model.uncertainty import BLOCKS, CASES
 
-COLUMNS = ["bias", "bias_low", "bias_high", "gap", "gap_low", "gap_high", "judged", "verdict"]
+BIAS = "bias_vs_whole"  # unlike the score `bias`, beyond what all rows together have
+COLUMNS = [BIAS, f"{BIAS}_low", f"{BIAS}_high", "gap", "gap_low", "gap_high", "judged", "verdict"]
 
 
 def recalibrate(o: Outcome) -> tuple[Array, Array]:
@@ -49,9 +50,10 @@ def judge_slices(o: Outcome, slices: list[Array], *, min_rows: int) -> pd.DataFr
     Returns
     -------
     DataFrame
-        One row a slice: `bias` (predicted − true on average, NaN of many classes), `gap` (by how much predictions are
-        off there: the root of the squared error, or Brier score, that moving them in this slice and drawing them
-        together would save), both with limits that hold for all slices together, 95 %; `judged`, and `verdict`:
+        One row a slice: `bias_vs_whole` (predicted − true on average, beyond that of all rows; NaN of many classes),
+        `gap` (by how much predictions are off there: the root of the squared error, or Brier score, that moving them in
+        this slice and drawing them together would save), both with limits that hold for all slices together, 95 %;
+        `judged`, and `verdict`:
         "worse", "not worse" (nothing found) or "too few".
 
     Notes

@@ -10,7 +10,11 @@ from nbkit.model.costs import read_costs
 from nbkit.model.metrics import METRICS
 from nbkit.model.threshold import Decision, find_balance
 from nbkit.model.train import Training
+from nbkit.model.weakness import BIAS
 from nbkit.wording import say_count
+
+LARGE = 0.1  # share of all movement from which a column's influence is called large
+SAME = "acts at the threshold that costs least"
 
 
 def explain_costs(costs: Mapping[str, Any], task: str, *, currency: str = "units") -> str:
@@ -177,16 +181,22 @@ def explain_decision(
         what = "predicted value" if task == "regression" else "likeliest class"
         said = f"The {what} is the decision. On the {say_count(n, 'row')} of the test split its errors cost {spent}."
     lines = [
-        f"{name}: {_amount(row['cost_per_row'])} a row, model minus this {_amount(row['difference'], '+')}"
-        f"{_limits(row, ' (', '+.3g', ')')}, {row['verdict'].replace('alternative', 'this')}"
-        for name, row in alternatives.iterrows()
+        f"{name}: {_amount(row['cost_per_row'])} a row, {_compare_cost(row)}" for name, row in alternatives.iterrows()
     ]
     return f"{said}\n\n{_weigh_alternatives(alternatives)}\n" + "".join(f"\n- {line}" for line in lines)
 
 
+def _compare_cost(row: Any) -> str:
+    if row["note"].endswith(SAME):
+        return f"the same: {row['note']}"
+    off = f"model minus this {_amount(row['difference'], '+')}{_limits(row, ' (', '+.3g', ')')}"
+    return f"{off}, {row['verdict'].replace('alternative', 'this')}"
+
+
 def _weigh_alternatives(alternatives: pd.DataFrame) -> str:
-    named = {verdict: [str(name) for name in part.index] for verdict, part in alternatives.groupby("verdict")}
-    sentences = []
+    same = alternatives["note"].str.endswith(SAME)
+    named = {verdict: [str(name) for name in part.index] for verdict, part in alternatives[~same].groupby("verdict")}
+    sentences = [f"**{note[0].upper()}{note[1:]}.**" for note in alternatives.loc[same, "note"]]
     if cheaper := named.get("alternative is cheaper"):
         sentences.append(f"**On the same rows {_join(cheaper)} would have cost less than the model.**")
     if unclear := named.get("cannot tell"):
@@ -245,8 +255,8 @@ def explain_slices(slices: pd.DataFrame, worst: pd.DataFrame, metric: str) -> st
     first = worst.iloc[0]
     bias = (
         ""
-        if pd.isna(first["bias"])
-        else f", {abs(first['bias']):.3g} too {'high' if first['bias'] > 0 else 'low'} on average"
+        if pd.isna(first[BIAS])
+        else f", {abs(first[BIAS]):.3g} too {'high' if first[BIAS] > 0 else 'low'} on average, beyond the whole"
     )
     return (
         f"In {len(worst)} of {say_count(judged, 'slice')} with enough rows predictions are off beyond what they are on the whole "
@@ -310,7 +320,8 @@ def explain_importance(importance: pd.DataFrame, permuted: pd.DataFrame, unit: s
     """Say in Markdown what moves the predictions most and whether it also helps on unseen rows."""
     first = ", ".join(f"`{row.feature}` ({row.share:.0%})" for row in importance.head(3).itertuples())
     drops = permuted.set_index("feature")["drop"]
-    idle = [f"`{name}`" for name in importance["feature"].head(8) if drops.get(name, 0) <= 0]
+    strong = importance.loc[importance["share"] >= LARGE, "feature"]
+    idle = [f"`{name}`" for name in strong if drops.get(name, 0) <= 0]
     said = f"What moves predictions most, as a share of all movement in {unit}: {first}."
     if idle:
         said += f" Yet shuffling {', '.join(idle)} on test rows costs nothing: large influence is not the same as use."

@@ -16,7 +16,7 @@ from nbkit.model.metrics import DECIDES
 from nbkit.monitor.decision import Decision, decide
 from nbkit.monitor.drift import measure_drift
 from nbkit.monitor.performance import estimate_performance, measure_performance
-from nbkit.monitor.profile import COLUMNS, make_profile
+from nbkit.monitor.profile import COLUMNS, UNITS, make_profile
 
 TESTS = ("psi", "missing", "unseen")
 
@@ -107,7 +107,8 @@ def check_window(
     elif "prediction" not in rows:
         profile = profile[profile["column"] != "prediction"]
     made = sorted(set(profile["column"]) - set(seen.columns))
-    encoded = encode_rows(bundle["model"], rows) if made and answers is not None else pd.DataFrame()
+    scaled = UNITS not in set(profile["part"])
+    encoded = encode_rows(bundle["model"], rows, scaled=scaled) if made and answers is not None else pd.DataFrame()
     seen = seen.assign(**{name: encoded[name].to_numpy() for name in made if name in encoded})
     drift = measure_drift(profile, seen, tests, groups)
     performance, estimated = pd.DataFrame(), pd.DataFrame()

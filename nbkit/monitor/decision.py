@@ -139,7 +139,8 @@ def _losses(table: pd.DataFrame, own: str) -> Iterator[Finding]:
         metric, level = str(row["metric"]), row["level"]
         if level == "worse" and metric != own and row.get("p_value", 0.0) * (len(table) - 1) >= LOOKS:
             level = "watch"  # of so many metrics one falls by chance
-        words = f"{_say(row['reference'])} → {_say(row['value'])} on {row['n']:.0f} labelled rows"
+        now, then = _say(row["value"]), _say(row["reference"])
+        words = f"{now} against {then} at registration, on {row['n']:.0f} labelled rows"
         if metric == own and level in ("worse", "inconclusive"):
             words += _say_loss(row)
         if level == "watch":
@@ -147,7 +148,9 @@ def _losses(table: pd.DataFrame, own: str) -> Iterator[Finding]:
         elif level == "worse" and metric == own:
             yield f"{metric} is worse", "critical", words, RETRAIN
         elif level == "inconclusive" and metric == own:
-            yield f"{metric} may be worse", "unsure", words, MORE
+            better = row.get("gain", np.nan) >= 0
+            finding = f"a loss of {metric} cannot be ruled out" if better else f"{metric} may be worse"
+            yield finding, "unsure", words, MORE
         elif level == "worse":
             yield f"{metric} is worse", *_weigh_other(metric, words, gained=gained)
 
@@ -163,18 +166,21 @@ def _weigh_other(metric: str, words: str, *, gained: bool) -> tuple[str, str, st
 
 
 def _say_loss(row: dict[Any, Any]) -> str:
-    """Say how large a loss may be, what is bearable, and what could have been seen."""
-    loss, bearable, seen = (float(row.get(name, np.nan)) for name in ("gain", "bearable", "detectable"))
-    if np.isnan([loss, seen]).any():
+    """Say how large the loss is, from which loss on to act, and which loss so many rows would have shown."""
+    gain, bearable, seen = (float(row.get(name, np.nan)) for name in ("gain", "bearable", "detectable"))
+    if np.isnan([gain, seen]).any():
         return "; too few rows for an interval, so no loss could have been seen"
-    error = seen / DETECTABLE
-    least, most = (-loss + side * Z * error for side in (-1, 1))
-    said = f"; loss {-loss:.3g} ({least:.3g} to {most:.3g}), bearable {bearable:.3g}"
-    return f"{said}; as many rows show a loss of {seen:.3g} in 80 % of cases"
+    error = Z * seen / DETECTABLE
+    said = f"; lost: {-gain:.2g} ({-gain - error:.2g} to {-gain + error:.2g})" if gain < 0 else ""
+    said += f"; a loss of more than {bearable:.2g} calls for retraining"
+    if row["level"] == "worse":
+        return said
+    only = f"only a loss of {seen:.2g} or more would" if seen > bearable else f"a loss of {seen:.2g} would mostly"
+    return f"{said}; with {row['n']:.0f} rows {only} show"
 
 
 def _say(value: float) -> str:
-    return "unknown" if np.isnan(value) else f"{value:.4g}"
+    return "unknown" if np.isnan(value) else f"{value:.3g}"
 
 
 def _failures(table: pd.DataFrame) -> Iterator[Finding]:

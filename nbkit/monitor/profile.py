@@ -21,6 +21,7 @@ BUCKETS = 4_096  # by a hash of the name, in which rare categories are counted
 OTHER = "(other)"
 ALIKE = ("mean", "square", "largest", "missing")
 KINDS = ("numeric", "categorical")
+UNITS = "units"  # the part that marks a profile in which what a model makes is in the units of the data
 COLUMNS = ["column", "kind", "part", "bin", "lower", "upper", "category", "count", "blocks", "share", "n"]
 FILL: dict[str, Any] = {
     "part": "",

@@ -4,10 +4,10 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.model.lineage import list_engineered, trace_columns
+from nbkit.model.lineage import encode_rows, list_engineered, trace_columns
 from nbkit.monitor.check import Monitoring
 from nbkit.monitor.performance import fit_calibration
-from nbkit.monitor.profile import make_profile
+from nbkit.monitor.profile import UNITS, make_profile
 from nbkit.wording import say_count
 
 DECISIONS = {
@@ -38,9 +38,14 @@ def profile_reference(rows: pd.DataFrame, p: Any, *, task: str, model: Any = Non
     """
     made: dict[str, Any] = {}
     if model is not None and (lineage := trace_columns(model, rows)).matrix is not None:
-        made = {name: lineage.matrix[name] for name in list_engineered(lineage.sources, rows)}
+        encoded = encode_rows(model, rows)
+        made = {name: encoded[name] for name in list_engineered(lineage.sources, rows) if name in encoded}
     answers = {} if task == "multiclass" else {"prediction": p}
-    return make_profile(rows.assign(**made, **answers), groups=groups)
+    profile = make_profile(rows.assign(**made, **answers), groups=groups)
+    if made:  # profiles of versions registered before this was so hold scaled numbers
+        mark = profile[profile["column"] == next(iter(made))].head(1).assign(part=UNITS, bin=-1, count=0.0, share=0.0)
+        profile = pd.concat([profile, mark], ignore_index=True)
+    return profile
 
 
 def fit_reference(y: Any, p: Any, *, task: str, positive: Any = None) -> dict[str, pd.DataFrame]:
@@ -59,9 +64,11 @@ def explain_window(found: Monitoring) -> str:
 
 def say_reasons(reasons: pd.DataFrame, most: int = 5) -> list[str]:
     """Say each finding with its evidence and what to do: the table of a `Decision` in sentences."""
-    return [
+    said = [
         f"{row['finding']}: {row['evidence']}; to do: {row['action']}" for row in reasons.head(most).to_dict("records")
     ]
+    rest = len(reasons) - most
+    return [*said, f"{say_count(rest, 'more finding')} of less weight: see 11_monitor"] if rest > 0 else said
 
 
 def summarize_window(found: Monitoring, version: str, window: str, *, metric: str) -> str:

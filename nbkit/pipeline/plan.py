@@ -11,7 +11,7 @@ from nbkit.pipeline.cache import Cache
 from nbkit.pipeline.manifest import check_run_name, find_run, has_side_files
 from nbkit.pipeline.storage import open_storage
 from nbkit.pipeline.trace import Handed, Trace, begin_trace
-from nbkit.project import MANIFEST, find_notebooks, iterate_runs, read_manifest
+from nbkit.project import MANIFEST, find_notebooks, iterate_runs, name_sweep, read_manifest
 from nbkit.run import check_artifacts
 from nbkit.scrub import find_names
 from nbkit.stages.graph import check_graph
@@ -225,14 +225,14 @@ def plan_resume(root: Path, name: str = "", storage: str = "") -> Plan:
         If a stage that passed would now get other parameters.
     """
     root = root.resolve()
-    folder = find_run(root, name)
+    stages = read_stages(find_notebooks(root))
+    folder = find_run(root, name) if name or storage else _find_unfinished(root, stages)
     manifest = read_manifest(folder)
     if lacking := {"project", "files", "settings", "parameters", "stages"} - manifest.keys():
         raise UnknownRun(
             f"{folder / MANIFEST} is damaged (no {', '.join(sorted(lacking))}), so nobody knows what has passed: "
             "`nbkit run PARAMS` makes a new run"
         )
-    stages = read_stages(find_notebooks(root))
     check_graph(stages)
     files = [root / path for path in manifest["files"]]
     resolved = resolve_params(files, manifest["settings"], stages)
@@ -256,6 +256,20 @@ def plan_resume(root: Path, name: str = "", storage: str = "") -> Plan:
     defaults = _read_defaults(stages)
     facts = (root, manifest["project"], folder.name, resolved, tuple(steps), folder, settings, defaults)
     return Plan(*facts, storage=storage, lacking=unstored)
+
+
+def _find_unfinished(root: Path, stages: dict[str, Stage]) -> Path:
+    """Return the latest run of the lifecycle that is not finished; if all are, the latest of them, or of any kind."""
+    usual = []
+    for folder, manifest in iterate_runs(root):
+        names = [entry["stage"] for entry in manifest.get("stages", [])]
+        watches = names and all(name in stages and stages[name].cadence != "run" for name in names)
+        if name_sweep(folder) or watches:
+            continue
+        if manifest.get("status") != "passed" or "not_stored" in manifest:
+            return folder
+        usual.append(folder)
+    return usual[0] if usual else find_run(root)
 
 
 def _is_unstored(manifest: dict[str, Any], root: Path, url: str) -> bool:
@@ -294,7 +308,7 @@ def check_plan(plan: Plan) -> None:
         Naming the stage and the parameter.
     """
     running = [step.stage.name for step in plan.steps if step.action in ("run", "wait")]
-    check_sense(plan.resolved.values, running, plan.root)
+    check_sense(plan.resolved.values, running, plan.root, plan.resolved.places)
 
 
 def _choose(stages: dict[str, Stage], first: str, last: str, only: Sequence[str]) -> list[str]:

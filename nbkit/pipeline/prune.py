@@ -14,6 +14,7 @@ from nbkit.pipeline.storage import FETCHED
 from nbkit.project import MANIFEST, SWEEP, UNREADABLE, iterate_runs, name_sweep
 from nbkit.run import STORE, list_artifacts, read_scraps
 from nbkit.store import is_settled
+from nbkit.wording import say_count
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _find_old_runs(root: Path, keep: int, needed: Collection[str]) -> Iterator[t
         kind = _kind_of(manifest)
         passed = manifest.get("status") == "passed"
         if seen.get(kind, 0) >= keep:
-            yield folder, f"{keep} newer runs of its kind passed"
+            yield folder, f"{say_count(keep, 'newer run')} of its kind passed"
         seen[kind] = seen.get(kind, 0) + passed
 
 

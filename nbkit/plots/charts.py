@@ -248,7 +248,7 @@ def draw_scatter(
     """
     known = table[[x, y]].astype(float).replace([np.inf, -np.inf], np.nan).dropna()
     sample = known.sample(min(points, len(known)), random_state=seed)
-    words = f"{len(sample):,} of {len(table):,} rows"
+    words = f"{len(table):,} rows" if len(sample) == len(table) else f"{len(sample):,} of {len(table):,} rows are drawn"
     if len(known) > 1 and known.nunique().min() > 1:
         words += f"; correlation {known[x].corr(known[y]):.2f}"
     words += "".join(

@@ -11,20 +11,12 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 
-from nbkit.errors import BadCriterion, ServiceFailed
+from nbkit.errors import ServiceFailed
+from nbkit.model.criteria import REQUIREMENTS, check_requirements
 from nbkit.serve.predictor import plain_rows
 from nbkit.serve.process import Service
-from nbkit.wording import suggest
 
 TIMEOUT = 30.0
-REQUIREMENTS: dict[str, tuple[str, str]] = {  # name in params: column of measure_latency, "max" at most, "min" at least
-    "latency_p50_ms": ("p50_ms", "max"),
-    "latency_p95_ms": ("p95_ms", "max"),
-    "latency_p99_ms": ("p99_ms", "max"),
-    "latency_max_ms": ("max_ms", "max"),
-    "errors": ("errors", "max"),
-    "throughput_rps": ("throughput_rps", "min"),
-}
 
 
 class Client:
@@ -288,9 +280,8 @@ def judge_requirements(measured: pd.DataFrame, requirements: Mapping[str, float]
     [['latency_p95_ms', 25.0, 30.0, False]]
     """
     rows = []
+    check_requirements(requirements)
     for name, limit in requirements.items():
-        if name not in REQUIREMENTS:
-            raise BadCriterion(f"unknown requirement {name!r}{suggest(name, REQUIREMENTS)}")
         column, worst = REQUIREMENTS[name]
         value = float(measured[column].max(skipna=False))
         rows.append((name, float(limit), value, value <= limit if worst == "max" else value >= limit))

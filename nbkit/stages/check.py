@@ -104,7 +104,8 @@ def check_params(found: Checked, files: Sequence[Path], settings: Sequence[str],
         problem = Problem("hint", "params", 0, "are not checked before every notebook can be read")
     else:
         try:
-            check_sense(resolve_params(files, settings, found.stages).values, list(found.stages), root)
+            resolved = resolve_params(files, settings, found.stages)
+            check_sense(resolved.values, list(found.stages), root, resolved.places)
         except NbkitError as error:
             problem = Problem("error", "params", 0, f"do not fit: {error}")
         else:

@@ -48,12 +48,15 @@ class Resolved:
         Stage to its parameters, defaults included, without ``run_dir``.
     limits
         Stage to its values of `LIMITS`; ``threads`` is the number that it will be.
+    places
+        ``STAGE.KEY`` to the file and line that give it; what is left at its default is not in it.
     """
 
     project: str
     files: tuple[Path, ...]
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     limits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
 
 
 def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[str, Stage]) -> Resolved:
@@ -76,12 +79,15 @@ def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[
         For a value of the wrong type or outside its range, or a file that cannot be read.
     """
     entries = [entry for path in files for entry in read_params(path)]
+    _check_names(entries)
     entries += [read_setting(text) for text in settings]
     shared: dict[str, Any] = {}
     own: dict[str, dict[str, Any]] = {name: {} for name in stages}
+    stood: dict[str, str] = {}
     for entry in [_name_section(entry, stages) for entry in entries]:
         target = shared if entry.section == SHARED else own[_known(entry.section, [SHARED, *stages], entry, "section")]
         target[entry.key] = _check_entry(entry, stages)
+        stood[f"{entry.section}.{entry.key}"] = entry.place
     values, limits = {}, {}
     for name, stage in stages.items():
         given = {**shared, **own[name]}
@@ -90,7 +96,20 @@ def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[
         }
         limits[name] = {key: given.get(key, parameter.default) for key, parameter in LIMITS.items()}
         limits[name]["threads"] = limits[name]["threads"] or count_cores()
-    return Resolved(files[0].stem if files else "run", tuple(files), values, limits)
+    keys = [(name, key) for name in stages for key in values[name]]
+    found = {f"{name}.{key}": stood.get(f"{name}.{key}") or stood.get(f"{SHARED}.{key}", "") for name, key in keys}
+    places = {key: place for key, place in found.items() if place}
+    return Resolved(files[0].stem if files else "run", tuple(files), values, limits, places)
+
+
+def _check_names(entries: list[Entry]) -> None:
+    """Refuse files of two projects: whatever the later one changed would be learned under its name alone."""
+    named = [entry for entry in entries if (entry.section, entry.key) == (SHARED, "name")]
+    if other := [entry for entry in named if entry.value != named[0].value]:
+        raise BadParameter(
+            f"{other[0].place}: name is {other[0].value!r} here and {named[0].value!r} in {named[0].place}: these are "
+            "two projects, to be run one by one; a file that only overrides has no name (--set shared.name=… renames)"
+        )
 
 
 def read_params(path: Path) -> Iterator[Entry]:
@@ -240,6 +259,8 @@ def check_value(value: Any, parameter: Parameter, place: str) -> Any:
     try:
         value = msgspec.convert(value, _read_annotation(parameter.annotation, place), strict=True)
     except msgspec.ValidationError as error:
+        if said := _say_demand(value, parameter):
+            raise BadParameter(f"{place}: {said}") from None
         raise BadParameter(
             f"{place}: {parameter.name} = {value!r} is no {parameter.annotation} ({error}): {_explain(parameter)}"
         ) from None
@@ -248,6 +269,14 @@ def check_value(value: Any, parameter: Parameter, place: str) -> Any:
     if outside:
         raise BadParameter(f"{place}: {parameter.name} = {outside[0]!r} is not allowed: {_explain(parameter)}")
     return value
+
+
+def _say_demand(value: Any, parameter: Parameter) -> str:
+    """Say how a bare number among the criteria is written; empty if that is not what is wrong."""
+    for key, item in value.items() if parameter.name == "criteria" and isinstance(value, dict) else ():
+        if isinstance(item, int | float) and not isinstance(item, bool):
+            return f'{parameter.name}: {key}: {item!r} says no side: write {key}: ">= {item!r}" or {key}: "<= {item!r}"'
+    return ""
 
 
 def _is_allowed(item: Any, parameter: Parameter) -> bool:

@@ -150,9 +150,9 @@ def plan_sweep(
     _check_stages(names, judge, stages)
     resolved = [resolve_params(files, [*settings, *more], stages) for more in own]
     first = _find_first(resolved, names, points)
-    check_sense(base.values, names, root)
+    check_sense(base.values, names, root, base.places)
     for each in resolved:
-        check_sense(each.values, [stage for stage in names if stage >= first], root)
+        check_sense(each.values, [stage for stage in names if stage >= first], root, each.places)
     _check_metric(metric, base.values[judge], [each.values[judge] for each in resolved])
     return Sweep(
         root=root.resolve(),
