@@ -232,6 +232,11 @@ def _say_dearer(folder: Path) -> list[str]:
 
 
 def _say_cost(row: Mapping[Any, Any]) -> str:
+    note = str(row.get("note") or "")
+    if note.endswith("acts at the threshold that costs least"):
+        return f"Cost: {note}."
+    if pd.isna(row["low"]):
+        return f"Cost: {row['alternative']} {SAID[row['verdict']]}{': ' + note if note else ''}."
     return (
         f"Cost: {row['alternative']} {SAID[row['verdict']]} ({_say_number(row['cost_per_row'])} a row against "
         f"{_say_number(row['model'])}, difference {_say_interval(row['low'], row['high'])})."
