@@ -77,7 +77,7 @@ def call(folder, *words):
 @pytest.mark.parametrize(
     ("make", "word", "says"),
     [
-        (keep_half_a_leak, "NOT DECIDED", "where it is known"),
+        (keep_half_a_leak, "NOT DECIDED", "stands almost only for one class"),
         (keep_a_running_mean, "NOT DECIDED", "neighbouring rows"),
         (keep_near_duplicates, "NOT DECIDED", "have a twin"),
         (keep_nothing, "APPROVE", "Every gate is open"),

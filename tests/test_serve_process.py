@@ -125,7 +125,7 @@ def test_answers_do_not_wait_for_nagles_algorithm():
 
 @pytest.mark.slow
 def test_nothing_is_left_behind_after_an_exception(registry):
-    service = Service(registry, "flights")
+    service = Service(registry, "flights@1")
 
     def cell():
         with service:
@@ -143,7 +143,7 @@ def test_nothing_is_left_behind_after_an_exception(registry):
 @pytest.mark.skipif(os.name == "nt", reason="kills by signal")
 def test_it_ends_with_the_process_that_started_it(registry):
     code = (
-        f"from nbkit.serve import Service; import os; s = Service({str(registry)!r}, 'flights').start(); "
+        f"from nbkit.serve import Service; import os; s = Service({str(registry)!r}, 'flights@1').start(); "
         "print(s.pid, flush=True); os._exit(1)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90)
@@ -159,9 +159,9 @@ def test_why_it_does_not_start(registry, tmp_path):
     with pytest.raises(ServiceFailed, match="did you mean 'flights'"):
         Service(registry, "flihgts").start()
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ServiceFailed, match="in use"):
-        Service(registry, "flights", port=taken.getsockname()[1]).start()
+        Service(registry, "flights@1", port=taken.getsockname()[1]).start()
     with pytest.raises(ServiceFailed, match=r"not ready after 0\.01 s"):
-        Service(registry, "flights", timeout=0.01).start()
+        Service(registry, "flights@1", timeout=0.01).start()
 
 
 def test_a_try_out_in_words_and_gates():
