@@ -99,8 +99,8 @@ def find_interval(name: str, o: Outcome, value: float, drawn: Array, *, seed: in
 
     References
     ----------
-    Wilson, E. B. (1927). JASA 22, 209-212. Hanley, J. A. and McNeil, B. J. (1982). Radiology 143, 29-36. Newcombe, R. G.
-    (2006). Statistics in Medicine 25, 559-573. Obuchowski, N. A. (1997). Biometrics 53, 567-578.
+    Wilson, E. B. (1927). JASA 22, 209-212. Hanley, J. A. and McNeil, B. J. (1982). Radiology 143, 29-36. Newcombe, R.
+    G. (2006). Statistics in Medicine 25, 559-573. Obuchowski, N. A. (1997). Biometrics 53, 567-578.
     """
     if not np.isfinite(value) or find_lack(name, o) or not len(drawn):
         return UNKNOWN
