@@ -97,6 +97,8 @@ def test_an_honest_number_is_no_order():
     income, age = random.lognormal(10, 0.6, 2000).round(), random.integers(18, 90, 2000)
     y = (random.random(2000) < 1 / (1 + np.exp(-(np.log(income) - 10) * 3 - (age - 50) / 15))).astype(int)
     table = pd.DataFrame({"income": income, "age": age, "built": random.integers(1950, 2020, 2000), "y": y})
+    table["quality"] = 1 + (table["age"] > 40) + (table["age"] > 60)
+    table["messages"] = 1 + table["age"] // 10
     assert judge_order(measure_order(table, "y"), "random")["respected"] is True
 
 

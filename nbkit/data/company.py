@@ -284,17 +284,19 @@ def _find_within(
     features: pd.DataFrame, numbers: Numbers, values: "pd.Series[Any]", seed: int
 ) -> list[tuple[float, list[str], str]]:
     """Score the numbers that tell the rank, or the range, of a target within the levels of another column."""
-    found, alone = [], values.rank()
-    ranks = {name: pd.Series(made, index=values.index).rank() for name, made in numbers.items()}
+    found: list[tuple[float, list[str], str]] = []
+    ranks = pd.DataFrame(numbers, index=values.index).rank()
+    whole: dict[Any, float] = ranks.corrwith(values.rank()).abs().to_dict()
     levels = [name for name in features.columns if 2 <= features[name].nunique() <= min(LEVELS, len(features) // 20)]
-    for level, name in ((level, name) for level in levels[:WITHIN_LEVELS] for name in numbers if name != level):
+    for level in levels[:WITHIN_LEVELS]:
         inside = values.groupby(features[level].astype("str")).rank(pct=True)
-        score, whole = (abs(float(ranks[name].corr(each))) for each in (inside, alone))
-        coarse = len(np.unique(numbers[name])) <= LEVELS
-        told = score >= max(ALMOST_ALONE_NUMBER, whole + 0.02)
-        if told or (coarse and score > max(LIKELY, whole) and judge_ranges(ranks[name], inside, seed)):
-            words = f"the rank of the target within each {level} follows from {name}, which"
-            found.append((max(score, ALMOST_ALONE_NUMBER), [level, name], words))
+        scores: dict[Any, float] = ranks.drop(columns=level, errors="ignore").corrwith(inside).abs().to_dict()
+        for name, score in scores.items():
+            told = score >= max(ALMOST_ALONE_NUMBER, whole[name] + 0.02)
+            coarse = score > max(LIKELY, whole[name]) and ranks[name].nunique() <= LEVELS
+            if told or (coarse and judge_ranges(ranks[name], inside, seed)):
+                words = f"the rank of the target within each {level} follows from {name}, which"
+                found.append((max(score, ALMOST_ALONE_NUMBER), [level, name], words))
     return found
 
 

@@ -270,8 +270,8 @@ def _is_too_exact(column: "pd.Series[Any]", outcome: np.ndarray) -> str:
     if kept.sum() < FEWEST or np.ptp(outcome) == 0:
         return ""
     for truth in outcome.T:
-        means = (np.bincount(codes, weights=truth) / size)[kept]
-        inside = float(((truth - (np.bincount(codes, weights=truth) / size)[codes]) ** 2).mean())
+        every = np.bincount(codes, weights=truth) / size
+        means, inside = every[kept], float(((truth - every[codes]) ** 2).mean())
         spread = means * (1 - means) if set(np.unique(truth)) <= {0.0, 1.0} else np.full(kept.sum(), inside)
         fit = np.polynomial.Polynomial.fit(levels[kept], means, 1, w=np.sqrt(size[kept]))
         far = float((size[kept] * (means - fit(levels[kept])) ** 2 / np.maximum(spread, 1e-3)).sum())

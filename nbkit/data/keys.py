@@ -15,9 +15,9 @@ EPOCHS = ((946_684_800, 4_102_444_800), (946_684_800_000, 4_102_444_800_000))  #
 YEARS = (1950, 2100)
 YEAR_NAMES = re.compile(r"(fiscal|calendar)?_?(year|yr|jahr|annee|año|ano|anno)", re.IGNORECASE)
 PART_NAMES = {
-    12: re.compile(r"mon|mes|mois", re.IGNORECASE),
-    4: re.compile(r"q(uarter|tr)?|quartal", re.IGNORECASE),
-    53: re.compile(r"week|wk|kw", re.IGNORECASE),
+    12: re.compile(r"\b(mon|month|monat|mes|mois)\b", re.IGNORECASE),
+    4: re.compile(r"\b(q|qtr|quarter|quartal)\b", re.IGNORECASE),
+    53: re.compile(r"\b(wk|week|kw|woche)\b", re.IGNORECASE),
 }
 MONTHS = {name.lower(): number for number, name in enumerate(calendar.month_abbr) if name}
 PERIOD = r"(?P<year>(?:19|20)\d\d)[-/ _.]?[WQHMKwqhmk]*(?P<part>\d{1,2})(?:[-/ .](?P<day>\d{1,2}))?"
@@ -119,7 +119,8 @@ def _read_part(column: "pd.Series[Any]") -> "pd.Series[Any] | None":
     if column_kind(column) == "text":
         months = column.astype("str").str[:3].str.lower().map(MONTHS)
         return months.astype("float64") if months.notna().all() and column.nunique() > 3 else None
+    words = re.sub(r"[\W\d_]+", " ", str(column.name))
     for most, pattern in PART_NAMES.items():
-        if pattern.match(str(column.name)) and column.between(1, most).all() and column.nunique() > 2:
+        if pattern.search(words) and column.between(1, most).all() and column.nunique() > 2:
             return column.astype("float64")
     return None

@@ -1,6 +1,5 @@
 """Do the rows of a table depend on their place in it? If so, a random split judges a model by its neighbours."""
 
-import calendar
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from nbkit.data.explore import column_kind, take_labelled, take_sample
-from nbkit.data.keys import list_time_keys
+from nbkit.data.keys import MONTHS, list_time_keys
 from nbkit.data.learn import encode_table, outcome_columns, predict_held_out, small_boosting
 from nbkit.data.twins import AGREE, SHARE, find_units, measure_twins
 
@@ -201,8 +200,7 @@ def list_sorters(features: pd.DataFrame) -> list[str]:
 
 def _may_be_time(column: "pd.Series[Any]") -> bool:
     texts = column.dropna().astype("str")
-    months = {name.lower() for name in calendar.month_abbr if name}
-    return bool(texts.str.contains(r"\d").any() or texts.str[:3].str.lower().isin(months).all())
+    return bool(texts.str.contains(r"\d").any() or texts.str[:3].str.lower().isin(MONTHS).all())
 
 
 def _remove_means(outcome: np.ndarray, sorters: pd.DataFrame) -> np.ndarray:
