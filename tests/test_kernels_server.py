@@ -378,6 +378,15 @@ def test_a_lease_that_is_given_back_at_once_leaves_nothing(stages):
         assert list_left() == []
 
 
+def test_a_server_that_ends_removes_the_folder_of_an_owner_that_died_after_its_kernel(stages):
+    lease = start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment())
+    folder, handle = folders.make_kernel_folder()
+    (folder / "c-1").touch()
+    os.close(handle)  # as the end of its owner does
+    lease.close()
+    assert list_left() == []
+
+
 # --- runs
 
 

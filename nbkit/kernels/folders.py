@@ -57,7 +57,7 @@ def make_kernel_folder() -> tuple[Path, int]:
     import fcntl
 
     with hold_home() as home:
-        _sweep_folders(home)  # a cold kernel's owner that was killed has no server to do so
+        sweep_kernel_folders()  # a cold kernel's owner that was killed has no server to do so
         folder = home / uuid.uuid4().hex[:8]
         folder.mkdir(mode=0o700)
         handle = os.open(folder, os.O_RDONLY)
@@ -77,13 +77,14 @@ def sweep(home: Path) -> None:
     for path in home.glob("*.sock"):
         if not answers(path):
             remove_socket(path)
-    _sweep_folders(home)
+    sweep_kernel_folders()
 
 
-def _sweep_folders(home: Path) -> None:
+def sweep_kernel_folders() -> None:
+    """Remove the folders of kernels whose owner is gone; to be called while `hold_home` holds."""
     import fcntl
 
-    for path in [each for each in home.iterdir() if each.is_dir()]:
+    for path in [each for each in find_home().iterdir() if each.is_dir()]:
         with contextlib.suppress(OSError):
             handle = os.open(path, os.O_RDONLY)
             try:

@@ -138,6 +138,7 @@ class Server:
             if not self.closed and select.select([self.listener], [], [], 0)[0]:
                 return False
             self._close()
+            folders.sweep_kernel_folders()  # of an owner that was killed between its kernel's end and cleaning up
         return True
 
     def _end_early(self) -> None:
@@ -192,6 +193,7 @@ class Server:
         """Forget a client that is gone; a kernel that still runs goes with it, and what it left in the file system."""
         if client.pid:
             _kill_group(client.pid)
+            _await_end(client.pid)
             folders.remove_kernel_folder(Path(client.folder))
         self._drop(client)
 
@@ -345,6 +347,14 @@ def _look(place: str) -> tuple[int, int, int]:
     except OSError:
         return 0, 0, 0
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _await_end(pid: int) -> None:
+    """Wait for a killed child: until it is gone it may still lay sockets into its folder."""
+    deadline = time.monotonic() + PATIENCE
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
+            time.sleep(0.001)
 
 
 def _kill_group(pid: int) -> None:
