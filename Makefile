@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test fast slow lint setup filter bench clean
+.PHONY: run test test-oldest test-newest fast slow lint setup filter bench clean
 
 run: filter
 	$(BIN)/nbkit run params/flights.yaml
@@ -33,6 +33,10 @@ fast: $(VENV)/.test
 slow: $(VENV)/.test
 	$(BIN)/pytest -q -n 3 --dist loadfile -m slow --durations 10
 
+# the fast tests with the oldest versions that pyproject.toml allows, and with the newest there are
+test-oldest test-newest: test-%: .venv-%/.test
+	.venv-$*/bin/pytest -q -n 2 -m "not slow"
+
 bench: $(VENV)/.run
 	$(BIN)/python -m benchmarks
 
@@ -47,5 +51,16 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[desk,test]'
 	touch $(VENV)/.run $@
 
+.venv-oldest/.test: pyproject.toml tests/oldest.py
+	$(PYTHON) -m venv --clear .venv-oldest
+	$(PYTHON) tests/oldest.py > .venv-oldest/constraints.txt
+	.venv-oldest/bin/python -m pip install -q -c .venv-oldest/constraints.txt -e '.[desk,test]'
+	touch $@
+
+.venv-newest/.test: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install -q -e '.[desk,test]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) runs registry notebooks/artifacts
+	rm -rf $(VENV) .venv-oldest .venv-newest runs registry notebooks/artifacts

@@ -10,15 +10,15 @@ POINTS = 8
 
 
 def measure(options: Options) -> list[Row]:
-    """Measure both in turn; every round has seeds of its own, so that no point has been computed before."""
+    """Measure both in turn; every point has a parameter of its own, so that none has been computed before."""
     if "sweep" not in main.commands:
         raise Skip("there is no command `nbkit sweep`")
     root = run_lifecycle(options)[0].parents[1]
-    seeds, names = itertools.count(1000), itertools.count()
+    samples, names = itertools.count(10**7), itertools.count()  # of more rows than there are: all of them
 
     def sweep(workers: int) -> float:
-        grid = ",".join(str(next(seeds)) for _ in range(POINTS))
-        words = [*name_params(options), "--grid", f"06_train.seed={grid}", "--until", "06_train", "--threads", "1"]
+        grid = ",".join(str(next(samples)) for _ in range(POINTS))
+        words = [*name_params(options), "--grid", f"06_train.sample={grid}", "--until", "06_train", "--threads", "1"]
         return time_nbkit(root, "sweep", *words, "--workers", str(workers), "--name", f"sweep{next(names)}")
 
     cases = {"one worker": lambda: sweep(1), "two workers": lambda: sweep(2)}

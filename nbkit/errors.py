@@ -76,6 +76,10 @@ class BadModel(NbkitError, ValueError):
     """A model cannot be trained, scored or explained as asked."""
 
 
+class BadProblem(BadModel):
+    """What is to be predicted contradicts itself or the table."""
+
+
 class UnknownVersion(NbkitError, KeyError):
     """The registry has no such model, version or alias."""
 

@@ -1,4 +1,4 @@
-"""Objects as files: tables as Parquet, models with skops, figures as SVG or PNG, other values as JSON.
+"""Objects as files: tables as Parquet, models with skops, figures as SVG or PNG, contracts and other values as JSON.
 
 A new kind of artifact is one row in `FORMATS`. The same content always gives the same bytes.
 """
@@ -9,12 +9,14 @@ import re
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
+from nbkit.contract import Contract
 from nbkit.errors import CorruptArtifact, NbkitError, UnknownKind, UntrustedType
+from nbkit.problem import Problem
 from nbkit.trust import load_model
 from nbkit.values import decode, encode
 
@@ -303,6 +305,24 @@ def _load_array(content: bytes) -> Any:
     return array
 
 
+def _dump_problem(problem: Problem) -> bytes:
+    return _dump_value(asdict(problem))
+
+
+def _load_problem(content: bytes) -> Problem:
+    return Problem(**decode(json.loads(content)))
+
+
+def _dump_contract(contract: Contract) -> bytes:
+    return json.dumps(asdict(contract), ensure_ascii=False, default=str).encode()
+
+
+def _load_contract(content: bytes) -> Contract:
+    import msgspec
+
+    return msgspec.convert(json.loads(content), Contract)
+
+
 def _dump_value(value: Any) -> bytes:
     return json.dumps(encode(value), ensure_ascii=False, allow_nan=False).encode()
 
@@ -313,5 +333,7 @@ FORMATS: tuple[Format, ...] = (
     Format("figure", ".svg", _is_figure, _dump_figure, _load_figure),
     Format("model", ".skops", _is_model, _dump_model, load_model),
     Format("array", ".npy", _is_array, _dump_array, _load_array),
+    Format("problem", ".json", lambda value: isinstance(value, Problem), _dump_problem, _load_problem),
+    Format("contract", ".json", lambda value: isinstance(value, Contract), _dump_contract, _load_contract),
     Format("value", ".json", lambda _: True, _dump_value, lambda content: decode(json.loads(content))),
 )

@@ -198,6 +198,17 @@ def load_ipython_extension(shell: Any) -> None:
         shell.events.register("post_run_cell", lambda *_: _notes.write() if _notes else None)
 
 
+def take_notes(path: Path) -> dict[str, Any]:
+    """Read and remove what a kernel noted; empty if it noted nothing, and the stage will run again next time."""
+    try:
+        notes = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        notes = {}
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    return dict(notes)
+
+
 def note_load(stage: str, name: str, digest: str) -> None:
     """Take note of a value that was read from another stage."""
     if _notes:

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from nbkit import formats
 from nbkit.errors import CorruptArtifact, MissingScrap, UnfinishedStage, UnknownStage
+from nbkit.extend import import_modules
 from nbkit.lighten import defer_imports
 from nbkit.observe import note_load, reading_notebook
-from nbkit.project import MANIFEST, find_root, iterate_runs, name_sweep, read_manifest
+from nbkit.project import find_root
+from nbkit.record import RECORD, RunRecord, iterate_runs, name_sweep, read_record, to_plain
 from nbkit.store import Store
+from nbkit.tables import show_tables
 from nbkit.values import TAG, decode, encode
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ STORE = "artifacts"
 ALL = "*"  # stands for the names that a stage hands over
 SCRAP = re.compile(r"application/scrapbook\.scrap\.(\w+)\+json")
 INLINE = 32_000  # characters of JSON above which a value is kept by reference
-BY_REFERENCE = ("table", "series", "figure", "model")
+BY_REFERENCE = ("table", "series", "figure", "model", "problem", "contract")
 
 
 class Run:
@@ -56,13 +59,16 @@ class Run:
         self.folder = Path(run_dir).resolve()
         self.root = find_root(self.folder)
         self.store = open_store(self.folder)
-        self.at_desk = not (self.folder / MANIFEST).is_file() and _is_sources(self.folder)
+        self.at_desk = not (self.folder / RECORD).is_file() and _is_sources(self.folder)
         if str(self.root) not in sys.path:
-            sys.path.insert(1, str(self.root))  # the project's own modules
+            sys.path.insert(1, str(self.root))  # the project's own modules, of which `use` names some
+        stage = _name_of_notebook(parameters or {})
+        record = self._find_latest(stage) if self.at_desk else read_record(self.folder)
+        self.use = import_modules(record.use.get(stage, []), self.root)  # module -> sha256
         if parameters is not None and self.at_desk:
-            self._adopt(parameters)
+            self._adopt(parameters, stage, record)
         if "ipykernel" in sys.modules:
-            _show_tables_whole()
+            show_tables()
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -72,23 +78,27 @@ class Run:
         return place if "://" in place else str(self.root / place)
 
     def lineage(self) -> dict[str, Any]:
-        """Return where this run comes from: its name, its project, the git commit, the versions of the packages."""
-        manifest = read_manifest(self.folder)
-        surroundings = manifest.get("surroundings", {})
-        return {"run": manifest.get("run", self.folder.name), "project": manifest.get("project", ""), **surroundings}
+        """Return where this run comes from: name, project, git commit, packages, and what of the project it uses."""
+        record = read_record(self.folder)
+        shared = {
+            name: digest for name, digest in self.use.items() if all(name in each for each in record.use.values())
+        }
+        facts = {"run": record.run or self.folder.name, "project": record.project, "use": shared}
+        return {**facts, **to_plain(record.surroundings)}
 
     # --- saving
 
-    def save(self, name: str, value: Any) -> None:
-        """Hand a value over to later stages.
+    def save(self, *named: Any, **values: Any) -> None:
+        """Hand values over to later stages: ``run.save(scores=scores, model=model)`` or ``run.save("model", model)``.
 
         Parameters
         ----------
-        name
-            What later stages load it by.
-        value
-            A small value (kept whole, with its type), or a table, Series, model, figure or large value, which goes into
-            the run's store and is handed over by reference with its sha256.
+        *named
+            A name and a value.
+        **values
+            What later stages load them by, and the values: small ones (kept whole, with their type), or a table,
+            Series, model, figure or large value, which goes into the run's store and is handed over by reference with
+            its sha256.
 
         Raises
         ------
@@ -97,6 +107,12 @@ class Run:
         UntrustedType
             If a model is made of code that only this notebook has.
         """
+        if len(named) not in (0, 2) or (named and not isinstance(named[0], str)):
+            raise TypeError('run.save takes values by name: run.save(scores=scores), or run.save("scores", scores)')
+        for name, value in [*([named] if named else []), *values.items()]:
+            self._save(name, value)
+
+    def _save(self, name: str, value: Any) -> None:
         with defer_imports("scrapbook"):
             import scrapbook
 
@@ -114,20 +130,20 @@ class Run:
 
     # --- loading
 
-    def load(self, stage: str, name: str) -> Any:
+    def load(self, stage: str, *names: str) -> Any:
         """Read what a neighbour hands over, verified, and print where it came from and how old it is.
 
         Parameters
         ----------
         stage
             The neighbour's name, such as ``"05_features"``.
-        name
-            The name it was saved by.
+        *names
+            The names that it was saved by.
 
         Returns
         -------
-        object
-            The value, with the type it was saved with.
+        object or tuple
+            The value, with the type it was saved with; of several names a tuple of them.
 
         Raises
         ------
@@ -140,11 +156,16 @@ class Run:
         CorruptArtifact
             If the bytes are not those that were saved.
         """
+        if not names:
+            raise TypeError(f"run.load({stage!r}) needs the names to load; run.names({stage!r}) lists them")
         notebook = self._find(stage)
-        data = _pick(_read_finished(notebook), stage, name, notebook)
-        note_load(stage, name, digest_value(data))
-        print(f"{name} ← {_describe(notebook, self)}")  # noqa: T201
-        return read_scrap(data, notebook.parent)
+        scraps = _read_finished(notebook)
+        found = [_pick(scraps, stage, name, notebook) for name in names]
+        for name, data in zip(names, found, strict=True):
+            note_load(stage, name, digest_value(data))
+        print(f"{', '.join(names)} ← {_describe(notebook, self)}")  # noqa: T201
+        values = tuple(read_scrap(data, notebook.parent) for data in found)
+        return values[0] if len(values) == 1 else values
 
     def names(self, stage: str) -> list[str]:
         """List what a neighbour hands over."""
@@ -185,31 +206,34 @@ class Run:
 
     # --- parameters at the desk
 
-    def _adopt(self, namespace: MutableMapping[str, Any]) -> None:
-        stage = _name_of_notebook(namespace)
+    def _find_latest(self, stage: str) -> RunRecord:
+        """Return the record of the latest batch run that knows what a stage is given; an empty one if there is none."""
+        for folder, record in iterate_runs(self.root) if stage else ():
+            if stage in record.parameters and not name_sweep(folder) and _leads_to(record, stage):
+                return record
+        return RunRecord()
+
+    def _adopt(self, namespace: MutableMapping[str, Any], stage: str, record: RunRecord) -> None:
         if not stage and any(True for _ in iterate_runs(self.root)):
             print("parameters: as in the cell, as nobody says which notebook this is (papermill: -f or -p)")  # noqa: T201
-        for folder, manifest in iterate_runs(self.root) if stage else ():
-            known = manifest.get("parameters", {}).get(stage)
-            if known is None or name_sweep(folder) or not _leads_to(manifest, stage):
-                continue
-            defaults = manifest.get("defaults", {}).get(stage, {})
-            taken = {
-                name: value
-                for name, value in known.items()
-                if name in namespace and name in defaults and namespace[name] == defaults[name] != value
-            }
-            namespace.update(taken)
-            shown = ", ".join(f"{name} = {_shorten(value)}" for name, value in taken.items()) or "all as in the cell"
-            print(f"parameters ← {folder.name} (change them in the parameters cell): {shown}")  # noqa: T201
+        if stage not in record.parameters:
             return
+        defaults = record.defaults.get(stage, {})
+        taken = {
+            name: value
+            for name, value in record.parameters[stage].items()
+            if name in namespace and name in defaults and namespace[name] == defaults[name] != value
+        }
+        namespace.update(taken)
+        shown = ", ".join(f"{name} = {_shorten(value)}" for name, value in taken.items()) or "all as in the cell"
+        print(f"parameters ← {record.run} (change them in the parameters cell): {shown}")  # noqa: T201
 
 
 def open_store(folder: Path) -> Store:
     """Open the artifacts of a run; what is not here comes from the storage that the run was copied to."""
 
     def find_remote() -> str:
-        storage = read_manifest(folder).get("storage", "")
+        storage = read_record(folder).storage
         return f"{storage}/{STORE}" if storage else ""
 
     return Store(folder / STORE, find_remote)
@@ -320,14 +344,13 @@ def _read_finished(notebook: Path) -> dict[str, Any]:
     return find_scraps(content)
 
 
-def _leads_to(manifest: dict[str, Any], stage: str) -> bool:
+def _leads_to(record: RunRecord, stage: str) -> bool:
     """Tell a run with this stage, or that stopped before it, from one of later stages only, such as a monitor's."""
-    return any(entry["stage"] <= stage for entry in manifest.get("stages", []))
+    return any(each.stage <= stage for each in record.stages)
 
 
 def _has_passed(folder: Path, stage: str) -> bool:
-    status = {entry["stage"]: entry["status"] for entry in read_manifest(folder).get("stages", [])}
-    return status.get(stage) == "passed" and (folder / f"{stage}.ipynb").is_file()
+    return read_record(folder).has_passed(stage) and (folder / f"{stage}.ipynb").is_file()
 
 
 def _is_sources(folder: Path) -> bool:
@@ -373,13 +396,6 @@ def _spell(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds // unit:.0f} {({86_400: 'days', 3_600: 'h', 60: 'min'})[unit]}"
     return f"{max(seconds, 0):.0f} s"
-
-
-def _show_tables_whole() -> None:
-    """Let a table in a notebook show its sentences and its columns whole: the report prints what the cell shows."""
-    import pandas as pd
-
-    pd.set_option("display.max_colwidth", 300, "display.max_columns", 40, "display.max_rows", 60)
 
 
 def _shorten(value: Any) -> str:

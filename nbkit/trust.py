@@ -11,6 +11,7 @@ import json
 import keyword
 import os
 import sys
+import types
 import zipfile
 from collections.abc import Iterator
 from functools import cache
@@ -23,12 +24,10 @@ TRUSTED_FILE = "params/trusted.txt"
 OLDEST_PROTOCOL = 2  # older skops files hide a function's name from a check of names
 
 NBKIT = (
-    "nbkit.data.features.Recipe",
-    "nbkit.model.candidates.FillEmpty",
-    "nbkit.model.candidates.OneHotRecipe",
-    "nbkit.model.grouprate.GroupRate",
-    "nbkit.model.grouprate.GroupRateClassifier",
-    "nbkit.model.grouprate.GroupRateRegressor",
+    "nbkit.model.baselines.FillEmpty",
+    "nbkit.model.baselines.GroupRate",
+    "nbkit.model.baselines.GroupRateClassifier",
+    "nbkit.model.baselines.GroupRateRegressor",
     "nbkit.model.search.LimitedPipeline",
 )
 KERNELS = (
@@ -45,8 +44,10 @@ SPLITTERS = (
     "PredefinedSplit", "RepeatedKFold", "RepeatedStratifiedKFold", "ShuffleSplit", "StratifiedGroupKFold",
     "StratifiedKFold", "StratifiedShuffleSplit", "TimeSeriesSplit",
 )  # fmt: skip
-PARTS = frozenset(  # what fitted estimators of scikit-learn 1.9 hold beside estimators; each was read
+LIGHTGBM = ("basic.Booster", "sklearn.LGBMClassifier", "sklearn.LGBMRegressor")  # the trees are a text that it parses
+PARTS = frozenset(  # what fitted estimators of scikit-learn 1.9 and LightGBM hold beside estimators; each was read
     {
+        *(f"lightgbm.{name}" for name in LIGHTGBM),
         *(f"sklearn.gaussian_process.kernels.{name}" for name in KERNELS),
         *(f"sklearn._loss.link.{name}" for name in LINKS),
         *(f"sklearn._loss.loss.{name}" for name in LOSSES),
@@ -70,6 +71,7 @@ PARTS = frozenset(  # what fitted estimators of scikit-learn 1.9 hold beside est
         "sklearn.utils._metadata_requests.MethodMetadataRequest",
     }
 )
+RECIPE_FUNCTIONS = ("name_date_parts", "to_date_parts", "to_levels", "to_numbers")
 UFUNCS = (
     "absolute", "arcsinh", "cbrt", "ceil", "cos", "deg2rad", "exp", "exp2", "expm1", "floor", "isfinite", "isnan",
     "log", "log10", "log1p", "log2", "negative", "rad2deg", "reciprocal", "rint", "sign", "sin", "sqrt", "square",
@@ -79,6 +81,7 @@ FUNCTIONS = frozenset(  # they compute on what they are given and open, import a
     {
         *(f"{module}.{name}" for module in ("numpy", "numpy._core._multiarray_umath") for name in UFUNCS),
         *(f"scipy.special._ufuncs.{name}" for name in ("expit", "logit")),
+        *(f"nbkit.data.encoders.{name}" for name in RECIPE_FUNCTIONS),
         "numpy.mean",
         "scipy._lib.array_api_compat.numpy._aliases.asarray",
         "sklearn.cluster._kmeans._kmeans_single_elkan",
@@ -109,7 +112,8 @@ LOSS_FUNCTIONS = frozenset(
         ),
     }
 )
-TYPES = frozenset(f"builtins.{name}" for name in ("bool", "float", "int", "object", "str")) | SCALARS
+PLAIN = (*(f"builtins.{name}" for name in ("bool", "float", "int", "object", "str")), "collections.OrderedDict")
+TYPES = frozenset(PLAIN) | SCALARS
 CALLED = frozenset(
     {
         "builtins.complex", "builtins.frozenset", "builtins.range", "datetime.date", "datetime.datetime",
@@ -209,10 +213,12 @@ def check_model(content: bytes) -> list[str]:
 
 
 def trusted_names() -> frozenset[str]:
-    """Return the classes of this project's own that may be loaded.
+    """Return the classes and functions of this project's own that may be loaded.
 
     They are the lines of ``params/trusted.txt`` and the names in the environment variable ``NBKIT_TRUSTED`` (comma
-    between them): exact dotted names of classes. What a file wants to load never counts.
+    between them): exact dotted names. A class is created empty and gets its attributes; a function is applied to rows,
+    with options that the file may choose, so that only functions which compute on what they are given belong there.
+    What a file wants to load never counts.
 
     Raises
     ------
@@ -231,7 +237,7 @@ def _check_line(name: str, where: str) -> str:
     parts = name.split(".")
     if len(parts) < 2 or not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
         raise BadParameter(
-            f"{where}: {name!r} is not the exact dotted name of a class, such as churn.features.Clean; "
+            f"{where}: {name!r} is not the exact dotted name of a class or function, such as churn.features.Clean; "
             "a prefix or a pattern vouches for code that nobody has read"
         )
     if parts[0] in sys.stdlib_module_names:
@@ -292,12 +298,15 @@ def _refuse(loader: str, name: str, own: frozenset[str]) -> str:
         return f"a {loader} is not among the parts that a model may have"
     if name in USES[loader]:
         return ""
+    if loader == "FunctionNode":
+        if name in own:
+            return _refuse_function(name)
+        return f"read that function, and if it only computes on what it is given, add the line {name} to {TRUSTED_FILE}"
     if name in own:
         return (
-            f"{TRUSTED_FILE} names it, but a line vouches for a class of objects that a model holds, for nothing else"
+            f"{TRUSTED_FILE} names it, but a line vouches for a class of objects that a model holds, or for a function "
+            "that it applies, for nothing else"
         )
-    if loader == "FunctionNode":
-        return "a function is loaded only if nbkit has reviewed it; write a transformer class instead"
     return f"as a {loader} it is not on the list of reviewed names"
 
 
@@ -307,6 +316,20 @@ def _estimators() -> frozenset[str]:
     from skops.io._trusted_types import SKLEARN_ESTIMATOR_TYPE_NAMES
 
     return frozenset(SKLEARN_ESTIMATOR_TYPE_NAMES)
+
+
+def _refuse_function(name: str) -> str:
+    """Resolve a listed name and return why it is not a function of the module that it says; empty if it is."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = vars(importlib.import_module(module)).get(attribute)
+    except Exception as error:  # the module is the project's own and may fail as it likes
+        return f"its module cannot be imported: {type(error).__name__}: {error}"
+    if not isinstance(found, types.FunctionType):
+        return "it is not a function that is written in Python"
+    if (found.__module__, found.__qualname__) != (module, attribute):
+        return f"the function is defined as {found.__module__}.{found.__qualname__}; name it so"
+    return ""
 
 
 def _refuse_class(name: str, *, estimator: bool) -> str:

@@ -6,8 +6,11 @@ import pandas as pd
 import sqlalchemy as sa
 from sklearn.linear_model import LogisticRegression
 
+from nbkit.problem import Problem
 from nbkit.registry import Registry, make_golden
 from nbkit.registry.tables import split_place
+
+PROBLEM = Problem("y", positive=1)
 
 X, Y = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0], "b": [0, 1, 0, 1]}), [0, 0, 1, 1]
 SCORES = pd.DataFrame(
@@ -25,7 +28,7 @@ def judge(**passed):
 
 def bundle(C=1.0):
     model = LogisticRegression(C=C).fit(X, Y)
-    return {"model": model, "golden": make_golden(model, X, task="binary", positive=1)}
+    return {"model": model, "golden": make_golden(model, X, PROBLEM)}
 
 
 def fill(registry):

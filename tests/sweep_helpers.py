@@ -7,21 +7,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import psutil
 import pytest
 
-from nbkit import observe
-from nbkit.errors import NbkitError
-from nbkit.pipeline import engine
-from nbkit.pipeline.engine import Outcome
-from nbkit.project import read_manifest
-from nbkit.run import digest_scraps, read_scraps
-from nbkit.sweep.work import run_point
+import nbkit.sweep.pool as pool
+from nbkit.problem import Problem
+from nbkit.record import RunRecord, StageRecord, read_record, write_record
+from nbkit.sweep import Sweep, execute_sweep, list_points, open_pool, plan_sweep, read_axis
 from tests.conftest import glue, make_notebook
 
 IMPORTS = "import nbkit\nrun = nbkit.Run(run_dir)"
+FIRST = "run.save('y', x)\nrun.save('problem', nbkit.Problem('late', 'regression'))"
 SECOND = """run_dir: str = "."  # folder
 k: int = 1  # a number [0, 9]
 nap: float = 0.0  # seconds
@@ -30,10 +29,9 @@ WORK = """import time
 import pandas as pd
 assert k != 3, "three is one too many"
 time.sleep(nap)
-value = float(abs(k - 5) + run.load("01_first", "y"))
+value = float(abs(k - 5) + run.load("01_frame", "y"))
 row = {"metric": "mae", "value": value, "low": value - 1.5, "high": value + 1.5, "n": 10, "better": "lower"}
 run.save("scores", pd.DataFrame([row]))
-run.save("metric", "mae")
 run.save("headline", f"k is {k}.")"""
 
 
@@ -43,9 +41,9 @@ def lay_toy(project):
     params.write_text("shared: {x: 2}\n")
     number = 'run_dir: str = "."  # folder\nx: int = 1  # a number'
     notebooks = project / "notebooks"
-    make_notebook(notebooks / "01_first.ipynb", IMPORTS, "run.save('y', x)", parameters=number)
+    make_notebook(notebooks / "01_frame.ipynb", IMPORTS, FIRST, parameters=number)
     make_notebook(notebooks / "02_second.ipynb", IMPORTS, WORK, parameters=SECOND)
-    make_notebook(notebooks / "03_third.ipynb", IMPORTS, "run.save('z', run.load('02_second', 'metric'))")
+    make_notebook(notebooks / "03_third.ipynb", IMPORTS, "run.save('z', run.load('02_second', 'headline'))")
     return params
 
 
@@ -56,49 +54,54 @@ def toy(project):
 
 @pytest.fixture
 def fake(monkeypatch):
-    """Starts no kernel: the stages of the toy project say at once what they would say; lists what was executed."""
-    executed = []
+    """Starts no process: points of the toy project end at once as they would; lists the runs that were begun."""
+    begun, passed = [], {}
 
-    def execute_stage(source, target, parameters, limits, kernel, **options):
-        executed.append((target.parent.name, source.stem))
-        first = target.parent / "01_first.ipynb"
-        seen = {} if source.stem == "01_first" else {"01_first.y": digest_scraps(read_scraps(first))["y"]}
-        notes = {
-            "loads": seen,
-            "files": [],
-            "folders": {},
-            "modules": {},
-            "imports": [],
-            "notebooks": [],
-            "outside": [],
-        }
-        Path(kernel.environment[observe.VARIABLE]).write_text(json.dumps(notes))
-        if source.stem == "01_first":
-            glue(target, y=parameters["x"])
-            return Outcome(seconds=2.0)
-        k = parameters["k"]
-        if k == 3:
-            make_notebook(target, "1 / 0")
-            return Outcome("failed", "error", "three is one too many")
+    def run(task, name, is_unwanted):
+        begun.append(name)
+        folder = Path(task["root"]) / "runs" / name
+        k = int(next(text for text in task["settings"] if text.startswith("02.k=")).partition("=")[2])
         if k == 4:
-            raise KeyboardInterrupt
+            return "its process was killed (SIGKILL)"
+        if k == 3:
+            write_run(folder, "failed", message="three is one too many")
+            return ""
         value = float(abs(k - 5) + 2)
         row = {"metric": "mae", "value": value, "low": value - 1.5, "high": value + 1.5, "n": 10, "better": "lower"}
-        glue(target, scores=pd.DataFrame([row]), metric="mae", headline=f"k is {k}.")
-        return Outcome(seconds=1.0, headline=f"k is {k}.")
+        glue(folder / "01_frame.ipynb", problem=Problem("late", "regression"))
+        glue(folder / "02_second.ipynb", scores=pd.DataFrame([row]))
+        write_run(folder, "passed", headline=f"k is {k}.")
+        passed[tuple(task["settings"])] = folder
+        return ""
 
-    monkeypatch.setattr(engine, "execute_stage", execute_stage)
-    return executed
+    def plan(root, files, settings, **options):
+        folder = passed.get(tuple(settings))
+        return SimpleNamespace(nothing_to_do=folder is not None, folder=folder)
+
+    monkeypatch.setattr(pool, "_run", run)
+    monkeypatch.setattr(pool, "plan_run", plan)
+    return begun
 
 
-def run_inline(tasks, on_step):
-    """Do tasks one after the other in this process."""
-    for task in tasks:
-        on_step()
-        try:
-            yield run_point(task)
-        except NbkitError as error:
-            yield {"name": task["name"], "exit": 2, "error": str(error)}
+def write_run(folder, status, **said):
+    """Write the record of a run whose first stage was taken over from another one."""
+    first = StageRecord("01_frame", "passed", seconds=9.0, borrowed="other")
+    second = StageRecord("02_second", status, seconds=1.0, **said)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_record(folder, RunRecord(status=status, stages=[first, second]))
+
+
+def plan(root, *grid, **asked):
+    """Plan a sweep of the toy project called s."""
+    points = list_points([read_axis(text) for text in grid])
+    asked = {"name": "s", **asked}
+    return plan_sweep(Sweep(root, (root / "params" / "toy.yaml",), tuple(points), **asked))
+
+
+def execute(planned, on_point=lambda row: None):
+    """Execute a sweep, one point after the other."""
+    with open_pool(1) as opened:
+        return execute_sweep(planned, opened, on_point)
 
 
 def start(project, *words):
@@ -143,21 +146,15 @@ def read_statuses(project, name="s"):
 
 
 def find_workers(project, name):
-    """Return the processes that work on a point of a project."""
+    """Return the processes that do the run of a point."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "nbkit.sweep.work" in (process.info["cmdline"] or []) and _holds(process, project, name):
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = process.info["cmdline"] or []
+        if process.info["cwd"] == str(project) and "--name" in words and words[words.index("--name") + 1] == name:
             found.append(process)
     return found
 
 
-def _holds(process, project, name):
-    try:
-        return any(each.path.startswith(str(project)) and name in each.path for each in process.open_files())
-    except psutil.Error:
-        return False
-
-
 def is_at_work(project, name, stage="02_second"):
-    entries = {entry["stage"]: entry["status"] for entry in read_manifest(project / "runs" / name).get("stages", [])}
-    return entries.get(stage) == "running"
+    found = read_record(project / "runs" / name).find(stage)
+    return found is not None and found.status == "running"

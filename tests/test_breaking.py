@@ -17,10 +17,12 @@ from nbkit.cli import main
 from nbkit.cli.run import carry_out
 from nbkit.errors import BadParameter, UnknownRun
 from nbkit.pipeline import engine, execute_plan, list_runs, plan_resume, plan_run
-from nbkit.project import find_root, read_manifest
+from nbkit.project import find_root
+from nbkit.record import Listener, RunRecord, read_record
 from nbkit.stages.notebooks import read_stage
 from nbkit.store import Store
 from tests.conftest import glue, make_notebook
+from tests.pipeline_helpers import Ended
 
 GARBAGE = {
     "empty": b"", "text": b"garbage", "bytes": b"\xff\xfe", "list": b"[]", "null": b"null", "deep": b"[" * 100_000,
@@ -68,7 +70,7 @@ def test_a_damaged_manifest_hides_no_other_run(project, toy, content):
 
 def test_a_manifest_that_is_a_folder_is_unreadable(project):
     (project / "runs" / "odd" / "run.json").mkdir(parents=True)
-    assert read_manifest(project / "runs" / "odd") == {"status": "unreadable"}
+    assert read_record(project / "runs" / "odd") == RunRecord(status="unreadable")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def test_stages_are_named_in_one_way(project, toy):
 def test_what_other_params_made_is_not_borrowed(project, toy):
     with pytest.raises(BadParameter, match=r"01_first\.x is now 3, not 2, as in good"):
         plan_run(project, [toy], ["01_first.x=3"], first="02")
-    assert plan_run(project, [toy], ["02_second.retries=3"], first="02").steps[0].action == "borrow"
+    assert plan_run(project, [toy], ["02_second.retries=3"], first="02").steps[0].source == project / "runs" / "good"
 
 
 def test_serving_makes_no_registry(project, toy):
@@ -144,7 +146,7 @@ def find_artifact(folder):
 def test_resume_runs_again_what_was_damaged(project, toy, damage):
     good = project / "runs" / "good"
     glue(good / "01_first.ipynb", y=pd.DataFrame({"a": [1, 2]}))
-    assert [step.action for step in plan_resume(project).steps] == ["keep", "run"]
+    assert [step.action for step in plan_resume(project).steps] == ["skip", "run"]
     artifact = find_artifact(good)
     if damage == "gone":
         artifact.unlink()
@@ -159,10 +161,10 @@ def test_resume_runs_again_what_was_damaged(project, toy, damage):
 @pytest.mark.parametrize("damage", ["gone", "flipped", "notebook"])
 def test_what_was_damaged_is_not_taken_over(project, toy, damage):
     test_resume_runs_again_what_was_damaged(project, toy, damage)
-    folder, manifest = execute_plan(plan_run(project, [toy], first="02", name="next"))
-    assert (manifest["status"], manifest["exit"]) == ("failed", 1)
-    assert manifest["stages"][0]["message"].startswith("nothing can be taken over: ")
-    assert read_manifest(folder)["status"] == "failed"
+    folder, record = execute_plan(plan_run(project, [toy], first="02", name="next"))
+    assert (record.status, record.exit) == ("failed", 1)
+    assert record.stages[0].message.startswith("nothing can be taken over: ")
+    assert read_record(folder).status == "failed"
     assert [step.action for step in plan_resume(project, "next").steps] == ["run", "run"]
 
 
@@ -177,9 +179,9 @@ def test_saving_again_puts_changed_bytes_right(tmp_path):
 def fake(monkeypatch):
     """Executes no kernel: every stage passes."""
 
-    def execute_stage(source, target, parameters, limits, kernel, **options):
-        glue(target, y=1)
-        return engine.Outcome()
+    def execute_stage(task, kernel, on_late):
+        glue(task.target, y=1)
+        return Ended().fill(task)
 
     monkeypatch.setattr(engine, "execute_stage", execute_stage)
 
@@ -188,14 +190,12 @@ def fake(monkeypatch):
     "trouble", [BrokenPipeError(32, "Broken pipe"), OSError(5, "Input/output error"), SystemExit(1)]
 )
 def test_a_run_that_nobody_watches_any_more_goes_on(project, toy, fake, monkeypatch, trouble):
-    from nbkit.cli import progress
-
-    def tell(self, event, facts):
+    def tell(self, *words, **style):
         raise trouble
 
-    monkeypatch.setattr(progress.Progress, "tell", tell)
+    monkeypatch.setattr(Console, "print", tell)
     assert nbkit("run", toy, "--name", "alone").exit_code == 0
-    assert read_manifest(project / "runs" / "alone")["status"] == "passed"
+    assert read_record(project / "runs" / "alone").status == "passed"
 
 
 def test_a_pipe_that_closes_does_not_end_the_run(project, toy, fake, monkeypatch):
@@ -208,7 +208,7 @@ def test_a_pipe_that_closes_does_not_end_the_run(project, toy, fake, monkeypatch
         folder, code = carry_out(plan_run(project, [toy], name="head"))
         with contextlib.suppress(BrokenPipeError):
             pipe.close()
-    assert (code, read_manifest(folder)["status"]) == (0, "passed")
+    assert (code, read_record(folder).status) == (0, "passed")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
@@ -216,11 +216,16 @@ def test_nohup_is_respected(project, toy, fake, monkeypatch):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         plan = plan_run(project, [toy], name="nohup")
-        seen = []
-        execute_plan(plan, lambda event, facts: seen.append((signal.getsignal(signal.SIGHUP), event)))
+        seen = set()
+
+        class Watching(Listener):
+            def on_stage_end(self, stage, folder):
+                seen.add(signal.getsignal(signal.SIGHUP))
+
+        execute_plan(plan, Watching())
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert {handler for handler, _ in seen} == {signal.SIG_IGN}
+    assert seen == {signal.SIG_IGN}
 
 
 @pytest.mark.parametrize("port", [-1, 65536, 99999])

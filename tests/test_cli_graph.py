@@ -26,9 +26,13 @@ def call(*words):
 def test_a_line_a_stage_and_a_verdict(laid):
     code, said = call("check", "params/toy.yaml")
     assert code == 0
-    assert said.splitlines() == [
+    assert [line.rstrip() for line in said.splitlines()] == [
         "01_a           loads nothing; saves 1",
         "02_b           loads 1 from 01_a; saves 0",
+        "",
+        "What a stage has to hand over for others to work:",
+        "stage  hands over  to",
+        "01_a   x           02",
         "0 errors, 0 hints; a run with params/toy.yaml could start",
     ]
 

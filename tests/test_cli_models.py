@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from nbkit.problem import Problem
 from nbkit.registry import Registry, find_served, make_golden
 from nbkit.report import write_report
 from tests.test_cli_run import nbkit
 from tests.test_report_overview import GATES, PASSED, VERDICTS, write_run
+
+PROBLEM = Problem("y", positive=1)
 
 X, Y = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0]}), [0, 0, 1, 1]
 SCORES = pd.DataFrame(
@@ -35,7 +38,7 @@ def made(tmp_path_factory):
     models = Registry(folder)
     for number, passed in ((1, True), (2, True), (3, False)):
         model = LogisticRegression(C=number).fit(X, Y)
-        bundle = {"model": model, "golden": make_golden(model, X, task="binary", positive=1)}
+        bundle = {"model": model, "golden": make_golden(model, X, PROBLEM)}
         models.register("toy", bundle, scores=SCORES, gates=judge(passed), by="ann", lineage={"run": f"toy-{number}"})
     for alias in ("candidate", "staging"):
         models.set_alias("toy", 1, alias)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from nbkit.pipeline.engine import Outcome
 from tests.conftest import make_notebook
+from tests.pipeline_helpers import Ended
 from tests.test_cli_run import fake, nbkit, toy  # noqa: F401 - fixtures
 
 CELL = 'run_dir: str = "."  # folder\nwindow: str = ""  # name of the window\nsource: str = ""  # rows\nregistry: str = "registry"  # where\nname: str = "toy"  # what\nversion: str = ""  # which'
@@ -83,14 +83,14 @@ def test_a_name_that_looks_like_a_number_stays_a_name(toy, watch):  # noqa: F811
 
 
 def test_one_that_fails_is_worse_than_one_that_asks(toy, watch, fake, monkeypatch):  # noqa: F811
-    fake["11_monitor"] = Outcome("failed", "error", "no rows", 2)
+    fake["11_monitor"] = Ended("failed", "error", "no rows", 2)
     done = nbkit("monitor", "params/toy.yaml", "--all", "--json")
     assert done.exit_code == 1
     assert {row["decision"] for row in json.loads(done.stdout)} == {"failed"}
 
 
 def test_an_interrupt_ends_them_all(toy, watch, fake):  # noqa: F811
-    fake["11_monitor"] = Outcome("interrupted", "interrupt", "Ctrl-C", 2)
+    fake["11_monitor"] = Ended("interrupted", "interrupt", "Ctrl-C", 2)
     assert nbkit("monitor", "params/toy.yaml", "--all").exit_code == 130
     assert len(list((toy / "runs").iterdir())) == 1
 

@@ -13,9 +13,8 @@ from click.testing import CliRunner
 
 from nbkit.cli import main
 from nbkit.pipeline import engine
-from nbkit.pipeline.engine import Outcome
-from nbkit.pipeline.signals import Terminated
 from tests.conftest import glue, make_notebook
+from tests.pipeline_helpers import Ended
 from tests.test_pipeline_runner import wait_for
 
 IMPORTS = "import nbkit\nrun = nbkit.Run(run_dir)"
@@ -46,16 +45,19 @@ def fake(monkeypatch):
     """Executes no kernel: every stage hands over what stands here, or ends as it says here."""
     given = {"01_first": {"y": 1, "headline": "One."}, "02_second": {"z": 2, "headline": "Two."}}
 
-    def execute_stage(source, target, parameters, limits, kernel, **options):
-        options["on_cell"](1, 2)
-        found = given[source.stem]
+    def execute_stage(task, kernel, on_late):
+        task.on_cell(1, 2)
+        found = given[task.source.stem]
         if isinstance(found, BaseException):
             raise found
-        if isinstance(found, Outcome):
-            make_notebook(target, "1 / 0")
-            return found
-        glue(target, **found)
-        return Outcome(seconds=1.5, headline=found.get("headline", ""))
+        if isinstance(found, signal.Signals):
+            signal.raise_signal(found)
+            found = {}
+        if isinstance(found, Ended):
+            make_notebook(task.target, "1 / 0")
+            return found.fill(task)
+        glue(task.target, **found)
+        return Ended(seconds=1.5, headline=found.get("headline", "")).fill(task)
 
     monkeypatch.setattr(engine, "execute_stage", execute_stage)
     return given
@@ -151,16 +153,14 @@ def test_json_is_alone_on_stdout(toy, fake):
     ("outcome", "code", "mark"),
     [
         (
-            Outcome(
-                "failed", "error", "ZeroDivisionError: division by zero", 3, "1 / 0", "last words", "the traceback"
-            ),
+            Ended("failed", "error", "ZeroDivisionError: division by zero", 3, "1 / 0", "last words", "the traceback"),
             1,
             "✗",
         ),
-        (Outcome("failed", "error", "BadSplit: no rows", 3, "cut()", "", "a library's frames"), 1, "✗"),
-        (Outcome("refused", "refused", "toy@1 may not move on", 3, "stop()", "", "the traceback"), 3, "■"),
-        (Outcome("interrupted", "interrupted", "interrupted from the keyboard", 3, "sleep()"), 130, "◼"),
-        (Outcome("interrupted", "terminated", "the run was told to terminate", 3, "sleep()"), 143, "◼"),
+        (Ended("failed", "error", "BadSplit: no rows", 3, "cut()", "", "a library's frames"), 1, "✗"),
+        (Ended("refused", "refused", "toy@1 may not move on", 3, "stop()", "", "the traceback"), 3, "■"),
+        (Ended("interrupted", "interrupted", "interrupted from the keyboard", 3, "sleep()"), 130, "◼"),
+        (Ended("interrupted", "terminated", "the run was told to terminate", 3, "sleep()"), 143, "◼"),
     ],
 )
 def test_how_a_run_ended_shows_in_the_code_and_in_words(toy, fake, outcome, code, mark):
@@ -192,7 +192,7 @@ def test_how_a_run_ended_shows_in_the_code_and_in_words(toy, fake, outcome, code
 
 
 def test_a_stage_that_was_changed_runs_again_and_so_does_what_comes_after(toy, fake):
-    fake["02_second"] = Outcome("failed", "error", "no", 1)
+    fake["02_second"] = Ended("failed", "error", "no", 1)
     nbkit("run", "params/toy.yaml", "--name", "one")
     first = toy / "notebooks" / "01_first.ipynb"
     make_notebook(first, IMPORTS, "run.save('y', x + 1)", parameters=PARAMETERS)
@@ -211,7 +211,7 @@ def test_a_stage_that_was_changed_runs_again_and_so_does_what_comes_after(toy, f
 
 
 def test_a_mend_in_the_run_s_copy_is_not_lost(toy, fake):
-    fake["02_second"] = Outcome("failed", "error", "no", 1)
+    fake["02_second"] = Ended("failed", "error", "no", 1)
     out = nbkit("run", "params/toy.yaml", "--name", "one").stdout
     assert "a copy: what runs is notebooks/02_second.ipynb" in out
     copy = toy / "runs" / "one" / "02_second.ipynb"
@@ -265,7 +265,7 @@ def test_a_folder_is_no_notebook(toy):
 
 
 def test_the_log_is_named_if_it_holds_anything(toy, fake):
-    fake["01_first"] = Outcome("failed", "dead_kernel", "killed", 1)
+    fake["01_first"] = Ended("failed", "dead_kernel", "killed", 1)
     log = toy / "runs" / "one" / "logs" / "01_first.log"
     log.parent.mkdir(parents=True)
     log.write_text("Segmentation fault")
@@ -273,12 +273,15 @@ def test_the_log_is_named_if_it_holds_anything(toy, fake):
     assert "the kernel's log: runs/one/logs/01_first.log" in nbkit("resume", "one").stdout
 
 
-@pytest.mark.parametrize(("trouble", "code"), [(KeyboardInterrupt(), 130), (Terminated("SIGTERM"), 143)])
-def test_ctrl_c_between_two_cells_is_told(toy, fake, trouble, code):
-    fake["02_second"] = trouble
-    done = nbkit("run", "params/toy.yaml")
+@pytest.mark.parametrize(("which", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_between_two_stages_is_told(toy, fake, which, code):
+    fake["01_first"] = which
+    done = nbkit("run", "params/toy.yaml", "--name", "one")
     assert done.exit_code == code
-    assert "interrupted between two cells" in done.stdout
+    assert "interrupted before it began" in done.stdout
+    assert json.loads(nbkit("runs", "--json").stdout)[0]["stages"] == "1/2"
+    fake["01_first"] = {"y": 1}
+    assert nbkit("resume", "one").exit_code == 0
 
 
 def test_ctrl_c_before_the_run_is_told(toy, monkeypatch):
@@ -317,11 +320,11 @@ def test_a_disk_that_fills_up_is_told_and_earlier_runs_stay(toy, fake, monkeypat
     assert done.exit_code == 1
     assert "No space left on device" in done.stdout
 
-    def full(folder, manifest):
+    def full(folder, record):
         raise OSError(28, "No space left on device", str(folder))
 
     fake["02_second"] = {"z": 2}
-    monkeypatch.setattr("nbkit.pipeline.runner.write_manifest", full)
+    monkeypatch.setattr("nbkit.pipeline.ledger.write_record", full)
     done = nbkit("run", "params/toy.yaml", "--name", "three")
     assert done.exit_code == 2
     assert "No space left on device" in done.stderr
@@ -365,7 +368,7 @@ def test_runs_lists_the_newest_first(toy, fake):
     assert nbkit("runs").stdout == "No runs yet: `nbkit run PARAMS` makes one.\n"
     assert json.loads(nbkit("runs", "--json").stdout) == []
     nbkit("run", "params/toy.yaml", "--name", "one")
-    fake["02_second"] = Outcome("failed", "error", "no")
+    fake["02_second"] = Ended("failed", "error", "no")
     nbkit("run", "params/toy.yaml", "--name", "two")
     lines = nbkit("runs").stdout.splitlines()
     assert lines[0].split() == ["run", "status", "stages", "started", "seconds", "headline"]

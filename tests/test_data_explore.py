@@ -15,6 +15,7 @@ from nbkit.data import (
 )
 from nbkit.data.explore import wilson_interval
 from nbkit.errors import BadSource
+from nbkit.problem import Problem
 
 ODD = {
     "lists": [[1], [2], None] * 10,
@@ -46,13 +47,13 @@ def test_odd_tables_are_explored_without_a_crash(task):
     table = odd(task)
     for rows in (table, table.iloc[:1], table.iloc[:12], table.iloc[:0], table.assign(y=table["y"].iloc[0])):
         assert len(summarize_columns(rows, "y")) == 16
-        assert len(rank_relations(rows, "y", task)) == 15
+        assert len(rank_relations(rows, Problem("y", task))) == 15
         measure_missing(rows)
         find_oddities(rows)
-        find_leakage(rows, "y", task)
+        find_leakage(rows, Problem("y", task))
         if len(rows):
-            assert summarize_target(rows, "y", task)["n"].sum() > 0
-            assert summarize_target(rows, "y", task, time="time")["n"].sum() > 0
+            assert summarize_target(rows, Problem("y", task))["n"].sum() > 0
+            assert summarize_target(rows, Problem("y", task, time="time"))["n"].sum() > 0
 
 
 def test_columns_are_summarized_as_pandas_does():
@@ -76,18 +77,20 @@ def test_wilson_agrees_with_scipy(counts):
 def test_target_over_time():
     times = pd.date_range("2020-01-01", periods=730, freq="D")
     table = pd.DataFrame({"t": times, "y": (times.month == 7).astype(int)})
-    result = summarize_target(table, "y", time="t").set_index("period")
+    result = summarize_target(table, Problem("y", time="t")).set_index("period")
     assert len(result) == 24
     assert result.loc["2020-07", "value"] == 1
     assert result.loc["2020-08", "value"] == 0
     assert 0 < result.loc["2020-08", "high"] < 0.2
-    assert summarize_target(table.iloc[:40], "y", time="t")["period"].iloc[0] == "2020-01-01"
-    assert summarize_target(table.iloc[:120], "y", time="t")["period"].iloc[0] == "2020-W01"
-    many = summarize_target(table.assign(y=times.quarter), "y", "multiclass")
+    assert summarize_target(table.iloc[:40], Problem("y", time="t"))["period"].iloc[0] == "2020-01-01"
+    assert summarize_target(table.iloc[:120], Problem("y", time="t"))["period"].iloc[0] == "2020-W01"
+    many = summarize_target(table.assign(y=times.quarter), Problem("y", "multiclass"))
     assert many["value"].sum() == pytest.approx(1)
-    numbers = summarize_target(table.assign(y=times.dayofyear if False else times.day * 1.0), "y", "regression").iloc[0]
+    numbers = summarize_target(
+        table.assign(y=times.dayofyear if False else times.day * 1.0), Problem("y", "regression")
+    ).iloc[0]
     assert numbers["low"] < numbers["value"] < numbers["high"]
-    text = summarize_target(table.assign(y=table["y"].map({0: "no", 1: "yes"})), "y", positive="no").iloc[0]
+    text = summarize_target(table.assign(y=table["y"].map({0: "no", 1: "yes"})), Problem("y", positive="no")).iloc[0]
     assert (text["class"], text["n"]) == ("no", 730)
 
 
@@ -95,11 +98,11 @@ def test_target_over_time():
 def test_odd_targets(look):
     table = odd("binary")
     for target in ("inf", "delta", "none", "complex", "constant"):
-        look(table, target, "regression")
+        look(table, Problem(target, "regression"))
     for target in ("lists", "mixed", "bool", "cat", "none", "constant", 7):
-        look(table, target, "multiclass")
+        look(table, Problem(target, "multiclass"))
     with pytest.raises(BadSource, match="target 'yy' is no column; did you mean 'y'"):
-        look(table, "yy")
+        look(table, Problem("yy"))
 
 
 def test_missing_together():
@@ -117,7 +120,7 @@ def test_relations_share_one_scale_and_know_their_noise():
     table = pd.DataFrame({"x": x, "c": np.where(x > 0, "high", "low"), "noise": random.normal(size=n), "y": y})
     table["id"] = [f"i{i}" for i in range(n)]
     table["gone"] = np.where(y == 1, np.nan, 1.0)
-    result = rank_relations(table, "y").set_index("column")
+    result = rank_relations(table, Problem("y")).set_index("column")
     assert result.index[0] == "gone"
     assert result.loc["gone", "strength"] == pytest.approx(1, abs=0.001)
     assert result.loc["x", "strength"] > result.loc["c", "strength"] > 0.4
@@ -125,7 +128,7 @@ def test_relations_share_one_scale_and_know_their_noise():
     for name in ("noise", "id"):
         assert result.loc[name, "strength"] < 0.06
     assert result.loc["noise", "noise"] < 0.06
-    assert rank_relations(table, "y", seed=1).equals(rank_relations(table, "y", seed=1))
+    assert rank_relations(table, Problem("y", seed=1)).equals(rank_relations(table, Problem("y", seed=1)))
 
 
 def test_strength_is_the_correlation_ratio():
@@ -134,7 +137,7 @@ def test_strength_is_the_correlation_ratio():
     between = sum(len(part) * (part.mean() - table["y"].mean()) ** 2 for part in groups)
     eta = between / ((table["y"] - table["y"].mean()) ** 2).sum()
     epsilon = 1 - (1 - eta) * 299 / 297
-    assert rank_relations(table, "y", "regression").loc[0, "strength"] == pytest.approx(np.sqrt(epsilon))
+    assert rank_relations(table, Problem("y", "regression")).loc[0, "strength"] == pytest.approx(np.sqrt(epsilon))
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e-9, 1, 1e152, 1e300])
@@ -143,7 +146,7 @@ def test_the_scale_of_a_number_does_not_matter(scale):
     x = random.normal(size=500)
     table = pd.DataFrame({"x": x, "word": np.where(x > 0, "high", "low"), "gone": np.where(x > 0, np.nan, 1)})
     told = [
-        look(table.assign(y=(x + random.normal(size=500) * 0.01) * scale), "y", "regression")
+        look(table.assign(y=(x + random.normal(size=500) * 0.01) * scale), Problem("y", "regression"))
         for look in (rank_relations, find_leakage)
     ]
     assert told[0]["strength"].tolist() == pytest.approx([0.97, 0.8, 0.8], abs=0.01)

@@ -1,28 +1,39 @@
-import pickle
+"""Features: what may be used, the functions of recipes, and a recipe that later stages can use."""
+
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.base import clone
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardScaler, TargetEncoder
 
+from nbkit import formats
+from nbkit.contract import ColumnRule, Contract
 from nbkit.data import (
-    ColumnRule,
-    Contract,
-    Recipe,
     catalogue_features,
-    declare_features,
+    check_features,
+    choose_columns,
     fit_recipe,
     infer_contract,
-    list_columns,
+    keep_columns,
     list_refused,
+    name_date_parts,
+    to_date_parts,
+    to_levels,
+    to_numbers,
 )
 from nbkit.errors import BadFeature, LeakedFeature, UntrustedType
+from nbkit.problem import Problem
+
+PROBLEM = Problem("y", time="t")
+AS_NUMBERS = FunctionTransformer(to_numbers, feature_names_out="one-to-one")
+AS_LEVELS = FunctionTransformer(to_levels, feature_names_out="one-to-one")
+CODES = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+PARTS = FunctionTransformer(to_date_parts, kw_args={"parts": ["hour", "weekday"]}, feature_names_out=name_date_parts)
 
 
 def make(n=300, seed=0):
@@ -32,7 +43,6 @@ def make(n=300, seed=0):
             "x": np.where(random.random(n) < 0.1, np.nan, random.normal(size=n)),
             "k": random.integers(0, 5, n),
             "c": random.choice(["a", "b", "c"], n, p=[0.2, 0.5, 0.3]),
-            "s": random.choice(["low", "mid", "high"], n),
             "flag": random.random(n) < 0.5,
             "t": pd.Timestamp("2020-01-01 06:30") + pd.to_timedelta(random.integers(0, 9000, n), "h"),
             "y": random.integers(0, 2, n),
@@ -40,73 +50,80 @@ def make(n=300, seed=0):
     )
 
 
-FULL = {
-    "numeric": ["x", "flag"],
-    "categorical": ["c", "k"],
-    "datetime": {
-        "t": ["year", "quarter", "month", "week", "day", "dayofyear", "weekday", "is_weekend", "hour", "minute"]
-    },
-    "cyclical": {"t_hour": 24, "k": 5},
-    "ordinal": {"s": ["low", "mid", "high"]},
-    "target_encoded": ["c"],
-    "interactions": [["c", "s"], ["x", "t_hour"], ["c", "t_weekday"]],
-    "custom": [{"class": "sklearn.preprocessing:SplineTransformer", "columns": ["k"], "args": {"n_knots": 3}}],
-}
+TABLE = make()
+CONTRACT = infer_contract(TABLE, PROBLEM)
+AUTO = {"numeric": "auto", "categorical": "auto"}
 
 
-def test_values_are_what_they_say():
-    table = make()
-    recipe = declare_features(FULL, table, target="y")
-    out = recipe.fit(table, table["y"]).transform(table)
-    assert (out.dtypes == "float64").all()
-    assert list(out) == list(recipe.get_feature_names_out())
-    assert out["x"].equals(table["x"])
-    assert recipe.categorical_["c"] == ["b", "c", "a"]
-    assert (out["c"] == table["c"].map({"b": 0, "c": 1, "a": 2})).all()
-    assert (out["s"] == table["s"].map({"low": 0, "mid": 1, "high": 2})).all()
-    assert (out["t_hour"] == table["t"].dt.hour).all()
-    assert (out["t_weekday"] == table["t"].dt.day_of_week).all()
-    assert (out["t_is_weekend"] == (table["t"].dt.day_of_week > 4)).all()
-    assert np.allclose(out["t_hour_sin"] ** 2 + out["t_hour_cos"] ** 2, 1)
-    assert np.allclose(out["x_x_t_hour"], table["x"] * table["t"].dt.hour, equal_nan=True)
-    assert recipe.categorical_["c_x_s"][int(out.loc[0, "c_x_s"])] == f"{table.loc[0, 'c']} × {table.loc[0, 's']}"
-    assert recipe.sources_["x_x_t_hour"] == ["x", "t"]
-    assert recipe.sources_["c_x_t_weekday"] == ["c", "t"]
-    assert out.filter(like="_sp_").shape[1] == 5
-    assert recipe.sources_["k_sp_0"] == ["k"]
+def make_recipe(**more):
+    parts = {
+        "numbers": (AS_NUMBERS, ["x", "flag"]),
+        "codes": (make_pipeline(AS_LEVELS, CODES), ["c", "k"]),
+        "dates": (PARTS, ["t"]),
+        "rates": (make_pipeline(AS_LEVELS, TargetEncoder(cv=KFold(5, shuffle=True, random_state=0))), []),
+    } | more
+    return ColumnTransformer([(name, *part) for name, part in parts.items()], verbose_feature_names_out=False)
 
 
-def test_one_row_gives_the_same_as_many():
-    table = make()
-    recipe = declare_features(FULL, table, target="y").fit(table, table["y"])
-    many = recipe.transform(table)
-    for place in (0, 17):
-        one = recipe.transform(table.iloc[[place]])
-        pd.testing.assert_frame_equal(one, many.iloc[[place]], check_exact=True)
-    as_json = pd.DataFrame([{k: None if pd.isna(v) else str(v) if k == "t" else v for k, v in table.iloc[3].items()}])
-    assert np.allclose(recipe.transform(as_json), many.iloc[[3]], equal_nan=True)
-    assert recipe.transform(table.iloc[:0]).shape == (0, many.shape[1])
-    pd.testing.assert_frame_equal(recipe.transform(table[reversed(table.columns)]), many)
+def late(name, when="after"):
+    rules = [ColumnRule(each, "number", available_at=when if each == name else "known") for each in TABLE.columns]
+    return Contract(tuple(rules))
 
 
-def test_unknown_missing_and_infinite_become_nan():
-    table = make()
-    recipe = declare_features(FULL, table, target="y").fit(table, table["y"])
-    new = table.iloc[:3].assign(
-        c=["zzz", None, "a"], x=[np.inf, None, 1.0], t=pd.to_datetime([None, "2020-01-01", None])
-    )
-    out = recipe.transform(new)
-    assert out["c"].isna().tolist() == [True, True, False]
-    assert out["x"].isna().tolist() == [True, True, False]
-    assert out["t_is_weekend"].isna().tolist() == [True, False, True]
-    assert out["t_hour_sin"].isna().tolist() == [True, False, True]
-    assert out["c_rate"].notna().all()
-    assert not np.isinf(out).any(axis=None)
+# --- which columns
+
+
+def test_auto_takes_every_usable_column_of_its_kind_that_is_not_named_elsewhere():
+    chosen = choose_columns(TABLE, PROBLEM, CONTRACT, AUTO | {"datetime": ["t"]})
+    assert chosen == {"numeric": ["x", "k", "flag"], "categorical": ["c"], "datetime": ["t"], "target_encoded": []}
+    chosen = choose_columns(TABLE, PROBLEM, CONTRACT, AUTO | {"target_encoded": ["c"], "drop": ["k"]})
+    assert (chosen["numeric"], chosen["categorical"]) == (["x", "flag"], [])
+    constant = TABLE.assign(one=1, many=[f"text {n}" for n in range(len(TABLE))])
+    assert choose_columns(constant, PROBLEM, infer_contract(constant, PROBLEM), AUTO)["numeric"] == ["x", "k", "flag"]
+
+
+def test_what_is_known_too_late_is_left_out_by_auto_and_refused_by_name():
+    assert choose_columns(TABLE, PROBLEM, late("x"), AUTO)["numeric"] == ["k", "flag"]
+    with pytest.raises(LeakedFeature, match="x"):
+        choose_columns(TABLE, PROBLEM, late("x"), {"numeric": ["x"]})
+    ahead = Problem("y", lead="2h")
+    with pytest.raises(LeakedFeature, match="x"):
+        choose_columns(TABLE, ahead, late("x", "-1h"), {"numeric": ["x"]})
+    assert choose_columns(TABLE, ahead, late("x", "-3h"), {"numeric": ["x"]})["numeric"] == ["x"]
+    refused = list_refused(late("x"), PROBLEM)
+    assert refused[["column", "known"]].values.tolist() == [["x", "after"]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"numeric": ["xx"]}, "'xx' is no column of the data; did you mean 'x'"),
+        ({"numeric": ["y"]}, "the target 'y' cannot be a feature"),
+        ({"numeric": ["x"], "categorical": ["x"]}, "'x' is named twice"),
+        ({"numeric": []}, "no features"),
+        ({"numric": ["x"]}, "did you mean 'numeric'"),
+        ({"numeric": "x"}, "must be a list or auto"),
+        ({"datetime": "auto"}, "datetime must be a list, not 'auto'"),
+        ({"numeric": {"x": 1}}, "must be a list of columns"),
+    ],
+)
+def test_what_cannot_be_a_feature_is_explained(wanted, words):
+    with pytest.raises(BadFeature, match=words):
+        choose_columns(TABLE, PROBLEM, CONTRACT, wanted)
+
+
+def test_what_needs_no_table_is_checked_without_one():
+    check_features(AUTO | {"datetime": ["t"], "drop": None})
+    with pytest.raises(BadFeature, match="features have no"):
+        check_features({"custom": []})
+
+
+# --- the functions of recipes
 
 
 def test_levels_read_the_same_whatever_the_type():
     table = pd.DataFrame({"k": [1, 2, 2, 3], "b": [True, False, False, True]})
-    recipe = Recipe(categorical=["k", "b"], numeric=["b"]).fit(table)
+    recipe = make_pipeline(AS_LEVELS, CODES).fit(table)
     same = [
         pd.DataFrame({"k": [1.0, 2.0, np.nan, 3.0], "b": [1.0, 0.0, np.nan, 1.0]}),
         pd.DataFrame({"k": ["1", "2", None, "3"], "b": ["1", "0", None, "1"]}),
@@ -114,291 +131,147 @@ def test_levels_read_the_same_whatever_the_type():
         pd.DataFrame({"k": pd.Categorical([1, 2, None, 3]), "b": [True, False, None, True]}),
     ]
     first = recipe.transform(same[0])
-    assert first["k"].tolist()[:2] == [1.0, 0.0]
-    assert first["k"].isna().tolist() == [False, False, True, False]
+    assert np.isnan(first[2]).all()
+    assert first[:, 0].tolist()[:2] == [0.0, 1.0]
     for other in same[1:]:
-        pd.testing.assert_frame_equal(recipe.transform(other), first)
+        np.testing.assert_array_equal(recipe.transform(other), first)
+
+
+def test_numbers_are_read_from_what_can_be_a_number():
+    table = pd.DataFrame({"a": ["1", "2.5", None], "b": pd.array([True, False, None], "boolean"), "c": [1, 2, 3]})
+    np.testing.assert_array_equal(to_numbers(table), [[1, 1, 1], [2.5, 0, 2], [np.nan, np.nan, 3]])
+    with pytest.raises(BadFeature, match="numeric feature 'a' holds no number"):
+        to_numbers(pd.DataFrame({"a": ["one"]}))
+
+
+def test_parts_of_dates_are_those_of_pandas():
+    dates = TABLE[["t"]]
+    every = ["year", "quarter", "month", "week", "day", "dayofyear", "weekday", "is_weekend", "hour", "minute"]
+    made = pd.DataFrame(to_date_parts(dates, every), columns=every)
+    assert (made["hour"] == TABLE["t"].dt.hour).all()
+    assert (made["weekday"] == TABLE["t"].dt.day_of_week).all()
+    assert (made["is_weekend"] == (TABLE["t"].dt.day_of_week > 4)).all()
+    assert (made["week"] == TABLE["t"].dt.isocalendar().week).all()
+    np.testing.assert_array_equal(to_date_parts(dates.astype(str), every), made)
+    assert np.isnan(to_date_parts(pd.DataFrame({"t": pd.to_datetime([None])}))).all()
+    with pytest.raises(BadFeature, match="no part 'hours'; did you mean 'hour'"):
+        to_date_parts(dates, ["hours"])
+    with pytest.raises(BadFeature, match="'t' cannot be read"):
+        to_date_parts(pd.DataFrame({"t": ["soon"]}))
+
+
+# --- the recipe
+
+
+def test_values_are_what_they_say():
+    fitted, table = fit_recipe(make_recipe(), TABLE, PROBLEM, CONTRACT)
+    assert list(table) == ["x", "flag", "c", "k", "t_hour", "t_weekday"] == list(fitted.get_feature_names_out())
+    assert (table.dtypes == "float64").all()
+    assert table["x"].equals(TABLE["x"])
+    assert (table["c"] == TABLE["c"].map({"a": 0, "b": 1, "c": 2})).all()
+    assert (table["t_hour"] == TABLE["t"].dt.hour).all()
+    new = TABLE.iloc[:3].assign(c=["zzz", None, "a"], x=[np.inf, None, 1.0])
+    made = pd.DataFrame(fitted.transform(new), columns=list(table))
+    assert made[["c", "x"]].isna().all(axis=1).tolist() == [True, True, False]
+
+
+def test_one_row_gives_the_same_as_many_also_from_json():
+    fitted, _ = fit_recipe(make_recipe(), TABLE, PROBLEM, CONTRACT)
+    many = fitted.transform(TABLE)
+    row = TABLE.iloc[3].items()
+    as_json = pd.DataFrame([{k: None if pd.isna(v) else str(v) if k == "t" else v for k, v in row}])
+    np.testing.assert_array_equal(fitted.transform(as_json), many[[3]])
+    np.testing.assert_array_equal(fitted.transform(TABLE[reversed(TABLE.columns)]), many)
+
+
+def test_the_catalogue_says_source_type_and_moment():
+    recipe = make_recipe(
+        rates=(make_pipeline(AS_LEVELS, TargetEncoder(cv=KFold(5, shuffle=True, random_state=0))), ["c"]),
+        codes=("drop", []),
+    )
+    rules = [ColumnRule(name, "number", description=f"the {name}", unit="km") for name in TABLE.columns]
+    contract = Contract(tuple(rules))
+    fitted, _ = fit_recipe(recipe, TABLE, PROBLEM, contract)
+    table = catalogue_features(fitted, TABLE, PROBLEM, contract).set_index("feature")
+    assert table["type"].to_dict() == {
+        "x": "number", "flag": "number", "t_hour": "derived", "t_weekday": "derived", "c": "rate"
+    }  # fmt: skip
+    assert table["source"].to_dict() == {"x": ["x"], "flag": ["flag"], "t_hour": ["t"], "t_weekday": ["t"], "c": ["c"]}
+    assert table.loc["x", ["description", "available_at", "unit"]].tolist() == ["the x", "known", "km"]
+    assert table.loc["t_hour", ["description", "unit"]].tolist() == ["derived of: the t", ""]
 
 
 def test_target_encoding_is_cross_fitted_for_training_only():
     random = np.random.default_rng(0)
     table = pd.DataFrame({"id": [f"i{i % 400}" for i in range(800)], "y": random.integers(0, 2, 800)})
-    recipe = Recipe(target_encoded=["id"], seed=1)
-    trained = recipe.fit_transform(table, table["y"])["id_rate"]
-    applied = recipe.transform(table)["id_rate"]
-    assert abs(np.corrcoef(trained, table["y"])[0, 1]) < 0.15
-    assert np.corrcoef(applied, table["y"])[0, 1] > 0.5
-    again = clone(recipe).fit_transform(table, table["y"])["id_rate"]
-    assert again.equals(trained)
-    with pytest.raises(BadFeature, match="needs y"):
-        recipe.fit(table)
-
-
-def test_target_encoding_of_other_tasks():
-    table = make()
-    recipe = Recipe(target_encoded=["c", "s"], numeric=["x"])
-    out = clone(recipe).fit_transform(table, table["k"].map(str))
-    assert list(out)[1:] == [f"{name}_rate_{level}" for name in "cs" for level in range(5)]
-    fitted = clone(recipe).fit(table, table["k"].map(str))
-    assert fitted.sources_["s_rate_3"] == ["s"]
-    assert np.allclose(fitted.transform(table)[[f"c_rate_{i}" for i in range(5)]].sum(axis=1), 1, atol=0.02)
-    assert list(clone(recipe).fit_transform(table, table["x"].fillna(0.123))) == ["x", "c_rate", "s_rate"]
-    assert list(clone(recipe).fit_transform(table, table["y"].map({0: "no", 1: "yes"}))) == ["x", "c_rate", "s_rate"]
-
-
-def test_recipe_travels():
-    table = make()
-    spec = {key: value for key, value in FULL.items() if key != "custom"}
-    recipe = declare_features(spec, table, target="y").fit(table, table["y"])
-    data = skops.io.dumps(recipe)
-    assert skops.io.get_untrusted_types(data=data) == ["nbkit.data.features.Recipe"]
-    expected = recipe.transform(table)
-    pd.testing.assert_frame_equal(
-        skops.io.loads(data, trusted=["nbkit.data.features.Recipe"]).transform(table), expected
+    recipe = ColumnTransformer(
+        [("rates", make_pipeline(AS_LEVELS, TargetEncoder(cv=KFold(5, shuffle=True, random_state=1))), ["id"])]
     )
-    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(recipe)).transform(table), expected)
-    pd.testing.assert_frame_equal(clone(recipe).fit(table, table["y"]).transform(table), expected)
-    model = make_pipeline(clone(recipe), HistGradientBoostingClassifier(max_iter=5)).fit(table, table["y"])
-    assert model.predict_proba(table.iloc[[0]]).shape == (1, 2)
+    fitted, trained = fit_recipe(recipe, table, Problem("y"), infer_contract(table, Problem("y")))
+    assert abs(np.corrcoef(trained.iloc[:, 0], table["y"])[0, 1]) < 0.15
+    assert np.corrcoef(fitted.transform(table)[:, 0], table["y"])[0, 1] > 0.5
 
 
-@pytest.mark.parametrize(
-    ("spec", "words"),
-    [
-        ({"numerc": ["x"]}, "no 'numerc'; did you mean 'numeric'"),
-        ({"numeric": ["xx"]}, "feature 'xx' is no column; did you mean 'x'"),
-        ({"numeric": "x"}, "must be a list or auto"),
-        ({"categorical": {"c": 1}}, "must be a list"),
-        ({"datetime": ["t"]}, "mapping"),
-        ({"datetime": {"t": ["hours"]}}, "no part 'hours'; did you mean 'hour'"),
-        ({"cyclical": {"k": 0}}, "positive number"),
-        ({"cyclical": {"t_hour": 24}}, "'t_hour' is no column"),
-        ({"numeric": ["x"], "categorical": ["x"]}, "declared twice"),
-        ({"numeric": ["y"]}, "target 'y' cannot be a feature"),
-        ({}, "no features"),
-        ({"numeric": []}, "no features"),
-        ({"interactions": ["xk"]}, "list of two or more"),
-        ({"interactions": [["x"]]}, "list of two or more"),
-        ({"custom": [{"klass": "a:b"}]}, "class, columns and args"),
-        ({"custom": [{"class": "a:b", "columns": ["zz"]}]}, "'zz' is no column"),
-    ],
-)
-def test_bad_declarations_are_explained(spec, words):
-    with pytest.raises(BadFeature, match=words):
-        declare_features(spec, make(), target="y")
-
-
-def test_bad_data_are_explained():
-    table = make()
-    recipe = declare_features({"numeric": ["x"], "datetime": {"t": "hour"}}, table, target="y").fit(table)
-    with pytest.raises(BadFeature, match="lacks x"):
-        recipe.transform(table[["t"]])
-    with pytest.raises(BadFeature, match="'x' holds no number"):
-        recipe.transform(table.assign(x="abc"))
-    with pytest.raises(BadFeature, match="'t' cannot be read"):
-        recipe.transform(table.assign(t="soon"))
-    with pytest.raises(BadFeature, match="DataFrame"):
-        recipe.transform(table.to_numpy())
-
-
-OWN = """
-import numpy as np
-import pandas as pd
-from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin
-
-
-class Plain(TransformerMixin, BaseEstimator):
-    def __init__(self, shape="same"):
-        self.shape = shape
-
-    def fit(self, X, y=None):
-        self.fitted_ = True
-        return self
-
-    def transform(self, X):
-        values = np.log1p(X.abs())
-        return {
-            "same": values.to_numpy(),
-            "wide": np.column_stack([values, values]),
-            "flat": values.iloc[:, 0].to_numpy(),
-            "frame": values.set_axis([f"log {name}" for name in X], axis=1),
-            "sparse": sparse.csr_matrix(values),
-            "text": np.full((len(X), 1), "a"),
-        }[self.shape]
-"""
+def test_the_raw_columns_that_go_on():
+    assert keep_columns(make_recipe(dates=(PARTS, [])), TABLE, PROBLEM, ["k"]) == ["x", "k", "c", "flag", "t", "y"]
+    with pytest.raises(BadFeature, match="no column 'kk'; did you mean 'k'"):
+        keep_columns(make_recipe(), TABLE, PROBLEM, ["kk"])
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
-    (tmp_path / "params").mkdir()
-    (tmp_path / "ownfeat.py").write_text(OWN)
-    (tmp_path / "needy.py").write_text("import nowhere_at_all")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield tmp_path
-    sys.modules.pop("ownfeat", None)
+def features(tmp_path, monkeypatch):
+    """A module of the project with functions of a table."""
+    (tmp_path / "features.py").write_text(
+        "import pandas as pd\n\n\ndef ratio(table):\n    return pd.DataFrame({'ratio': table['x'] / (1 + table['k'])})\n\n\n"
+        "def drop_gaps(table):\n    return table.dropna()\n\n\ndef rank(table):\n    return table.rank()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("NBKIT_TRUSTED", "features.ratio, features.drop_gaps, features.rank")
+    sys.modules.pop("features", None)
+    import features
+
+    yield features
+    sys.modules.pop("features", None)
 
 
-@pytest.mark.parametrize(
-    ("shape", "columns", "names"),
-    [
-        ("same", ["x", "k"], ["Plain_x", "Plain_Plain_x", "k"]),
-        ("wide", ["k"], ["Plain_1", "Plain_2"]),
-        ("flat", ["k"], ["k"]),
-        ("frame", ["x", "k"], ["log x", "log k"]),
-        ("sparse", ["k"], ["k"]),
-    ],
-)
-def test_a_plain_transformer_needs_no_names(own, shape, columns, names):
-    table = make().assign(x=lambda t: t["x"].fillna(0))
-    one = {"class": "ownfeat:Plain", "columns": columns, "args": {"shape": shape}}
-    twice = [one, {**one, "columns": ["x"]}] if shape == "same" else [one]
-    recipe = declare_features({"numeric": ["x"], "custom": twice}, table, target="y").fit(table)
-    out = recipe.transform(table)
-    assert sorted(out) == sorted(["x", *names])
-    assert out["x"].equals(table["x"])
-    assert np.allclose(out[names[-1]], np.log1p(table["k"]))
-    assert recipe.sources_[names[-1]] == columns
-    pd.testing.assert_frame_equal(recipe.transform(table.iloc[[3]]), out.iloc[[3]])
-    assert recipe.transform(table.iloc[:0]).shape == (0, out.shape[1])
+def test_a_feature_of_several_columns_is_a_function_of_a_table(features):
+    recipe = make_recipe(own=(FunctionTransformer(features.ratio), ["x", "k"]))
+    fitted, table = fit_recipe(recipe, TABLE, PROBLEM, CONTRACT)
+    assert table["ratio"].equals(TABLE["x"] / (1 + TABLE["k"]))
+    catalogue = catalogue_features(fitted, TABLE, PROBLEM, CONTRACT).set_index("feature")
+    assert catalogue.loc["ratio", ["type", "source"]].tolist() == ["derived", ["x", "k"]]
+    kind, _, content = formats.dump(fitted)
+    np.testing.assert_array_equal(formats.load(kind, content).transform(TABLE), fitted.transform(TABLE))
 
 
-@pytest.mark.parametrize(
-    ("path", "words"),
-    [
-        (
-            "nowhere:Thing",
-            r"No module named 'nowhere'; it must be .* in the project's root \(the folder that holds params/",
-        ),
-        ("ownfeat.sub:Thing", "cannot be made: No module named 'ownfeat.sub'"),
-        ("needy:Thing", "cannot be made: No module named 'nowhere_at_all'$"),
-        ("ownfeat:Plane", "ownfeat has no 'Plane'; did you mean 'Plain'"),
-        ("ownfeat", "write it as module:Class"),
-        ("ownfeat:pd", "cannot be made"),
-    ],
-)
-def test_what_cannot_be_made_is_explained(own, path, words):
-    recipe = declare_features({"custom": [{"class": path, "columns": ["k"]}]}, make(), target="y")
-    with pytest.raises(BadFeature, match=words):
-        recipe.fit(make())
+def test_what_later_stages_could_not_use_is_refused_here(features, monkeypatch):
+    by_hand = TABLE.assign(gap=TABLE["k"] - 1)
+    recipe = make_recipe(own=("passthrough", ["gap"]))
+    with pytest.raises(BadFeature, match=r"'gap' is no column of the data: was it added in a cell\?.*features.py"):
+        fit_recipe(recipe, by_hand, PROBLEM, CONTRACT, raw=list(TABLE.columns))
+    with pytest.raises(LeakedFeature, match="x"):
+        fit_recipe(make_recipe(), TABLE, PROBLEM, late("x"))
+    shorter = make_pipeline(FunctionTransformer(features.drop_gaps), make_recipe())
+    with pytest.raises((BadFeature, ValueError), match=r"rows of 300|inconsistent"):
+        fit_recipe(shorter, TABLE, PROBLEM, CONTRACT)
+    with pytest.raises(BadFeature, match="other numbers of one row alone"):
+        fit_recipe(
+            make_recipe(own=(FunctionTransformer(features.rank), ["k"]), codes=("drop", [])), TABLE, PROBLEM, CONTRACT
+        )
+    with pytest.raises(BadFeature, match="plain numbers"):
+        fit_recipe(ColumnTransformer([("all", "passthrough", ["x", "c"])]), TABLE, PROBLEM, CONTRACT)
+    monkeypatch.setenv("NBKIT_TRUSTED", "")
+    with pytest.raises(UntrustedType, match=r"features\.ratio"):
+        fit_recipe(make_recipe(own=(FunctionTransformer(features.ratio), ["x", "k"])), TABLE, PROBLEM, CONTRACT)
 
 
-def test_custom_features_that_give_no_numbers_are_explained(own):
-    one = {"class": "ownfeat:Plain", "columns": ["k"], "args": {"shape": "text"}}
-    with pytest.raises(BadFeature, match="custom feature Plain gives no numbers"):
-        declare_features({"custom": [one]}, make(), target="y").fit(make())
-
-
-def test_a_type_that_nobody_vouches_for_is_refused_before_training(own):
-    recipe = declare_features({"custom": [{"class": "ownfeat:Plain", "columns": ["k"]}]}, make(), target="y")
-    with pytest.raises(UntrustedType, match=r"'ownfeat:Plain' .* ownfeat.Plain.*params/trusted.txt"):
-        fit_recipe(recipe, make(), target="y", positive=1)
-    (own / "params" / "trusted.txt").write_text("ownfeat.Plain\n")
-    fitted, features = fit_recipe(recipe, make(), target="y", positive=1)
-    assert list(features) == catalogue_features(fitted)["feature"].tolist() == ["k"]
-    assert not hasattr(recipe, "names_")
-
-
-def test_auto_takes_what_is_usable():
-    table = make().assign(one=1, none=None, day=pd.Timestamp("2020-01-01"), leak=lambda t: t["y"], many=range(300))
-    contract = infer_contract(table, target="y", keys=["many"])
-    rules = [
-        rule if rule.name != "leak" else ColumnRule("leak", "integer", available_at="after")
-        for rule in contract.columns
-    ]
-    contract = Contract(tuple(rules), keys=("many",))
-    spec = {"numeric": "auto", "categorical": "auto", "drop": ["flag"], "ordinal": {"s": ["low", "mid", "high"]}}
-    recipe = declare_features(spec, table, contract=contract)
-    assert (recipe.numeric, recipe.categorical) == (["x", "k"], ["c"])
-    plain = declare_features({"numeric": "auto"}, table, target="y")
-    assert plain.numeric == ["x", "k", "flag", "leak", "many"]
-    assert declare_features({"numeric": "auto"}, table.drop(columns=["y"]), contract=contract).numeric == [
-        "x",
-        "k",
-        "flag",
-    ]
-
-
-def test_leaks_are_refused_also_when_hidden_in_an_interaction():
-    rules = [ColumnRule(name, available_at="after" if name == "x" else "known") for name in make()]
-    for spec in ({"numeric": ["x"]}, {"interactions": [["k", "x"]]}, {"cyclical": {"x": 2}}, {"target_encoded": ["x"]}):
-        with pytest.raises(LeakedFeature, match="x: known only after"):
-            declare_features(spec, make(), contract=Contract(tuple(rules)))
-
-
-def test_a_custom_feature_without_columns_is_told_to_name_them():
-    rules = [ColumnRule(name, available_at="after" if name == "x" else "known") for name in make()]
-    contract = Contract(tuple(rules))
-    for one in ("own:Log", {"class": "own:Log"}):
-        with pytest.raises(LeakedFeature) as told:
-            declare_features({"numeric": ["k"], "custom": [one]}, make(), contract=contract)
-        assert "  x: known only after the event" in str(told.value)
-        assert "name them, as in custom: [{class: own:Log, columns: [...]}]" in str(told.value)
-        assert "Leave them out" not in str(told.value)
-    with pytest.raises(LeakedFeature, match="Leave them out of `features`"):
-        declare_features({"custom": [{"class": "own:Log", "columns": ["x"]}, "own:Log"]}, make(), contract=contract)
-    fine = {"custom": [{"class": "own:Log", "columns": ["k"]}]}
-    assert declare_features(fine, make(), contract=contract).raw_columns == ["k"]
-
-
-def test_the_target_is_not_among_the_refused():
-    moments = {"x": "after", "k": "-1h", "c": "known", "y": "target"}
-    contract = Contract(tuple(ColumnRule(name, available_at=moment) for name, moment in moments.items()))
-    assert list_refused(contract)["column"].tolist() == ["x"]
-    assert list_refused(contract, lead="2h")["column"].tolist() == ["x", "k"]
-
-
-def test_catalogue_describes_features_before_and_after_fitting():
-    table = make()
-    rules = [ColumnRule(name, description=f"the {name}", unit="m", available_at="-2h") for name in table]
-    recipe = declare_features(FULL, table, contract=Contract(tuple(rules)), lead="2h")
-    before = catalogue_features(recipe, Contract(tuple(rules)))
-    after = catalogue_features(recipe.fit(table, table["y"]), Contract(tuple(rules))).set_index("feature")
-    assert len(after) == len(before) + 5
-    assert after.loc["x"].tolist() == ["number", "x", "the x", "-2h", "m"]
-    assert after.loc["t_hour_sin", ["type", "source", "unit"]].tolist() == ["cycle", "t", ""]
-    assert after["type"].unique().tolist() == ["number", "code", "date part", "cycle", "interaction", "rate", "custom"]
-    assert catalogue_features(recipe).loc[0, "description"] == ""
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.text(max_size=4) | st.none(), min_size=1, max_size=20))
-def test_codes_are_a_bijection_of_the_levels_whatever_the_order(values):
-    table = pd.DataFrame({"naïve ☃": pd.Series(values, dtype="str")})
-    recipe = Recipe(categorical=["naïve ☃"]).fit(table)
-    codes = recipe.transform(table)["naïve ☃"]
-    levels = recipe.categorical_["naïve ☃"]
-    assert len(set(levels)) == len(levels)
-    back = [None if np.isnan(code) else levels[int(code)] for code in codes]
-    assert back == [None if pd.isna(value) else value for value in table["naïve ☃"]]
-    assert Recipe(categorical=["naïve ☃"]).fit(table.iloc[::-1]).categorical_ == recipe.categorical_
-
-
-ODD = {
-    "lists": [[1], [2], None],
-    "mixed": [1, "x", None],
-    "cat": pd.Categorical(["a", "b", None]),
-    "time": pd.to_datetime(["2020-01-01", "2020-01-02", None]),
-    "Int": pd.array([1, 2, None], "Int64"),
-    "none": [None, None, None],
-    "constant": [1, 1, 1],
-    "period": pd.PeriodIndex(["2020-01", "2020-02", None], freq="M"),
-}
-
-
-@pytest.mark.parametrize("name", ODD)
-def test_odd_columns_can_be_categories(name):
-    table = pd.DataFrame({name: ODD[name]})
-    recipe = Recipe(categorical=[name], target_encoded=[name])
-    out = recipe.fit_transform(pd.concat([table] * 4, ignore_index=True), np.array([0, 1, 0] * 4))
-    assert out[name].isna().sum() == 4 * table[name].isna().sum()
-    assert recipe.transform(table.iloc[[0]]).shape == (1, 2)
-
-
-def test_a_column_that_goes_on_beside_the_features_must_be_there():
-    table = pd.DataFrame({"region": ["N", "S"], "calls": [1, 2]})
-    recipe = declare_features({"numeric": ["calls"]}, table)
-    assert list_columns(recipe, ["region", ""], table) == ["region", "calls"]
-    with pytest.raises(BadFeature, match="no column 'regoin'; did you mean 'region'"):
-        list_columns(recipe, ["regoin"], table)
+def test_any_transformer_of_scikit_learn_is_a_recipe():
+    recipe = make_pipeline(make_recipe(dates=("drop", [])), StandardScaler())
+    fitted, table = fit_recipe(recipe, TABLE, PROBLEM, CONTRACT)
+    assert table.shape == (300, 4)
+    model = make_pipeline(
+        make_recipe(numbers=(make_pipeline(AS_NUMBERS, StandardScaler()), ["k"])), LogisticRegression()
+    )
+    model.fit(TABLE, TABLE["y"])
+    assert np.array_equal(model.predict_proba(TABLE.iloc[[5]]), model.predict_proba(TABLE)[[5]])
+    assert catalogue_features(fitted, TABLE, PROBLEM, CONTRACT)["type"].isin(["derived", "number"]).all()

@@ -5,7 +5,7 @@ from ruamel.yaml import YAML
 
 from nbkit.data import (
     check_contract,
-    declare_features,
+    choose_columns,
     infer_contract,
     inspect_table,
     propose_params,
@@ -14,6 +14,7 @@ from nbkit.data import (
     take_snapshot,
 )
 from nbkit.errors import BadSource
+from nbkit.problem import Problem
 from tests.table_helpers import write_contract
 
 
@@ -48,8 +49,8 @@ def look(tmp_path):
 
 def test_a_table_of_customers(look):
     found = look(customers(), "churned")
-    assert (found.task, found.positive, found.metric) == ("binary", "yes", "roc_auc")
-    assert (found.time, found.keys, found.group) == ("signed up", ["customer_id"], "")
+    assert (found.problem.task, found.problem.positive, found.problem.metric) == ("binary", "yes", "roc_auc")
+    assert (found.problem.time, found.problem.keys, found.problem.group) == ("signed up", ("customer_id",), "")
     assert set(found.drop["column"]) == {"customer_id", "country", "empty", "closed on account"}
     assert found.features["numeric"] == ["spend", "calls"]
     assert found.features["categorical"] == ["plän"]
@@ -71,16 +72,19 @@ def test_what_is_proposed_works(look, tmp_path, target):
     params = YAML(typ="safe").load(text)
     shared = params["shared"]
     table = take_snapshot(shared["sources"], shared["query"], root=tmp_path, keys=shared["keys"]).table
-    write_contract(infer_contract(table, target=target, time=shared["time"], keys=shared["keys"]), tmp_path / "c.yaml")
+    write_contract(
+        infer_contract(table, Problem(target, time=shared["time"], keys=shared["keys"])), tmp_path / "c.yaml"
+    )
     contract = read_contract(tmp_path / "c.yaml")
     assert check_contract(table, contract).empty
     roles = {role: shared[role] for role in ("target", "task", "positive", "time", "group", "keys", "seed")}
-    splits = split_table(table, params["02_ingest"]["split"], **roles)
-    recipe = declare_features(params["05_features"]["features"], splits.train, contract=contract, lead="")
-    out = recipe.fit_transform(splits.train, splits.train[target])
-    assert not out.isna().all().any()
+    splits = split_table(table, params["02_ingest"]["split"], Problem(**roles))
+    wanted = {kind: names for kind, names in params["05_features"].items() if kind != "date_parts"}
+    chosen = choose_columns(splits.train, Problem(**roles), contract, wanted)
+    assert chosen["numeric"] + chosen["categorical"]
     assert text.startswith("# params/my project: ☃.yaml: predict")
-    assert params["06_train"] == {"metric": found.metric}
+    assert params["06_train"] == {"trials": 8}
+    assert shared["metric"] == found.problem.metric
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,7 @@ def test_what_is_proposed_works(look, tmp_path, target):
 )
 def test_tasks(look, values, task, positive):
     found = look(pd.DataFrame({"x": np.random.default_rng(0).normal(size=100), "y": values}), "y")
-    assert (found.task, found.positive) == (task, positive)
+    assert (found.problem.task, found.problem.positive) == (task, positive)
 
 
 def test_groups_stay_together(look):
@@ -107,7 +111,7 @@ def test_groups_stay_together(look):
         {"patient_id": np.arange(300) // 3, "x": random.normal(size=300), "y": random.integers(0, 2, 300)}
     )
     found = look(table, "y")
-    assert (found.group, found.split["by"]) == ("patient_id", "group")
+    assert (found.problem.group, found.split["by"]) == ("patient_id", "group")
     assert "patient_id" not in found.features["numeric"]
 
 
@@ -116,12 +120,8 @@ def test_groups_that_a_split_by_time_tears_are_told(look):
     days = pd.date_range("2024-01-01", periods=300, freq="D")
     table = pd.DataFrame({"patient_id": random.integers(0, 100, 300), "day": days, "x": random.normal(size=300)})
     found = look(table.assign(y=random.integers(0, 2, 300)), "y", time="day")
-    assert (found.group, found.split["by"]) == ("patient_id", "time")
-    said = next(note for note in found.notes if note.startswith("patient_id"))
-    parts = split_table(found.table, found.split, target="y", time="day", task="binary", positive=found.positive)
-    share = parts.test["patient_id"].isin(parts.train["patient_id"]).mean()
-    assert 0.5 < share < 1
-    assert said.startswith(f"patient_id comes again in several rows: {share:.0%} of test's are of one that train has")
+    assert (found.problem.group, found.split["by"]) == ("patient_id", "time")
+    assert any("patient_id comes again in several rows: they may be in two parts" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_targets_that_cannot_be_learnt(look, change, target, words):
 def test_only_names_of_ids_are_groups(look, name, group):
     random = np.random.default_rng(0)
     table = pd.DataFrame({name: np.arange(300) // 3, "x": random.normal(size=300), "y": random.integers(0, 2, 300)})
-    assert look(table, "y").group == group
+    assert look(table, "y").problem.group == group
 
 
 def test_other_errors(look, tmp_path):
@@ -159,55 +159,30 @@ def test_other_errors(look, tmp_path):
 
 def test_shipped_tables():
     wine = inspect_table("sklearn.datasets:load_wine", target="target")
-    assert (wine.task, wine.split["by"], len(wine.features["numeric"])) == ("multiclass", "stratified", 13)
+    assert (wine.problem.task, wine.split["by"], len(wine.features["numeric"])) == ("multiclass", "stratified", 13)
     diabetes = inspect_table("sklearn.datasets:load_diabetes", target="target")
-    assert (diabetes.task, diabetes.metric, diabetes.split["by"]) == ("regression", "mae", "random")
+    assert (diabetes.problem.task, diabetes.problem.metric, diabetes.split["by"]) == ("regression", "mae", "random")
 
 
-def test_a_key_is_seen_behind_repeated_rows(look, tmp_path):
+def test_repeated_rows_are_told_and_stay(look):
     table = customers()
     found = look(pd.concat([table, table.iloc[10:13]]), "churned")
-    assert (found.keys, found.distinct, len(found.table)) == (["customer_id"], True, 595)
-    told = "3 rows of 598 repeat an earlier one in every column, and customer_id names each of the rest"
+    assert (found.problem.keys, len(found.table)) == ((), 598)
+    told = "3 rows of 598 repeat an earlier one in every column: if they are one case twice, let the query drop them"
     assert any(note.startswith(told) for note in found.notes)
-    shared = YAML(typ="safe").load(propose_params(found, name="p", data="d.csv"))["shared"]
-    assert shared["query"] == 'SELECT DISTINCT * FROM data WHERE "churned" IS NOT NULL'
-    again = take_snapshot(shared["sources"], shared["query"], root=tmp_path, keys=shared["keys"]).table
-    contract = infer_contract(again, target="churned", keys=shared["keys"])
-    assert (len(again), len(check_contract(again, contract))) == (595, 0)
-
-
-def test_repeated_rows_without_a_key_stay(look):
-    table = customers().drop(columns="customer_id")
-    found = look(pd.concat([table, table.iloc[10:13]]), "churned")
-    assert (found.keys, found.distinct, len(found.table)) == ([], False, 598)
-    assert any("let the query drop them (SELECT DISTINCT)" in note for note in found.notes)
 
 
 def test_a_column_that_lacks_values_is_no_key(look):
     table = customers()
     table.loc[20:21, "customer_id"] = None
     found = look(table, "churned")
-    assert found.keys == []
+    assert found.problem.keys == ()
     assert found.drop.set_index("column")["kind"].to_dict() == {
         "customer_id": "other",
         "country": "other",
         "empty": "other",
         "closed on account": "suspect",
     }
-
-
-def test_dirt_and_strength_are_noted_and_nothing_is_changed(look):
-    random = np.random.default_rng(0)
-    table = customers().assign(age=[*random.integers(18, 80, 590), *[999] * 10])
-    table.loc[::9, "plän"] = " Basic "
-    table["honest"] = np.where(table["churned"] == "yes", 3, 0) + random.normal(size=600)
-    found = look(table, "churned")
-    told = " | ".join(found.notes)
-    assert "age: 999 in 10 rows, all others from 18 to 79: this may mean missing; if so, make it NULL" in told
-    assert "differ in case or blanks only; make them one in the query" in told
-    assert "honest: unusually strong, look at it (alone it explains" in told
-    assert {"age", "honest"} <= set(found.features["numeric"])
 
 
 def test_what_is_chosen_without_a_sign_is_said(look):

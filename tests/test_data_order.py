@@ -16,6 +16,7 @@ from benchmarks.truth.order import (
 )
 from nbkit.data import judge_order, measure_order
 from nbkit.data.order import list_sorters
+from nbkit.problem import Problem
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -29,7 +30,7 @@ def test_an_order_in_the_target_is_found(make):
     random = np.random.default_rng(1)
     rows = 4000 if make is rare_and_rising else 1000
     table = pd.DataFrame({"x": random.normal(size=rows), "y": make(random, rows)})
-    tests = measure_order(table, "y")
+    tests = measure_order(table, Problem("y"))
     assert judge_order(tests, "stratified")["respected"] is False
     assert "Split by position or time" in judge_order(tests, "stratified")["sentence"]
     assert judge_order(tests, "position")["respected"] is True
@@ -40,7 +41,7 @@ def test_the_words_name_the_rates_of_both_ends():
     table = pd.DataFrame({"x": random.normal(size=2000), "y": rising(random, 2000)})
     assert (
         "between the first and the last tenth of the file"
-        in judge_order(measure_order(table, "y"), "random")["sentence"]
+        in judge_order(measure_order(table, Problem("y")), "random")["sentence"]
     )
 
 
@@ -51,7 +52,7 @@ def test_what_is_learned_may_depend_on_the_order_though_the_target_does_not():
     place = np.arange(rows) // 40 + random.normal(0, 0.1, rows)
     x = random.normal(size=rows)
     table = pd.DataFrame({"x": x, "batch": place, "y": (x * sign + random.normal(0, 0.3, rows) > 0).astype(int)})
-    tests = measure_order(table, "y")
+    tests = measure_order(table, Problem("y"))
     assert tests.loc[tests["depends"], "test"].tolist() == ["order of learning"]
 
 
@@ -81,11 +82,11 @@ def test_a_shuffled_table_is_put_in_the_order_of_a_column_that_is_no_date(make, 
     risk = np.cumsum(random.normal(0, 0.5, 48))[month]
     y = (random.random(2500) < 1 / (1 + np.exp(-risk))).astype(int)
     table = pd.DataFrame({"x": random.normal(size=2500), **make(month), "y": y}).sample(frac=1, random_state=3)
-    judged = judge_order(measure_order(table, "y"), "random")
+    judged = judge_order(measure_order(table, Problem("y")), "random")
     assert judged["respected"] is False
     assert f"in the order of {name}, " in judged["sentence"]
     assert f"ORDER BY {name}" in judged["sentence"]
-    calm = judge_order(measure_order(table.assign(y=random.permutation(y)), "y"), "random")
+    calm = judge_order(measure_order(table.assign(y=random.permutation(y)), Problem("y")), "random")
     assert calm["respected"] is True
 
 
@@ -99,7 +100,7 @@ def test_an_honest_number_is_no_order():
     table = pd.DataFrame({"income": income, "age": age, "built": random.integers(1950, 2020, 2000), "y": y})
     table["quality"] = 1 + (table["age"] > 40) + (table["age"] > 60)
     table["messages"] = 1 + table["age"] // 10
-    assert judge_order(measure_order(table, "y"), "random")["respected"] is True
+    assert judge_order(measure_order(table, Problem("y")), "random")["respected"] is True
 
 
 @pytest.mark.parametrize("name", [lambda unit: [f"M{each}" for each in unit], lambda unit: 1000 + unit * 7])
@@ -110,11 +111,11 @@ def test_rows_of_one_unit_that_agree_are_split_by_it(name):
     table = pd.DataFrame(
         {"x": random.normal(size=2000), "unit": name(unit), "income": random.lognormal(9, 1, 2000).round()}
     )
-    judged = judge_order(measure_order(table.assign(y=sick.astype(int)), "y"), "random")
+    judged = judge_order(measure_order(table.assign(y=sick.astype(int)), Problem("y")), "random")
     assert judged["respected"] is False
     assert "rows of the same unit agree in y" in judged["sentence"]
     smooth = (np.log(table["income"]) + random.normal(0, 0.3, 2000) > 9).astype(int)
-    assert judge_order(measure_order(table.assign(y=smooth), "y"), "random")["respected"] is True
+    assert judge_order(measure_order(table.assign(y=smooth), Problem("y")), "random")["respected"] is True
 
 
 def test_a_table_sorted_by_named_levels_has_no_order_of_its_own():
@@ -126,21 +127,23 @@ def test_a_table_sorted_by_named_levels_has_no_order_of_its_own():
     table = table.assign(x=random.normal(size=2000), y=(random.random(2000) < rate).astype(int))
     table = table.replace({"region": {"west": None}}).sort_values(["region", "kind"], kind="stable")
     assert list_sorters(table.drop(columns="y")) == ["region", "kind"]
-    assert judge_order(measure_order(table, "y"), "random")["respected"] is True
+    assert judge_order(measure_order(table, Problem("y")), "random")["respected"] is True
     batches = table.assign(region=table["region"].map({"north": "B1", "south": "B2"}).fillna("B3"))
-    assert judge_order(measure_order(batches, "y"), "random")["respected"] is False  # batches follow one another
+    assert (
+        judge_order(measure_order(batches, Problem("y")), "random")["respected"] is False
+    )  # batches follow one another
 
 
 def test_features_that_move_along_the_file_are_named_and_decide_nothing():
     table = draw_exchangeable(3).assign(row=range(400))
-    tests = measure_order(table, "y")
+    tests = measure_order(table, Problem("y"))
     assert tests.loc[tests["test"] == "feature", "column"].tolist() == ["row"]
     assert not tests["depends"].any()
 
 
 def test_a_file_sorted_by_class_is_called_so():
     table = load_wine(as_frame=True).frame.rename(columns={"target": "y"})
-    said = judge_order(measure_order(table, "y", "multiclass"), "stratified")
+    said = judge_order(measure_order(table, Problem("y", "multiclass")), "stratified")
     assert said["respected"] is None
     assert "sorted by y itself" in said["sentence"]
 
@@ -155,9 +158,9 @@ def test_groups_that_stay_together_are_tested_as_such():
 
 
 def test_without_an_order_nothing_can_be_said():
-    tests = measure_order(draw_exchangeable(0), "y")
+    tests = measure_order(draw_exchangeable(0), Problem("y"))
     assert judge_order(tests, "random", ordered=False)["respected"] is None
-    assert judge_order(measure_order(draw_exchangeable(0, 10), "y"), "random")["respected"] is None
+    assert judge_order(measure_order(draw_exchangeable(0, 10), Problem("y")), "random")["respected"] is None
     assert judge_order(tests, "time", ordered=False)["respected"] is True
 
 
@@ -190,7 +193,7 @@ def test_several_rows_of_one_person_are_noticed_though_nothing_names_them(blur):
         table[name] += blur * table[name].std() * random.normal(size=len(table))
     if blur:
         table = table.drop(columns=["x", "zip"]).assign(z=draw_people(3)[0]["x"])
-    tests = measure_order(table, "y", "binary")
+    tests = measure_order(table, Problem("y", "binary"))
     for by in ("random", "stratified", "position"):
         order = judge_order(tests, by)
         assert order["respected"] is False
@@ -200,16 +203,16 @@ def test_several_rows_of_one_person_are_noticed_though_nothing_names_them(blur):
 
 def test_people_that_come_once_or_whose_target_is_their_own_each_time_have_no_twins():
     table, _ = draw_people(1, people=600)
-    assert "twins" not in set(measure_order(table, "y", "binary")["test"])
+    assert "twins" not in set(measure_order(table, Problem("y", "binary"))["test"])
     table, random = draw_people(3)
     table["y"] = random.integers(0, 2, len(table))
-    assert judge_order(measure_order(table, "y", "binary"), "random")["respected"]
+    assert judge_order(measure_order(table, Problem("y", "binary")), "random")["respected"]
 
 
 def test_twins_of_one_group_stay_together():
     table, _ = draw_people(3)
     table["who"] = pd.factorize(table["zip"])[0]
-    tests = measure_order(table, "y", "binary", group="who")
+    tests = measure_order(table, Problem("y", "binary", group="who"))
     assert judge_order(tests, "group")["respected"]
 
 
@@ -217,6 +220,6 @@ def test_a_shuffled_file_is_tested_in_the_order_of_the_column_that_numbers_it():
     random = np.random.default_rng(0)
     table = pd.DataFrame({"ticket": np.arange(1000) + 500, "x": random.normal(size=1000)})
     table["y"] = (random.random(1000) < np.linspace(0.05, 0.45, 1000)).astype(int)
-    order = judge_order(measure_order(table.sample(frac=1, random_state=0), "y", "binary"), "random")
+    order = judge_order(measure_order(table.sample(frac=1, random_state=0), Problem("y", "binary")), "random")
     assert order["respected"] is False
     assert "ORDER BY ticket" in order["sentence"]

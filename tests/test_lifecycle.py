@@ -16,7 +16,7 @@ import scrapbook
 from nbclient import NotebookClient
 
 from nbkit import Run
-from nbkit.project import read_manifest
+from nbkit.record import read_record
 from nbkit.registry import Registry
 from nbkit.run import read_scraps, read_value
 from tests.page_checks import check_page
@@ -98,8 +98,7 @@ def others(tmp_path_factory):
 
 def test_the_flagship_passes_and_every_stage_says_what_it_found(first):
     assert first.code == 0, first.out + first.err
-    manifest = read_manifest(first.folder)
-    assert [(entry["stage"], entry["status"]) for entry in manifest["stages"]] == [
+    assert [(each.stage, each.status) for each in read_record(first.folder).stages] == [
         (stage, "passed") for stage in STAGES[:10]
     ]
     headlines = Run(first.folder).headlines()
@@ -200,7 +199,7 @@ def test_compare_says_that_they_are_the_same(second, root):
 def test_one_stage_runs_under_plain_papermill(first, root, tmp_path):
     folder = tmp_path / "plain"
     shutil.copytree(first.folder, folder, ignore=shutil.ignore_patterns("report", "logs", "0[4-9]_*", "10_*"))
-    given = {**read_manifest(first.folder)["parameters"]["04_explore"], "run_dir": str(folder)}
+    given = {**read_record(first.folder).parameters["04_explore"], "run_dir": str(folder)}
     source = root / "notebooks" / "04_explore.ipynb"
     papermill.execute_notebook(str(source), str(folder / source.name), given, progress_bar=False)
     assert hand_over(folder, ["04_explore"]) == hand_over(first.folder, ["04_explore"])
@@ -229,8 +228,7 @@ def test_a_regression_and_three_classes_go_the_same_way(others):
     for name, process in processes.items():
         out, err = process.communicate()
         assert process.returncode == 0, out + err
-        manifest = read_manifest(root / "runs" / name)
-        assert [entry["status"] for entry in manifest["stages"]] == ["passed"] * 10
+        assert [each.status for each in read_record(root / "runs" / name).stages] == ["passed"] * 10
         for path in (root / "runs" / name / "report").glob("*.html"):
             assert "STOPPED" not in check_page(path.read_text()).text
     assert sorted(Registry(root / "registry").list()["name"]) == ["diabetes", "wine"]

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from array_helpers import compare, score_predictions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nbkit.errors import BadCriterion
-from nbkit.model import compare, judge, read_criteria, score_predictions
+from nbkit.model import judge, read_criteria
 from nbkit.model.criteria import MEASURES
 
 
@@ -68,8 +69,8 @@ def test_what_cannot_be_read_says_why(criteria, words):
         (0.66, 0.7, "pass"),
         (0.65, 0.7, "pass"),
         (0.6, 0.64, "fail"),
-        (0.6, 0.7, "cannot tell"),
-        (np.nan, np.nan, "cannot tell"),
+        (0.6, 0.7, "inconclusive"),
+        (np.nan, np.nan, "inconclusive"),
     ],
 )
 def test_the_whole_interval_decides(low, high, verdict):
@@ -84,13 +85,13 @@ def test_verdicts_never_contradict_the_value(operator, bound, a, b, c):
 
     verdict = _decide(operator, bound, value, low, high, "it")[0]
     holds = {">=": value >= bound, ">": value > bound, "<=": value <= bound, "<": value < bound}[operator]
-    assert verdict == "cannot tell" or (verdict == "pass") == holds
+    assert verdict == "inconclusive" or (verdict == "pass") == holds
 
 
 def test_missing_numbers_cannot_tell():
     criteria = read_criteria({"roc_auc": "> rule", "brier": "<= 0.2", "f1": ">= 0.1 on valid"}, "binary")
     table = judge(criteria, {"test": scores(roc_auc=(0.7, 0.6, 0.8))})
-    assert table["verdict"].tolist() == ["cannot tell"] * 3
+    assert table["verdict"].tolist() == ["inconclusive"] * 3
     assert "no roc_auc of the rule" in table["why"][0]
     assert "not measured on the valid split" in table["why"][2]
 
@@ -104,12 +105,12 @@ def test_a_paired_comparison_is_used():
     paired = judge(criteria, mine, {"rule": compare(y, rule, p, "brier")})
     apart = judge(criteria, mine.reset_index(), {"rule": score_predictions(y, rule, "brier")})
     assert paired["verdict"].tolist() == ["pass"]
-    assert apart["verdict"].tolist() == ["cannot tell"]
+    assert apart["verdict"].tolist() == ["inconclusive"]
 
 
 def test_bias_is_judged_by_its_size():
     criteria = read_criteria({"bias": "<= 0.1"}, "regression")
-    sizes = {(-0.5, -0.6, -0.4): "fail", (-0.05, -0.08, 0.02): "pass", (-0.05, -0.2, 0.02): "cannot tell"}
+    sizes = {(-0.5, -0.6, -0.4): "fail", (-0.05, -0.08, 0.02): "pass", (-0.05, -0.2, 0.02): "inconclusive"}
     for row, verdict in sizes.items():
         assert judge(criteria, scores(bias=row))["verdict"].tolist() == [verdict]
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from array_helpers import compare_protected, rates_by_group
 
 from nbkit.errors import BadModel
-from nbkit.model import compare_groups, compare_protected, judge_groups, rate_ratio, rates_by_group, wilson_interval
+from nbkit.model import compare_groups, judge_groups, rate_ratio, wilson_interval
 
 
 def test_rates_are_those_counted_by_hand():

@@ -3,20 +3,21 @@
 import numpy as np
 import pandas as pd
 import pytest
-from model_helpers import Codes, binary_recipe, load_table, make_binary
+from model_helpers import BINARY, binary_recipe, load_table, make_binary, make_candidate, make_recipe
 
-from nbkit.model import explain, explain_rows, make_candidate, measure_effects, permute_features, predict
+from nbkit.model import explain, explain_rows, measure_effects, permute_features, predict
 from nbkit.model.search import fit
+from nbkit.problem import Problem
 
 FRAME = make_binary(900)
 X, Y = FRAME.drop(columns="late"), FRAME["late"]
-MODEL = fit(make_candidate("linear", binary_recipe(), task="binary"), X, Y)
-P = predict(MODEL, X, "binary", 1)
-FOUND = explain(MODEL, X, task="binary", positive=1, rows=400)
+MODEL = fit(make_candidate("linear", binary_recipe()), X, Y)
+SAID = predict(MODEL, FRAME, BINARY)
+FOUND = explain(MODEL, FRAME, BINARY, limit=400)
 
 
 def test_cases_are_what_they_are_called():
-    table = explain_rows(FOUND, X, Y, P, task="binary", positive=1, threshold=0.5, top=2)
+    table = explain_rows(FOUND, SAID, top=2)
     assert table["case"].unique().tolist() == ["true positive", "false positive", "false negative", "most uncertain"]
     first = table.drop_duplicates("case").set_index("case")
     assert (first.at["false positive", "truth"], first.at["false negative", "truth"]) == ("0", "1")
@@ -28,17 +29,18 @@ def test_cases_are_what_they_are_called():
 
 
 def test_cases_that_do_not_occur_are_left_out():
-    table = explain_rows(FOUND, X, Y, P, task="binary", positive=1, threshold=0.0)
+    table = explain_rows(FOUND, SAID.at(0.0))
     assert "false negative" not in set(table["case"])
 
 
 @pytest.mark.parametrize(("name", "task"), [("wine", "multiclass"), ("diabetes", "regression")])
 def test_cases_and_effects_of_other_tasks(name, task):
     frame = load_table(name)
-    columns = list(frame.columns.drop("target"))
-    model = fit(make_candidate("linear", Codes(columns), task=task), frame[columns], frame["target"])
-    found = explain(model, frame[columns], task=task)
-    table = explain_rows(found, frame, frame["target"], predict(model, frame[columns], task), task=task)
+    problem = Problem("target", task)
+    X, y = problem.separate(frame)
+    model = fit(make_candidate("linear", make_recipe(list(X.columns)), problem), X, y)
+    found = explain(model, frame, problem)
+    table = explain_rows(found, predict(model, frame, problem))
     assert table["case"].nunique() >= 2
     effects = measure_effects(found, frame, features=2)
     assert effects["feature"].nunique() == 2
@@ -55,15 +57,16 @@ def test_effects_follow_the_truth():
 
 
 def test_a_column_the_model_ignores_costs_nothing():
-    table = permute_features(MODEL, X, Y, metric="roc_auc", task="binary", positive=1, rows=500)
+    table = permute_features(MODEL, FRAME, BINARY, limit=500)
     assert table["feature"].iloc[0] == "hour"
     assert set(table["feature"]) == {"hour", "temp", "carrier"}  # the day is not read
     assert table["drop"].is_monotonic_decreasing
-    again = permute_features(MODEL, X, Y, metric="roc_auc", task="binary", positive=1, rows=500)
+    again = permute_features(MODEL, FRAME, BINARY, limit=500)
     pd.testing.assert_frame_equal(table, again)
 
 
 def test_a_lower_metric_drops_upwards():
-    table = permute_features(MODEL, X, Y.astype(float).where(Y.index % 7 > 0), metric="brier", task="binary", rows=500)
+    gappy = FRAME.assign(late=Y.astype(float).where(Y.index % 7 > 0))
+    table = permute_features(MODEL, gappy, Problem("late", metric="brier"), limit=500)
     assert table["drop"].iloc[0] > 0
     assert np.isfinite(table["low"]).all()

@@ -1,13 +1,12 @@
 """Intervals: Wilson's against an independent implementation, the bootstrap's shape and seeds."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from nbkit.model.intervals import bootstrap, draw_weights, mark_blocks, percentile_interval, wilson_interval
+from nbkit.model.intervals import bootstrap, draw_weights, percentile_interval, wilson_interval
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -46,16 +45,3 @@ def test_groups_are_drawn_whole():
 def test_no_rows_no_draws():
     assert bootstrap({"a": lambda w: w.sum(axis=1)}, 0)["a"].size == 0
     assert np.isnan(percentile_interval(np.array([1.0, np.nan, np.nan]))).all()
-
-
-def test_rows_that_are_alike_are_marked():
-    frame = pd.DataFrame({"at": pd.date_range("2013-01-06", periods=4, freq="12h"), "who": ["a", "b", "a", "b"]})
-    assert mark_blocks(frame, time="at").nunique() == 2
-    assert mark_blocks(frame, time="at", every="week").nunique() == 2  # a Sunday and a Monday
-    assert mark_blocks(frame, time="at", every="hour").nunique() == 4
-    assert mark_blocks(frame, time="at", group="who").tolist() == ["a", "b", "a", "b"]
-
-
-@pytest.mark.parametrize("how", [{}, {"time": "at", "every": "row"}, {"time": "gone"}, {"group": "gone"}])
-def test_without_a_mark_rows_count_one_by_one(how):
-    assert mark_blocks(pd.DataFrame({"at": pd.to_datetime(["2013-01-06"])}), **how) is None

@@ -3,13 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from array_helpers import align, compare, score_predictions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from benchmarks.truth.intervals import count_coverage, list_cases
-from nbkit.errors import BadCriterion, BadModel
-from nbkit.model import METRICS, compare, evaluate, known_metrics, score_predictions
+from nbkit.errors import BadCriterion, BadModel, BadProblem
+from nbkit.model import METRICS, known_metrics, predict, price_rows, score
+from nbkit.model import compare as compare_predictions
+from nbkit.problem import Problem
 
 RNG = np.random.default_rng(1)
 
@@ -84,10 +87,8 @@ def test_every_metric_is_tested_against_another_implementation():
 def test_weights_mean_repeated_rows(seed, name):
     y, p = binary(60, 8, seed)
     weights = np.random.default_rng(seed).integers(0, 4, len(y))
-    from nbkit.model.outcome import prepare
-
-    weighted = METRICS[name].function(prepare(y, p))(weights[None].astype(float))[0]
-    repeated = METRICS[name].function(prepare(y.repeat(weights), p.repeat(weights)))(np.ones((1, weights.sum())))[0]
+    weighted = METRICS[name].function(align(y, p))(weights[None].astype(float))[0]
+    repeated = METRICS[name].function(align(y.repeat(weights), p.repeat(weights)))(np.ones((1, weights.sum())))[0]
     assert weighted == pytest.approx(repeated, nan_ok=True)
 
 
@@ -136,11 +137,11 @@ def test_paired_comparison_is_sharper_than_two_intervals():
     y = (rng.random(1000) < p).astype(int)
     worse = np.clip(p + rng.normal(0, 0.15, 1000), 0, 1)
     row = compare(y, worse, p, "brier").loc["brier"]
-    assert row["difference"] == pytest.approx(row["value_b"] - row["value_a"])
-    assert row["verdict"] == "b is better"
+    assert row["difference"] == pytest.approx(row["value"] - row["reference"])
+    assert row["verdict"] == "better"
     single = score_predictions(y, p, "brier").loc["brier"]
     assert row["high"] - row["low"] < single["high"] - single["low"]
-    assert compare(y, p, p, "roc_auc")["verdict"].iloc[0] == "cannot tell"
+    assert compare(y, p, p, "roc_auc")["verdict"].iloc[0] == "inconclusive"
 
 
 def test_bias_is_compared_by_its_size():
@@ -148,13 +149,13 @@ def test_bias_is_compared_by_its_size():
     y = rng.normal(0, 1, 500)
     low, near = y - 0.8 + rng.normal(0, 0.5, 500), y + 0.1 + rng.normal(0, 0.5, 500)
     row = compare(y, low, near, "bias", task="regression").loc["bias"]
-    assert row["difference"] == pytest.approx(abs(row["value_b"]) - abs(row["value_a"]))
+    assert row["difference"] == pytest.approx(abs(row["value"]) - abs(row["reference"]))
     assert row["low"] < row["difference"] < row["high"] < 0
-    assert row["verdict"] == "b is better"
-    assert compare(y, near, low, "bias", task="regression")["verdict"].iloc[0] == "a is better"
+    assert row["verdict"] == "better"
+    assert compare(y, near, low, "bias", task="regression")["verdict"].iloc[0] == "worse"
     opposite = compare(y, low, 2 * y - low, "bias", task="regression").loc["bias"]
     assert opposite["difference"] == pytest.approx(0)
-    assert opposite["verdict"] == "cannot tell"  # as far off on the other side
+    assert opposite["verdict"] == "inconclusive"  # as far off on the other side
     # paired bootstrap against the same one done by hand
     draws = rng.integers(0, 500, (2000, 500))
     hand = np.abs((near - y)[draws].mean(axis=1)) - np.abs((low - y)[draws].mean(axis=1))
@@ -223,8 +224,8 @@ def test_class_names_may_be_read_as_text():
         (["no", "yes"], [0.5, 0.5], {"positive": "yess"}, "did you mean 'yes'"),
         (["a", "b", "c"], [0.5, 0.5, 0.5], {"positive": "a"}, "multiclass"),
         (["a", "b"], [0.5, 0.5], {"task": "regression"}, "needs numbers"),
-        ([0, 1], [[0.5, 0.5], [0.1, 0.9]], {"task": "binary"}, "one number per row"),
-        ([0, 1], [0.5, 0.5], {"groups": ["a"]}, "2 true values but 1 groups"),
+        ([0, 1], [[0.5, 0.5], [0.1, 0.9]], {"task": "binary"}, "one number a row"),
+        ([0, 1], [0.5, 0.5], {"groups": ["a"]}, "2 true values but 1 blocks"),
         ([0, 1], [0.5, 0.5], {"task": "binry"}, "'binary'"),
         ([0, 1], [0.5, 0.5], {"task": "multiclass"}, "table of probabilities"),
     ],
@@ -247,13 +248,26 @@ def test_unknown_metrics_name_the_nearest():
         score_predictions([0, 1], [0.1, 0.2], ["mae"])
 
 
-def test_evaluate_guesses_the_task():
-    from sklearn.dummy import DummyClassifier, DummyRegressor
+def test_a_model_is_asked_about_rows_with_their_target():
+    from sklearn.dummy import DummyClassifier
 
-    X = pd.DataFrame({"a": range(6)})
-    assert "roc_auc" in evaluate(DummyClassifier().fit(X, [0, 1] * 3), X, pd.Series([0, 1] * 3)).index
-    assert "macro_f1" in evaluate(DummyClassifier().fit(X, [0, 1, 2] * 2), X, pd.Series([0, 1, 2] * 2)).index
-    assert "mae" in evaluate(DummyRegressor().fit(X, np.arange(6.5, 12)), X, pd.Series(np.arange(6.5, 12))).index
+    rows = pd.DataFrame({"a": range(6), "late": [0, 1] * 3, "day": [1, 1, 2, 2, 3, 3]})
+    problem = Problem("late", group="day")
+    said = predict(DummyClassifier().fit(rows[["a"]], rows["late"]), rows[["a", "late"]], problem)
+    assert said.score.tolist() == [0.5] * 6
+    assert said.blocks is None  # the group is not among the columns
+    with pytest.raises(BadProblem, match="no target 'late'"):
+        predict(DummyClassifier().fit(rows[["a"]], rows["late"]), rows[["a"]], problem)
+
+
+def test_costs_are_one_more_row():
+    y, p = binary()
+    price = {"false_positive": 1, "false_negative": 3}
+    said, rule = align(y, p, threshold=0.3), align(y, 1 - p)
+    scores, pair = score(said, "brier", costs=price), compare_predictions(said, rule, "brier", costs=price)
+    assert scores.index.tolist() == pair.index.tolist() == ["brier", "cost_per_row"]
+    assert scores.loc["cost_per_row", "value"] == pair.loc["cost_per_row", "value"] == price_rows(said, price).mean()
+    assert pair.loc["cost_per_row", "verdict"] == "better"
 
 
 def test_thirty_thousand_rows_take_seconds():
@@ -300,6 +314,6 @@ def test_too_few_cases_or_blocks_are_an_honest_note_with_the_number_needed():
     assert rough["note"] == "only 10 blocks: the interval is rough"
     row = compare([1, 0, 0, 0], [0.5] * 4, [0.4] * 4, "brier", task="binary", positive=1).loc["brier"]
     assert (row["verdict"], row["note"]) == (
-        "cannot tell",
+        "inconclusive",
         "too few to say how sure: 1 row of the rarest class, 5 needed",
     )

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from array_helpers import compare, compare_with_best
 
 from benchmarks.truth.comparisons import count_false
-from nbkit.model import compare, compare_with_best
 
 
 def draw(seed, quality, n=400):
@@ -61,13 +61,13 @@ def test_with_too_few_cases_nothing_is_said_of_the_others():
     truth, said = draw(0, {"good": 4.0, "none": 0.0}, n=60)
     truth[:] = np.arange(60) < 3
     found = compare_with_best(truth, said, "roc_auc", task="binary")
-    assert found.table["verdict"].tolist() == ["best", "cannot tell"]
+    assert found.table["verdict"].tolist() == ["best", "inconclusive"]
 
 
 def test_equal_predictions_cannot_be_told_apart():
     truth, said = draw(3, {"a": 1.0})
     found = compare_with_best(truth, {"a": said["a"], "b": said["a"]}, "brier", task="binary")
-    assert found.table["verdict"].tolist() == ["best", "cannot tell"]
+    assert found.table["verdict"].tolist() == ["best", "inconclusive"]
     assert found.table.loc["b", ["difference", "low", "high"]].tolist() == [0, 0, 0]
     assert found.optimism == 0
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from array_helpers import score_predictions, score_slices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_helpers import make_binary
 
 from benchmarks.truth.slices import count_worse, draw_numbers, draw_report
 from nbkit.errors import BadModel
-from nbkit.model import score_predictions, score_slices, slice_gap, worst_slices
+from nbkit.model import slice_gap, worst_slices
 from nbkit.model.slices import cut_slices
 
 

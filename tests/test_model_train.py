@@ -1,143 +1,147 @@
-"""Training: the search is scikit-learn's, follows time and groups, and gives the same twice."""
+"""Training: searches are scikit-learn's, with folds that follow time and groups, and give the same twice."""
 
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from model_helpers import Codes, binary_recipe, load_table, make_binary
-from sklearn.model_selection import cross_val_score
+from model_helpers import BINARY, binary_recipe, load_table, make_binary, make_candidate, make_recipe
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, HalvingRandomSearchCV, RandomizedSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline
+from sklearn.svm import LinearSVC
 
 from nbkit import formats
-from nbkit.errors import BadCriterion, BadModel
-from nbkit.model import compare, learning_curve, make_candidate, predict, train_candidates
-from nbkit.model.search import Scorer, make_folds
-from nbkit.model.train import _choose
+from nbkit.errors import BadCriterion, BadModel, BadProblem, UntrustedType
+from nbkit.model import Scorer, draw_settings, fit_each, learning_curve, make_baselines, pick, predict, score
+from nbkit.model.selection import Selection
+from nbkit.problem import Problem
 
 FRAME = make_binary(400)
 TRAIN, VALID = FRAME.iloc[:300], FRAME.iloc[300:]
-BINARY = {"target": "late", "task": "binary", "positive": 1, "candidates": ["dummy", "linear"]}
-SMALL = {"boosting": {"max_iter": [5, 10], "learning_rate": [0.1, 0.3]}}
+SPACE = {"model__max_iter": [5, 10], "model__learning_rate": [0.1, 0.3]}
+BY_DAY = Problem("late", positive=1, time="day")
 
 
-@pytest.fixture(autouse=True)
-def _trust(monkeypatch):
-    monkeypatch.setenv("NBKIT_TRUSTED", "model_helpers.Codes")
+def search(problem=BINARY, trials=5, part=TRAIN, name="boosting", **options):
+    model = make_candidate(name, binary_recipe(), problem)
+    settings = draw_settings(SPACE if name == "boosting" else {}, trials, problem.seed)
+    return GridSearchCV(model, settings, cv=problem.folds(part, 3), scoring=Scorer(problem), **options)
+
+
+def train(*names, problem=BINARY, frame=TRAIN):
+    tried = {name: search(problem, 3, frame, name) for name in names}
+    return fit_each(make_baselines(problem) | tried, frame, problem)
 
 
 def test_the_table_of_trials_is_cross_validation(capsys):
-    training = train_candidates(
-        binary_recipe(),
-        TRAIN,
-        VALID,
-        **BINARY | {"candidates": ["dummy", "boosting"]},
-        grids=SMALL,
-        search="grid",
-        seed=1,
-    )
-    assert training.search["candidate"].tolist() == ["dummy"] + ["boosting"] * 5
-    row = training.search.iloc[2]
-    model = make_candidate("boosting", binary_recipe(), task="binary", seed=1, params=json.loads(row["params"]))
-    folds = make_folds(TRAIN, "late", "binary", 3, "", "", 1)
-    seen = cross_val_score(model, TRAIN.drop(columns="late"), TRAIN["late"], cv=folds, scoring="roc_auc")
+    training = fit_each(make_baselines(BINARY) | {"boosting": search()}, TRAIN, BINARY)
+    assert training.trials["candidate"].tolist() == ["boosting"] * 5
+    row = training.trials.iloc[2]
+    model = make_candidate("boosting", binary_recipe(), params=json.loads(row["params"]))
+    X, y = BINARY.separate(TRAIN)
+    seen = cross_val_score(model, X, y, cv=BINARY.folds(TRAIN, 3), scoring="roc_auc")
     assert row["mean"] == pytest.approx(seen.mean(), abs=0.02)  # boosted trees depend on the threads
-    assert training.best == "boosting"
-    assert capsys.readouterr().out.startswith("dummy: roc_auc 0.5 on the valid split\nboosting: roc_auc")
+    best = training.trials.loc[training.trials["mean"].idxmax(), "params"]
+    kept = training.models["boosting"][-1].get_params()
+    assert {name: kept[name] for name in json.loads(best)} == json.loads(best)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("dummy: ")
+    assert said[2].startswith("boosting: roc_auc 0.")
+    assert "in cross-validation, 5 settings" in said[2]
 
 
 def test_twice_the_same_bytes():
-    options = BINARY | {"candidates": ["linear", "boosting"], "grids": SMALL, "trials": 3}
-    one, two = (train_candidates(binary_recipe(), TRAIN, VALID, **options) for _ in range(2))
-    for name in ("search", "scores"):
-        assert formats.dump(getattr(one, name))[2] == formats.dump(getattr(two, name))[2]
+    one, two = (train("linear", "boosting") for _ in range(2))
+    assert formats.dump(one.trials)[2] == formats.dump(two.trials)[2]
     assert formats.dump(one.models["boosting"])[2] == formats.dump(two.models["boosting"])[2]
 
 
-@pytest.mark.parametrize("search", ["random", "grid", "halving", "none"])
-def test_every_search(search):
-    training = train_candidates(
-        binary_recipe(),
-        TRAIN,
-        VALID,
-        **BINARY | {"candidates": ["boosting"]},
-        grids=SMALL,
-        search=search,
-        trials=3,
-        sample=200,
-        metric="log_loss",
+def test_settings_begin_with_the_defaults_and_hold_each_once():
+    assert draw_settings(SPACE, 1, 0) == draw_settings({}, 9, 0) == [{}]
+    every = draw_settings(SPACE, 99, 0)
+    assert every[0] == {}
+    assert len(every) == 5
+    few = draw_settings(SPACE, 3, 0)
+    assert len(few) == 3
+    assert all(setting in every for setting in few)
+    from scipy.stats import loguniform
+
+    drawn = draw_settings({"model__C": loguniform(0.01, 1)}, 4, 0)
+    assert len(drawn) == 4
+    assert all(0.01 <= setting["model__C"][0] <= 1 for setting in drawn[1:])
+
+
+@pytest.mark.parametrize("kind", [RandomizedSearchCV, HalvingRandomSearchCV])
+def test_any_search_of_scikit_learn_will_do(kind):
+    problem = Problem("late", positive=1, metric="log_loss")
+    part = TRAIN.iloc[:200]
+    model, cv = make_candidate("boosting", binary_recipe(), problem), problem.folds(part, 3)
+    more = {"n_iter": 3} if kind is RandomizedSearchCV else {"n_candidates": 3, "min_resources": 60}
+    found = kind(
+        model, SPACE, cv=3 if more.get("min_resources") else cv, scoring=Scorer(problem), random_state=0, **more
     )
-    assert (training.search["mean"] > 0).all()  # in the metric's own sign
-    assert {"random": 3, "grid": 5, "none": 1}.get(search, len(training.search)) == len(training.search)
-    assert 190 < training.search["rows"].max() <= 200
-    assert training.search["params"][0] == "{}"
+    training = fit_each({"boosting": found}, TRAIN, problem, sample=part)
+    assert (training.trials["mean"] > 0).all()  # in the metric's own sign
+    assert training.trials["rows"].max() <= 200
+    assert predict(training.models["boosting"], VALID, problem).score.size == 100
 
 
 @pytest.mark.parametrize(("table", "task"), [("wine", "multiclass"), ("diabetes", "regression")])
 def test_small_tables_of_other_tasks(table, task):
     frame = load_table(table).sample(frac=1, random_state=0)
-    cut = len(frame) * 3 // 4
+    cut, problem = len(frame) * 3 // 4, Problem("target", task)
     columns = list(frame.columns.drop("target"))
-    training = train_candidates(
-        Codes(columns),
-        frame.iloc[:cut],
-        frame.iloc[cut:],
-        target="target",
-        task=task,
-        trials=2,
-        candidates=["dummy", "rule", "linear", "boosting"],
-        rule={"by": [columns[0]]},
-        grids=SMALL,
-        folds=3,
+    tried = {name: make_candidate(name, make_recipe(columns), problem) for name in ("linear", "boosting")}
+    training = fit_each(make_baselines(problem, [columns[0]]) | tried, frame.iloc[:cut], problem)
+    scores = {name: score(predict(model, frame.iloc[cut:], problem)) for name, model in training.models.items()}
+    assert scores["linear"].at["r2" if task == "regression" else "accuracy", "value"] > (
+        0.4 if task == "regression" else 0.9
     )
-    scores = training.scores.pivot(index="candidate", columns="metric", values="value")
-    assert scores.at["linear", "r2" if task == "regression" else "accuracy"] > (0.4 if task == "regression" else 0.9)
-    assert training.best in ("linear", "boosting")
-    assert set(training.timings["candidate"]) == set(training.models)
+    assert set(scores) == {"dummy", "rule", "linear", "boosting"}
 
 
 def test_time_is_followed():
-    late = FRAME.sample(frac=1, random_state=0)
-    folds = make_folds(late.sort_values("day", kind="stable"), "late", "binary", 3, "day", "", 0)
-    ordered = late.sort_values("day", kind="stable")
-    for before, after in folds:
-        assert ordered["day"].iloc[before].max() <= ordered["day"].iloc[after].min()
-    one = train_candidates(binary_recipe(), late, VALID, **BINARY, time="day")
-    two = train_candidates(binary_recipe(), ordered, VALID, **BINARY, time="day")
-    assert one.scores["value"].tolist() == pytest.approx(two.scores["value"].tolist(), abs=1e-3, nan_ok=True)
+    late = BY_DAY.prepare(FRAME.sample(frac=1, random_state=0))
+    for before, after in BY_DAY.folds(late, 3):
+        assert late["day"].iloc[before].max() <= late["day"].iloc[after].min()
 
 
 def test_a_moment_never_straddles_the_edge_of_a_fold():
     shuffled = FRAME.sample(frac=1, random_state=0)  # 60 days, many rows each
-    folds = make_folds(shuffled, "late", "binary", 3, "day", "", 0)
+    folds = BY_DAY.folds(shuffled, 3)
     assert len(folds) == 3
     for before, after in folds:
         assert shuffled["day"].iloc[before].max() < shuffled["day"].iloc[after].min()
     assert sum(len(after) for _, after in folds) == pytest.approx(0.75 * len(FRAME), rel=0.1)
-    with pytest.raises(BadModel, match="the same 'day'"):
-        make_folds(FRAME.assign(day=FRAME["day"].iloc[0]), "late", "binary", 3, "day", "", 0)
+    with pytest.raises(BadProblem, match="the same 'day'"):
+        BY_DAY.folds(FRAME.assign(day=FRAME["day"].iloc[0]), 3)
 
 
 def test_time_and_group_are_both_respected_or_refused():
     visits = FRAME.assign(guest=np.arange(len(FRAME)) // 7, day=np.arange(len(FRAME)) // 10)
-    for before, after in make_folds(visits, "late", "binary", 3, "day", "guest", 0):
+    for before, after in Problem("late", time="day", group="guest").folds(visits, 3):
         assert visits["day"].iloc[before].max() < visits["day"].iloc[after].min()
         assert not set(visits["guest"].iloc[before]) & set(visits["guest"].iloc[after])
-    with pytest.raises(BadModel, match="each group goes on through time"):
-        make_folds(FRAME.assign(day=np.arange(len(FRAME)) // 10), "late", "binary", 3, "day", "carrier", 0)
+    with pytest.raises(BadProblem, match="each group goes on through time"):
+        Problem("late", time="day", group="carrier").folds(visits, 3)
 
 
 def test_groups_stay_together():
-    groups = FRAME["carrier"]
-    for inside, outside in make_folds(FRAME, "late", "binary", 3, "", "carrier", 0):
+    groups, problem = FRAME["carrier"], Problem("late", group="carrier")
+    for inside, outside in problem.folds(FRAME, 3):
         assert not set(groups.iloc[inside].fillna("")) & set(groups.iloc[outside].fillna(""))
-    with pytest.raises(BadModel, match="one value only"):
-        make_folds(FRAME.assign(carrier="a"), "late", "binary", 3, "", "carrier", 0)
+    with pytest.raises(BadProblem, match="one value only"):
+        problem.folds(FRAME.assign(carrier="a"), 3)
 
 
-def test_the_valid_split_is_never_learned_from():
-    other = VALID.assign(late=1 - VALID["late"], hour=0)
-    one, two = (train_candidates(binary_recipe(), TRAIN, v, **BINARY) for v in (VALID, other))
-    assert formats.dump(one.models["linear"])[2] == formats.dump(two.models["linear"])[2]
+def test_folds_of_rows_split_by_position_go_forward():
+    folds = BINARY.folds(FRAME, 3, ordered=True)
+    assert len(folds) == 3
+    assert all(before.max() < after.min() for before, after in folds)
+    with pytest.raises(BadProblem, match="too few"):
+        BINARY.folds(FRAME.iloc[:3], 3)
 
 
 def test_text_classes_and_missing_truth():
@@ -145,125 +149,82 @@ def test_text_classes_and_missing_truth():
         truth = table["late"].map({0: "on time", 1: "late"}).where(np.arange(len(table)) % 10 > 0)
         return table.assign(late=truth)
 
-    training = train_candidates(binary_recipe(), turn(TRAIN), turn(VALID), **BINARY | {"positive": "late"})
-    assert training.scores["n"].unique().tolist() == [90]
-    assert predict(training.models["linear"], VALID.drop(columns="late"), "binary", "late").between(0, 1).all()
+    problem = Problem("late", positive="late")
+    training = train("linear", problem=problem, frame=problem.prepare(turn(TRAIN)))
+    said = predict(training.models["linear"], turn(VALID), problem)
+    assert (len(said), said.left_out) == (90, 10)
+    assert 0 <= said.score.min() <= said.score.max() <= 1
 
 
 def test_folds_with_one_class_are_not_counted():
     rare = TRAIN.assign(late=(np.arange(len(TRAIN)) > 290).astype(int))
-    training = train_candidates(binary_recipe(), rare, VALID, **BINARY, time="day", folds=4)
-    assert training.search["folds"].max() < 4
-    assert np.isnan(training.search["mean"]).sum() + (training.search["folds"] > 0).sum() == len(training.search)
+    found = train("linear", problem=BY_DAY, frame=BY_DAY.prepare(rare)).trials
+    assert found["folds"].max() < 3
+    assert np.isnan(found["mean"]).sum() + (found["folds"] > 0).sum() == len(found)
 
 
-@pytest.mark.parametrize(
-    ("change", "error", "words"),
-    [
-        ({"target": "lat"}, BadModel, "no column 'lat'"),
-        ({"time": "when"}, BadModel, "no column 'when'"),
-        ({"search": "bayes"}, BadModel, "no search 'bayes'"),
-        ({"metric": "rocauc"}, BadCriterion, "roc_auc"),
-        ({"candidates": ["forrest"]}, BadModel, "did you mean 'forest'"),
-        ({"grids": {"linear": {"c": [1]}}}, BadModel, "grid of 'linear' has a parameter 'c'"),
-        ({"grids": {"boostin": {}}}, BadModel, "did you mean 'boosting'"),
-        ({"positive": "lat"}, BadModel, "no class 'lat'"),
-        ({"candidates": []}, BadModel, "no candidates"),
-        ({"task": "binry"}, BadModel, "'binary'"),
-        ({"prefer": "simpel"}, BadModel, "did you mean 'simple'"),
-    ],
-)
-def test_what_cannot_be_trained_is_explained(change, error, words):
-    with pytest.raises(error, match=words):
-        train_candidates(binary_recipe(), TRAIN, VALID, **BINARY | change)
+def test_what_cannot_be_trained_is_explained_before_anything_is():
+    with pytest.raises(BadModel, match="no candidates"):
+        fit_each({}, TRAIN, BINARY)
+    with pytest.raises(BadCriterion, match="roc_auc"):
+        fit_each(make_baselines(BINARY), TRAIN, Problem("late", metric="rocauc"))
+    sure = Pipeline([("recipe", binary_recipe()), ("model", LinearSVC())])
+    with pytest.raises(BadModel, match="candidate 'sure': LinearSVC gives no probabilities"):
+        fit_each({"sure": sure}, TRAIN, BINARY)
+    wrapped = GridSearchCV(sure, {}, cv=3)
+    with pytest.raises(BadModel, match="candidate 'sure': LinearSVC gives no probabilities"):
+        fit_each({"sure": wrapped}, TRAIN, BINARY)
+    own = type("Own", (LogisticRegression,), {"__module__": "somewhere"})
+    with pytest.raises(UntrustedType, match="candidate 'mine'"):
+        fit_each({"mine": Pipeline([("recipe", binary_recipe()), ("model", own())])}, TRAIN, BINARY)
+
+
+def test_a_candidate_that_is_not_there_is_told_with_the_nearest():
+    with pytest.raises(BadModel, match="no candidate 'boostin' in 06_train; did you mean 'boosting'"):
+        pick({"linear": 1, "boosting": 2}, ["linear", "boostin"])
 
 
 def test_a_recipe_that_fails_says_so_itself():
-    with pytest.raises(KeyError, match="nope"):
-        train_candidates(Codes(["nope"]), TRAIN, VALID, **BINARY)
-
-
-def test_a_single_value_is_a_grid_too():
-    grid = {"boosting": {"max_iter": 5, "max_depth": None}}
-    training = train_candidates(binary_recipe(), TRAIN, VALID, **BINARY | {"candidates": ["boosting"]}, grids=grid)
-    assert training.search["params"].tolist() == ["{}", '{"max_depth": null, "max_iter": 5}']
-
-
-def test_nothing_to_learn_is_said():
-    with pytest.raises(BadModel, match="nothing to learn"):
-        train_candidates(binary_recipe(), TRAIN.assign(late=1), VALID, **BINARY)
-    with pytest.raises(BadModel, match="no row with a value"):
-        train_candidates(binary_recipe(), TRAIN.assign(late=np.nan), VALID, **BINARY)
-    with pytest.raises(BadModel, match="too few"):
-        train_candidates(binary_recipe(), TRAIN.sort_values("late").iloc[[0, 1, -1]], VALID, **BINARY)
+    tried = GridSearchCV(make_candidate("boosting", make_recipe(["nope"])), {}, cv=3, scoring=Scorer(BINARY))
+    with pytest.raises(ValueError, match="nope"):
+        fit_each({"boosting": tried}, TRAIN, BINARY)
 
 
 def test_more_rows_help():
     frame = make_binary(900)
-    model = make_candidate("linear", binary_recipe(), task="binary")
-    table = learning_curve(model, frame, target="late", task="binary", positive=1, sizes=(0.05, 1.0), metric="log_loss")
+    problem = Problem("late", positive=1, metric="log_loss")
+    model = make_candidate("linear", binary_recipe())
+    table, again = (
+        learning_curve(model, frame, problem, cv=problem.folds(frame, 3), sizes=(0.05, 1.0)) for _ in range(2)
+    )
     left_out = table[table["split"] == "cross-validation"]
     assert left_out["value"].iloc[1] < left_out["value"].iloc[0]
     assert table["rows"].tolist() == [30, 600] * 2
-    pd.testing.assert_frame_equal(
-        table,
-        learning_curve(model, frame, target="late", task="binary", positive=1, sizes=(0.05, 1.0), metric="log_loss"),
-    )
+    pd.testing.assert_frame_equal(table, again)
 
 
 def test_a_scorer_turns_what_is_better_when_lower():
-    assert Scorer("mae", "regression").turn(3.0) == -3
-    assert Scorer("bias", "regression").turn(-3.0) == -3
-    assert Scorer("r2", "regression").turn(0.5) == 0.5
+    def turn(metric, value):
+        return Scorer(Problem("y", "regression", metric=metric)).turn(value)
 
-
-def test_every_candidate_is_compared_with_the_best_on_the_same_rows():
-    options = BINARY | {"candidates": ["dummy", "rule", "linear", "boosting"], "grids": SMALL, "rule": ["carrier"]}
-    training = train_candidates(binary_recipe(), TRAIN, VALID, **options, time="day", trials=2)
-    value = training.scores.query("metric == 'roc_auc'").set_index("candidate")["value"]
-    assert training.best == training.top == value.idxmax()
-    against = training.against.set_index("candidate")
-    assert set(against.index) == set(training.models) - {training.top}
-    for name, row in against.iterrows():
-        assert row["difference"] == pytest.approx(value[training.top] - value[name])
-        a, b = (
-            predict(training.models[each], VALID.drop(columns="late"), "binary", 1) for each in (name, training.top)
-        )
-        days = VALID["day"].dt.floor("D")
-        seen = compare(VALID["late"], a, b, "roc_auc", task="binary", positive=1, groups=days).iloc[0]
-        assert row["low"] < seen["low"] < seen["high"] < row["high"]  # these hold for all pairs together
-    assert against.loc["dummy", "verdict"] == "worse"
+    assert (turn("mae", 3.0), turn("bias", -3.0), turn("r2", 0.5)) == (-3, -3, 0.5)
 
 
 @pytest.mark.parametrize(
     ("top", "verdicts", "chosen"),
     [
-        ("boosting", {"linear": "cannot tell", "forest": "cannot tell"}, "linear"),
-        ("boosting", {"linear": "worse", "forest": "cannot tell"}, "forest"),
+        ("boosting", {"linear": "inconclusive", "forest": "inconclusive"}, "linear"),
+        ("boosting", {"linear": "worse", "forest": "inconclusive"}, "forest"),
         ("boosting", {"linear": "worse", "forest": "worse"}, "boosting"),
-        ("boosting", {"dummy": "cannot tell", "rule": "cannot tell", "linear": "worse"}, "boosting"),
-        ("linear", {"boosting": "cannot tell"}, "linear"),
-        ("rule", {"linear": "cannot tell"}, "rule"),
+        ("boosting", {"dummy": "inconclusive", "rule": "inconclusive", "linear": "worse"}, "boosting"),
+        ("linear", {"boosting": "inconclusive"}, "linear"),
+        ("rule", {"linear": "worse"}, "rule"),
     ],
 )
 def test_the_simplest_that_is_not_told_apart(top, verdicts, chosen):
-    against = pd.DataFrame({"candidate": list(verdicts), "difference": 0.1, "verdict": list(verdicts.values())})
-    assert _choose(top, against) == chosen
-    assert _choose(top, against.assign(difference=np.nan)) == top
-
-
-def test_simple_is_preferred_if_asked():
-    options = BINARY | {"candidates": ["linear", "boosting"], "grids": {"boosting": {}}, "search": "none"}
-    best, simple = (
-        train_candidates(binary_recipe(), TRAIN, VALID.iloc[:40], **options, prefer=prefer)
-        for prefer in ("best", "simple")
-    )
-    assert best.best == best.top == simple.top
-    assert simple.best == "linear"  # 40 rows tell nothing
-    assert simple.against["verdict"].tolist() == ["cannot tell"]
-
-
-def test_folds_of_rows_split_by_position_go_forward():
-    folds = make_folds(FRAME, "late", "binary", 3, "", "", 0, ordered=True)
-    assert len(folds) == 3
-    assert all(before.max() < after.min() for before, after in folds)
+    told = {top: "best"} | verdicts
+    table = pd.DataFrame({"difference": 0.1, "verdict": list(told.values())}, index=list(told))
+    simple = ["linear", "forest", "boosting"]
+    assert Selection(top, table, 0.0).simplest(simple) == chosen
+    unknown = table.assign(difference=np.nan)
+    assert Selection(top, unknown, 0.0).simplest(simple) == top

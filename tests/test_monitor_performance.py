@@ -1,40 +1,48 @@
 """Measured and estimated performance, the decision's rules, and one window looked at from all sides."""
 
-import dataclasses
 import functools
 
 import numpy as np
 import pandas as pd
 import pytest
+from array_helpers import align, score_predictions
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_helpers import make_candidate
 from sklearn import metrics
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, PolynomialFeatures, StandardScaler
 
-from nbkit.data import declare_features, infer_contract
+from nbkit import monitor
+from nbkit.data import infer_contract, name_date_parts, to_date_parts
 from nbkit.errors import BadCriterion
-from nbkit.model import evaluate, explain, predict, read_criteria, score_predictions
-from nbkit.model.candidates import OneHotRecipe
-from nbkit.model.lineage import encode_rows
+from nbkit.lineage import encode_rows
+from nbkit.model import explain, predict, read_criteria, score
 from nbkit.monitor import (
     check_window,
     decide,
     estimate_performance,
     explain_window,
-    fit_calibration,
-    fit_reference,
     make_profile,
-    measure_performance,
     profile_reference,
     say_reasons,
     summarize_window,
 )
-from tests.table_helpers import write_contract
+from nbkit.problem import Problem
+
+LATE = Problem("late", positive=1)
+
+
+def measure_performance(y, p, reference, *, metrics=None, **facts):
+    return monitor.measure_performance(align(y, p, **facts), reference, metrics=metrics)
+
+
+def fit_calibration(y, p, **facts):
+    return monitor.fit_calibration(align(y, p, task="binary", **facts))
 
 
 def simulate(n, seed, slope=1.0, shift=0.0):
@@ -152,7 +160,7 @@ class TestEstimated:
     def test_the_positive_class_by_any_name(self):
         y, p = simulate(500, 0)
         named = y.map({0: "no", 1: "yes"}).where(y.index > 50)
-        found = fit_reference(named, p, task="binary", positive="yes")["calibration"]
+        found = fit_calibration(named, p, positive="yes")
         pd.testing.assert_frame_equal(found, fit_calibration(y[51:], p[51:]))
 
     def test_nothing_to_estimate(self):
@@ -196,7 +204,7 @@ ESTIMATED = pd.DataFrame({"estimated": [0.6], "naive": [0.7], "change": [-0.1]},
         ({"performance": losses(brier="worse", roc_auc="inconclusive")}, "look", "warning"),
         ({"performance": losses(roc_auc="inconclusive"), "drift": drifts("hour")}, "look", "warning"),
         ({"performance": losses(roc_auc="ok"), "criteria": FAILS}, "retrain", "critical"),
-        ({"performance": losses(roc_auc="ok"), "criteria": FAILS.assign(verdict="cannot tell")}, "ok", None),
+        ({"performance": losses(roc_auc="ok"), "criteria": FAILS.assign(verdict="inconclusive")}, "ok", None),
         ({"drift": drifts("strange")}, "look", "warning"),
         (
             {"drift": drifts("seats"), "estimated": ESTIMATED, "performance": losses(roc_auc="inconclusive")},
@@ -241,17 +249,17 @@ def binary():
 
     train, test = draw(4_000), draw(4_000)
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(train.drop(columns="late"), train["late"])
-    facts = {"task": "binary", "positive": 1}
-    p = predict(model, test.drop(columns="late"), "binary", 1)
+    said = predict(model, test, LATE)
     bundle = {
         "model": model,
-        "reference": make_profile(test.drop(columns="late").assign(prediction=p)),
-        "scores": evaluate(model, test.drop(columns="late"), test["late"], **facts),
-        "contract": dataclasses.asdict(infer_contract(train, target="late")),
-        "calibration": fit_calibration(test["late"], p),
+        "problem": LATE,
+        "reference": make_profile(test.drop(columns="late").assign(prediction=said.score)),
+        "scores": score(said),
+        "contract": infer_contract(train, LATE),
+        "calibration": monitor.fit_calibration(said),
         "importance": pd.DataFrame({"feature": ["hour", "noise"], "share": [0.9, 0.1]}),
     }
-    return draw, bundle, {"target": "late", **facts}
+    return draw, bundle
 
 
 def test_a_loss_that_is_larger_than_bearable_and_just_short_of_proven_is_never_ok():
@@ -299,16 +307,19 @@ def test_what_a_model_makes_of_a_time_is_shown_in_units_of_the_data():
     at = pd.date_range("2025-01-01", periods=2_000, freq="4h")
     rows = pd.DataFrame({"at": at, "x": rng.normal(size=2_000)})
     late = (rows["x"] + rng.normal(size=2_000) > 0).astype(int)
-    recipe = declare_features({"numeric": ["x"], "datetime": {"at": ["month"]}}, rows)
-    model = make_pipeline(OneHotRecipe(recipe), LogisticRegression()).fit(rows, late)
-    profile = profile_reference(rows, predict(model, rows, "binary", 1), task="binary", model=model)
-    how = {"target": "late", "task": "binary", "positive": 1}
+    month = FunctionTransformer(to_date_parts, kw_args={"parts": ["month"]}, feature_names_out=name_date_parts)
+    recipe = ColumnTransformer([("n", "passthrough", ["x"]), ("c", month, ["at"])], verbose_feature_names_out=False)
+    model = make_candidate("linear", recipe)
+    model.set_params(prepare__transformers=[("levels", StandardScaler(), [])])
+    model.fit(rows, late)
+    profile = profile_reference(model, predict(model, rows.assign(late=late), LATE))
+    bundle = {"model": model, "problem": LATE, "reference": profile}
     window = rows.assign(at=pd.date_range("2025-07-01", periods=2_000, freq="1min"))
-    found = check_window({"model": model, "reference": profile}, window, **how).drift.set_index(["column", "test"])
+    found = check_window(bundle, window).drift.set_index(["column", "test"])
     assert found.loc[("at_month", "psi"), "detail"].startswith("6 to 7: ")
     assert found.loc[("at_month", "missing"), "detail"] == "missing: 0.0% → 0.0%"
     older = pd.concat([profile[profile["column"] != "at_month"], _profile_scaled(model, rows)])
-    quiet = check_window({"model": model, "reference": older}, rows, **how).drift
+    quiet = check_window({**bundle, "reference": older}, rows).drift
     assert set(quiet.loc[quiet["column"] == "at_month", "level"]) == {"ok"}
 
 
@@ -319,8 +330,8 @@ def _profile_scaled(model, rows):
 
 @pytest.mark.parametrize("n", [1, 2, 5, 20])
 def test_a_handful_of_labels_is_inconclusive_and_nothing_is_printed_as_nan(binary, n):
-    draw, bundle, facts = binary
-    found = check_window(bundle, draw(n), **facts)
+    draw, bundle = binary
+    found = check_window(bundle, draw(n))
     assert found.decision.decision in ("inconclusive", "look")
     said = explain_window(found) + summarize_window(found, "demo@1", "", metric="roc_auc")
     assert "nan" not in said
@@ -346,15 +357,12 @@ def test_only_the_deciding_metric_and_criteria_ask_for_retraining():
 
 
 def test_declared_criteria_are_judged_on_the_window(binary):
-    draw, bundle, facts = binary
+    draw, bundle = binary
     criteria = read_criteria({"brier": "<= 0.05", "roc_auc": "> rule"}, "binary")
-    found = check_window({**bundle, "criteria": criteria}, draw(3_000), **facts)
+    found = check_window({**bundle, "criteria": criteria}, draw(3_000))
     assert found.decision.decision == "retrain"
     assert found.decision.reasons["finding"].tolist()[0] == "criterion brier fails"
-    assert (
-        check_window({**bundle, "criteria": criteria}, draw(3_000).drop(columns="late"), **facts).decision.decision
-        == "ok"
-    )
+    assert check_window({**bundle, "criteria": criteria}, draw(3_000).drop(columns="late")).decision.decision == "ok"
 
 
 def test_what_a_model_makes_of_several_columns_is_watched():
@@ -364,12 +372,12 @@ def test_what_a_model_makes_of_several_columns_is_watched():
     model = make_pipeline(PolynomialFeatures(2, interaction_only=True, include_bias=False), LogisticRegression()).fit(
         rows, late
     )
-    found = explain(model, rows, task="binary", positive=1, rows=200)
-    profile = profile_reference(rows, predict(model, rows, "binary", 1), task="binary", model=model)
-    bundle = {"model": model, "reference": profile, "importance": found.weights}
+    found = explain(model, rows, LATE, limit=200)
+    profile = profile_reference(model, predict(model, rows.assign(late=late), LATE))
+    bundle = {"model": model, "problem": LATE, "reference": profile, "importance": found.weights}
     now = rng.normal(size=(3_000, 2))
     now[:, 1] = np.sign(now[:, 0]) * np.abs(now[:, 1])  # each column as before, the two of them not
-    seen = check_window(bundle, pd.DataFrame(now, columns=["u", "v"]), target="late", task="binary", positive=1)
+    seen = check_window(bundle, pd.DataFrame(now, columns=["u", "v"]))
     drifted = set(seen.drift.loc[seen.drift["level"] == "drift", "column"])
     assert {"u v"} <= drifted
     assert not {"u", "v"} & drifted
@@ -385,18 +393,18 @@ def test_a_dominant_column_behind_any_transformer_is_never_called_unused():
     late = (rows["x"] + rng.normal(size=2_000) > 0).astype(int)
     steps = ColumnTransformer([("c", OneHotEncoder(), [0]), ("n", StandardScaler(), [1, 2])])
     model = make_pipeline(steps, LogisticRegression()).fit(rows, late)
-    found = explain(model, rows, task="binary", positive=1, rows=200)
-    profile = profile_reference(rows, predict(model, rows, "binary", 1), task="binary", model=model)
+    found = explain(model, rows, LATE, limit=200)
+    profile = profile_reference(model, predict(model, rows.assign(late=late), LATE))
     for importance in (found.weights, pd.DataFrame({"feature": ["4", "2"], "share": [0.9, 0.1]}), None):
-        bundle = {"model": model, "reference": profile, "importance": importance}
+        bundle = {"model": model, "problem": LATE, "reference": profile, "importance": importance}
         window = rows.assign(x=rows["x"] + 2)
-        assert check_window(bundle, window, target="late", task="binary", positive=1).decision.decision == "look"
+        assert check_window(bundle, window).decision.decision == "look"
 
 
 class TestCheckWindow:
     def test_a_quiet_window(self, binary):
-        draw, bundle, facts = binary
-        found = check_window(bundle, draw(3_000), **facts)
+        draw, bundle = binary
+        found = check_window(bundle, draw(3_000))
         assert found.decision.decision == "ok", found.decision.reasons.to_string()
         assert found.summary.loc[0, ["rows", "labelled", "drifted", "worse"]].tolist() == [3000, 3000, 0, 0]
         assert "prediction" in set(found.drift["column"])
@@ -406,61 +414,59 @@ class TestCheckWindow:
         assert "0 columns drifted" in said
 
     def test_a_relation_that_broke(self, binary):
-        draw, bundle, facts = binary
-        found = check_window(bundle, draw(3_000, slope=0.05), **facts)
+        draw, bundle = binary
+        found = check_window(bundle, draw(3_000, slope=0.05))
         assert found.decision.decision == "retrain"
         assert "- roc_auc is worse" in explain_window(found)
 
     def test_rows_that_moved_before_labels_came(self, binary):
-        draw, bundle, facts = binary
-        found = check_window(bundle, draw(3_000, hour=15).drop(columns="late"), **facts)
+        draw, bundle = binary
+        found = check_window(bundle, draw(3_000, hour=15).drop(columns="late"))
         assert found.performance.empty
         assert "roc_auc" not in summarize_window(found, "demo@1", "", metric="roc_auc")
         assert found.decision.decision == "look"
         assert {"hour", "prediction"} <= set(found.drift.loc[found.drift["level"] == "drift", "column"])
 
     def test_the_same_window_gives_the_same_answer(self, binary):
-        draw, bundle, facts = binary
+        draw, bundle = binary
         window = draw(1_000)
-        one, two = check_window(bundle, window, **facts), check_window(bundle, window, **facts)
+        one, two = check_window(bundle, window), check_window(bundle, window)
         for name in ("integrity", "drift", "performance", "estimated", "summary"):
             pd.testing.assert_frame_equal(getattr(one, name), getattr(two, name))
 
-    def test_a_contract_as_text_and_a_reference_as_rows(self, binary, tmp_path):
-        draw, bundle, facts = binary
+    def test_a_reference_as_rows(self, binary):
+        draw, bundle = binary
         rows = draw(500)
-        write_contract(infer_contract(rows, target="late"), tmp_path / "c.yaml")
-        given = {**bundle, "contract": (tmp_path / "c.yaml").read_text(), "reference": rows}
-        found = check_window(given, rows, **facts)
+        given = {**bundle, "contract": infer_contract(rows, LATE), "reference": rows}
+        found = check_window(given, rows)
         assert found.integrity.empty
         assert "late" not in set(found.drift["column"])
 
     def test_odd_windows(self, binary):
-        draw, bundle, facts = binary
-        empty = check_window(bundle, draw(3).head(0), **facts)
+        draw, bundle = binary
+        empty = check_window(bundle, draw(3).head(0))
         assert set(empty.drift["level"]) == {"not judged"}
-        one = check_window(bundle, draw(1), **facts)
+        one = check_window(bundle, draw(1))
         assert one.summary.at[0, "rows"] == 1
-        gone = check_window(bundle, draw(500).drop(columns="hour"), **facts)
+        gone = check_window(bundle, draw(500).drop(columns="hour"))
         assert gone.decision.decision == "look"
         assert "hour is gone" in gone.decision.reasons["finding"].tolist()
-        broken = check_window(bundle, draw(500).assign(hour=np.nan), **facts)
+        broken = check_window(bundle, draw(500).assign(hour=np.nan))
         assert broken.decision.decision == "look"
 
     def test_several_classes_and_a_regression(self):
         wine = load_wine(as_frame=True).frame
         model = make_pipeline(StandardScaler(), LogisticRegression()).fit(wine.drop(columns="target"), wine["target"])
-        scores = evaluate(model, wine.drop(columns="target"), wine["target"], task="multiclass", draws=50)
-        features = wine.drop(columns="target")
-        p = predict(model, features, "multiclass")
-        assert fit_reference(wine["target"], p, task="multiclass") == {}
-        profile = profile_reference(features, p, task="multiclass")
-        bundle = {"model": model, "reference": profile, "scores": scores}
-        found = check_window(bundle, wine.head(120), target="target", task="multiclass")
+        problem = Problem("target", "multiclass")
+        said = predict(model, wine, problem)
+        scores = score(said, draws=50)
+        bundle = {"model": model, "problem": problem, "reference": profile_reference(model, said), "scores": scores}
+        found = check_window(bundle, wine.head(120))
         assert found.performance["n"].tolist() == [120] * len(scores)
         table = load_diabetes(as_frame=True).frame
         forest = RandomForestRegressor(20, random_state=0).fit(table.drop(columns="target"), table["target"])
-        scores = evaluate(forest, table.drop(columns="target"), table["target"], task="regression", draws=50)
-        bundle = {"model": forest, "reference": table, "scores": scores}
-        found = check_window(bundle, table.assign(target=table["target"] * 2), target="target", task="regression")
+        problem = Problem("target", "regression")
+        scores = score(predict(forest, table, problem), draws=50)
+        bundle = {"model": forest, "problem": problem, "reference": table, "scores": scores}
+        found = check_window(bundle, table.assign(target=table["target"] * 2))
         assert found.decision.decision == "retrain"

@@ -12,7 +12,7 @@ from nbkit.report import read_overview
 
 QUICK = (
     "06_train.candidates=[boosting]",
-    "06_train.search=none",
+    "06_train.trials=0",
     "06_train.curve=[0.5, 1.0]",
     "07_evaluate.draws=100",
     "08_explain.explained_rows=60",
@@ -92,7 +92,7 @@ def test_what_a_careless_user_keeps_is_not_approved(tmp_path, make, word, says):
     params["01_frame"].update(STATED)
     params["02_ingest"]["split"] = {"by": "random", "valid": 0.2, "test": 0.2, "production": 0.1, "windows": 1}
     numbers = [name for name in table.select_dtypes("number") if name != "left"]
-    params["05_features"]["features"] = {"numeric": numbers, "categorical": list(table.select_dtypes(exclude="number"))}
+    params["05_features"] = {"numeric": numbers, "categorical": list(table.select_dtypes(exclude="number"))}
     yaml.dump(params, file)
     terms = tmp_path / "params" / "p.contract.yaml"
     terms.write_text(terms.read_text().replace("available_at: after", "available_at: known"))

@@ -15,7 +15,7 @@ from nbkit.run import read_value
 HOME = Path(__file__).parents[1]
 QUICK = (
     "06_train.candidates=[linear]",
-    "06_train.search=none",
+    "06_train.trials=0",
     "06_train.curve=[0.5, 1.0]",
     "07_evaluate.draws=100",
     "08_explain.repeats=1",

@@ -51,8 +51,8 @@ def test_parameters_come_first_and_every_one_is_explained(stage, cells):
 def test_all_loads_stand_in_one_cell(cells):
     assert [
         place for place, cell in enumerate(cells) if cell["cell_type"] == "code" and "run.load(" in source(cell)
-    ] in ([], [2])
-    assert "run = nbkit.Run(run_dir, globals())" in source(cells[2])
+    ] in ([], [2], [3])
+    assert "run = nbkit.Run(run_dir, globals())" in source(cells[2]) + source(cells[3])
 
 
 def test_all_it_hands_over_stands_in_one_cell_and_ends_with_the_headline(stage, cells):
@@ -69,11 +69,11 @@ def test_it_ends_with_what_we_now_know(cells):
 
 def test_code_cells_are_short_and_hold_no_definitions(cells):
     bodies = [source(cell) for cell in cells[3:] if cell["cell_type"] == "code"]
-    assert statistics.median(len(ast.parse(body).body) for body in bodies if "run.save" not in body) <= 3
+    assert statistics.median(len(body.splitlines()) for body in bodies) <= 5
     for body in bodies:
         kinds = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef, ast.Lambda, ast.Try, ast.While)
         assert not [node for node in ast.walk(ast.parse(body)) if isinstance(node, kinds)], body
-        assert "run.save" in body or (len(ast.parse(body).body) <= 6 and len(body.splitlines()) <= 25), body
+        assert len(body.splitlines()) <= 15, body
         assert not re.search(r"^\s*[%!]|input\(|/home/|/root/|C:\\", body, flags=re.MULTILINE), body
 
 
@@ -101,7 +101,7 @@ def test_it_is_stripped_and_its_metadata_is_bare(cells, stage):
 def test_the_headline_of_01_ends_its_sentences_and_counts_what_is_open(monkeypatch, objective, verdicts, said):
     saved = {}
     monkeypatch.setattr("nbkit.run.Run.__init__", lambda self, *given: None)
-    monkeypatch.setattr("nbkit.run.Run.save", lambda self, name, value: saved.update({name: value}))
+    monkeypatch.setattr("nbkit.run.Run.save", lambda self, **values: saved.update(values))
     told = {"objective": objective, "hypotheses": [{"claim": "x", "verdict": each} for each in verdicts]}
     space = {name: each.default for name, each in STAGES["01_frame"].parameters.items()} | told
     for cell in json.loads(STAGES["01_frame"].path.read_text())["cells"][2:]:

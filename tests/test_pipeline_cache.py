@@ -13,9 +13,10 @@ import pytest
 from nbkit import observe
 from nbkit.observe import digest_names, list_names
 from nbkit.pipeline import cache, engine, execute_plan, plan_resume, plan_run
-from nbkit.pipeline.engine import Outcome
+from nbkit.record import read_record
 from nbkit.registry import Registry
 from tests.conftest import glue, make_notebook
+from tests.pipeline_helpers import Ended, Heard
 
 RUN = "import nbkit\nimport shop\nrun = nbkit.Run(run_dir)"
 PARAMETERS = 'run_dir: str = "."  # folder\nx: int = 1  # a number'
@@ -44,8 +45,8 @@ def shop(project, monkeypatch):
 def engine_of(root, monkeypatch):
     """Stand in for the kernel: hand over what the cells would, and note what they would read."""
 
-    def execute_stage(source, target, parameters, limits, kernel, **options):
-        stage = source.stem
+    def execute_stage(task, kernel, on_late):
+        stage, target, parameters = task.source.stem, task.target, task.parameters
         found = read(target.parent, "01_first", "y") if stage == "02_second" else None
         values = {
             "01_first": lambda: {"y": parameters["x"], "table": pd.DataFrame({"x": [parameters["x"]]})},
@@ -67,7 +68,7 @@ def engine_of(root, monkeypatch):
             "outside": ["sqlite+remote://db"] if parameters["x"] == 9 and stage == "04_aside" else [],
         }
         Path(kernel.environment[observe.VARIABLE]).write_text(json.dumps(notes))
-        return Outcome(seconds=1.0, headline=f"{stage} ran.")
+        return Ended(seconds=1.0, headline=f"{stage} ran.").fill(task)
 
     monkeypatch.setattr(engine, "execute_stage", execute_stage)
 
@@ -89,12 +90,10 @@ def run(root, *settings, **options):
     plan = plan_run(root, [root / "params" / "shop.yaml"], settings, **options)
     if plan.nothing_to_do:
         return [], plan.folder
-    ran = []
-    folder, manifest = execute_plan(
-        plan, lambda event, facts: ran.append(facts["stage"]) if event == "stage_start" else None
-    )
-    assert manifest["status"] == "passed", manifest
-    return ran, folder
+    heard = Heard()
+    folder, record = execute_plan(plan, heard)
+    assert record.status == "passed", record
+    return heard.started, folder
 
 
 def explain(root, *settings):
@@ -113,7 +112,7 @@ def test_a_second_run_finds_nothing_to_do(shop):
     ran, folder = run(shop)
     assert ran == list(CELLS)
     assert run(shop) == ([], folder)
-    assert {action for action, _ in explain(shop).values()} == {"keep"}
+    assert {action for action, _ in explain(shop).values()} == {"skip"}
 
 
 @pytest.mark.parametrize(
@@ -152,7 +151,7 @@ def test_what_changed_runs_again_and_says_why(shop, change, first, why):
     change(shop)
     told = explain(shop)
     assert told[first] == ("run", why)
-    assert told["03_third"] == ("wait", "skipped if it gets the same from 02_second")
+    assert told["03_third"] == ("skip?", "skipped if it gets the same from 02_second")
     assert first in run(shop)[0]
 
 
@@ -210,7 +209,7 @@ def test_another_version_of_a_package_runs_its_stages_again(shop, monkeypatch):
     assert action == "run"
     assert why.startswith("numpy ")
     assert why.endswith(" → 99")
-    assert explain(shop)["02_second"][0] == "wait"
+    assert explain(shop)["02_second"][0] == "skip?"
 
 
 @pytest.mark.parametrize("what", ["changed", "gone", "notebook"])
@@ -282,7 +281,7 @@ def test_where_no_trace_can_be_kept_no_stage_fails(shop):
     traces.write_text("in the way, as a full disk would be")
     ran, folder = run(shop)
     assert ran == list(CELLS)
-    assert not any(entry["traced"] for entry in json.loads((folder / "run.json").read_text())["stages"])
+    assert not any(entry.traced for entry in read_record(folder).stages)
     traces.unlink()
     assert run(shop)[0] == list(CELLS)
     assert run(shop)[0] == []
@@ -291,26 +290,26 @@ def test_where_no_trace_can_be_kept_no_stage_fails(shop):
 def test_resume_keeps_what_holds_and_runs_the_rest(shop, monkeypatch):
     working = engine.execute_stage
 
-    def fail(source, target, *rest, **options):
-        if source.stem == "03_third":
-            make_notebook(target, "1 / 0")
-            return Outcome("failed", "error", "no", seconds=1.0)
-        return working(source, target, *rest, **options)
+    def fail(task, *rest):
+        if task.source.stem == "03_third":
+            make_notebook(task.target, "1 / 0")
+            return Ended("failed", "error", "no", seconds=1.0).fill(task)
+        return working(task, *rest)
 
     monkeypatch.setattr(engine, "execute_stage", fail)
     plan = plan_run(shop, [shop / "params" / "shop.yaml"])
-    folder, manifest = execute_plan(plan)
-    assert manifest["status"] == "failed"
+    folder, record = execute_plan(plan)
+    assert record.status == "failed"
     monkeypatch.setattr(engine, "execute_stage", working)
     steps = {step.stage.name: (step.action, step.why) for step in plan_resume(shop).steps}
-    assert steps["01_first"] == ("keep", "passed before")
+    assert steps["01_first"] == ("skip", "passed before")
     assert steps["03_third"] == ("run", "failed before")
     (shop / "shop.py").write_text("RATE = 2\n")
     steps = {step.stage.name: step.action for step in plan_resume(shop).steps}
-    assert steps == {"01_first": "run", "02_second": "wait", "03_third": "run", "04_aside": "run"}
-    ran = []
-    execute_plan(plan_resume(shop), lambda event, facts: ran.append(facts["stage"]) if event == "stage_start" else None)
-    assert ran == ["01_first", "03_third", "04_aside"]
+    assert steps == {"01_first": "run", "02_second": "skip?", "03_third": "run", "04_aside": "run"}
+    heard = Heard()
+    execute_plan(plan_resume(shop), heard)
+    assert heard.started == ["01_first", "03_third", "04_aside"]
     assert run(shop) == ([], folder)
 
 
@@ -465,8 +464,8 @@ def test_what_is_edited_or_replaced_while_a_stage_runs_is_not_taken_for_what_it_
     (project / "params" / "shop.yaml").write_text("")
     ran, folder = run(project)
     assert [read(folder, stage, "v") for stage in ran] == ["old", 999]
-    entry = json.loads((folder / "run.json").read_text())["stages"][1]
-    assert entry["traced"] is False
+    entry = read_record(folder).stages[1]
+    assert entry.traced is False
     make_notebook(second, begin, "run.save('v', 1)")
     (project / "d2").write_text("newer")
     ran, folder = run(project)
@@ -523,9 +522,9 @@ def test_a_stage_that_failed_after_it_had_changed_a_file_finds_it_as_it_was(proj
     make_notebook(project / "notebooks" / "02_second.ipynb", begin, multiply, "1 / 0")
     make_notebook(project / "notebooks" / "03_third.ipynb", begin, "run.save('n', int(n.read_text()))")
     (project / "params" / "shop.yaml").write_text("")
-    folder, manifest = execute_plan(plan_run(project, [project / "params" / "shop.yaml"]))
-    assert manifest["status"] == "failed"
+    folder, record = execute_plan(plan_run(project, [project / "params" / "shop.yaml"]))
+    assert record.status == "failed"
     make_notebook(project / "notebooks" / "02_second.ipynb", begin, multiply, "run.save('m', 1)")
-    _, manifest = execute_plan(plan_resume(project))
-    assert manifest["status"] == "passed"
+    _, record = execute_plan(plan_resume(project))
+    assert record.status == "passed"
     assert read(folder, "03_third", "n") == 10

@@ -19,9 +19,9 @@ def run_cell(project, source, *, before="'before'", after=("'after'", "'the end'
     params = project / "params" / "toy.yaml"
     params.write_text("")
     settings = [f"01_first.{key}={value}" for key, value in limits.items()]
-    folder, manifest = execute_plan(plan_run(project, [params], settings))
+    folder, record = execute_plan(plan_run(project, [params], settings))
     cells = json.loads((folder / "01_first.ipynb").read_text())["cells"]
-    return manifest["stages"][0], [cell for cell in cells if cell["cell_type"] == "code"]
+    return record.stages[0], [cell for cell in cells if cell["cell_type"] == "code"]
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def run_cell(project, source, *, before="'before'", after=("'after'", "'the end'
 def test_a_cell_that_exits_is_the_one_that_failed(project, monkeypatch, warm, source, words):
     monkeypatch.setenv("NBKIT_WARM", warm)
     entry, cells = run_cell(project, source)
-    assert (entry["status"], entry["kind"], entry["cell"]) == ("failed", "exit", 4)
-    assert f"ended its kernel with {words} before" in entry["message"]
+    assert (entry.status, entry.kind, entry.cell) == ("failed", "exit", 4)
+    assert f"ended its kernel with {words} before" in entry.message
     found = [cell["metadata"]["papermill"]["status"] for cell in cells]
     assert found[-3:] == ["failed", "pending", "pending"]
 
@@ -44,7 +44,7 @@ def test_a_cell_that_exits_is_the_one_that_failed(project, monkeypatch, warm, so
 @pytest.mark.parametrize("source", ["exit()", "get_ipython().exit_now = True"])
 def test_the_last_cell_may_not_exit_either(project, source):
     entry, _ = run_cell(project, source, after=())
-    assert (entry["status"], entry["kind"], entry["cell"]) == ("failed", "exit", 4)
+    assert (entry.status, entry.kind, entry.cell) == ("failed", "exit", 4)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,6 @@ def test_the_last_cell_may_not_exit_either(project, source):
 )
 def test_a_cell_that_catches_the_interrupt_of_its_time_out_is_the_one_that_failed(project, caught, limit):
     entry, cells = run_cell(project, PATIENT.format(caught), after=("time.sleep(9)", "'the end'"), **{limit: 8})
-    assert (entry["status"], entry["kind"], entry["cell"]) == ("failed", limit, 4)
-    assert entry["message"].endswith(f"{limit} of 8 s")
+    assert (entry.status, entry.kind, entry.cell) == ("failed", limit, 4)
+    assert entry.message.endswith(f"{limit} of 8 s")
     assert [cell["metadata"]["papermill"]["status"] for cell in cells][-3:] == ["failed", "pending", "pending"]

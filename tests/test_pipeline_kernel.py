@@ -1,8 +1,6 @@
 """A kernel that starts ahead of its stage: it is there in time, it is the one that would start now, and it goes unused."""
 
-import asyncio
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -12,10 +10,12 @@ import psutil
 import pytest
 
 from nbkit.kernels import folders
-from nbkit.pipeline import execute_plan, plan_run
+from nbkit.pipeline import engine, execute_plan, plan_run
 from nbkit.pipeline.kernel import StageKernel
-from nbkit.project import read_manifest
+from nbkit.pipeline.task import Task
+from nbkit.record import StageRecord, read_record
 from nbkit.run import read_value
+from nbkit.stages import read_stages
 from tests.conftest import make_notebook
 
 RUN = "import nbkit, os, psutil, time\nrun = nbkit.Run(run_dir)"
@@ -45,8 +45,8 @@ def left_over():
 @pytest.mark.parametrize("warm", ["1", "0"])
 def test_the_next_kernel_starts_while_a_stage_is_at_work(project, params, monkeypatch, warm):
     monkeypatch.setenv("NBKIT_WARM", warm)
-    folder, manifest = execute_plan(plan_run(project, [params]))
-    assert manifest["status"] == "passed"
+    folder, record = execute_plan(plan_run(project, [params]))
+    assert record.status == "passed"
     assert read_value(folder, "02_second", "began") < read_value(folder, "01_first", "ended")
     assert left_over() == []
 
@@ -54,8 +54,8 @@ def test_the_next_kernel_starts_while_a_stage_is_at_work(project, params, monkey
 @pytest.mark.parametrize("end", ["1 / 0", "os.kill(os.getpid(), 9)"])
 def test_one_that_nobody_needs_goes(project, params, end):
     lay(project, "01_first", f"time.sleep(1)\n{end}")
-    folder, manifest = execute_plan(plan_run(project, [params]))
-    assert [entry["status"] for entry in manifest["stages"]] == ["failed", "pending"]
+    folder, record = execute_plan(plan_run(project, [params]))
+    assert [entry.status for entry in record.stages] == ["failed", "pending"]
     assert left_over() == []
     assert not list(folder.glob(".*.notes.json"))
 
@@ -67,8 +67,8 @@ def test_one_that_ended_too_early_is_replaced(project, params):
         "run.save('killed', [[each.pid, each.kill()] for each in others])"
     )
     lay(project, "01_first", kill)
-    folder, manifest = execute_plan(plan_run(project, [params]))
-    assert manifest["status"] == "passed", manifest["stages"]
+    folder, record = execute_plan(plan_run(project, [params]))
+    assert record.status == "passed", record.stages
     killed = [pid for pid, _ in read_value(folder, "01_first", "killed")]
     assert len(killed) == 1
     assert read_value(folder, "02_second", "pid") not in killed
@@ -86,10 +86,10 @@ def test_one_that_imported_what_has_changed_meanwhile_is_replaced(project, param
         "run.save('value', changing.value)",
     )
     lay(project, "02_second", "import changing", "run.save('value', changing.value)")
-    folder, manifest = execute_plan(plan_run(project, [params]))
-    assert manifest["status"] == "passed", manifest["stages"]
+    folder, record = execute_plan(plan_run(project, [params]))
+    assert record.status == "passed", record.stages
     assert [read_value(folder, stage, "value") for stage in ("01_first", "02_second")] == [1, 22]
-    assert read_manifest(folder)["exit"] == 0
+    assert read_record(folder).exit == 0
 
 
 def test_what_is_written_past_python_is_in_the_log_and_not_in_what_nbkit_prints(project, params):
@@ -106,8 +106,8 @@ def test_a_process_that_a_cell_forked_ends_with_its_stage(project, params, monke
         "pid = os.fork()\nif pid == 0:\n    os.setsid()\n    time.sleep(300)\n    os._exit(0)\nrun.save('ended', pid)"
     )
     lay(project, "01_first", fork)
-    folder, manifest = execute_plan(plan_run(project, [params]))
-    assert manifest["status"] == "passed", manifest["stages"]
+    folder, record = execute_plan(plan_run(project, [params]))
+    assert record.status == "passed", record.stages
     pid = read_value(folder, "01_first", "ended")
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
@@ -119,8 +119,8 @@ def test_one_that_started_before_something_was_installed_is_replaced(project, pa
     monkeypatch.setenv("PYTHONPATH", str(home))
     install = f"os.mkdir({str(home / 'fresh-1.0.dist-info')!r})\nrun.save('ended', time.time())"
     lay(project, "01_first", "time.sleep(2)", install)
-    folder, manifest = execute_plan(plan_run(project, [params]))
-    assert manifest["status"] == "passed", manifest["stages"]
+    folder, record = execute_plan(plan_run(project, [params]))
+    assert record.status == "passed", record.stages
     assert read_value(folder, "02_second", "began") > read_value(folder, "01_first", "ended") - 0.1
 
 
@@ -132,24 +132,26 @@ def short_folder():
 
 
 @pytest.mark.parametrize("warm", ["1", "0"])
-def test_an_interruption_while_a_kernel_starts_leaves_nothing_of_it(tmp_path, short_folder, monkeypatch, warm):
+def test_a_stage_that_is_stopped_while_its_kernel_starts_leaves_nothing_of_it(
+    project, params, short_folder, monkeypatch, warm
+):
     monkeypatch.setenv("NBKIT_WARM", warm)
     monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
-    kernel = StageKernel("01_first", tmp_path, tmp_path / "01_first.log", 1, {})
+    stage = read_stages(project / "notebooks")["01_first"]
+    limits = {"cell_timeout": 0, "stage_timeout": 0, "memory_gb": 0, "threads": 1}
+    record = StageRecord("01_first", "running")
+    task = Task(record, stage.path, project / "01_first.ipynb", project / "01_first.log", {}, limits)
+    kernel = StageKernel(task)
     begin = kernel._begin
 
-    async def begin_interrupted():
-        asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+    async def begin_and_stop():
+        task.stop = "interrupted"
         await begin()
 
-    monkeypatch.setattr(kernel, "_begin", begin_interrupted)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            kernel.take()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    monkeypatch.setattr(kernel, "_begin", begin_and_stop)
+    ended = engine.execute_stage(task, kernel)
     kernel.close()
+    assert (ended.status, ended.kind, ended.headline) == ("interrupted", "interrupted", "")
     assert folders.find_home().parent == short_folder
     assert [path for path in folders.find_home().glob("*") if path.is_dir()] == []
     assert left_over() == []

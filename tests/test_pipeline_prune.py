@@ -7,8 +7,8 @@ import pytest
 
 from nbkit import registry
 from nbkit.pipeline import find_run
-from nbkit.pipeline.manifest import hold_run
 from nbkit.pipeline.prune import find_waste, remove
+from nbkit.pipeline.runs import hold_run
 from tests.test_cli_run import nbkit
 from tests.test_pipeline_cache import run, shop  # noqa: F401 - a fixture
 from tests.test_registry_registry import bundle

@@ -1,4 +1,4 @@
-"""Every way for a run to die, with real kernels: what the manifest, the notebook and the exit code say, and resume."""
+"""Every way for a run to die, with real kernels: what the record, the notebook and the exit code say, and resume."""
 
 import contextlib
 import json
@@ -16,10 +16,11 @@ import scrapbook
 
 from nbkit.errors import BadParameter, RunInUse, UnfinishedStage, UnknownRun, UnknownStage
 from nbkit.pipeline import execute_plan, find_run, list_runs, plan_resume, plan_run
-from nbkit.pipeline.manifest import hold_run
-from nbkit.project import read_manifest
+from nbkit.pipeline.runs import hold_run
+from nbkit.record import read_record
 from nbkit.run import Run, read_scraps, read_value
 from tests.conftest import make_notebook
+from tests.pipeline_helpers import Heard
 
 IMPORTS = "import nbkit\nrun = nbkit.Run(run_dir)"
 DEATHS = {
@@ -79,19 +80,17 @@ def kernels():
 
 @pytest.mark.slow
 def test_a_run_that_passes(project, params):
-    events = []
-    folder, manifest = execute_plan(plan_run(project, [params]), lambda event, facts: events.append(event))
-    assert (manifest["status"], manifest["exit"]) == ("passed", 0)
-    assert read_manifest(folder) == json.loads(json.dumps(manifest))
-    assert [entry["status"] for entry in manifest["stages"]] == ["passed"] * 3
-    assert manifest["stages"][0]["headline"] == "One."
-    assert manifest["stages"][0]["peak_gb"] > 0
+    heard = Heard()
+    folder, record = execute_plan(plan_run(project, [params]), heard)
+    assert (record.status, record.exit) == ("passed", 0)
+    assert read_record(folder) == record
+    assert [entry.status for entry in record.stages] == ["passed"] * 3
+    assert record.stages[0].headline == "One."
+    assert record.stages[0].peak_gb > 0
     assert read_value(folder, "03_third", "w") == 31
     assert read_value(folder, "01_first", "none") is None
     assert repr(read_value(folder, "01_first", "pair")) == "(2.0, nan)"
-    assert events[0] == "run_start"
-    assert events[-1] == "run_end"
-    assert events.count("stage_end") == 3
+    assert heard.events == ["run_start", *["stage_start", "stage_end"] * 3, "run_end"]
     assert sorted(path.name for path in folder.iterdir() if path.suffix == ".ipynb") == [
         "01_first.ipynb", "02_second.ipynb", "03_third.ipynb"
     ]  # fmt: skip
@@ -108,8 +107,8 @@ def test_no_process_outlives_its_stage(project, params, end):
     start = "import subprocess\nsleeper = subprocess.Popen(['sleep', '300'], start_new_session=True)\n"
     keep = f"open(r'{project / 'pid'}', 'w').write(str(sleeper.pid))"
     spoil(project, start + keep + end)
-    _, manifest = execute_plan(plan_run(project, [params], last="02"))
-    assert manifest["exit"] == (1 if end else 0)
+    _, record = execute_plan(plan_run(project, [params], last="02"))
+    assert record.exit == (1 if end else 0)
     pid = int((project / "pid").read_text())
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
@@ -121,23 +120,23 @@ def test_a_kernel_that_a_user_calls_python3_is_not_taken(project, params, monkey
     spec = {"argv": ["false"], "display_name": "mine", "language": "python"}
     (folder / "kernel.json").write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(project / "share"))
-    assert execute_plan(plan_run(project, [params], last="01"))[1]["exit"] == 0
+    assert execute_plan(plan_run(project, [params], last="01"))[1].exit == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("death", DEATHS)
-def test_a_stage_that_dies_says_how_and_can_be_resumed(project, params, death):
+def test_a_stage_that_dies_says_how_and_can_be_resumed(project, params, death, caplog):
     source, limits, status, kind, words, code = DEATHS[death]
     path, good = spoil(project, source)
     settings = [f"02_second.{key}={value}" for key, value in limits.items()]
-    folder, manifest = execute_plan(plan_run(project, [params], settings))
-    entry = manifest["stages"][1]
-    assert (manifest["status"], manifest["exit"]) == (status, code)
-    assert (entry["status"], entry["kind"], entry["cell"]) == (status, kind, 4)
-    assert words in entry["message"]
-    assert source.splitlines()[0] in entry["source"]
-    assert [each["status"] for each in manifest["stages"]] == ["passed", status, "pending"]
-    assert read_manifest(folder)["exit"] == code
+    folder, record = execute_plan(plan_run(project, [params], settings))
+    entry = record.stages[1]
+    assert (record.status, record.exit) == (status, code)
+    assert (entry.status, entry.kind, entry.cell) == (status, kind, 4)
+    assert words in entry.message
+    assert source.splitlines()[0] in entry.source
+    assert [each.status for each in record.stages] == ["passed", status, "pending"]
+    assert read_record(folder).exit == code
 
     executed = json.loads((folder / "02_second.ipynb").read_text())
     assert executed["metadata"]["nbkit"]["status"] == status
@@ -147,14 +146,15 @@ def test_a_stage_that_dies_says_how_and_can_be_resumed(project, params, death):
     assert any("papermill-error-cell" in "".join(cell["source"]) for cell in executed["cells"]) or death == "exits"
     assert not list(folder.glob(".*.ipynb"))
     assert not kernels()
+    assert "Kernel died" not in caplog.text
     with pytest.raises(UnfinishedStage, match=f"nbkit resume {folder.name}"):
         Run(folder).load("02_second", "z")
 
     path.write_text(good)
     before = (folder / "01_first.ipynb").stat().st_mtime_ns
-    again, manifest = execute_plan(plan_resume(project))
+    again, record = execute_plan(plan_resume(project))
     assert again == folder
-    assert manifest["status"] == "passed"
+    assert record.status == "passed"
     assert (folder / "01_first.ipynb").stat().st_mtime_ns == before
     assert read_value(folder, "03_third", "w") == 31
 
@@ -164,18 +164,18 @@ def test_a_kernel_that_does_not_start_is_told(project, params, monkeypatch):
     monkeypatch.setenv("PYTHONSTARTUP", "")
     monkeypatch.setenv("IPYTHONDIR", "/proc/nowhere")
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", "/proc/nowhere")
-    _, manifest = execute_plan(plan_run(project, [params]))
-    assert (manifest["status"], manifest["exit"]) == ("failed", 1)
-    assert manifest["stages"][0]["kind"] in ("kernel_start", "system")
-    assert manifest["stages"][0]["message"]
+    _, record = execute_plan(plan_run(project, [params]))
+    assert (record.status, record.exit) == ("failed", 1)
+    assert record.stages[0].kind in ("kernel_start", "system")
+    assert record.stages[0].message
 
 
 @pytest.mark.slow
 def test_retries_are_tried(project, params):
     spoil(project, "import pathlib\nmark = pathlib.Path('mark')\nseen = mark.exists()\nmark.touch()\nassert seen")
-    _, manifest = execute_plan(plan_run(project, [params], ["02_second.retries=2"]))
-    assert manifest["status"] == "passed"
-    assert manifest["stages"][1]["attempt"] == 2
+    _, record = execute_plan(plan_run(project, [params], ["02_second.retries=2"]))
+    assert record.status == "passed"
+    assert record.stages[1].attempt == 2
 
 
 @pytest.mark.slow
@@ -189,13 +189,13 @@ def test_ctrl_c_and_sigterm_are_told_and_can_be_resumed(project, params, which, 
     runner.send_signal(which)
     exit_code = runner.wait(30)
     folder = find_run(project)
-    manifest = read_manifest(folder)
-    assert exit_code == code, manifest["stages"]
-    assert (manifest["status"], manifest["exit"]) == ("interrupted", code)
-    assert (manifest["stages"][1]["kind"], manifest["stages"][1]["cell"]) == (kind, 4)
+    record = read_record(folder)
+    assert exit_code == code, record.stages
+    assert (record.status, record.exit) == ("interrupted", code)
+    assert (record.stages[1].kind, record.stages[1].cell) == (kind, 4)
     assert json.loads((folder / "02_second.ipynb").read_text())["metadata"]["nbkit"]["kind"] == kind
     path.write_text(good)
-    assert execute_plan(plan_resume(project))[1]["status"] == "passed"
+    assert execute_plan(plan_resume(project))[1].status == "passed"
 
 
 @pytest.mark.slow
@@ -206,11 +206,11 @@ def test_a_runner_that_is_killed_leaves_nothing_half_written(project, params):
     runner.kill()
     runner.wait()
     folder = find_run(project)
-    assert read_manifest(folder)["status"] == "running"
+    assert read_record(folder).status == "running"
     assert list_runs(project)[0]["status"] == "interrupted"
     assert not (folder / "02_second.ipynb").exists()
     path.write_text(good)
-    assert execute_plan(plan_resume(project))[1]["status"] == "passed"
+    assert execute_plan(plan_resume(project))[1].status == "passed"
     assert not list(folder.glob(".*.ipynb"))
 
 
@@ -228,8 +228,8 @@ def test_two_runs_at_once_get_two_folders_and_compute_each_stage_once(project, p
     runs = list_runs(project)
     assert len({row["run"] for row in runs}) == 2
     assert {row["status"] for row in runs} == {"passed"}
-    entries = [entry for row in runs for entry in read_manifest(project / "runs" / row["run"])["stages"]]
-    assert sorted(entry["stage"] for entry in entries if not entry.get("borrowed")) == [
+    entries = [entry for row in runs for entry in read_record(project / "runs" / row["run"]).stages]
+    assert sorted(entry.stage for entry in entries if not entry.borrowed) == [
         "01_first",
         "02_second",
         "03_third",
@@ -240,8 +240,8 @@ def test_two_runs_at_once_get_two_folders_and_compute_each_stage_once(project, p
 @pytest.mark.slow
 def test_earlier_stages_are_borrowed(project, params):
     first, _ = execute_plan(plan_run(project, [params], last="02"))
-    second, manifest = execute_plan(plan_run(project, [params], first="third"))
-    assert [entry.get("borrowed") for entry in manifest["stages"]] == [first.name, first.name, None]
+    second, record = execute_plan(plan_run(project, [params], first="third"))
+    assert [entry.borrowed for entry in record.stages] == [first.name, first.name, ""]
     assert read_value(second, "03_third", "w") == 31
     assert read_scraps(second / "01_first.ipynb") == read_scraps(first / "01_first.ipynb")
 
@@ -254,12 +254,12 @@ def test_secrets_are_scrubbed(project, params, monkeypatch):
         project / "notebooks" / "02_second.ipynb", IMPORTS, "import os\nrun.save('z', 1)",
         "secret = os.environ['TOY_PASSWORD']\nprint(secret)\nraise ValueError(secret)", parameters=cell,
     )  # fmt: skip
-    folder, manifest = execute_plan(plan_run(project, [params], ["02_second.url=sql://u:${TOY_PASSWORD}@h"]))
+    folder, record = execute_plan(plan_run(project, [params], ["02_second.url=sql://u:${TOY_PASSWORD}@h"]))
     text = "".join(path.read_text() for path in folder.rglob("*") if path.suffix in (".ipynb", ".json", ".log"))
     assert "***" in text
     assert "ss\\\\word" not in text
     assert "ss\\\\\\\\word" not in text
-    assert manifest["stages"][1]["message"] == "ValueError: ***"
+    assert record.stages[1].message == "ValueError: ***"
 
 
 @pytest.mark.slow
@@ -270,12 +270,12 @@ def test_a_full_disk_is_told(project, params, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(nbformat, "writes", fail)
-    folder, manifest = execute_plan(plan_run(project, [params]))
-    assert (manifest["status"], manifest["exit"]) == ("failed", 1)
-    assert "No space left on device" in manifest["stages"][0]["message"]
+    folder, record = execute_plan(plan_run(project, [params]))
+    assert (record.status, record.exit) == ("failed", 1)
+    assert "No space left on device" in record.stages[0].message
     monkeypatch.undo()
     os.chdir(project)
-    assert execute_plan(plan_resume(project, folder.name))[1]["status"] == "passed"
+    assert execute_plan(plan_resume(project, folder.name))[1].status == "passed"
 
 
 @pytest.mark.slow
@@ -301,8 +301,8 @@ def test_braces_and_blanks_in_the_path_do_no_harm(tmp_path, monkeypatch):
     monkeypatch.chdir(place)
     (place / "params" / "toy.yaml").write_text("")
     make_notebook(place / "notebooks" / "01_first.ipynb", IMPORTS, "run.save('y', 1)")
-    folder, manifest = execute_plan(plan_run(place, [place / "params" / "toy.yaml"]))
-    assert manifest["status"] == "passed"
+    folder, record = execute_plan(plan_run(place, [place / "params" / "toy.yaml"]))
+    assert record.status == "passed"
     assert read_value(folder, "01_first", "y") == 1
 
 
@@ -310,7 +310,7 @@ def test_a_run_in_use_is_refused(project, params):
     folder = project / "runs" / "toy-1"
     folder.mkdir(parents=True)
     with hold_run(folder):
-        code = "import sys, pathlib; from nbkit.pipeline.manifest import hold_run\nwith hold_run(pathlib.Path(sys.argv[1])): pass"
+        code = "import sys, pathlib; from nbkit.pipeline.runs import hold_run\nwith hold_run(pathlib.Path(sys.argv[1])): pass"
         done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True)
     assert "RunInUse" in done.stderr
 
@@ -340,7 +340,7 @@ def test_resume_refuses_other_parameters_for_what_has_passed(project, params):
     manifest = {"project": "toy", "files": ["params/toy.yaml"], "settings": [], "stages": stages,
                 "parameters": {"01_first": {"x": 7}}, "started": "2026-01-01"}  # fmt: skip
     (folder / "run.json").write_text(json.dumps(manifest))
-    with pytest.raises(BadParameter, match="01_first passed with x = 7, and it is now 2"):
+    with pytest.raises(BadParameter, match=r"01_first passed, and 01_first\.x is now 2, not 7"):
         plan_resume(project)
 
 
@@ -362,7 +362,7 @@ def test_resume_without_a_name_takes_the_latest_unfinished_run_of_the_lifecycle(
 def start_runner(project: Path, params: Path) -> subprocess.Popen:
     code = (
         "import sys; from pathlib import Path; from nbkit.pipeline import execute_plan, plan_run\n"
-        f"sys.exit(execute_plan(plan_run(Path({str(project)!r}), [Path({str(params)!r})]))[1]['exit'])"
+        f"sys.exit(execute_plan(plan_run(Path({str(project)!r}), [Path({str(params)!r})]))[1].exit)"
     )
     return subprocess.Popen([sys.executable, "-c", code], cwd=project)
 

@@ -1,33 +1,67 @@
-"""Interruptions that wait for what must not be torn."""
+"""Interruptions: the first asks to stop, the second breaks in."""
 
-import importlib
+import os
 import signal
-import sys
 import threading
 import time
 
 import pytest
 
-from nbkit.pipeline import crew, plan_run, runner
-from nbkit.pipeline.signals import Terminated, catch_signals, hold_signals
-from nbkit.pipeline.work import say_failed
-from tests.conftest import make_notebook
+from nbkit.pipeline import engine, execute_plan, plan_run, runner
+from nbkit.pipeline.signals import hear_signals
+from nbkit.record import read_record
+from tests.conftest import glue, make_notebook
+from tests.pipeline_helpers import Ended
 
 
-class Listener:
-    """Stands in for the work that is told how an execution went."""
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Let Ctrl-C interrupt, also where a shell that has put the tests into the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
-    def conclude(self, step, entry, outcome):
-        self.outcome = outcome
+
+@pytest.mark.parametrize(
+    ("which", "kind"),
+    [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGHUP, "terminated")],
+)
+def test_the_first_is_heard_and_the_second_breaks_in(which, kind):
+    heard = []
+    with pytest.raises(KeyboardInterrupt), hear_signals(heard.append):  # noqa: PT012
+        signal.raise_signal(which)
+        assert heard == [kind]
+        signal.raise_signal(which)
+    assert heard == [kind]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-@pytest.mark.parametrize(("error", "kind"), [(KeyboardInterrupt, "interrupted"), (Terminated, "terminated")])
-def test_a_process_that_an_interruption_ends_is_said_to_be_ended_by_that(error, kind):
-    work, facts = Listener(), {"outcome": say_failed("the process that executed it was killed")}
-    crew._note(work, None, None, {}, facts, error())
-    assert (work.outcome["status"], work.outcome["kind"]) == ("interrupted", kind)
-    crew._note(work, None, None, {}, facts, None)
-    assert work.outcome["status"] == "failed"
+def test_what_is_ignored_and_another_handler_stay():
+    def handle(number, frame):
+        pass
+
+    before = {each: signal.signal(each, handle) for each in (signal.SIGINT, signal.SIGHUP)}
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with hear_signals(pytest.fail):
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+
+
+def test_in_another_thread_nothing_is_heard():
+    done = []
+
+    def hold():
+        with hear_signals(pytest.fail):
+            done.append(1)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    thread.join()
+    assert done == [1]
 
 
 def test_a_run_that_is_interrupted_before_it_begins_leaves_no_folder(project, monkeypatch):
@@ -39,95 +73,83 @@ def test_a_run_that_is_interrupted_before_it_begins_leaves_no_folder(project, mo
         raise KeyboardInterrupt
 
     monkeypatch.setenv("NBKIT_WARM", "0")
-    monkeypatch.setattr(runner, "_begin", interrupt)
+    monkeypatch.setattr(runner, "Ledger", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        runner.execute_plan(plan)
+        execute_plan(plan)
     assert list((project / "runs").iterdir()) == []
 
 
-@pytest.fixture(autouse=True)
-def ctrl_c():
-    """Let Ctrl-C interrupt, also where a shell that has put the tests into the background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+@pytest.fixture
+def plan(project, monkeypatch):
+    """Two stages that need nothing of each other, and one that needs both; nothing is warm."""
+    monkeypatch.setenv("NBKIT_WARM", "0")
+    for name in ("01_left", "02_right"):
+        make_notebook(
+            project / "notebooks" / f"{name}.ipynb", "import nbkit\nrun = nbkit.Run(run_dir)", "run.save('y', 1)"
+        )
+    loads = "run.load('01_left', 'y')\nrun.load('02_right', 'y')"
+    make_notebook(project / "notebooks" / "03_join.ipynb", "import nbkit\nrun = nbkit.Run(run_dir)", loads)
+    (project / "params" / "toy.yaml").write_text("")
+    return plan_run(project, [project / "params" / "toy.yaml"], caching=False)
 
 
-@pytest.mark.parametrize(("which", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
-def test_an_interruption_waits_for_the_end_of_the_block(which, error):
-    done = []
-    with pytest.raises(error), catch_signals():  # noqa: PT012
-        with hold_signals():
-            signal.raise_signal(which)
-            signal.raise_signal(which)
-            done.append(1)
-        done.append(2)
-    assert done == [1]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+def engage(monkeypatch, act):
+    """Have `act` stand in for the engine."""
+    monkeypatch.setattr(engine, "execute_stage", act)
 
 
-def test_what_is_ignored_stays_ignored_and_other_threads_hold_nothing():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with hold_signals():
-            signal.raise_signal(signal.SIGHUP)
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    failed = []
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(("which", "kind", "code"), [("SIGINT", "interrupted", 130), ("SIGTERM", "terminated", 143)])
+def test_stages_at_work_are_stopped_and_no_more_begin(plan, monkeypatch, jobs, which, kind, code):
+    together = threading.Barrier(jobs + 1)
 
-    def hold():
-        try:
-            with hold_signals():
-                pass
-        except BaseException as error:
-            failed.append(error)
+    def wait_for_the_end(task, kernel, on_late):
+        together.wait(10)
+        while not task.stop:
+            time.sleep(0.01)
+        return Ended("interrupted", task.stop).fill(task)
 
-    thread = threading.Thread(target=hold)
-    thread.start()
-    thread.join()
-    assert failed == []
+    def interrupt():
+        together.wait(10)
+        os.kill(os.getpid(), getattr(signal, which))
 
-
-@pytest.mark.parametrize(("which", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
-def test_an_interruption_waits_for_the_end_of_an_import(tmp_path, monkeypatch, which, error):
-    (tmp_path / "slowly.py").write_text(
-        f"import signal\nsignal.raise_signal({int(which)})\nfor _ in range(100_000):\n    pass\ndone = True\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(error), catch_signals():  # noqa: PT012
-        importlib.import_module("slowly")
-        time.sleep(5)
-    assert sys.modules.pop("slowly").done
-    with catch_signals():
-        time.sleep(0.05)  # nothing is left over
+    engage(monkeypatch, wait_for_the_end)
+    threading.Thread(target=interrupt).start()
+    folder, record = execute_plan(plan, jobs=jobs)
+    assert (record.status, record.exit) == ("interrupted", code)
+    assert [each.status for each in record.stages] == [*["interrupted"] * jobs, *["pending"] * (3 - jobs)]
+    assert record.stages[0].kind == kind
+    assert read_record(folder) == record
 
 
-def test_an_interruption_that_waited_comes_at_the_latest_with_the_end_of_the_block(tmp_path, monkeypatch):
-    (tmp_path / "quickly.py").write_text(f"import signal\nsignal.raise_signal({int(signal.SIGTERM)})\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(Terminated), catch_signals(), catch_signals():
-        importlib.import_module("quickly")
-    assert sys.modules.pop("quickly")
-    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+def test_what_the_engine_did_not_foresee_fails_the_stage(plan, monkeypatch):
+    def fail(task, kernel, on_late):
+        raise ZeroDivisionError("by zero")
+
+    engage(monkeypatch, fail)
+    _, record = execute_plan(plan)
+    assert (record.status, record.exit, record.stages[0].kind) == ("failed", 1, "system")
+    assert record.stages[0].message == "ZeroDivisionError: by zero"
+    assert [each.status for each in record.stages] == ["failed", "pending", "pending"]
 
 
-def test_a_program_that_runs_while_it_is_imported_can_be_interrupted(tmp_path, monkeypatch):
-    (tmp_path / "whole.py").write_text(
-        "import signal, time\nfrom nbkit.pipeline.signals import catch_signals\n"
-        "with catch_signals():\n    signal.raise_signal(signal.SIGINT)\n    time.sleep(5)\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(KeyboardInterrupt):
-        importlib.import_module("whole")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_as_many_as_asked_are_at_work_at_once(plan, monkeypatch, jobs):
+    working, most, lock = set(), [], threading.Lock()
+    together = threading.Barrier(jobs)
 
+    def work(task, kernel, on_late):
+        with lock:
+            working.add(task.record.stage)
+            most.append(len(working))
+        if task.record.stage != "03_join":
+            together.wait(10)
+        with lock:
+            working.remove(task.record.stage)
+        glue(task.target, y=1)
+        return Ended().fill(task)
 
-def test_another_handler_of_ctrl_c_stays():
-    def handle(number, frame):
-        pass
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        with catch_signals():
-            assert signal.getsignal(signal.SIGINT) is handle
-    finally:
-        signal.signal(signal.SIGINT, before)
+    engage(monkeypatch, work)
+    _, record = execute_plan(plan, jobs=jobs)
+    assert record.status == "passed"
+    assert max(most) == jobs

@@ -12,6 +12,7 @@ from nbkit.pipeline import execute_plan, plan_resume, plan_run, storage
 from nbkit.pipeline.storage import Storage
 from nbkit.run import read_value
 from tests.conftest import connect_s3, serve_s3
+from tests.pipeline_helpers import Heard
 from tests.test_pipeline_cache import CELLS, engine_of, shop  # noqa: F401 - a fixture
 
 
@@ -32,12 +33,10 @@ def run(root, url, *settings, **options):
     plan = plan_run(root, [root / "params" / "shop.yaml"], settings, storage=url, **options)
     if plan.nothing_to_do:
         return [], plan.folder
-    ran = []
-    folder, manifest = execute_plan(
-        plan, lambda event, facts: ran.append(facts["stage"]) if event == "stage_start" else None
-    )
-    assert manifest["exit"] == 0, manifest
-    return ran, folder
+    heard = Heard()
+    folder, record = execute_plan(plan, heard)
+    assert record.exit == 0, record
+    return heard.started, folder
 
 
 def move_away(root, monkeypatch):
@@ -78,7 +77,7 @@ def test_artifacts_are_kept_once_and_verified(shop, url, monkeypatch):  # noqa: 
     assert not list((second / "artifacts").rglob("*.parquet"))
 
 
-def test_a_manifest_is_written_after_all_that_it_speaks_of(shop, url, monkeypatch):  # noqa: F811
+def test_a_record_is_written_after_all_that_it_speaks_of(shop, url, monkeypatch):  # noqa: F811
     written = []
     write = Storage._write
     monkeypatch.setattr(
@@ -107,26 +106,27 @@ def test_a_storage_that_goes_away_loses_nothing(shop, monkeypatch):  # noqa: F81
         connect_s3(monkeypatch, address)
         monkeypatch.setattr(storage, "WAITS", (0.0, 0.1))
         fsspec.filesystem("s3").mkdir("gone")
-        told = []
 
-        def tell(event, facts):
-            if event == "stage_end" and facts["stage"] == "02_second":
-                server.kill()
-                server.wait()
-            told.append(event)
+        class Killer(Heard):
+            def on_stage_end(self, stage, folder):
+                super().on_stage_end(stage, folder)
+                if stage.stage == "02_second":
+                    server.kill()
+                    server.wait()
 
+        heard = Killer()
         plan = plan_run(shop, [shop / "params" / "shop.yaml"], storage="s3://gone/team")
-        folder, manifest = execute_plan(plan, tell)
-    assert manifest["status"] == "passed"
-    assert manifest["exit"] == 1
-    assert "s3://gone/team does not" in manifest["not_stored"]
-    assert told.count("not_stored") == 1
+        folder, record = execute_plan(plan, heard)
+    assert record.status == "passed"
+    assert record.exit == 1
+    assert "s3://gone/team does not" in record.not_stored
+    assert heard.events.count("not_stored") == 1
     with pytest.raises(StorageFailed, match="s3://gone/team does not answer"):
         plan_run(shop, [shop / "params" / "shop.yaml"], storage="s3://gone/team")
     later = str(shop / "later")
     assert plan_resume(shop, folder.name, later).nothing_to_do is False
-    folder, manifest = execute_plan(plan_resume(shop, folder.name, later))
-    assert manifest["exit"] == 0
+    folder, record = execute_plan(plan_resume(shop, folder.name, later))
+    assert record.exit == 0
     assert Storage(later, shop / "runs").list_runs() == [folder.name]
 
 
@@ -134,7 +134,7 @@ def test_a_run_that_is_whole_is_copied_when_that_is_asked_for_later(shop, tmp_pa
     execute_plan(plan_run(shop, [shop / "params" / "shop.yaml"]))
     plan = plan_run(shop, [shop / "params" / "shop.yaml"], storage=f"file://{tmp_path}/there")
     assert not plan.nothing_to_do
-    folder, manifest = execute_plan(plan)
-    assert manifest["status"] == "passed"
+    folder, record = execute_plan(plan)
+    assert record.status == "passed"
     assert (tmp_path / "there" / folder.name / "run.json").is_file()
     assert plan_run(shop, [shop / "params" / "shop.yaml"], storage=f"file://{tmp_path}/there").nothing_to_do

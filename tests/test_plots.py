@@ -7,11 +7,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from array_helpers import align, calibration_table, choose_threshold, tabulate_errors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbkit import formats, plots
-from nbkit.model import calibration_table, choose_threshold, confusion_table
+from nbkit.problem import Problem
 
 RNG = np.random.default_rng(0)
 P = RNG.random(3000)
@@ -28,7 +29,7 @@ MONTHS = pd.DataFrame({"month": pd.date_range("2013-01-01", periods=12, freq="MS
 POINTS = pd.DataFrame({"x": P, "y": RNG.normal(size=3000), "group": np.where(Y, "late", "on time")})
 DECISION = choose_threshold(Y, P, {"false_positive": 1, "false_negative": 3}, draws=50)
 PICTURES = {
-    "bars": lambda: plots.draw_bars(ROWS, "name", "size", "Hour counts", low="low", high="high", unit="log-odds"),
+    "bars": lambda: plots.draw_bars(ROWS, "name", "size", "Hour counts", unit="log-odds"),
     "dots": lambda: plots.draw_dots(ROWS, "name", "size", "One is worse", reference=0.5),
     "lines": lambda: plots.draw_lines(MONTHS, "month", "auc", "It falls", limit=0.65),
     "bands": lambda: plots.draw_lines(
@@ -37,8 +38,6 @@ PICTURES = {
         "auc",
         "It falls",
         by="part",
-        low="low",
-        high="high",
     ),
     "panels": lambda: plots.draw_panels(
         pd.concat([ROWS.assign(part=part, kind=kind) for part in "abc" for kind in "uv"]),
@@ -49,12 +48,17 @@ PICTURES = {
         by="kind",
         unit="log-odds",
     ),
+    "distributions": lambda: plots.draw_distributions(
+        POINTS.assign(late=Y, word=POINTS["group"].str[:2], gone=np.nan),
+        ["x", "word", "gone"],
+        Problem("late"),
+        "They differ",
+    ),
+    "thirds": lambda: plots.draw_distributions(POINTS, ["x", "group"], Problem("y", "regression"), "They differ"),
     "long line": lambda: plots.draw_lines(POINTS.assign(x=range(3000)), "x", "y", "Noise"),
     "calibration": lambda: plots.draw_calibration(calibration_table(Y, P), "It is right"),
-    "threshold": lambda: plots.draw_threshold(
-        DECISION.curve, "Cheapest", threshold=DECISION.threshold, low=DECISION.low, high=DECISION.high, currency="USD"
-    ),
-    "confusion": lambda: plots.draw_confusion(confusion_table(Y, P), "Half are right"),
+    "threshold": lambda: plots.draw_threshold(DECISION, "Cheapest", currency="USD"),
+    "confusion": lambda: plots.draw_errors(tabulate_errors(Y, P, {}), align(Y, P)),
     "heatmap": lambda: plots.draw_heatmap(
         pd.DataFrame([(x, y, x * y / 7 - 3) for x in range(24) for y in range(7)], columns=["hour", "day", "v"]),
         "hour",
@@ -101,9 +105,12 @@ def test_what_is_referred_to_is_there():
 
 def test_outcomes_of_any_task():
     counts = pd.DataFrame({"actual": ["a", "a", "b"], "predicted": ["a", "b", "b"], "n": [5, 1, 4]})
-    assert plots.draw_outcomes(counts, None, None, task="multiclass").title == "90% of the rows are given their class"
+    assert (
+        plots.draw_errors(counts, align(["a"], pd.DataFrame({"a": [1.0]}))).title
+        == "90% of the rows are given their class"
+    )
     off = pd.DataFrame({"outcome": ["too low", "too high"], "share": [0.25, 0.75]})
-    picture = plots.draw_outcomes(off, Y[:9], P[:9], task="regression")
+    picture = plots.draw_errors(off, align(Y[:9], P[:9], task="regression"))
     assert picture.alt.startswith("25% of the predictions are too low. 9 rows;")
 
 

@@ -1,5 +1,7 @@
 """Gates and golden examples."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,12 +15,14 @@ from sklearn.preprocessing import StandardScaler
 from nbkit.data import ColumnRule, Confirmation, Contract
 from nbkit.errors import BadModel, BadParameter
 from nbkit.model import read_criteria
+from nbkit.problem import Problem
 from nbkit.registry import check_golden, evaluate_gates, find_closed, gate, known_gates, make_golden, read_confirmations
 from nbkit.registry.gates import GATES
 from nbkit.registry.golden import split_golden
 
 WINE = load_wine(as_frame=True)
 X = WINE.data
+YES, NO = (Problem("y", positive=positive, metric="m") for positive in (True, False))
 BINARY = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, WINE.target == 1)
 MULTI = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, WINE.target.map(lambda c: f"class {c}"))
 DIABETES = load_diabetes(as_frame=True)
@@ -46,15 +50,13 @@ def evidence(**changes):
         "criteria": pd.DataFrame({"name": ["roc_auc"], "verdict": ["pass"]}),
         "scores": scores(0.8, 0.75, 0.85),
         "rule_scores": scores(0.7, 0.65, 0.75),
-        "metric": "m",
         "violations": pd.DataFrame(columns=["severity", "message"]),
         "columns": ["alcohol"],
         "contract": contract,
         "explanation": pd.DataFrame({"rows": [100], "max_error": [1e-9]}),
         "model": BINARY,
-        "golden": make_golden(BINARY, X, task="binary", positive=True),
-        "task": "binary",
-        "positive": True,
+        "golden": make_golden(BINARY, X, YES),
+        "problem": YES,
         "leaks": leak("later", "twin"),
         "importance": shares(0.5, 0.3, 0.2),
         "skill": {"explained": 0.4, "roc_auc": 0.85},
@@ -81,15 +83,15 @@ def test_all_pass_on_good_evidence():
     ("changes", "name", "says"),
     [
         (
-            {"criteria": pd.DataFrame({"name": ["ece", "f1"], "verdict": ["cannot tell", "pass"]})},
+            {"criteria": pd.DataFrame({"name": ["ece", "f1"], "verdict": ["inconclusive", "pass"]})},
             "criteria_met",
-            "ece: cannot tell",
+            "ece: inconclusive",
         ),
         ({"criteria": pd.DataFrame({"name": [], "verdict": []})}, "criteria_met", "there is no criterion"),
         ({"scores": scores(0.8, 0.65, 0.9)}, "beats_rule", "0.65 to 0.9"),
         ({"scores": scores(5, 4, 8, "lower"), "rule_scores": scores(7, 6, 8, "lower")}, "beats_rule", "7"),
         ({"scores": scores(np.nan, np.nan, np.nan)}, "beats_rule", "nan"),
-        ({"metric": "other"}, "beats_rule", "could not be judged: KeyError"),
+        ({"problem": replace(YES, metric="other")}, "beats_rule", "could not be judged: KeyError"),
         (
             {"violations": pd.DataFrame({"severity": ["blocking"], "message": ["hour is gone"]})},
             "data_keeps_contract",
@@ -98,7 +100,7 @@ def test_all_pass_on_good_evidence():
         ({"columns": ["alcohol", "later"]}, "no_leaked_feature", "later"),
         ({"explanation": pd.DataFrame({"rows": [9], "max_error": [0.1]})}, "explanation_adds_up", "0.1"),
         ({"explanation": pd.DataFrame({"rows": [9], "max_error": [np.nan]})}, "explanation_adds_up", "nan"),
-        ({"golden": make_golden(BINARY, X + 1, task="binary", positive=False)}, "bundle_reproduces_golden", "largest"),
+        ({"golden": make_golden(BINARY, X + 1, NO)}, "bundle_reproduces_golden", "largest"),
         ({"model": None}, "bundle_reproduces_golden", "no evidence model"),
         ({"leaks": leak("alcohol")}, "not_too_good_to_be_true", "alcohol decide the target together"),
         ({"skill": {"explained": 0.97}}, "not_too_good_to_be_true", "nearly perfect"),
@@ -122,13 +124,13 @@ def test_one_bad_piece_of_evidence_closes_its_gate_only(changes, name, says):
 
 
 def test_a_paired_comparison_counts_where_there_is_one():
-    pair = pd.DataFrame({"difference": [0.01], "low": [0.002], "high": [0.02], "verdict": ["b is better"]}, index=["m"])
+    pair = pd.DataFrame({"difference": [0.01], "low": [0.002], "high": [0.02], "verdict": ["better"]}, index=["m"])
     table = judged(scores=scores(0.71, 0.65, 0.8), rule_scores=pair)  # overlapping intervals, yet better row by row
     assert table.at["beats_rule", "passed"]
-    for verdict, inconclusive in (("cannot tell", True), ("a is better", False)):
+    for verdict, inconclusive in (("inconclusive", True), ("worse", False)):
         row = judged(rule_scores=pair.assign(verdict=verdict)).loc["beats_rule"]
         assert (row["passed"], row["inconclusive"]) == (False, inconclusive)
-    few = judged(rule_scores=pair.assign(low=np.nan, verdict="cannot tell"), rule=[]).loc["beats_rule"]
+    few = judged(rule_scores=pair.assign(low=np.nan, verdict="inconclusive"), rule=[]).loc["beats_rule"]
     assert few["inconclusive"]
     assert few["detail"] == "m cannot be compared with that of a constant answer (no rule is stated): too few rows"
 
@@ -144,8 +146,8 @@ def criteria_of(*verdicts):
         ({"scores": scores(0.68, 0.65, 0.69)}, "beats_rule", False),
         ({"scores": scores(7, 6, 8, "lower"), "rule_scores": scores(7.5, 7, 8, "lower")}, "beats_rule", True),
         ({"scores": scores(8, 7.6, 9, "lower"), "rule_scores": scores(7.5, 7, 8, "lower")}, "beats_rule", False),
-        ({"criteria": criteria_of("cannot tell", "pass")}, "criteria_met", True),
-        ({"criteria": criteria_of("cannot tell", "fail")}, "criteria_met", False),
+        ({"criteria": criteria_of("inconclusive", "pass")}, "criteria_met", True),
+        ({"criteria": criteria_of("inconclusive", "fail")}, "criteria_met", False),
         ({"columns": ["alcohol", "later"]}, "no_leaked_feature", False),
         ({"model": None}, "bundle_reproduces_golden", False),
     ],
@@ -181,7 +183,7 @@ def test_a_named_person_opens_a_gate_for_the_columns_that_are_named():
 def test_one_column_that_tells_most_of_the_target_asks_for_a_person_without_the_words_of_a_leak(task, score, passed):
     row = {"columns": ["alcohol"], "suspect": False, "reason": "unusually strong, look at it", "score": score}
     leaks = pd.DataFrame([{**row, "evidence": "alone it explains most"}])
-    ways = {"leaks": leaks, "task": task, "positive": None if task == "regression" else True}
+    ways = {"leaks": leaks, "problem": Problem("y", task, True, metric="m")}
     found = judged(**ways).loc["not_too_good_to_be_true"]
     assert found["passed"] == passed
     assert "leak" not in found["detail"]
@@ -261,30 +263,31 @@ def test_a_new_gate_is_one_function():
     ],
 )
 def test_golden_answers_are_given_again(model, rows, task, positive, columns):
-    golden = make_golden(model, rows, task=task, positive=positive, rows=8)
+    problem = Problem("y", task, positive)
+    golden = make_golden(model, rows, problem, rows=8)
     raw, expected = split_golden(golden)
     assert raw.columns.tolist() == rows.columns.tolist()
     assert (len(golden), expected.shape[1]) == (8, columns)
-    assert check_golden(model, golden, task=task, positive=positive) == 0
-    assert golden.equals(make_golden(model, rows, task=task, positive=positive, rows=8))
+    assert check_golden(model, golden, problem) == 0
+    assert golden.equals(make_golden(model, rows, problem, rows=8))
     moved = golden.copy()
     moved[expected.columns[0]] += 0.25
-    assert check_golden(model, moved, task=task, positive=positive) == pytest.approx(0.25)
+    assert check_golden(model, moved, problem) == pytest.approx(0.25)
 
 
 def test_golden_of_another_shape_never_passes():
-    golden = make_golden(MULTI, X, task="multiclass")
-    assert check_golden(BINARY, golden, task="binary", positive=True) == np.inf
-    assert check_golden(BINARY, X, task="binary", positive=True) == np.inf
-    lost = make_golden(BINARY, X, task="binary", positive=True).assign(expected=np.nan)
-    assert check_golden(BINARY, lost, task="binary", positive=True) == np.inf
+    golden = make_golden(MULTI, X, Problem("y", "multiclass"))
+    assert check_golden(BINARY, golden, YES) == np.inf
+    assert check_golden(BINARY, X, YES) == np.inf
+    lost = make_golden(BINARY, X, YES).assign(expected=np.nan)
+    assert check_golden(BINARY, lost, YES) == np.inf
     with pytest.raises(BadModel):
-        make_golden(BINARY, X.head(0), task="binary")
+        make_golden(BINARY, X.head(0), YES)
 
 
 @given(st.integers(1, 60), st.integers(0, 5))
 def test_golden_rows_are_distinct_rows_of_the_table(rows, seed):
-    golden = make_golden(BINARY, X.head(40), task="binary", positive=True, rows=rows, seed=seed)
+    golden = make_golden(BINARY, X.head(40), replace(YES, seed=seed), rows=rows)
     raw, _ = split_golden(golden)
     assert len(raw) == min(rows, 40)
     assert len(raw.merge(X.head(40).drop_duplicates())) == len(raw)

@@ -19,11 +19,14 @@ from nbkit.errors import (
     UnknownVersion,
     UntrustedType,
 )
+from nbkit.problem import Problem
 from nbkit.registry import Registry, admit, find_watched, make_golden, stage, stop_if_closed
 from nbkit.registry.bundle import digest_manifest
 from nbkit.registry.replay import replay
 from nbkit.registry.versions import pack_table, split_reference, unpack_table
 from tests.registry_helpers import open_registry
+
+PROBLEM = Problem("y", positive=1)
 
 X = pd.DataFrame({"größe": [0.0, 1.0, 2.0, 3.0], "art": [0, 1, 0, 1]})
 Y = [0, 0, 1, 1]
@@ -38,7 +41,7 @@ def gates(**passed):
 
 def bundle(C=1.0):
     model = LogisticRegression(C=C).fit(X, Y)
-    return {"model": model, "golden": make_golden(model, X, task="binary", positive=1), "card": None}
+    return {"model": model, "golden": make_golden(model, X, PROBLEM), "card": None}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

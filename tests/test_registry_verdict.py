@@ -80,7 +80,7 @@ def test_what_is_certainly_wrong_is_rejected_whatever_a_person_has_to_say(change
 def test_a_gate_that_cannot_tell_decides_nothing_and_rejects_nothing():
     gates = add_gate("beats_it").assign(inconclusive=[False, False, True])
     reached = reach_verdict(Evidence(CRITERIA, gates))
-    assert (reached.word, reached.reasons) == ("NOT DECIDED", ("Gate beats_it cannot tell: beats_it says so",))
+    assert (reached.word, reached.reasons) == ("NOT DECIDED", ("Gate beats_it is inconclusive: beats_it says so",))
     assert reach_verdict(Evidence(CRITERIA, gates.assign(inconclusive=False))).word == "REJECT"
 
 

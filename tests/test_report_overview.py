@@ -182,7 +182,7 @@ def test_a_run_that_was_interrupted_or_killed_is_stopped(project):
 
 
 def test_a_run_at_work_is_not_judged(project):
-    from nbkit.pipeline.manifest import hold_run
+    from nbkit.pipeline.runs import hold_run
 
     folder = write_run(project, status="running", stages={"01_frame": PASSED, "02_ingest": {"status": "running"}})
     with hold_run(folder):

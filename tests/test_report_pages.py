@@ -9,6 +9,7 @@ import pytest
 from nbkit.plots import draw_bars
 from nbkit.report import write_report
 from nbkit.store import write_atomic
+from nbkit.tables import format_table
 from tests.page_checks import check_page
 from tests.test_report_overview import GATES, PASSED, VERDICTS, closed, write_run
 
@@ -26,7 +27,7 @@ def show(value):
     if isinstance(value, pd.DataFrame):
         return {
             "output_type": "execute_result",
-            "data": {"text/html": value._repr_html_(), "text/plain": "t"},
+            "data": {"text/html": format_table(value), "text/plain": "t"},
             "metadata": {},
             "execution_count": 3,
         }

@@ -160,11 +160,10 @@ def test_a_run_that_is_killed_while_a_secret_is_on_its_way_keeps_none(project, m
     command = [sys.executable, "-m", "nbkit", "run", "params/toy.yaml", "--name", "it"]
     folder, deadline = project / "runs" / "it", time.monotonic() + 90
     with subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        running = folder / ".01_first.running.ipynb"
-        while time.monotonic() < deadline and not (running.exists() and '"saved\\n"' in running.read_text()):
+        log = folder / "logs" / "01_first.log"
+        while time.monotonic() < deadline and not (log.exists() and "logged" in log.read_text()):
             time.sleep(0.2)
         os.kill(process.pid, signal.SIGKILL)
-    text = running.read_text()
-    assert HIDDEN in text
-    assert "logged" in (folder / "logs" / "01_first.log").read_text()
+    assert "logged" in log.read_text()
+    assert HIDDEN in log.read_text()
     assert find_leaks(project / "runs") == []

@@ -9,16 +9,18 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_helpers import make_recipe
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from nbkit.data import declare_features
 from nbkit.errors import BadModel, BadParameter, ServiceFailed
+from nbkit.problem import Problem
 from nbkit.registry import Registry, make_golden
+from nbkit.registry.golden import find_problem
 from nbkit.serve import Predictor, create_app, read_log
 from nbkit.serve.batching import Batcher
-from nbkit.serve.predictor import plain_rows, read_facts
+from nbkit.serve.predictor import plain_rows
 from nbkit.serve.schema import RowDecoder, describe_columns
 
 ROWS = pd.DataFrame(
@@ -39,15 +41,14 @@ def fit(task):
         "regression": np.arange(20.0),
     }[task]
     estimator = LinearRegression() if task == "regression" else LogisticRegression()
-    recipe = declare_features({"numeric": ["größe", "hour"], "categorical": ["art"]}, ROWS)
-    filled = make_pipeline(recipe, estimator)
+    filled = make_pipeline(make_recipe(["größe", "hour"], ["art"]), estimator)
     return filled.fit(ROWS, target)
 
 
 def register(folder, task="binary", model=None, params=None, **extra):
     model = model or fit(task)
     positive = "yes" if task == "binary" else None
-    bundle = {"model": model, "golden": make_golden(model, ROWS, task=task, positive=positive), **extra}
+    bundle = {"model": model, "golden": make_golden(model, ROWS, Problem("y", task, positive)), **extra}
     registry = Registry(folder)
     registry.register("demo", bundle, params=params if params is not None else {"task": task, "positive": positive})
     return registry
@@ -135,16 +136,20 @@ class TestPredictor:
         ("params", "facts"),
         [
             ({}, ("binary", "yes", 0.5)),
-            ({"shared": {"task": "binary", "positive": "no"}, "threshold": 0.2}, ("binary", "no", 0.2)),
+            ({"task": "binary", "positive": "no", "threshold": 0.2}, ("binary", "no", 0.2)),
             ({"task": "binary", "positive": None, "threshold": None}, ("binary", "yes", 0.5)),
         ],
     )
     def test_facts_come_from_the_parameters_or_the_model(self, params, facts):
-        assert tuple(read_facts(fit("binary"), params).values()) == facts
+        problem, threshold = find_problem({"model": fit("binary")}, params)
+        assert (problem.task, problem.positive, threshold) == facts
+        own = Problem("late", positive="no")
+        bundle = {"model": fit("binary"), "problem": own, "params": {"threshold": 0.3}}
+        assert find_problem(bundle, params) == (own, 0.3)  # what the bundle says counts
 
     def test_facts_of_other_tasks(self):
-        assert read_facts(fit("regression"), {})["task"] == "regression"
-        assert read_facts(fit("multiclass"), {})["task"] == "multiclass"
+        for task in ("regression", "multiclass"):
+            assert find_problem({"model": fit(task)}, {})[0].task == task
 
 
 class TestEndpoints:
@@ -258,7 +263,7 @@ class TestEndpoints:
     def predictor(cache={}):  # noqa: B006
         if not cache:
             schema = describe_columns(ROWS, ["größe", "hour", "art"])
-            cache[0] = Predictor(fit("binary"), "demo", 1, "d", "binary", "yes", 0.5, schema)
+            cache[0] = Predictor(fit("binary"), "demo", 1, "d", Problem("y", positive="yes"), 0.5, schema)
         return cache[0]
 
 

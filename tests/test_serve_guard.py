@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from model_helpers import make_recipe
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from nbkit.data import declare_features
 from nbkit.errors import BadParameter
+from nbkit.problem import Problem
 from nbkit.registry import Registry, make_golden
 from nbkit.serve import Predictor, create_app, read_log
 from nbkit.serve.access import check_exposure, read_token
@@ -51,7 +52,7 @@ class Mean:
 def make(answer=None, **options):
     schema = describe_columns(ROWS, ["x", "n", "t"])
     model = Mean(answer) if answer else Mean()
-    return create_app(Predictor(model, "demo", 1, "d", "regression", None, 0.5, schema), **options)
+    return create_app(Predictor(model, "demo", 1, "d", Problem("y", "regression"), 0.5, schema), **options)
 
 
 def send(app, body=b"", *, method="POST", path="/predict", headers=JSON, parts=1):
@@ -227,11 +228,14 @@ class TestNames:
         self.check(names)
 
     def test_a_model_with_odd_names_is_registered_served_and_logged(self, tmp_path):
-        rng, names = np.random.default_rng(0), [name for name in self.ODD if name]
+        rng, names = (
+            np.random.default_rng(0),
+            [name for name in self.ODD if name.strip("\x00")],
+        )  # no column of scikit-learn is called so
         table = pd.DataFrame({name: rng.normal(size=30) for name in names}).assign(unused=pd.to_timedelta(range(30)))
-        recipe = declare_features({"numeric": names}, table)
+        recipe = make_recipe(names)
         model = make_pipeline(recipe, LinearRegression()).fit(table, np.arange(30.0))
-        golden = make_golden(model, table, task="regression")
+        golden = make_golden(model, table, Problem("y", "regression"))
         Registry(tmp_path / "r").register("odd", {"model": model, "golden": golden}, params={"task": "regression"})
         predictor = Predictor.from_registry(tmp_path / "r", "odd@1")
         app = create_app(predictor, log=tmp_path / "log")
@@ -258,7 +262,7 @@ def test_a_column_may_be_named_as_the_golden_answers_are(names, task, tmp_path):
     target = np.arange(30.0) if task == "regression" else ["a", "b", "c"] * 10
     model = (LinearRegression() if task == "regression" else LogisticRegression()).fit(table, target)
     Registry(tmp_path).register(
-        "odd", {"model": model, "golden": make_golden(model, table, task=task)}, params={"task": task}
+        "odd", {"model": model, "golden": make_golden(model, table, Problem("y", task))}, params={"task": task}
     )
     predictor = Predictor.from_registry(tmp_path, "odd@1")
     assert predictor.schema["column"].tolist() == names
@@ -364,7 +368,7 @@ class TestFaults:
             (Mean(lambda rows: rows["x"].to_numpy() + np.nan), "cannot answer its golden rows"),
             (Mean(lambda rows: rows["x"].to_numpy() + 1), "differ by 1"),
         ]:
-            app = create_app(Predictor(model, "demo", 1, "d", "regression", None, 0.5, schema, golden))
+            app = create_app(Predictor(model, "demo", 1, "d", Problem("y", "regression"), 0.5, schema, golden))
             status, said, _ = send(app, method="GET", path="/ready")
             assert (status, said["ready"], words in said["error"]) == (503, False, True)
             status, said, _ = send(app, row())
@@ -508,5 +512,5 @@ def test_the_batcher_survives_what_would_end_it():
 
 def test_a_dummy_model_is_served_with_all_its_columns():
     model = DummyRegressor().fit(ROWS, [1.0, 2.0, 3.0])
-    app = create_app(Predictor(model, "demo", 1, "d", "regression", None, 0.5, describe_columns(ROWS)))
+    app = create_app(Predictor(model, "demo", 1, "d", Problem("y", "regression"), 0.5, describe_columns(ROWS)))
     assert send(app, row())[0] == 200

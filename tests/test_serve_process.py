@@ -9,23 +9,22 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from model_helpers import make_recipe
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 
-from nbkit.data import declare_features
 from nbkit.errors import BadCriterion, ServiceFailed
+from nbkit.problem import Problem
 from nbkit.registry import Registry, make_golden
 from nbkit.serve import (
     Predictor,
     Service,
     bad_requests,
     compare_answers,
-    explain_service,
     judge_requirements,
     judge_service,
     measure_latency,
     read_log,
-    summarize_service,
 )
 from nbkit.serve.__main__ import _listen
 from nbkit.serve.tryout import ask_service
@@ -44,9 +43,9 @@ ROWS = pd.DataFrame(
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory):
     folder = tmp_path_factory.mktemp("registry")
-    recipe = declare_features({"numeric": ["hour", "temp"], "categorical": ["carrier"]}, ROWS)
+    recipe = make_recipe(["hour", "temp"], ["carrier"])
     model = make_pipeline(recipe, HistGradientBoostingClassifier(max_iter=5)).fit(ROWS, ROWS["hour"] > 12)
-    bundle = {"model": model, "golden": make_golden(model, ROWS, task="binary", positive=True)}
+    bundle = {"model": model, "golden": make_golden(model, ROWS, Problem("y", positive=True))}
     Registry(folder).register("flights", bundle, params={"task": "binary", "positive": True, "threshold": 0.4})
     Registry(folder).set_alias("flights", 1, "candidate")
     return folder
@@ -76,7 +75,7 @@ def test_a_model_may_need_a_module_of_its_project(tmp_path, monkeypatch):
         from servedown import Double
 
         model = make_pipeline(Double(), HistGradientBoostingClassifier(max_iter=5)).fit(ROWS, ROWS["hour"] > 12)
-        bundle = {"model": model, "golden": make_golden(model, ROWS, task="binary", positive=True)}
+        bundle = {"model": model, "golden": make_golden(model, ROWS, Problem("y", positive=True))}
         registry = tmp_path / "registry"
         Registry(registry).register("own", bundle, params={"task": "binary", "positive": True, "threshold": 0.4})
     with Service(registry, "own@1") as service:
@@ -180,14 +179,6 @@ def test_a_try_out_in_words_and_gates():
     gates = judge_service(agreement, bad, required)
     assert gates["passed"].tolist() == [False, False, False]
     assert gates["detail"].tolist()[1] == "0 of 1 requests are answered as they should be; no JSON: 500"
-    said = explain_service(agreement, bad, latency, required)
-    assert "2 of 500 answers differ" in said
-    assert "1 of 2 requirements are met" in said
-    said = summarize_service("flights@1", agreement, required, gates)
-    assert said.startswith(
-        "flights@1 as a service: 498 of 500 answers equal offline ones; latency_p95_ms 10 missed, throughput_rps 50 met"
-    )
-    assert "no limit was stated" in explain_service(agreement, bad, latency, judge_requirements(latency, {}))
     assert judge_service(agreement, bad, judge_requirements(latency, {}))["passed"].tolist() == [False, False, True]
 
 

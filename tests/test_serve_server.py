@@ -20,6 +20,7 @@ import psutil
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from nbkit.problem import Problem
 from nbkit.registry import Registry, make_golden
 from nbkit.serve import Predictor, create_app
 from nbkit.serve.schema import describe_columns
@@ -48,7 +49,9 @@ class Slow:
 @contextlib.contextmanager
 def serving(limits=QUICK, model=None, columns=ROWS):
     """Serve in a thread; give the address and the server."""
-    app = create_app(Predictor(model or Slow(), "demo", 1, "d", "regression", None, 0.5, describe_columns(columns)))
+    app = create_app(
+        Predictor(model or Slow(), "demo", 1, "d", Problem("y", "regression"), 0.5, describe_columns(columns))
+    )
     server = Server(app, limits)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
@@ -224,7 +227,7 @@ def process(folder, *options, environment=None, model=None):
     """Start `nbkit serve` as an operator does."""
     if not (folder / "registry").exists():
         model = model or LinearRegression().fit(ROWS, [1.0, 2.0, 3.0])
-        golden = make_golden(model, ROWS, task="regression")
+        golden = make_golden(model, ROWS, Problem("y", "regression"))
         Registry(folder / "registry").register(
             "demo", {"model": model, "golden": golden}, params={"task": "regression"}
         )
@@ -255,7 +258,7 @@ def slow_project(tmp_path_factory):
         from servesleep import Slow as Sleeper
 
         model = Sleeper().fit(ROWS)
-        golden = make_golden(model, ROWS, task="regression")
+        golden = make_golden(model, ROWS, Problem("y", "regression"))
         Registry(folder / "registry").register(
             "demo", {"model": model, "golden": golden}, params={"task": "regression"}
         )

@@ -11,17 +11,20 @@ from nbkit.stages.preflight import check_sense
 HERE = Path(__file__).parents[1]
 CONTRACT = "columns: {id: , at: {type: datetime}, region: , calls: {type: integer}, late: {available_at: target}}\n"
 
-STAGES = ["01_frame", "02_ingest", "03_validate", "05_features", "06_train"]
+STAGES = ["01_frame", "02_ingest", "03_validate", "05_features"]
 GOOD = {
     "01_frame": {
+        "target": "late",
         "task": "binary",
+        "time": "at",
+        "lead": "2h",
+        "metric": "brier",
         "metrics": ["roc_auc"],
         "criteria": {"roc_auc": "> rule", "rate_ratio": ">= 0.8"},
         "costs": {"false_positive": 1},
     },
-    "02_ingest": {"split": {"by": "time", "valid": 0.2, "windows": "month"}, "time": "at"},
-    "05_features": {"lead": "2h", "features": {"numeric": "auto", "categorical": ["a"]}},
-    "06_train": {"task": "binary", "metric": "brier"},
+    "02_ingest": {"split": {"by": "time", "valid": 0.2, "windows": "month"}},
+    "05_features": {"numeric": "auto", "categorical": ["a"]},
 }
 
 
@@ -33,8 +36,12 @@ def test_what_makes_sense_passes(project):
 @pytest.mark.parametrize(
     ("stage", "change", "words"),
     [
-        ("06_train", {"metric": "auc"}, r"06_train\.metric: no metric 'auc' for binary; did you mean 'roc_auc'"),
-        ("06_train", {"task": "regression"}, r"06_train\.metric: 'brier' scores binary and multiclass, not regression"),
+        ("01_frame", {"metric": "auc"}, r"01_frame\.metric: no metric 'auc' for binary; did you mean 'roc_auc'"),
+        (
+            "01_frame",
+            {"task": "regression", "costs": {}, "metrics": [], "criteria": {}},
+            r"01_frame\.metric: 'brier' scores binary and multiclass, not regression",
+        ),
         ("01_frame", {"metrics": ["roc_acu"]}, r"01_frame\.metrics: no metric 'roc_acu'"),
         ("01_frame", {"criteria": {"roc_acu": ">= 0.6"}}, r"01_frame\.criteria: .*'roc_acu'"),
         ("01_frame", {"criteria": {"roc_auc": "good"}}, r"01_frame\.criteria: "),
@@ -46,10 +53,11 @@ def test_what_makes_sense_passes(project):
         ("02_ingest", {"split": {"windows": "year"}}, r"02_ingest\.split: windows 'year': choose one of month"),
         ("02_ingest", {"split": {"windows": ["month"]}}, r"02_ingest\.split: windows \['month'\]: choose one of month"),
         ("02_ingest", {"split": {"by": "group"}}, r"02_ingest\.split: a split by group needs the group column"),
-        ("05_features", {"features": {"numerc": ["a"]}}, r"05_features\.features: .*did you mean 'numeric'"),
-        ("05_features", {"features": {"numeric": "a"}}, r"05_features\.features: numeric must be a list or auto"),
+        ("05_features", {"categorical": {"a": 1}}, r"05_features\.categorical: categorical must be a list of columns"),
+        ("05_features", {"numeric": "a"}, r"05_features\.numeric: numeric must be a list or auto"),
         ("03_validate", {"contract": "params/none.yaml"}, r"03_validate\.contract: .*none\.yaml"),
-        ("05_features", {"lead": "soon"}, r"05_features\.lead: "),
+        ("01_frame", {"lead": "soon"}, r"01_frame\.lead: lead 'soon' cannot be read"),
+        ("01_frame", {"time": "late"}, r"01_frame\.target: 'late' is the target and cannot be the time"),
     ],
 )
 def test_what_cannot_is_refused_with_its_name(project, stage, change, words):
@@ -79,16 +87,14 @@ def agreed(project):
         ("01_frame.protected=[regoin]", r"01_frame\.protected: no column 'regoin'.*did you mean 'region'"),
         ("01_frame.rule=[region, cals]", r"01_frame\.rule: no column 'cals' in params/toy\.contract\.yaml.*'calls'"),
         ("shared.target=lat", r"--set shared\.target=lat: 01_frame\.target: no column 'lat'"),
-        ("shared.time=att", r"02_ingest\.time: no column 'att'"),
-        ("shared.group=regon", r"02_ingest\.group: "),
-        ("shared.keys=[idd]", r"02_ingest\.keys: "),
+        ("shared.time=att", r"01_frame\.time: no column 'att'"),
+        ("shared.group=regon", r"01_frame\.group: "),
+        ("shared.keys=[idd]", r"01_frame\.keys: "),
         ("07_evaluate.slice_by=[call]", r"07_evaluate\.slice_by: no column 'call'"),
-        ("05_features.features={numeric: [cals]}", r"05_features\.features: no column 'cals'"),
-        ("05_features.features={numeric: auto, drop: [regoin]}", r"05_features\.features: no column 'regoin'"),
-        ("05_features.features={datetime: {att: [hour]}}", r"05_features\.features: no column 'att'"),
-        ("05_features.features={interactions: [[calls, regin]]}", r"05_features\.features: no column 'regin'"),
-        ("05_features.features={datetime: {att: 3}}", r"05_features\.features: no column 'att'"),
-        ("05_features.features={custom: [{class: 'a:B', columns: [cals]}]}", r"05_features\.features: .*'cals'"),
+        ("05_features.numeric=[cals]", r"05_features\.numeric: no column 'cals'"),
+        ("05_features.drop=[regoin]", r"05_features\.drop: no column 'regoin'"),
+        ("05_features.datetime=[att]", r"05_features\.datetime: no column 'att'"),
+        ("05_features.target_encoded=[regin]", r"05_features\.target_encoded: no column 'regin'"),
     ],
 )
 def test_a_misspelt_column_is_refused_before_a_kernel_starts(agreed, setting, words):
@@ -101,7 +107,7 @@ def test_a_misspelt_column_is_refused_before_a_kernel_starts(agreed, setting, wo
     [
         [],
         ["shared.time=at", "shared.keys=[id]", "shared.group=region", "01_frame.rule=[region]"],
-        ["05_features.features={datetime: {at: hour}, cyclical: {at_hour: 24}, interactions: [[at_hour_sin, calls]]}"],
+        ["05_features.datetime=[at]", "05_features.numeric=[calls]", "05_features.categorical=[region]"],
         ["01_frame.rule=[often]", "02_ingest.query='SELECT *, calls >= 3 AS often FROM data'"],
         ["01_frame.rule=[other]", "03_validate.contract=''"],
     ],
@@ -123,7 +129,7 @@ def test_the_house_s_own_params_make_sense(name):
 
 def test_a_wrong_value_is_told_with_its_file_and_line(project):
     path = project / "params" / "toy.yaml"
-    path.write_text("06_train:\n  folds: 3\n  metric: auc\n")
+    path.write_text("01_frame:\n  target: y\n  metric: auc\n")
     resolved = resolve_params([path], (), read_stages(HERE / "notebooks"))
-    with pytest.raises(BadParameter, match=r"toy\.yaml:3: 06_train\.metric: "):
-        check_sense(resolved.values, ["06_train"], project, resolved.places)
+    with pytest.raises(BadParameter, match=r"toy\.yaml:3: 01_frame\.metric: "):
+        check_sense(resolved.values, ["01_frame"], project, resolved.places)

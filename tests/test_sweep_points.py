@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbkit.errors import BadParameter
-from nbkit.sweep import Axis, draw_points, list_points, read_axis
+from nbkit.sweep import draw_points, list_points, read_axis
+from nbkit.sweep.points import Axis
 
 VALUES = st.lists(st.integers(-5, 5) | st.sampled_from(["a", "b", None, True]), min_size=1, max_size=4, unique_by=repr)
 LISTS = st.lists(VALUES, min_size=1, max_size=3).map(

@@ -7,11 +7,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nbkit.model import evaluate
-from nbkit.pipeline.manifest import write_manifest
-from nbkit.sweep import Sweep, judge_points, tabulate_points
-from nbkit.sweep.table import find_best, read_score
+from nbkit import model as models
+from nbkit.problem import Problem
+from nbkit.record import RunRecord, StageRecord, write_record
+from nbkit.sweep import Sweep
+from nbkit.sweep.table import judge_points, read_point, read_score
 from tests.conftest import glue
+
+PROBLEM = Problem("late", positive=1, block="row")
 
 
 def draw_rows(seed, n=400):
@@ -20,7 +23,7 @@ def draw_rows(seed, n=400):
     return table.assign(late=(table["a"] + chance.normal(size=n) > 0).astype(int))
 
 
-def lay_point(root, name, columns, *, valid=None, metric="roc_auc", **left_out):
+def lay_point(root, name, columns, *, valid=None, **left_out):
     """Write the run of one point: a model that sees some columns, and its scores on the validation rows."""
     folder = root / "runs" / name
     train, valid = draw_rows(0), draw_rows(1) if valid is None else valid
@@ -28,22 +31,26 @@ def lay_point(root, name, columns, *, valid=None, metric="roc_auc", **left_out):
     model.fit(
         train[["a", "noise"]].assign(**dict.fromkeys(set(train.columns) - {"late", *columns}, 0.0)), train["late"]
     )
-    scores = evaluate(model, valid[["a", "noise"]], valid["late"], ["roc_auc", "brier"], task="binary", draws=50)
+    scores = models.score(models.predict(model, valid, PROBLEM), ["roc_auc", "brier"], draws=50)
     board = scores.reset_index().assign(candidate="linear")
     other = board.assign(candidate="dummy", value=0.99)
-    found = {"scores": pd.concat([other, board]), "best": "linear", "metric": metric, "model": model}
+    found = {"scores": pd.concat([other, board]), "best": "linear", "model": model}
+    glue(folder / "01_frame.ipynb", problem=PROBLEM)
     glue(folder / "05_features.ipynb", valid=valid)
     glue(folder / "06_train.ipynb", **{key: value for key, value in found.items() if key not in left_out})
-    stages = [{"stage": "05_features", "status": "passed", "seconds": 9.0, "borrowed": "s-shared"}]
-    stages.append({"stage": "06_train", "status": "passed", "seconds": 3.5, "headline": "Good."})
-    given = {"target": "late", "task": "binary", "positive": 1, "block": "row"}
-    write_manifest(folder, {"status": "passed", "stages": stages, "parameters": {"06_train": given}})
+    stages = [StageRecord("05_features", "passed", seconds=9.0, borrowed="other")]
+    stages.append(StageRecord("06_train", "passed", seconds=3.5, headline="Good."))
+    write_record(folder, RunRecord(status="passed", stages=stages))
 
 
 def make_sweep(root, count, metric=""):
     points = tuple({"06_train.k": number} for number in range(count))
-    own = tuple((f"06_train.k={number}",) for number in range(count))
-    return Sweep(root, "p", "s", (), (), points, own, "06_train", "06_train", "05_features", "06_train", metric)
+    return Sweep(root, (), points, name="s", judge="06_train", metric=metric)
+
+
+def judge(root, count, metric="", **options):
+    sweep = make_sweep(root, count, metric)
+    return judge_points(sweep, [read_point(sweep, number + 1) for number in range(count)], **options)
 
 
 @pytest.fixture
@@ -55,72 +62,76 @@ def points(project):
 
 
 def test_points_are_compared_on_the_same_rows(points):
-    sweep = make_sweep(points, 4)
-    table = tabulate_points(sweep, {})
-    assert table["status"].tolist() == ["passed"] * 3 + ["pending"]
-    assert table["seconds"].tolist() == [3.5, 3.5, 3.5, 0.0]
-    assert table["value"].max() < 0.99  # of the candidate that goes on
-    verdict = judge_points(sweep, table)
-    assert (verdict.basis, verdict.why) == ("paired", "")
-    assert verdict.best in ("s-002", "s-003")
-    assert len(verdict.alike) == 1
-    assert verdict.table["verdict"].tolist() == ["best", "cannot tell", "worse", ""]
-    assert verdict.table["share"].sum() == pytest.approx(1)
-    assert verdict.table["run"].tolist()[2:] == ["s-001", "s-004"]
-    assert "1 of the 2 others cannot be told apart from it, by a bootstrap on the same rows" in verdict.claim
-    assert f"is flattered by about {verdict.optimism:.2g}." in verdict.claim
-    assert verdict.optimism >= 0
+    found = judge(points, 4)
+    rows = found["rows"]
+    assert [row["status"] for row in rows] == ["passed"] * 3 + ["pending"]
+    assert [row["seconds"] for row in rows] == [3.5, 3.5, 3.5, 0.0]
+    assert rows[0]["value"] < 0.99  # of the candidate that goes on
+    assert [row.get("verdict") for row in rows] == ["best", "inconclusive", "worse", None]
+    assert sum(row.get("share", 0) for row in rows) == pytest.approx(1)
+    assert [row["point"] for row in rows][2:] == [1, 4]
+    assert (found["best"], found["alike"]) == (rows[0]["run"], [rows[1]["run"]])
+    assert "1 of the 2 others cannot be told apart from it, by a bootstrap on the same rows" in found["claim"]
+    assert f"is flattered by about {found['optimism']:.2g}." in found["claim"]
+    assert found["optimism"] >= 0
+
+
+def test_points_that_are_all_alike_are_told_so(points):
+    for name in ("s-001", "s-002"):
+        lay_point(points, name, ["a"])
+    assert "No other can be told apart from it" in judge(points, 3)["claim"]
 
 
 def test_another_metric_of_the_scores_can_sort(points):
-    table = tabulate_points(make_sweep(points, 3, "brier"), {})
-    assert set(table["metric"]) == {"brier"}
-    verdict = judge_points(make_sweep(points, 3, "brier"), table)
-    assert verdict.basis == "paired"
-    assert verdict.table["value"].is_monotonic_increasing
+    rows = judge(points, 3, "brier")["rows"]
+    assert {row["metric"] for row in rows} == {"brier"}
+    assert [row["value"] for row in rows] == sorted(row["value"] for row in rows)
+    assert rows[0]["verdict"] == "best"
 
 
-def test_points_on_other_rows_are_held_by_their_intervals(points):
+def test_points_on_other_rows_are_sorted_and_not_compared(points):
     lay_point(points, "s-003", ["a"], valid=draw_rows(2))
-    verdict = judge_points(make_sweep(points, 3), tabulate_points(make_sweep(points, 3), {}))
-    assert (verdict.basis, verdict.why, verdict.optimism) == (
-        "overlap",
-        "the points were scored on different rows",
-        None,
-    )
-    assert "rows that did not pick it will say how much" in verdict.claim
+    found = judge(points, 3)
+    assert found["optimism"] is None
+    assert "verdict" not in found["rows"][0]
+    assert "were not compared on the same rows (the points were scored on different rows)" in found["claim"]
 
 
-def test_a_point_without_a_model_is_held_by_its_interval(points):
+def test_a_point_without_a_model_is_sorted_and_not_compared(points):
     lay_point(points, "s-003", ["a"], model=None)
-    verdict = judge_points(make_sweep(points, 3), tabulate_points(make_sweep(points, 3), {}))
-    assert verdict.basis == "overlap"
-    assert "hands over no 'model'" in verdict.why
+    assert "hands over no 'model'" in judge(points, 3)["claim"]
 
 
 def test_quick_loads_no_model(points):
-    verdict = judge_points(make_sweep(points, 3), tabulate_points(make_sweep(points, 3), {}), quick=True)
-    assert (verdict.basis, verdict.why) == ("overlap", "the sweep was stopped")
+    assert "(the sweep was stopped)" in judge(points, 3, quick=True)["claim"]
 
 
 def test_one_point_is_best_without_comparison(points):
-    verdict = judge_points(make_sweep(points, 1), tabulate_points(make_sweep(points, 1), {}))
-    assert verdict.claim.startswith("s-001 is best of 1 point: roc_auc 0.")
-    assert verdict.alike == ()
+    found = judge(points, 1)
+    assert found["claim"].startswith("s-001 is best of 1 point: roc_auc 0.")
+    assert found["claim"].endswith(").")
+    assert found["alike"] == []
 
 
 def test_damaged_scores_fail_their_point_alone(points):
     for path in (points / "runs" / "s-002" / "artifacts").rglob("*.parquet"):
         path.write_bytes(b"")
-    table = tabulate_points(make_sweep(points, 3), {})
-    assert table["status"].tolist() == ["passed", "failed", "passed"]
-    assert "was changed after it was saved" in table["headline"][1]
+    sweep = make_sweep(points, 3)
+    rows = [read_point(sweep, number) for number in (1, 2, 3)]
+    assert [row["status"] for row in rows] == ["passed", "failed", "passed"]
+    assert "was changed after it was saved" in rows[1]["headline"]
 
 
 def test_what_a_worker_said_is_what_counts(points):
-    answer = {"name": "s-001", "exit": 1, "error": "its process was killed, 2 times"}
-    table = tabulate_points(make_sweep(points, 1), {"s-001": answer})
-    assert (table["status"][0], table["headline"][0]) == ("failed", "its process was killed, 2 times")
+    row = read_point(make_sweep(points, 2), 1, ("s-001", "its process was killed (SIGKILL)"))
+    assert (row["status"], row["headline"]) == ("failed", "its process was killed (SIGKILL)")
+    assert read_point(make_sweep(points, 2), 1, ("s-003", ""))["run"] == "s-003"
+
+
+def test_the_latest_attempt_of_a_point_counts(points):
+    for name in ("s-001.2", "s-001.10", "s-0011"):
+        lay_point(points, name, ["a"])
+    assert read_point(make_sweep(points, 1), 1)["run"] == "s-001.10"
 
 
 def test_the_score_of_the_candidate_that_goes_on_is_read(points):
@@ -131,7 +142,9 @@ def test_the_score_of_the_candidate_that_goes_on_is_read(points):
 
 
 @pytest.mark.parametrize(("better", "best"), [("higher", 3.0), ("lower", -4.0), ("zero", 1.0)])
-def test_the_best_so_far_follows_the_metric(better, best):
-    rows = [{"value": value, "better": better} for value in (3.0, -4.0, 1.0, float("nan"), None)]
-    assert find_best([*rows, {}])["value"] == best
-    assert find_best([]) == {}
+def test_the_best_follows_the_metric(project, better, best):
+    rows = [
+        {"run": str(value), "value": value, "better": better, "metric": "m", "low": None} for value in (3.0, -4.0, 1.0)
+    ]
+    sweep = make_sweep(project, 3)
+    assert judge_points(sweep, [*rows, {"run": ""}], quick=True)["best"] == str(best)

@@ -252,7 +252,7 @@ RUNNERS = [  # names that run, open, import or unpickle something, under every n
     # through nbkit's own
     "nbkit.data.features._make", "nbkit.data.sources.load", "nbkit.formats.load", "nbkit.kernels.child.run",
     "nbkit.serve.__main__.main", "nbkit.store.write_atomic", "nbkit._lazy.attach", "nbkit.pipeline.process.start",
-    "nbkit.registry.Registry", "nbkit.data.features.importlib", "nbkit.cli.main", "nbkit.model.candidates.clone",
+    "nbkit.registry.Registry", "nbkit.data.features.importlib", "nbkit.cli.main", "nbkit.model.baselines.clone",
 ]  # fmt: skip
 CASES = [(form, name) for form in FORMS for name in RUNNERS if not (form is as_dict and name.endswith("Bunch"))]
 
@@ -404,18 +404,6 @@ def test_what_is_loaded_as_a_model_is_one(project, warm):
     assert "not a model" in str(try_to_load(make.save(make.plain([1, 2])), project))
 
 
-def test_a_feature_of_ones_own_is_a_class_that_can_be_fitted(project):
-    """A recipe names its own features by module and class: what is called with arguments must be a transformer."""
-    from nbkit.data.features import Recipe
-    from nbkit.errors import BadFeature
-
-    for name in ("subprocess:run", "os:system", "subprocess:Popen", "builtins:eval", "sklearn.base:clone"):
-        recipe = Recipe(custom=[{"class": name, "columns": ["a"], "args": {"args": f"touch {project / 'ran'}"}}])
-        with pytest.raises(BadFeature, match="cannot be made"):
-            recipe.fit(N)
-    assert not (project / "ran").exists()
-
-
 # --- the project's own
 
 
@@ -423,7 +411,7 @@ def test_a_feature_of_ones_own_is_a_class_that_can_be_fitted(project):
 def own(project, monkeypatch):
     """A module of the project with a transformer, a helper class, a function and an alias of something dangerous."""
     (project / "churn_kit.py").write_text(
-        "from subprocess import Popen\n"
+        "from subprocess import Popen, check_output\n"
         "from sklearn.base import BaseEstimator, TransformerMixin\n"
         "class Clean(TransformerMixin, BaseEstimator):\n"
         "    def fit(self, X, y=None):\n        self.helper_ = Helper(); return self\n"
@@ -473,13 +461,23 @@ def test_a_line_that_is_no_exact_name_of_a_class_is_refused_in_words(line, own, 
         formats.load("model", content)
 
 
-def test_a_line_vouches_for_no_function_and_no_borrowed_class(own, project):
-    vouch(project, "churn_kit.double", "churn_kit.Popen")
+def test_a_function_of_ones_own_is_applied_once_the_project_vouches_for_it_by_its_exact_name(own, project):
     content = formats.dump(FunctionTransformer(own.double))[2]
-    with pytest.raises(UntrustedType, match="vouches for a class"):
+    with pytest.raises(UntrustedType, match=r"add the line churn_kit\.double to params/trusted\.txt"):
         formats.load("model", content)
+    vouch(project, "churn_kit.double")
+    assert formats.load("model", content).transform(np.ones((1, 1))).tolist() == [[2.0]]
+
+
+def test_a_line_vouches_for_no_borrowed_class_or_function_and_for_no_other_use(own, project):
+    vouch(project, "churn_kit.double", "churn_kit.Popen", "churn_kit.check_output")
+    borrowed = formats.dump(FunctionTransformer(own.check_output))[2].replace(b"subprocess", b"churn_kit ")
+    with pytest.raises(NbkitError):
+        formats.load("model", borrowed)
     for form in FORMS:
-        for name in ("churn_kit.double", "churn_kit.Popen"):
+        for name in ("churn_kit.double", "churn_kit.Popen", "churn_kit.check_output"):
+            if (form, name) == (as_function, "churn_kit.double"):
+                continue
             make = Archive()
             with pytest.raises(NbkitError):
                 formats.load("model", make.save(form(make, name, [f"touch {project / 'ran'}"])))

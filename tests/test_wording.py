@@ -91,12 +91,12 @@ def test_names_levels_and_params_are_text_in_html_made_of_the_notebooks(project)
         "\n".join(["01_frame:", *lines, f'  rule: ["{NAMES["level"]}"]', f'  protected: ["{NAMES["level"]}"]'])
     )
     files = [project / "params" / "odd.yaml", project / "more.yaml"]
-    folder, manifest = execute_plan(plan_run(project, files, last="04"))
-    assert manifest["status"] == "passed", manifest["stages"]
+    folder, record = execute_plan(plan_run(project, files, last="05"))
+    assert record.status == "passed", record.stages
     unsafe = []
     for path in sorted(folder.glob("0*.ipynb")):
         text = path.read_text()
         assert Live(HTMLExporter().from_notebook_node(nbformat.reads(text, as_version=4))[0]).found == [], path.name
         naive = text.replace("\\u2060", "").replace(JOINER, "")
         unsafe += Live(HTMLExporter().from_notebook_node(nbformat.reads(naive, as_version=4))[0]).found
-    assert len(unsafe) > 10  # what the check would have found
+    assert len(unsafe) > 2  # what the check would have found

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
-from nbkit.model import judge, read_criteria, score_predictions
+from nbkit.model import Predictions, judge, read_criteria, score
 from nbkit.model.ece import bin_scores
+from nbkit.problem import Problem
 
 RUNS = 500
 KINDS = {
@@ -32,7 +33,7 @@ def count_coverage(kind: str, n: int, runs: int, *, rare: bool = False, seed: in
     rng, held = np.random.default_rng(seed), 0
     for run in range(runs):
         y, p, error = draw(kind, n, rng, rare=rare)
-        row = score_predictions(y, p, "ece", task="binary", positive=True, seed=run).loc["ece"]
+        row = score(Predictions.align(y, p, Problem("y", positive=True, seed=run)), "ece").loc["ece"]
         held += row["low"] <= error + 1e-9 and error <= row["high"] + 1e-9
     return held / runs
 
@@ -48,7 +49,8 @@ def measure(options: Any, runs: int = RUNS) -> list[dict[str, Any]]:
             rows.append({"what": words, "measured": share, "limit": 0.93, "holds": share >= 0.93 - slack})
     rng, criteria = np.random.default_rng(0), read_criteria({"ece": "<= 0.05"}, "binary")
     for n in (100, 1000, 5000):
-        scores = (score_predictions(*draw("right", n, rng)[:2], "ece", positive=True) for _ in range(runs // 2))
+        drawn = (draw("right", n, rng)[:2] for _ in range(runs // 2))
+        scores = (score(Predictions.align(*each, Problem("y", positive=True)), "ece") for each in drawn)
         failed = float(np.mean([judge(criteria, each).at[0, "verdict"] == "fail" for each in scores]))
         words = f"a perfect model of {n:,} rows fails ece <= 0.05"
         rows.append({"what": words, "measured": failed, "limit": 0.05, "holds": failed <= 0.05})

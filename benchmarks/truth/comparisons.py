@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from nbkit.model import compare_with_best
+from nbkit.model import Predictions, compare_with_best
+from nbkit.problem import Problem
 
 RUNS = 200
 POINTS = (5, 10, 20)
@@ -25,7 +26,9 @@ def count_false(count: int, n: int, runs: int, *, blocks: int = 0, metric: str =
     groups = pd.Series(np.arange(n) % blocks) if blocks else None
     for run in range(runs):
         truth, said = draw_points(count, n, rng)
-        table = compare_with_best(truth, said, metric, task="binary", positive=True, seed=run, groups=groups).table
+        problem = Problem("y", positive=True, seed=run)
+        models = {name: Predictions.align(truth, p, problem, blocks=groups) for name, p in said.items()}
+        table = compare_with_best(models, metric).table
         false += bool((table["verdict"] == "worse").any())
     return false / runs
 

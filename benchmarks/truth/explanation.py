@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from nbkit.model import explain
+from nbkit.problem import Problem
 
 NAMES = ["a", "b", "c", "d"]
 SEEDS = 5
@@ -65,7 +66,7 @@ def measure(options: Any = None, seeds: int = SEEDS) -> list[dict[str, Any]]:
         for seed in range(seeds):
             table, y = draw(seed)
             model = make().fit(table, y)
-            found = explain(model, table, task="regression", seed=seed)
+            found = explain(model, table, Problem("y", "regression", seed=seed))
             some = found.values[NAMES].head(40)
             true = exact(model, table, table.loc[some.index])
             off = float(np.sqrt(((some - true) ** 2).mean(axis=0).max()))

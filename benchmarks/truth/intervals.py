@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from nbkit.model import known_metrics, score_predictions
+from nbkit.model import Predictions, known_metrics, score
+from nbkit.problem import Problem
 
 RUNS = 200
 CASES = (
@@ -42,10 +43,17 @@ def draw_numbers(n: int, blocks: int, rng: Any) -> tuple[Any, Any, Any]:
     return y, p, pd.Series(place) if blocks else None
 
 
+def align(y: Any, p: Any, how: dict[str, Any], groups: Any = None, seed: int = 0) -> Predictions:
+    """Lay truth and predictions side by side, decided at the threshold of `how`."""
+    facts = {name: value for name, value in how.items() if name != "threshold"}
+    threshold = how.get("threshold", 0.5)
+    return Predictions.align(y, p, Problem("y", seed=seed, **facts), threshold=threshold, blocks=groups)
+
+
 def find_truth(draw: Any, names: list[str], how: dict[str, Any], size: int) -> dict[str, float]:
     """Measure the metrics on very many rows."""
     y, p, _ = draw(size, size // 100)
-    return score_predictions(y, p, names, draws=0, **how)["value"].to_dict()
+    return score(align(y, p, how), names, draws=0)["value"].to_dict()
 
 
 def count_coverage(
@@ -56,7 +64,7 @@ def count_coverage(
     held: dict[str, list[float]] = {name: [] for name in names}
     for run in range(runs):
         y, p, groups = draw(n, blocks)
-        scores = score_predictions(y, p, names, groups=groups, draws=200, seed=run, **how)
+        scores = score(align(y, p, how, groups, run), names, draws=200)
         for name in names:
             low, high = scores.loc[name, ["low", "high"]]
             held[name].append(np.nan if np.isnan(low) else float(low <= far[name] <= high))

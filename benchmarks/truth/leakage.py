@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nbkit.data import find_leakage, list_suspects
+from nbkit.problem import Problem
 
 ROWS = 800
 
@@ -234,14 +235,16 @@ def measure(options: Any = None, seeds: int = 20) -> list[dict[str, Any]]:
         found = []
         for seed in range(100, 100 + seeds):
             table, task, culprits = plant(*draw_table(seed))
-            found.append(set(list_suspects(find_leakage(table, "y", task))) == culprits)
+            found.append(set(list_suspects(find_leakage(table, Problem("y", task)))) == culprits)
         share = float(np.mean(found))
         words = plant.__name__.removeprefix("plant_").replace("_", " ")
         rows.append(
             {"what": f"leak found and named: {words}", "measured": share, "limit": 0.95, "holds": share >= 0.95}
         )
     for task in ("binary", "multiclass", "regression"):
-        blamed = [bool(list_suspects(find_leakage(draw_honest(task, seed), "y", task))) for seed in range(100, 200)]
+        blamed = [
+            bool(list_suspects(find_leakage(draw_honest(task, seed), Problem("y", task)))) for seed in range(100, 200)
+        ]
         share = float(np.mean(blamed))
         rows.append({"what": f"honest tables blamed, {task}", "measured": share, "limit": 0.02, "holds": share <= 0.02})
     return rows

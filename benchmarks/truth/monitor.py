@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from nbkit.model import score_predictions
+from nbkit.model import Predictions, score
 from nbkit.monitor import decide, measure_performance
 from nbkit.monitor.performance import TOLERANCE
+from nbkit.problem import Problem
 
 SIZES, REPORTS, REFERENCE = (50, 200, 1_000, 5_000), 60, 20_000
-FACTS: dict[str, Any] = {"task": "binary", "positive": 1}
+PROBLEM = Problem("y", positive=1)
 WORLDS = {"nothing changed": 1.0, "a loss of twice the tolerance": 0.55, "the relation broke": 0.2}
 
 
@@ -30,11 +31,9 @@ def count_decisions(n: int, slope: float, reports: int, size: int = 1) -> Counte
     for seed in range(reports):
         rng = np.random.default_rng([n, seed, int(slope * 100), size])
         y, p, blocks = draw(rng, REFERENCE, size=size)
-        how: dict[str, Any] = {"groups": blocks if size > 1 else None}
-        then = score_predictions(y, p, draws=100, **FACTS, **how)
+        then = score(Predictions.align(y, p, PROBLEM, blocks=blocks if size > 1 else None), draws=100)
         y, p, blocks = draw(rng, n, slope, size)
-        how = {"groups": blocks if size > 1 else None}
-        table = measure_performance(y, p, then, **FACTS, **how)
+        table = measure_performance(Predictions.align(y, p, PROBLEM, blocks=blocks if size > 1 else None), then)
         found[decide(None, None, table, metric="roc_auc").decision] += 1
     return found
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nbkit.data import judge_order, measure_order
+from nbkit.problem import Problem
 
 
 def draw_exchangeable(seed: int, rows: int = 400, task: str = "binary") -> pd.DataFrame:
@@ -47,7 +48,8 @@ ORDERS = (rising, seasonal, in_runs, jumping)
 
 def is_respected(table: pd.DataFrame, by: str = "random", task: str = "binary", **options: Any) -> bool | None:
     """Return what is said of a split of a table."""
-    respected: bool | None = judge_order(measure_order(table, "y", task, by=by, **options), by)["respected"]
+    tests = measure_order(table, Problem("y", task, group=options.pop("group", "")), by=by, **options)
+    respected: bool | None = judge_order(tests, by)["respected"]
     return respected
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from nbkit.model import score_slices, worst_slices
+from nbkit.model import Predictions, score_slices, worst_slices
+from nbkit.problem import Problem
 
 RUNS = 200
 COLUMNS = {"a": 20, "b": 10, "c": 8}  # 38 slices
@@ -43,8 +44,9 @@ def count_worse(draw: Any, metric: str, runs: int, *, only: str = "") -> float:
     found = 0
     for _ in range(runs):
         frame, y, p, groups = draw()
-        how = {"task": "regression"} if metric == "mae" else {"task": "binary", "positive": True}
-        slices = score_slices(frame, y, p, list(COLUMNS), metric=metric, draws=0, groups=groups, **how)
+        problem = Problem("y", "regression" if metric == "mae" else "binary", positive=True, metric=metric)
+        said = Predictions.align(y, p, problem, blocks=groups, rows=frame)
+        slices = score_slices(said, list(COLUMNS), draws=0)
         worst = worst_slices(slices, k=38)
         found += bool(((worst["column"] == "b") & (worst["slice"] == only)).any() if only else len(worst))
     return found / runs

@@ -7,7 +7,8 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from nbkit.model import choose_threshold
+from nbkit.model import Predictions, choose_threshold
+from nbkit.problem import Problem
 
 RUNS = 20
 SIZES = (
@@ -91,7 +92,7 @@ def lose(method: Callable[[Any, Any, float], float], world: World, n: int, runs:
 def use_nbkit(y: Any, p: Any, ratio: float) -> float:
     """Choose as nbkit does."""
     costs = {"false_positive": 1, "false_negative": ratio}
-    return choose_threshold(y, p, costs, positive=True, draws=0).threshold
+    return choose_threshold(Predictions.align(y, p, Problem("y", positive=True)), costs, draws=0).threshold
 
 
 def use_cheapest(y: Any, p: Any, ratio: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from nbkit.cli.run import SET, root_of
+from nbkit.cli.run import SET, print_table, root_of
 from nbkit.project import find_notebooks, find_root
 from nbkit.wording import say_count
 
@@ -33,13 +33,17 @@ def check(params: tuple[Path, ...], settings: tuple[str, ...], as_json: bool) ->
     if params or settings:
         found = check_params(found, params, settings, root)
     if as_json:
-        shown = {"stages": found.rows(), "edges": found.graph.rows(), "problems": [asdict(p) for p in found.problems]}
+        shown = {"stages": found.rows(), "edges": found.graph.rows(), "hands over": found.graph.handovers()}
+        shown["problems"] = [asdict(problem) for problem in found.problems]
         click.echo(json.dumps(shown, indent=1, ensure_ascii=False))
     else:
         if not folder.is_relative_to(root):
             click.echo(f"{root} has no notebooks of its own; those of nbkit, in {folder}:")
         for row in found.rows():
             click.echo(_say_row(row))
+        if rows := found.graph.handovers():
+            click.echo("\nWhat a stage has to hand over for others to work:")
+            print_table(rows, list(rows[0]))
         for each in found.problems:
             click.secho(f"{'✕' if each.level == 'error' else '■'} {each.level}: {each}", bold=each.level == "error")
         hints = len(found.problems) - found.errors

@@ -138,9 +138,11 @@ def sign(by: str, why: str, place: str) -> None:
 @click.option("--no-token", is_flag=True, help="Listen beyond this machine though nobody has to say who asks.")
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds a client has to send a body, take an answer.")
 @click.option("--connections", default=500, type=click.IntRange(1), show_default=True, help="How many at a time.")
+@click.option("--use", multiple=True, help="A module that the version may need; by default those that params/ name.")
+@click.option("--changed-use", is_flag=True, help="Serve though such a module has changed since it was registered.")
 @click.option("--grace", default=10.0, show_default=True, help="Seconds from SIGTERM to the end, at most.")
 @WHERE
-def serve(version: str, place: str, log: Path | None, no_token: bool, **limits: Any) -> None:  # noqa: FBT001
+def serve(version: str, place: str, log: Path | None, use: tuple[str, ...], **limits: Any) -> None:
     """Serve a registered version over HTTP until told to stop; NAME alone is the one in production.
 
     If NBKIT_SERVE_TOKEN is set, requests must carry it as `Authorization: Bearer TOKEN`, all but those of /health and
@@ -150,9 +152,12 @@ def serve(version: str, place: str, log: Path | None, no_token: bool, **limits: 
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before OpenMP is loaded
     from nbkit.serve.__main__ import main
+    from nbkit.stages.preflight import list_used
 
-    arguments = ["--registry", _locate(place), "--model", version, *(["--no-token"] if no_token else [])]
+    arguments = ["--registry", _locate(place), "--model", version]
+    arguments += [f"--{name.replace('_', '-')}" for name in ("no_token", "changed_use") if limits.pop(name)]
     arguments += ["--log", os.fspath(log)] if log else []
+    arguments += [f"--use={name}" for name in use or list_used(find_root())]
     sys.exit(main([*arguments, *(f"--{name}={value}" for name, value in limits.items())]))
 
 

@@ -45,10 +45,13 @@ def monitor(
     from nbkit.pipeline import plan_run
     from nbkit.project import find_notebooks
     from nbkit.stages import read_stages, resolve_params
+    from nbkit.stages.preflight import import_used
 
     root = root_of(params)
-    given = resolve_params(params, settings, read_stages(find_notebooks(root))).values[STAGE]
+    resolved = resolve_params(params, settings, read_stages(find_notebooks(root)))
+    given = resolved.values[STAGE]
     # with a source of its own the rows come from there, and a window is only what they are called
+    import_used(resolved.limits, [STAGE], root, resolved.places)  # among them may be what reads the data
     known = [given["window"]] if given.get("source") else _list_windows(root, given)
     if only_list:
         click.echo("\n".join(known))
@@ -98,7 +101,7 @@ def _list_windows(root: Path, given: dict[str, Any]) -> list[str]:
     place = given["registry"]
     models = open_registry(place if "://" in place else str(root / place))
     watched = registry.find_watched(models, given["name"], given["version"])
-    found: list[str] = data.list_windows(watched.lineage["ingest"], root=root)
+    found: list[str] = data.list_windows(watched.lineage["ingest"], models.load(watched, "problem"), root=root)
     return found
 
 

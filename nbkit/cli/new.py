@@ -123,7 +123,7 @@ COMMANDS = (new, contract)
 
 
 def _take(data: str, files: tuple[Path, ...]) -> tuple[Any, dict[str, Any]]:
-    """Take a snapshot of a location, or of what params say; with the params of 02_ingest in that case."""
+    """Take a snapshot of a location, or of what params say; with the params of 01_frame and 02_ingest in that case."""
     from nbkit.data import take_snapshot
 
     if bool(data) == bool(files):
@@ -132,9 +132,12 @@ def _take(data: str, files: tuple[Path, ...]) -> tuple[Any, dict[str, Any]]:
         return take_snapshot({"data": data}), {}
     from nbkit.project import find_notebooks
     from nbkit.stages import read_stages, resolve_params
+    from nbkit.stages.preflight import import_used
 
     root = root_of(files)
-    given = resolve_params(files, (), read_stages(find_notebooks(root))).values["02_ingest"]
+    resolved = resolve_params(files, (), read_stages(find_notebooks(root)))
+    import_used(resolved.limits, ["02_ingest"], root, resolved.places)  # among them may be what reads the data
+    given = {**resolved.values["01_frame"], **resolved.values["02_ingest"]}
     wanted = {key: given[key] for key in ("rows", "seed", "keys")}
     return take_snapshot(given["sources"], given["query"], root=root, **wanted), given
 

@@ -11,7 +11,8 @@ import click
 
 from nbkit.cli.models import open_registry
 from nbkit.cli.run import print_table
-from nbkit.project import find_root, iterate_runs
+from nbkit.project import find_root
+from nbkit.record import iterate_runs
 from nbkit.wording import say_count
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def _ask_registries(root: Path) -> tuple[set[str], "list[Waste]"]:
 
     named = {
         str(values["registry"])
-        for _, manifest in iterate_runs(root)
-        for values in manifest.get("parameters", {}).values()
+        for _, record in iterate_runs(root)
+        for values in record.parameters.values()
         if "registry" in values
     }
     needed, unused = set(), []

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from nbkit.project import find_notebooks, find_root, read_manifest
+from nbkit.project import find_notebooks, find_root
+from nbkit.record import read_record, to_plain
 
 PARAMS = click.argument("params", nargs=-1, required=True, type=click.Path(path_type=Path))
 SET = click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Override one parameter.")
@@ -23,7 +24,7 @@ STORAGE = click.option(
     metavar="URL",
     help="Copy the run there, stage by stage, and take over from runs that are there: any fsspec URL, such as s3://…",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON; progress goes to stderr.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the run's record as JSON; progress goes to stderr.")
 
 
 @click.command()
@@ -79,14 +80,9 @@ def run(
 @STORAGE
 @JSON
 def resume(name: str, jobs: int, storage: str, as_json: bool) -> None:  # noqa: FBT001
-    """Go on with a RUN, or a sweep, from where it stopped; the latest of stages 01 to 10 if none is named."""
+    """Go on with a RUN from where it stopped; the latest of stages 01 to 10 if none is named."""
     from nbkit.pipeline import plan_resume
-    from nbkit.sweep import find_sweep
 
-    if find_sweep(find_root(), name):
-        from nbkit.cli.sweep import resume_sweep
-
-        resume_sweep(find_root(), name, as_json=as_json)
     _finish(plan_resume(find_root(), name, storage), jobs, as_json=as_json)
 
 
@@ -140,7 +136,6 @@ def _cut(text: str, width: int = 100) -> str:
 
 
 COMMANDS = (run, resume, runs, compare)
-SHOWN = {"keep": "skip", "reuse": "skip", "borrow": "skip", "wait": "skip?"}
 
 
 def root_of(params: tuple[Path, ...]) -> Path:
@@ -167,40 +162,22 @@ def _finish(plan: Any, jobs: int, *, as_json: bool) -> None:
     else:
         folder, code = carry_out(plan, jobs, quiet_stdout=as_json)
     if as_json:
-        click.echo(json.dumps(read_manifest(folder), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(to_plain(read_record(folder)), indent=1, ensure_ascii=False))
     sys.exit(code)
 
 
 def carry_out(plan: Any, jobs: int = 1, *, quiet_stdout: bool = False) -> tuple[Path, int]:
     """Execute a plan with progress, write its report, and return the run folder and the exit code."""
     from nbkit.cli.progress import watch_progress
-    from nbkit.errors import BadParameter
     from nbkit.pipeline import execute_plan
 
-    begun, heard = False, True
-    with watch_progress(quiet_stdout=quiet_stdout) as tell:
-
-        def note(event: str, facts: dict[str, Any]) -> None:
-            nonlocal begun, heard
-            begun = True
-            if event == "stage_start":
-                _prepare_report()
-            if heard:
-                try:
-                    tell(event, facts)
-                except (OSError, SystemExit):  # `| head -1`, a closed terminal: nobody listens, and the run goes on
-                    heard = False
-
-        try:
-            folder, manifest = execute_plan(plan, note, jobs=jobs)
-        except OSError as error:
-            if begun:
-                raise
-            raise BadParameter(f"no run can be made in {plan.root / 'runs'}: {error.strerror or error}") from None
+    with watch_progress(quiet_stdout=quiet_stdout) as progress:
+        progress.prepare = _prepare_report
+        folder, record = execute_plan(plan, progress, jobs=jobs)
         page = write_report(folder)
         store_report(plan, folder)
-        note("report", {"page": page, "folder": folder, "manifest": manifest})
-    return folder, int(manifest["exit"])
+        progress.on_report(page, record)
+    return folder, int(record.exit or 0)
 
 
 @cache
@@ -249,7 +226,7 @@ def _print_plan(plan: Any, *, as_json: bool) -> None:
     rows = [
         {
             "stage": step.stage.name,
-            "action": SHOWN.get(step.action, step.action),
+            "action": step.action,
             "why": step.why,
             "parameters": plan.resolved.values[step.stage.name],
         }

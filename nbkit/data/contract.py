@@ -1,140 +1,21 @@
 """What a table must be like before anything is built on it, and where it is not."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 
+from nbkit.contract import ColumnRule, Contract, TableRule
 from nbkit.data.tables import register_table
+from nbkit.problem import Problem
 from nbkit.wording import say_count, suggest
 
 TYPES = ("integer", "number", "text", "datetime", "boolean")
 SEVERITIES = ("blocking", "warning")
 LARGEST = 1e307  # the size up to which a limit can be rounded away from the data
 RESULT = ["rule", "column", "severity", "count", "share", "rows", "examples", "message"]
-
-
-@dataclass(frozen=True)
-class ColumnRule:
-    """What one column must be like, and when its value becomes known.
-
-    Parameters
-    ----------
-    name, type
-        The column and one of integer, number, text, datetime, boolean.
-    required
-        Whether the column must be there.
-    max_missing
-        The largest share of missing values, 0 to 1.
-    min, max
-        The range, ends included: a number, or a date as text; None for no bound.
-    categories
-        The only values allowed; empty for any.
-    unique
-        Whether no value may come twice.
-    description, unit
-        For people.
-    available_at
-        ``known`` (long before the event), ``-2h`` (that long before it), ``event``, ``after``, or ``target``.
-    severity
-        Of what is wrong with values. A missing column and a wrong type always block; a target that is absent or
-        missing in every row does not, for labels may come late.
-    """
-
-    name: str
-    type: str = "text"
-    required: bool = True
-    max_missing: float = 0.0
-    min: Any = None
-    max: Any = None
-    categories: tuple[Any, ...] = ()
-    unique: bool = False
-    description: str = ""
-    unit: str = ""
-    available_at: str = "known"
-    severity: str = "blocking"
-
-
-@dataclass(frozen=True)
-class TableRule:
-    """A condition on each row: a DuckDB SQL expression over the columns; where it is NULL it holds."""
-
-    name: str
-    expression: str
-    severity: str = "blocking"
-    description: str = ""
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """Who has gone through a contract and stands by it.
-
-    Parameters
-    ----------
-    by, on
-        The person, and the date as YYYY-MM-DD.
-    digest
-        Of the terms that were confirmed (`digest_terms`); empty if the lines were written by hand.
-    """
-
-    by: str
-    on: str
-    digest: str = ""
-
-
-@dataclass(frozen=True)
-class Contract:
-    """The rules for a table.
-
-    Parameters
-    ----------
-    columns, rules
-        For each column, and across columns.
-    keys
-        The columns that together identify a row.
-    min_rows
-        The least number of rows.
-    others
-        What to do with columns that have no rule: allow, warning, blocking.
-    confirmed
-        Who stands by it; None while it is only proposed.
-    """
-
-    columns: tuple[ColumnRule, ...]
-    rules: tuple[TableRule, ...] = ()
-    keys: tuple[str, ...] = ()
-    min_rows: int = 1
-    others: str = "warning"
-    description: str = field(default="")
-    confirmed: Confirmation | None = None
-
-
-def digest_terms(contract: Contract) -> str:
-    """Return a digest of all that a person confirms: the columns, the moments from which they are known, the rules."""
-    terms = (contract.columns, contract.rules, contract.keys, contract.min_rows, contract.others)
-    return hashlib.sha256(repr(terms).encode()).hexdigest()[:16]
-
-
-def doubt_contract(contract: Contract) -> str:
-    """Say why nobody stands by a contract; empty if somebody does.
-
-    Examples
-    --------
-    >>> doubt_contract(Contract(()))
-    'the contract is proposed, and nobody has confirmed when each column becomes known'
-    >>> doubt_contract(Contract((), confirmed=Confirmation("Ann Lee", "2026-11-28")))
-    ''
-    """
-    if contract.confirmed is None:
-        return "the contract is proposed, and nobody has confirmed when each column becomes known"
-    if contract.confirmed.digest not in ("", digest_terms(contract)):
-        return f"the contract has changed since {contract.confirmed.by} confirmed it on {contract.confirmed.on}"
-    return ""
 
 
 def check_contract(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
@@ -243,21 +124,20 @@ def _check_column(column: "pd.Series[Any]", rule: ColumnRule) -> Iterator[dict[s
         words = f"{count:,} of {total:,} are missing ({count / total:.1%}), at most {rule.max_missing:.1%} may be"
         rows = ", ".join(str(place) for place in np.flatnonzero(missing)[:5])
         yield _violation("max_missing", rule.name, rule.severity, f"{rule.name}: {words}", count, total, rows)
-    for name, words, check in _value_checks(rule, values):
-        kept = check(values.dropna()).check_output.astype(bool)
-        yield from _point_at(name, column, rule.severity, ~kept.reindex(column.index, fill_value=True), words)
+    for name, words, bad in _find_breaches(rule, values.dropna()):
+        yield from _point_at(name, column, rule.severity, bad.reindex(column.index, fill_value=False), words)
 
 
-def _value_checks(rule: ColumnRule, values: "pd.Series[Any]") -> Iterator[tuple[str, str, Callable[..., Any]]]:
+def _find_breaches(rule: ColumnRule, values: "pd.Series[Any]") -> Iterator[tuple[str, str, Any]]:
     if rule.min is not None:
-        yield "min", f"are below {rule.min}", pa.Check.ge(_bound(rule.min, values))
+        yield "min", f"are below {rule.min}", values < _bound(rule.min, values)
     if rule.max is not None:
-        yield "max", f"are above {rule.max}", pa.Check.le(_bound(rule.max, values))
+        yield "max", f"are above {rule.max}", values > _bound(rule.max, values)
     if rule.categories:
         known = list(_read_as(pd.Series(list(rule.categories), dtype=object), rule.type))
-        yield "categories", "are not among the known values", pa.Check.isin(known)
+        yield "categories", "are not among the known values", ~values.isin(known)
     if rule.unique:
-        yield "unique", "come twice", pa.Check(lambda series: ~series.duplicated())
+        yield "unique", "come twice", values.duplicated()
 
 
 def _bound(bound: Any, values: "pd.Series[Any]") -> Any:
@@ -297,19 +177,15 @@ def _show(table: pd.DataFrame, places: Sequence[int]) -> str:
     return "; ".join(", ".join(str(value)[:20] for value in table.iloc[place, :6]) for place in places[:2])
 
 
-def infer_contract(table: pd.DataFrame, *, target: str, time: str = "", keys: Sequence[str] = ()) -> Contract:
+def infer_contract(table: pd.DataFrame, problem: Problem) -> Contract:
     """Propose a contract that a table keeps, with some slack, for a person to edit.
 
     Parameters
     ----------
     table
         The rows to learn from.
-    target
-        The column to predict.
-    time
-        The column of the event's time, or empty.
-    keys
-        The columns that identify a row.
+    problem
+        What is predicted.
 
     Returns
     -------
@@ -317,11 +193,12 @@ def infer_contract(table: pd.DataFrame, *, target: str, time: str = "", keys: Se
         Ranges reach a quarter of the observed span further; few-valued text becomes a list of categories, what looks
         like an identifier does not; all but the target, time and keys only warn.
     """
+    target, keys = problem.target, problem.keys
     rules = [
-        _infer_rule(str(name), column, target=target, strict=name in (target, time, *keys))
+        _infer_rule(str(name), column, target=target, strict=name in (target, problem.time, *keys))
         for name, column in table.items()
     ]
-    return Contract(tuple(rules), (), tuple(keys), min_rows=max(1, len(table) // 10))
+    return Contract(tuple(rules), (), keys, min_rows=max(1, len(table) // 10))
 
 
 def _infer_rule(name: str, column: "pd.Series[Any]", *, target: str, strict: bool) -> ColumnRule:

@@ -16,13 +16,28 @@ from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from nbkit.data.contract import SEVERITIES, TYPES, ColumnRule, Confirmation, Contract, TableRule, digest_terms
+from nbkit.contract import ColumnRule, Confirmation, Contract, TableRule, digest_terms
+from nbkit.data.contract import SEVERITIES, TYPES
 from nbkit.data.leaks import read_lead
 from nbkit.errors import BadContract, BadParameter
 from nbkit.wording import suggest
 
 MOMENTS = ("known", "event", "after", "target")
-OTHERS = ("allow", *SEVERITIES)
+CHOICES = {"type": TYPES, "severity": SEVERITIES, "others": ("allow", *SEVERITIES)}
+KINDS: dict[str, tuple[Any, str]] = {  # key: what it must be, and that in words
+    "max_missing": ((int, float), "a share from 0 to 1"),
+    "required": (bool, "true or false"),
+    "unique": (bool, "true or false"),
+    "description": (str, "text"),
+    "unit": (str, "text"),
+    "available_at": (str, "text"),
+    "categories": (list, "a list"),
+    "min_rows": (int, "a number of rows"),
+    "keys": (list, "a list of columns"),
+    "rules": (list, "a list of rules"),
+    "columns": (dict, "names with their rules below"),
+    "confirmed": (dict, "{by: a name, on: a date}"),
+}
 HEAD = """\
 What the table must be like, checked by 03_validate before anything is built on it.
 
@@ -74,14 +89,17 @@ def read_contract(path: str | os.PathLike[str]) -> Contract:
         raise BadContract(f"{file.name} is no YAML: {error}") from None
     if not isinstance(data, CommentedMap):
         raise BadContract(f"{file.name} holds no contract: it needs `columns:`")
-    _check_keys(data, [f.name for f in dataclasses.fields(Contract)], file.name, "a contract")
+    _check_fields(data, Contract, file.name, "a contract")
     named = data.get("columns") or CommentedMap()
-    if not isinstance(named, CommentedMap):
-        raise BadContract(f"{file.name}:{_line(data, 'columns')}: columns must be names with their rules below")
-    columns = tuple(_read_column(str(name), named, name, file.name) for name in named)
-    _want(data, "rules", list, "a list of rules", file.name)
-    rules = tuple(_read_rule(data["rules"], i, file.name) for i in range(len(data.get("rules") or [])))
-    return _assemble(data, columns, rules, file.name)
+    columns = tuple(_read_column(named, name, file.name) for name in named)
+    rules = tuple(_read_rule(data["rules"], place, file.name) for place in range(len(data.get("rules") or [])))
+    names = [rule.name for rule in columns]
+    keys = tuple(str(key) for key in data.get("keys") or ())
+    for key in keys:
+        if key not in names:
+            raise BadContract(f"{file.name}:{_line(data, 'keys')}: key {key!r} has no rule{suggest(key, names)}")
+    rest = {key: _bare(data[key]) for key in ("min_rows", "others", "description") if data.get(key) is not None}
+    return Contract(columns, rules, keys, **rest, confirmed=_read_confirmation(data, file.name))
 
 
 def confirm_contract(path: str | os.PathLike[str], by: str, on: str) -> Contract:
@@ -179,41 +197,42 @@ def _line(data: Any, key: Any) -> int:
         return int(data.lc.line) + 1
 
 
-def _check_keys(data: CommentedMap, known: Sequence[str], file: str, what: str) -> None:
-    for key in data:
+def _check_fields(data: CommentedMap, record: type, file: str, what: str) -> None:
+    """Refuse a key that a record has not, and a value that cannot be its."""
+    known = [one.name for one in dataclasses.fields(record) if (one.name, record) != ("name", ColumnRule)]
+    for key, value in data.items():
+        where = f"{file}:{_line(data, key)}"
         if key not in known:
-            raise BadContract(f"{file}:{_line(data, key)}: {what} has no {str(key)!r}{suggest(key, known)}")
+            raise BadContract(f"{where}: {what} has no {str(key)!r}{suggest(key, known)}")
+        if key in CHOICES and value not in CHOICES[key]:
+            raise BadContract(f"{where}: {key} {value!r} is unknown{suggest(value, CHOICES[key])}")
+        if value is None or key not in KINDS:  # nothing is as if it were left out
+            continue
+        kind, words = KINDS[key]
+        odd = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
+        if odd or (key == "max_missing" and not 0 <= value <= 1):
+            raise BadContract(f"{where}: {key} must be {words}, not {value!r}")
 
 
-def _choose(data: CommentedMap, key: str, known: Sequence[str], file: str) -> None:
-    if key in data and data[key] not in known:
-        raise BadContract(f"{file}:{_line(data, key)}: {key} {data[key]!r} is unknown{suggest(data[key], known)}")
-
-
-def _want(data: CommentedMap, key: str, kind: Any, words: str, file: str) -> None:
-    if key in data and (not isinstance(data[key], kind) or (isinstance(data[key], bool) and kind is not bool)):
-        raise BadContract(f"{file}:{_line(data, key)}: {key} must be {words}, not {data[key]!r}")
-
-
-def _read_column(name: str, named: CommentedMap, key: Any, file: str) -> ColumnRule:
-    data = named[key] if named[key] is not None else CommentedMap()
+def _read_column(named: CommentedMap, key: Any, file: str) -> ColumnRule:
+    name, data = str(key), CommentedMap() if named[key] is None else named[key]
     if not isinstance(data, CommentedMap):
         raise BadContract(f"{file}:{_line(named, key)}: column {name!r} needs rules such as `type: number`")
-    _check_keys(data, [f.name for f in dataclasses.fields(ColumnRule) if f.name != "name"], file, f"column {name!r}")
-    _choose(data, "type", TYPES, file)
-    _choose(data, "severity", SEVERITIES, file)
-    _want(data, "max_missing", int | float, "a share from 0 to 1", file)
-    for flag in ("required", "unique"):
-        _want(data, flag, bool, "true or false", file)
-    for text in ("description", "unit", "available_at"):
-        _want(data, text, str, "text", file)
-    _want(data, "categories", list, "a list", file)
-    if not 0 <= data.get("max_missing", 0) <= 1:
-        raise BadContract(f"{file}:{_line(data, 'max_missing')}: max_missing must be a share from 0 to 1")
+    _check_fields(data, ColumnRule, file, f"column {name!r}")
     _check_range(data, name, file)
-    _check_moment(data, file)
-    values: dict[str, Any] = {str(key): _bare(value) for key, value in data.items()}
-    return ColumnRule(name=name, **values)
+    moment = data.get("available_at", "known")
+    if moment not in MOMENTS and not _is_lead(moment):
+        words = f"available_at {moment!r} is unknown{suggest(moment, (*MOMENTS, '-2h'))}"
+        raise BadContract(f"{file}:{_line(data, 'available_at')}: {words}")
+    return ColumnRule(name=name, **{str(each): _bare(value) for each, value in data.items() if value is not None})
+
+
+def _is_lead(moment: str) -> bool:
+    try:
+        read_lead(moment.removeprefix("-"))
+    except BadParameter:
+        return False
+    return moment.startswith("-")
 
 
 def _bare(value: Any) -> Any:
@@ -244,48 +263,20 @@ def _check_range(data: CommentedMap, name: str, file: str) -> None:
         raise BadContract(f"{file}:{_line(data, 'min')}: min {low} of {name!r} is above max {high}")
 
 
-def _check_moment(data: CommentedMap, file: str) -> None:
-    moment = data.get("available_at", "known")
-    if moment in MOMENTS:
-        return
-    try:
-        read_lead(str(moment).removeprefix("-"))
-        if not str(moment).startswith("-"):
-            raise BadParameter("a lead starts with a minus")
-    except BadParameter:
-        _choose(data, "available_at", (*MOMENTS, "-2h"), file)
-        raise
-
-
 def _read_rule(rules: Any, place: int, file: str) -> TableRule:
     data = rules[place]
     if not isinstance(data, CommentedMap) or not {"name", "expression"} <= set(data):
         line = _line(data, None) if isinstance(data, CommentedMap) else int(rules.lc.line) + 1
         raise BadContract(f"{file}:{line}: a rule needs a name and an expression")
-    _check_keys(data, [f.name for f in dataclasses.fields(TableRule)], file, f"rule {str(data['name'])!r}")
-    _choose(data, "severity", SEVERITIES, file)
-    return TableRule(**{key: str(value) for key, value in data.items()})
-
-
-def _assemble(data: CommentedMap, columns: Any, rules: Any, file: str) -> Contract:
-    _choose(data, "others", OTHERS, file)
-    _want(data, "min_rows", int, "a number of rows", file)
-    _want(data, "keys", list, "a list of columns", file)
-    names = [rule.name for rule in columns]
-    keys = tuple(str(key) for key in data.get("keys") or ())
-    for key in keys:
-        if key not in names:
-            raise BadContract(f"{file}:{_line(data, 'keys')}: key {key!r} has no rule{suggest(key, names)}")
-    rest = {key: _bare(data[key]) for key in ("min_rows", "others", "description") if key in data}
-    return Contract(columns, rules, keys, **rest, confirmed=_read_confirmation(data, file))
+    _check_fields(data, TableRule, file, f"rule {str(data['name'])!r}")
+    return TableRule(**{key: str(value) for key, value in data.items() if value is not None})
 
 
 def _read_confirmation(data: CommentedMap, file: str) -> Confirmation | None:
     if data.get("confirmed") is None:
         return None
-    _want(data, "confirmed", CommentedMap, "{by: a name, on: a date}", file)
     given = data["confirmed"]
-    _check_keys(given, [f.name for f in dataclasses.fields(Confirmation)], file, "a confirmation")
+    _check_fields(given, Confirmation, file, "a confirmation")
     by, on = str(given.get("by") or "").strip(), str(given.get("on") or "")
     if not by or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", on):
         raise BadContract(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadSource
+from nbkit.problem import Problem
 from nbkit.wording import say_count, suggest
 
 SAMPLE = 20_000
@@ -107,19 +108,15 @@ def _summarize(name: str, column: "pd.Series[Any]") -> dict[str, Any]:
     }
 
 
-def summarize_target(
-    table: pd.DataFrame, target: str, task: str = "binary", positive: Any = None, time: str = ""
-) -> pd.DataFrame:
+def summarize_target(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     """Describe the target, over time where there is a time.
 
     Parameters
     ----------
     table
         The rows.
-    target, task, positive
-        The column, ``binary``, ``multiclass`` or ``regression``, and the class that counts as 1.
-    time
-        The column of the event's time, or empty.
+    problem
+        What is predicted.
 
     Returns
     -------
@@ -127,6 +124,7 @@ def summarize_target(
         period (day, week or month, whichever makes 6 to 60 of them; ``all`` without time), class (empty for
         regression), n, value (rate, or mean), low, high (95 %: Wilson 1927 for rates, normal for means).
     """
+    target, task, positive, time = problem.target, problem.task, problem.positive, problem.time
     rows = take_labelled(table, target, task)
     values = rows[target]
     if time and time not in table.columns:

@@ -12,6 +12,7 @@ from nbkit.data.copies import find_copies
 from nbkit.data.explore import take_labelled, take_sample
 from nbkit.data.leaks import UNUSUAL, judge_strength
 from nbkit.data.learn import make_folds, outcome_columns, score_column
+from nbkit.problem import Problem
 
 COLUMNS = ["columns", "suspect", "reason", "score", "evidence"]
 LONGEST = 50_000  # rows in which copies are looked for
@@ -21,9 +22,7 @@ FEW, DECIDED = 50, 0.99  # levels of a column that says where another is missing
 ROUNDS = 6  # each takes one suspect set away and looks again
 
 
-def find_leakage(
-    table: pd.DataFrame, target: str, task: str = "binary", *, time: str = "", group: str = "", seed: int = 0
-) -> pd.DataFrame:
+def find_leakage(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     """Find columns that tell the target unusually well, and those that are too good to be true.
 
     Each column alone, and whether it is missing, predicts rows that it has not seen (a small tree, five folds). Then
@@ -35,13 +34,8 @@ def find_leakage(
     ----------
     table
         The rows, of train only where a verdict hangs on the others, in the order of their source.
-    target, task
-        The column, and ``binary``, ``multiclass`` or ``regression``.
-    time, group
-        The columns of the event's time and of what rows belong to, if there are; copies of the target of an earlier row
-        are looked for in their order too.
-    seed
-        Of the sample and the folds.
+    problem
+        What is predicted; copies of the target of an earlier row are looked for along its time and group, too.
 
     Returns
     -------
@@ -50,10 +44,11 @@ def find_leakage(
         of the target's variance that held-out predictions explain), evidence; suspects first, then by score.
     """
     with threadpool_limits(1):  # the models are small, and threads that wait for each other cost more than they save
-        return _find(take_labelled(table, target, task), target, task, time, group, seed)
+        return _find(take_labelled(table, problem.target, problem.task), problem)
 
 
-def _find(whole: pd.DataFrame, target: str, task: str, time: str, group: str, seed: int) -> pd.DataFrame:
+def _find(whole: pd.DataFrame, problem: Problem) -> pd.DataFrame:
+    target, task, seed = problem.target, problem.task, problem.seed
     rows = take_sample(whole, seed)
     outcome = outcome_columns(rows[target], task)
     learnable = len(rows) >= 10 and (task == "regression" or outcome.shape[1] <= len(rows) / 5)
@@ -62,7 +57,7 @@ def _find(whole: pd.DataFrame, target: str, task: str, time: str, group: str, se
         folds = make_folds(rows[target], task, seed)
         found += _look_alone(rows, target, task, outcome, folds, seed)
         left = [name for name in rows.columns if name not in (target, *_suspects(found))]
-        found += find_copies(whole[[*left, target]].head(LONGEST), target, task, time=time, group=group)
+        found += find_copies(whole[[*left, target]].head(LONGEST), target, task, time=problem.time, group=problem.group)
         left = [name for name in left if name not in _suspects(found)]
         some = np.sort(np.random.default_rng(seed).permutation(len(rows))[:COMPANY_ROWS])
         fewer = rows.iloc[some].reset_index(drop=True)
@@ -76,9 +71,7 @@ def _find(whole: pd.DataFrame, target: str, task: str, time: str, group: str, se
     return result.sort_values(["suspect", "score"], ascending=False, kind="stable").reset_index(drop=True)
 
 
-def find_target_copies(
-    table: pd.DataFrame, target: str, task: str = "binary", *, time: str = "", group: str = ""
-) -> pd.DataFrame:
+def find_target_copies(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     """Find columns computed from the target of several rows: copies of another row's, moving means, encodings.
 
     Only all rows can show that, test among them: nothing is learned of the target, and no number of it is shown.
@@ -87,7 +80,7 @@ def find_target_copies(
     ----------
     table
         All rows that have a target, in the order of their source.
-    target, task, time, group
+    problem
         As in `find_leakage`.
 
     Returns
@@ -96,7 +89,8 @@ def find_target_copies(
         As `find_leakage`.
     """
     with threadpool_limits(1):
-        found = find_copies(take_labelled(table, target, task), target, task, time=time, group=group)
+        rows = take_labelled(table, problem.target, problem.task)
+        found = find_copies(rows, problem.target, problem.task, time=problem.time, group=problem.group)
     return pd.DataFrame(found, columns=COLUMNS).astype({"suspect": bool})
 
 

@@ -10,7 +10,7 @@ from nbkit.errors import BadParameter, LeakedFeature
 from nbkit.wording import suggest
 
 if TYPE_CHECKING:
-    from nbkit.data.contract import Contract
+    from nbkit.contract import Contract
 
 ALMOST_ALONE, ALMOST_ALONE_NUMBER = 0.95, 0.99  # one honest measure may well tell most of a number
 UNUSUAL = 0.6

@@ -10,6 +10,7 @@ from nbkit.data.explore import column_kind, take_labelled, take_sample
 from nbkit.data.keys import MONTHS, list_time_keys
 from nbkit.data.learn import encode_table, outcome_columns, predict_held_out, small_boosting
 from nbkit.data.twins import AGREE, SHARE, find_units, measure_twins
+from nbkit.problem import Problem
 
 SHUFFLES = 999
 LEVEL = 0.01  # how often an exchangeable table is called dependent, by the target's three tests together
@@ -25,33 +26,20 @@ TWINS = "twins"
 COLUMNS = ["column", "test", "strength", "p_value", "depends", "evidence"]
 
 
-def measure_order(
-    table: pd.DataFrame,
-    target: str,
-    task: str = "binary",
-    *,
-    by: str = "random",
-    positions: Any = None,
-    group: str = "",
-    seed: int = 0,
-) -> pd.DataFrame:
+def measure_order(table: pd.DataFrame, problem: Problem, *, by: str = "random", positions: Any = None) -> pd.DataFrame:
     """Test whether the target, and what can be learned of it, depend on the place of a row in the table.
 
     Parameters
     ----------
     table
         The rows, in the order of their source.
-    target, task
-        The column, and ``binary``, ``multiclass`` or ``regression``.
+    problem
+        What is predicted.
     by
         What the rows are split by. Nothing is tested of a split by ``time`` or ``position``, which respects the order;
         of one by ``group`` its groups are tested, one mean each.
     positions
         The place of each row where some rows of the source are left out; counted if None.
-    group
-        The column of the groups.
-    seed
-        Of the shuffles.
 
     Returns
     -------
@@ -75,6 +63,7 @@ def measure_order(
     """
     if by in ("time", "position"):
         return pd.DataFrame(columns=COLUMNS).astype({"depends": bool})
+    target, task, group, seed = problem.target, problem.task, problem.group, problem.seed
     rows = take_labelled(
         table.assign(**{_free(table): np.arange(len(table)) if positions is None else positions}), target, task
     )

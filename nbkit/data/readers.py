@@ -1,4 +1,4 @@
-"""Each kind of source has a reader that makes it a query; a new kind is one entry in SOURCES."""
+"""Each kind of source has a reader that makes it a query; a new kind is one decorated function."""
 
 import importlib
 import inspect
@@ -13,9 +13,11 @@ import duckdb
 import fsspec
 import pandas as pd
 
+from nbkit import observe
 from nbkit.data.delimited import query_delimited, quote_name, quote_text
 from nbkit.data.tables import register_table
 from nbkit.errors import BadSource
+from nbkit.extend import claim
 from nbkit.wording import suggest
 
 
@@ -141,6 +143,42 @@ SOURCES: dict[str, tuple[Callable[[str], bool], Callable[[Reading], Read]]] = {
     "parquet": (_packed("parquet", "pq", "parq"), _read_by("read_parquet", "union_by_name=true")),
     "sql": (_is_database, _read_sql),
 }
+
+
+def reader(kind: str) -> Callable[[Callable[..., pd.DataFrame]], Callable[..., pd.DataFrame]]:
+    """Make a kind of source of a function ``(location, **options)`` that returns a table.
+
+    A source that names the kind is read by it; other keys are options: ``{kind: sheet, location: a.xls, tab: 2}``.
+    The location of a file is given as its whole path. What is read from elsewhere is read again in each run.
+
+    Parameters
+    ----------
+    kind
+        As sources name it.
+
+    Raises
+    ------
+    BadParameter
+        If nbkit or another module reads sources of that kind.
+    """
+
+    def add(function: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
+        def read(reading: Reading) -> Read:
+            options = {key: value for key, value in reading.spec.items() if key not in ("kind", "location")}
+            place = str(reading.spec["location"])
+            files = [file for file in (reading.root / place,) if file.is_file()]
+            if not files:
+                observe.note_outside(f"source {reading.name} ({kind})")
+            table = function(str(files[0]) if files else place, **options)
+            if not isinstance(table, pd.DataFrame):
+                raise BadSource(f"source {reading.name!r}: its reader gave no table but {type(table).__name__}")
+            return _register(reading, table, files)
+
+        claim("reader", kind, function, SOURCES)
+        SOURCES[kind] = (lambda _: False, read)
+        return function
+
+    return add
 
 
 def guess_kind(location: str, root: Path) -> str:

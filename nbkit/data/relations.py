@@ -7,15 +7,14 @@ import pandas as pd
 
 from nbkit.data.explore import column_kind, take_labelled, take_sample
 from nbkit.data.learn import outcome_columns
+from nbkit.problem import Problem
 
 BINS = 10
 LEVELS = 30
 PERMUTATIONS = 50
 
 
-def rank_relations(
-    table: pd.DataFrame, target: str, task: str = "binary", positive: Any = None, seed: int = 0
-) -> pd.DataFrame:
+def rank_relations(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     """Rank columns by how much of the target's variance each explains on its own.
 
     Numbers are cut into ten bins of equal size, text into its 30 commonest values; missing is a level of its own. The
@@ -27,16 +26,15 @@ def rank_relations(
     ----------
     table
         The rows, of train only.
-    target, task, positive
-        The column, ``binary``, ``multiclass`` or ``regression``; ``positive`` is not needed.
-    seed
-        Of the sample and the permutations.
+    problem
+        What is predicted.
 
     Returns
     -------
     DataFrame
         column, kind, strength (0 to 1), noise (95 % of shuffled targets stay below), n, levels; strongest first.
     """
+    target, task, seed = problem.target, problem.task, problem.seed
     rows = take_sample(take_labelled(table, target, task), seed)
     outcome = outcome_columns(rows[target], task)
     random = np.random.default_rng(seed)

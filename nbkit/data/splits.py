@@ -12,6 +12,7 @@ import pandas as pd
 
 from nbkit.data.sources import hash_rows, take_snapshot
 from nbkit.errors import BadSplit
+from nbkit.problem import Problem
 from nbkit.wording import suggest
 
 SPEC = {
@@ -56,14 +57,7 @@ class Splits:
 def split_table(
     table: pd.DataFrame,
     spec: dict[str, Any],
-    *,
-    target: str,
-    task: str = "binary",
-    positive: Any = None,
-    time: str = "",
-    group: str = "",
-    keys: Sequence[str] = (),
-    seed: int = 0,
+    problem: Problem,
 ) -> Splits:
     """Cut a table into parts.
 
@@ -78,18 +72,11 @@ def split_table(
         the rows (the rest is train); windows are named rows-1, rows-2. By position, the first rows of the table are
         train and the last ones the windows; numbers of rows may stand for the shares, as ``train_until: 700,
         valid_until: 800, test_until: 900``.
-    target, task, positive
-        The column to predict, ``binary``, ``multiclass`` or ``regression``, and the class that counts as 1.
-    time
-        The column of the event's time. A date without an offset is read in the column's own zone; a column without a
-        zone is taken as it stands. Rows of one moment stay together.
-    group
-        The column whose values never straddle two parts (``by: group``).
-    keys
-        Columns that identify a row. Membership by shares is decided by the order of a hash of these (else of the whole
-        row) and the seed: it does not depend on the order of rows, and identical rows stay together.
-    seed
-        Of the hash.
+    problem
+        By its time: a date without an offset is read in the column's own zone; a column without a zone is taken as it
+        stands; rows of one moment stay together. By its group: no value straddles two parts. Membership by shares is
+        decided by the order of a hash of its keys (else of the whole row) and its seed: it does not depend on the order
+        of rows, and identical rows stay together.
 
     Returns
     -------
@@ -101,6 +88,7 @@ def split_table(
     BadSplit
         If a part would be empty, a time or target is missing, a class is absent from train, or the spec is wrong.
     """
+    target, time, group, keys = problem.target, problem.time, problem.group, problem.keys
     by = _check_spec(table, spec, target, time, group, keys)
     table = table.reset_index(drop=True)
     if by == "time":
@@ -110,14 +98,14 @@ def split_table(
     else:
         units = table[[group]] if by == "group" else table[list(keys)] if keys else table
         strata = table[target].to_numpy() if by == "stratified" else np.zeros(len(table))
-        labels = _label_by_hash(units, strata, spec, seed)
+        labels = _label_by_hash(units, strata, spec, problem.seed)
     rows: dict[str, Any] = {str(name): np.flatnonzero(labels == name) for name in dict.fromkeys(labels)}
     found = {name: table.iloc[rows.get(name, [])].reset_index(drop=True) for name in ("train", "valid", "test")}
-    _refuse_bad_parts(found, target, task, positive)
+    _refuse_bad_parts(found, target, problem.task, problem.positive)
     names = sorted(set(rows) - set(found), key=lambda name: (len(name), name))
     windows = {name: table.iloc[rows[name]].reset_index(drop=True) for name in names}
     parts = {**found, **windows}
-    summary = [_summarize(name, part, len(table), target, task, positive, time) for name, part in parts.items()]
+    summary = [_summarize(name, part, len(table), problem) for name, part in parts.items()]
     return Splits(**found, windows=windows, summary=pd.DataFrame(summary), positions=rows["train"])
 
 
@@ -153,13 +141,17 @@ def pin_split(spec: dict[str, Any], splits: Splits, time: str) -> dict[str, Any]
     return {"by": "time", **dates, "windows": spec.get("windows", "month")}
 
 
-def read_window(ingest: dict[str, Any], name: str, *, root: str | os.PathLike[str] = ".") -> pd.DataFrame:
+def read_window(
+    ingest: dict[str, Any], problem: Problem, name: str = "", *, root: str | os.PathLike[str] = "."
+) -> pd.DataFrame:
     """Read the sources again and return one part: a window, or train, valid, test.
 
     Parameters
     ----------
     ingest
-        The params of 02_ingest: sources, query, rows, split, target, task, positive, time, group, keys, seed.
+        The params of 02_ingest: sources, query, rows, split.
+    problem
+        What is predicted.
     name
         Of the window; the first if empty.
     root
@@ -170,7 +162,7 @@ def read_window(ingest: dict[str, Any], name: str, *, root: str | os.PathLike[st
     BadSplit
         If there is no such window.
     """
-    splits = _split_again(ingest, root)
+    splits = _split_again(ingest, problem, root)
     name = name or next(iter(splits.windows), "")
     parts = {**splits.windows, "train": splits.train, "valid": splits.valid, "test": splits.test}
     if name not in parts:
@@ -179,26 +171,25 @@ def read_window(ingest: dict[str, Any], name: str, *, root: str | os.PathLike[st
     return parts[name]
 
 
-def list_windows(ingest: dict[str, Any], *, root: str | os.PathLike[str] = ".") -> list[str]:
+def list_windows(ingest: dict[str, Any], problem: Problem, *, root: str | os.PathLike[str] = ".") -> list[str]:
     """List the names of the windows, in order.
 
     Parameters
     ----------
-    ingest
+    ingest, problem
         As for `read_window`.
     root
         The folder that relative files are looked up in.
     """
-    return list(_split_again(ingest, root).windows)
+    return list(_split_again(ingest, problem, root).windows)
 
 
-def _split_again(ingest: dict[str, Any], root: str | os.PathLike[str]) -> Splits:
-    if absent := [key for key in ("sources", "split", "target") if not ingest.get(key)]:
+def _split_again(ingest: dict[str, Any], problem: Problem, root: str | os.PathLike[str]) -> Splits:
+    if absent := [key for key in ("sources", "split") if not ingest.get(key)]:
         raise BadSplit(f"the params of ingestion lack {', '.join(absent)}: give all that 02_ingest was given")
-    given = {key: ingest[key] for key in ("rows", "seed", "keys") if key in ingest}
+    given: dict[str, Any] = {"rows": ingest.get("rows", 0), "seed": problem.seed, "keys": problem.keys}
     table = take_snapshot(ingest["sources"], ingest.get("query", ""), root=root, **given).table
-    roles = ("target", "task", "positive", "time", "group", "keys", "seed")
-    return split_table(table, ingest["split"], **{key: ingest[key] for key in roles if key in ingest})
+    return split_table(table, ingest["split"], problem)
 
 
 def check_split(spec: Any, *, time: str = "", group: str = "") -> str:
@@ -412,10 +403,9 @@ def _count_odd(values: "pd.Series[Any]") -> int:
     return int((~np.isfinite(numbers)).sum())
 
 
-def _summarize(
-    name: str, part: pd.DataFrame, total: int, target: str, task: str, positive: Any, time: str
-) -> dict[str, Any]:
-    values, classes, mean = part[target].dropna(), "", float("nan")
+def _summarize(name: str, part: pd.DataFrame, total: int, problem: Problem) -> dict[str, Any]:
+    task, positive, time = problem.task, problem.positive, problem.time
+    values, classes, mean = part[problem.target].dropna(), "", float("nan")
     if name not in ("train", "valid"):
         pass  # nobody looks at these before 07 and 11
     elif task == "regression":
@@ -432,7 +422,12 @@ def _summarize(
 
 
 def read_rows(
-    ingest: dict[str, Any], window: str = "", *, source: str = "", root: str | os.PathLike[str] = "."
+    ingest: dict[str, Any],
+    problem: Problem,
+    window: str = "",
+    *,
+    source: str = "",
+    root: str | os.PathLike[str] = ".",
 ) -> pd.DataFrame:
     """Return the rows that a monitor looks at.
 
@@ -440,6 +435,8 @@ def read_rows(
     ----------
     ingest
         What 02 handed over; kept in a version's lineage.
+    problem
+        What is predicted.
     window
         The window's name; the first if empty.
     source
@@ -456,4 +453,4 @@ def read_rows(
     """
     if source:
         return take_snapshot({"window": source}, root=root).table
-    return read_window(ingest, window, root=root)
+    return read_window(ingest, problem, window, root=root)

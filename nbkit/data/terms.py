@@ -1,35 +1,13 @@
-"""A contract and what breaks it as a reader meets them: as plain values, as tables, in sentences, as a full stop."""
+"""A contract and what breaks it as a reader meets them: as tables, in sentences, as a full stop."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
 
 import pandas as pd
 
-from nbkit.data.contract import ColumnRule, Confirmation, Contract, TableRule, check_contract, doubt_contract
+from nbkit.contract import ColumnRule, Contract
+from nbkit.data.contract import check_contract
 from nbkit.errors import ContractViolation
 from nbkit.wording import say_count
-
-
-def dump_contract(contract: Contract) -> dict[str, Any]:
-    """Turn a contract into plain values that travel between notebooks and into a bundle.
-
-    Examples
-    --------
-    >>> contract = Contract((ColumnRule("age", "integer", min=0),), keys=("id",))
-    >>> load_contract(dump_contract(contract)) == contract
-    True
-    """
-    return asdict(contract)
-
-
-def load_contract(values: Mapping[str, Any]) -> Contract:
-    """Undo `dump_contract`."""
-    columns = tuple(ColumnRule(**{**rule, "categories": tuple(rule["categories"])}) for rule in values["columns"])
-    rules = tuple(TableRule(**rule) for rule in values["rules"])
-    confirmed = Confirmation(**values["confirmed"]) if values.get("confirmed") else None
-    named = {"columns": columns, "rules": rules, "keys": tuple(values["keys"]), "confirmed": confirmed}
-    return Contract(**{**values, **named})
 
 
 def describe_contract(contract: Contract) -> pd.DataFrame:
@@ -66,26 +44,6 @@ def judge_violations(violations: pd.DataFrame) -> str:
     if (violations["severity"] == "blocking").any():
         return "blocked"
     return "warned" if len(violations) else "clean"
-
-
-def explain_violations(violations: pd.DataFrame, contract: Contract, *, source: str = "") -> str:
-    """Say in Markdown what the violations mean for the run."""
-    terms = _count_terms(contract)
-    agreed = (
-        f"`{source}`" if source else "a contract inferred from train (give `contract` to hold the data to agreed terms)"
-    )
-    doubt = doubt_contract(contract)
-    doubt = f" **{doubt[0].upper()}{doubt[1:]}: `nbkit contract confirm`.**" if doubt else ""
-    if not len(violations):
-        return f"The data keep {agreed}: {terms}, nothing broken.{doubt}"
-    blocking = int((violations["severity"] == "blocking").sum())
-    effect = (
-        "**The run stops here**; correct the data or, if the terms are wrong, the contract."
-        if blocking
-        else ("None of them blocks: the run goes on, and the table says what to look into.")
-    )
-    count = say_count(len(violations), "violation")
-    return f"Held to {agreed} ({terms}), {count}, {blocking} of them blocking. {effect}{doubt}"
 
 
 def summarize_violations(violations: pd.DataFrame, contract: Contract, *, rows: int) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 # importing these was tried: they start no Python thread, print nothing and work in a forked child
 SAFE = frozenset(
     """IPython anyio debugpy fsspec ipykernel jedi jinja2 joblib matplotlib mistune msgspec
-    narwhals nbclient nbformat numba numpy pandas pandera papermill prometheus_client psutil pyarrow pydantic requests
+    narwhals nbclient nbformat numba numpy pandas papermill prometheus_client psutil pyarrow pydantic requests
     ruamel scipy scrapbook shap skops sklearn sqlalchemy stack_data starlette threadpoolctl traitlets
     uvicorn""".split()  # noqa: SIM905
 )

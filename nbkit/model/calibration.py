@@ -1,38 +1,24 @@
 """Calibration: of the cases that were said to happen in 30 %, 30 % should happen."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from nbkit.model.ece import bin_scores
 from nbkit.model.intervals import Array, count_effective, t_quantile, wilson_interval
-from nbkit.model.outcome import prepare
+from nbkit.model.predictions import Predictions
 
 COLUMNS = ["bin", "predicted", "observed", "low", "high", "n"]
 
 
-def calibration_table(
-    y: Any,
-    p: Any,
-    *,
-    bins: int = 10,
-    task: str | None = None,
-    positive: Any = None,
-    groups: "pd.Series[Any] | None" = None,
-) -> pd.DataFrame:
+def calibration_table(predictions: Predictions, *, bins: int = 10) -> pd.DataFrame:
     """Compare what was predicted with what was observed, in bins of equally many rows.
 
     Parameters
     ----------
-    y, p
-        Truth and predictions, as `nbkit.model.predict` returns them.
+    predictions
+        Rows of one block are alike: the intervals allow for it.
     bins
         At most so many; equal predictions stay in one bin. The calibration error (ece) uses the same bins, always 10.
-    task, positive
-        Of the problem; guessed if None.
-    groups
-        Rows of one of these are alike (a day, a customer): the intervals allow for it.
 
     Returns
     -------
@@ -46,15 +32,14 @@ def calibration_table(
     Korn, E. L. and Graubard, B. I. (1998). Confidence intervals for proportions with small expected number of positive
     counts estimated from survey data. Survey Methodology 24, 193-201.
     """
-    outcome = prepare(y, p, task=task, positive=positive, groups=groups)
-    share, blocks = outcome.task != "regression", outcome.blocks
-    if outcome.task != "multiclass":
-        return _bin(outcome.truth.astype(float), outcome.score, bins, blocks, share=share)
+    o = predictions
+    if o.task != "multiclass":
+        return _bin(o.truth.astype(float), o.score, bins, o.blocks, share=o.task == "binary")
     parts = [
-        _bin((outcome.truth == code).astype(float), outcome.score[:, code], bins, blocks, share=True).assign(
+        _bin((o.truth == code).astype(float), o.score[:, code], bins, o.blocks, share=True).assign(
             **{"class": str(name)}
         )
-        for code, name in enumerate(outcome.classes)
+        for code, name in enumerate(o.classes)
     ]
     return pd.concat(parts, ignore_index=True)
 

@@ -10,61 +10,43 @@ import pandas as pd
 
 from nbkit.errors import BadCriterion
 from nbkit.model.intervals import Array, bootstrap
-from nbkit.model.outcome import Outcome, prepare
+from nbkit.model.predictions import Predictions
 from nbkit.model.uncertainty import bound_draws, find_interval, find_lack, warn_of_few
+from nbkit.problem import Problem
 from nbkit.wording import suggest
 
 BINARY_COSTS = ("false_positive", "false_negative", "true_positive", "true_negative")
 REGRESSION_COSTS = ("over", "under")
 
 
-def price_rows(
-    y: Any,
-    p: Any,
-    costs: Mapping[Any, Any],
-    *,
-    task: str | None = None,
-    positive: Any = None,
-    threshold: float = 0.5,
-) -> Array:
-    """Return what each decision costs.
+def price_rows(predictions: Predictions, costs: Mapping[Any, Any]) -> Array:
+    """Return what each decision costs: n floats.
 
     Parameters
     ----------
-    y, p, task, positive, threshold
-        As in `nbkit.model.score_predictions`.
+    predictions
+        Of n rows.
     costs
         Binary: as in `choose_threshold`. Multi-class: true class to predicted class to cost; what is not named costs
         0 if right and 1 if wrong. Regression: `over` and `under`, cost per unit predicted too much or too little;
         without any, nothing costs anything.
-
-    Returns
-    -------
-    array of n floats
-        Of the rows with known truth.
     """
-    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
-    return _price_outcome(outcome, costs)
+    o = predictions
+    if o.task == "regression":
+        price = read_costs(costs, "regression")
+        off = o.score - o.truth
+        return np.where(off > 0, off * price["over"], -off * price["under"])
+    matrix = _cost_matrix(costs, o.task, _name_classes(o))
+    return np.asarray(matrix[o.truth.astype(int), o.label.astype(int)])
 
 
-def score_cost(
-    y: Any,
-    p: Any,
-    costs: Mapping[Any, Any],
-    *,
-    task: str | None = None,
-    positive: Any = None,
-    threshold: float = 0.5,
-    seed: int = 0,
-    draws: int = 500,
-    groups: pd.Series | None = None,
-) -> pd.DataFrame:
-    """Score the cost per row, as one more row for the table of `nbkit.model.evaluate`.
+def score_cost(predictions: Predictions, costs: Mapping[Any, Any], *, draws: int = 500) -> pd.DataFrame:
+    """Score the cost per row, as one more row for the table of `nbkit.model.score`.
 
     Parameters
     ----------
-    y, p, task, positive, threshold, seed, draws, groups
-        As in `nbkit.model.score_predictions`.
+    predictions, draws
+        As in `nbkit.model.score`.
     costs
         As in `price_rows`.
 
@@ -73,51 +55,39 @@ def score_cost(
     DataFrame
         Index `metric` ("cost_per_row"); columns `value`, `low`, `high`, `n`, `better`, `note`.
     """
-    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold, groups=groups)
-    cost = _price_outcome(outcome, costs)
+    o, cost = predictions, price_rows(predictions, costs)
     mean = {"cost": lambda w: w @ cost / w.sum(axis=1)}
-    drawn = bootstrap(mean, len(cost), draws=draws, seed=seed, groups=outcome.blocks)["cost"]
+    drawn = bootstrap(mean, len(cost), draws=draws, seed=o.problem.seed, groups=o.blocks)["cost"]
     value = float(cost.mean()) if len(cost) else np.nan
-    low, high = find_interval("cost_per_row", outcome, value, drawn)
-    note = find_lack("cost_per_row", outcome) or warn_of_few(outcome)
+    low, high = find_interval("cost_per_row", o, value, drawn)
+    note = find_lack("cost_per_row", o) or warn_of_few(o)
     row = {"value": value, "low": low, "high": high, "n": len(cost), "better": "lower", "note": note}
     return pd.DataFrame([row], index=pd.Index(["cost_per_row"], name="metric"))
 
 
 def compare_costs(
-    y: Any,
-    p: Any,
-    others: Mapping[str, Any],
-    costs: Mapping[Any, Any],
-    *,
-    task: str | None = None,
-    positive: Any = None,
-    threshold: float = 0.5,
-    thresholds: Mapping[str, float] | None = None,
-    seed: int = 0,
-    draws: int = 500,
-    groups: pd.Series | None = None,
+    predictions: Predictions, others: Mapping[str, Predictions], costs: Mapping[Any, Any], *, draws: int = 500
 ) -> pd.DataFrame:
     """Compare what the model's decisions cost with what deciding otherwise would, on the same rows.
 
     Parameters
     ----------
-    y, p, task, positive, threshold, seed, draws, groups
-        As in `nbkit.model.score_predictions`.
+    predictions
+        Of the model.
     others
-        Name to predictions of the same rows (today's rule, the dummy). Binary: never acting and always acting are
-        compared in any case.
-    thresholds
-        Where those decide, by name; where the model does if one is left out.
+        Name to predictions of the same rows (today's rule, the dummy), each deciding at its own threshold. Binary:
+        never acting and always acting are compared in any case.
     costs
         As in `price_rows`.
+    draws
+        Resamples of the bootstrap.
 
     Returns
     -------
     DataFrame
         Index `alternative`; columns `cost_per_row` (of the alternative), `model` (the model's), `difference` (model −
         alternative: below 0 the model is cheaper), `low`, `high` (of the difference, 95 %: both are priced on the same
-        bootstrap resamples), `n`, `verdict`: "model is cheaper", "alternative is cheaper" or "cannot tell", and `note`:
+        bootstrap resamples), `n`, `verdict` on the model: "better" (cheaper), "worse" or "inconclusive", and `note`:
         why there are no limits, or that the model decides as never or always acting does.
 
     References
@@ -126,71 +96,63 @@ def compare_costs(
 
     Examples
     --------
-    >>> table = compare_costs([0, 0, 1, 1], [0.1, 0.6, 0.7, 0.9], {}, {"false_positive": 1, "false_negative": 3})
+    >>> from nbkit.problem import Problem
+    >>> said = Predictions.align([0, 0, 1, 1], [0.1, 0.6, 0.7, 0.9], Problem("late"))
+    >>> table = compare_costs(said, {}, {"false_positive": 1, "false_negative": 3})
     >>> table[["cost_per_row", "model", "difference"]].round(2).to_dict("index")["always acting"]
     {'cost_per_row': 0.5, 'model': 0.25, 'difference': -0.25}
     """
-    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold, groups=groups)
-    options: dict[str, Any] = {"task": outcome.task, "positive": positive}
-    cuts = {name: (thresholds or {}).get(name, threshold) for name in others}
-    constant = {"never acting": False, "always acting": True} if outcome.task == "binary" else {}
-    priced = {
-        name: _price_outcome(replace(outcome, label=np.full(len(outcome), acts)), costs)
-        for name, acts in constant.items()
-    }
-    priced |= {
-        name: _price_outcome(prepare(y, other, threshold=cuts[name], **options), costs)
-        for name, other in others.items()
-    }
-    model = _price_outcome(outcome, costs)
+    o, n = predictions, len(predictions)
+    constant = {"never acting": False, "always acting": True} if o.task == "binary" else {}
+    priced = {name: price_rows(replace(o, label=np.full(n, acts)), costs) for name, acts in constant.items()}
+    priced |= {name: price_rows(other, costs) for name, other in others.items()}
+    model = price_rows(o, costs)
     saved = {name: (lambda w, off=model - cost: w @ off / w.sum(axis=1)) for name, cost in priced.items()}
-    resampled = bootstrap(saved, len(outcome), draws=draws, seed=seed, groups=outcome.blocks)
-    lack = find_lack("cost_per_row", outcome)
+    resampled = bootstrap(saved, n, draws=draws, seed=o.problem.seed, groups=o.blocks)
+    lack = find_lack("cost_per_row", o)
     rows = []
     for name, cost in priced.items():
-        off = float((model - cost).mean()) if len(outcome) else np.nan
-        low, high = (np.nan, np.nan) if lack else bound_draws(off, resampled[name], outcome)
-        verdict = "model is cheaper" if high < 0 else "alternative is cheaper" if low > 0 else "cannot tell"
-        means = [float(part.mean()) if len(outcome) else np.nan for part in (cost, model, model - cost)]
-        same = name in constant and len(outcome) and bool((outcome.label == constant[name]).all())
+        off = float((model - cost).mean()) if n else np.nan
+        low, high = (np.nan, np.nan) if lack else bound_draws(off, resampled[name], o)
+        verdict = "better" if high < 0 else "worse" if low > 0 else "inconclusive"
+        means = [float(part.mean()) if n else np.nan for part in (cost, model, model - cost)]
+        same = name in constant and n and bool((o.label == constant[name]).all())
         note = f"the model {name.split()[0]} acts at the threshold that costs least" if same else lack
-        rows.append((name, *means, low, high, len(outcome), verdict, note))
+        rows.append((name, *means, low, high, n, verdict, note))
     columns = ["alternative", "cost_per_row", "model", "difference", "low", "high", "n", "verdict", "note"]
     return pd.DataFrame(rows, columns=columns).set_index("alternative")
 
 
-def confusion_table(
-    y: Any,
-    p: Any,
-    *,
-    threshold: float = 0.5,
-    costs: Mapping[Any, Any] | None = None,
-    currency: str = "",
-    task: str | None = None,
-    positive: Any = None,
-) -> pd.DataFrame:
-    """Count what was decided against what was true, in rows and in money (binary and multi-class).
+def tabulate_errors(predictions: Predictions, costs: Mapping[Any, Any], *, currency: str = "") -> pd.DataFrame:
+    """Count what was decided against what was true, in rows and in money.
 
     Parameters
     ----------
-    y, p, threshold, task, positive
-        As in `nbkit.model.score_predictions`.
+    predictions
+        Of any task.
     costs
-        As in `price_rows`; without it no money.
+        As in `price_rows`.
     currency
         Kept in a column for those who print the table.
 
     Returns
     -------
     DataFrame
-        Columns `actual`, `predicted`, `n`, `share` (of all rows), `share_of_actual`; binary also `outcome` ("true
-        positive" …); with costs also `cost_each`, `cost` and `currency`.
+        Classes: columns `actual`, `predicted`, `n`, `share` (of all rows), `share_of_actual`, `cost_each`, `cost`,
+        `currency`; binary also `outcome` ("true positive" …). Regression: `outcome` (too low, too high), `n`, `share`,
+        `mean_error`, `cost`, `currency`.
     """
-    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
-    if outcome.task == "regression":
-        raise BadCriterion("a regression decides nothing, so it has no confusion table; use score_cost")
-    names = ["negative", "positive"] if outcome.task == "binary" else list(outcome.classes)
-    size, truth, label = len(names), outcome.truth.astype(int), outcome.label.astype(int)
+    o = predictions
+    if o.task == "regression":
+        off, price = o.score - o.truth, price_rows(o, costs)
+        sides = [
+            {"outcome": name, "n": int(which.sum()), "share": float(which.mean()),
+             "mean_error": float(off[which].mean()) if which.any() else 0.0, "cost": float(price[which].sum())}
+            for name, which in (("too low", off < 0), ("too high", off >= 0))
+        ]  # fmt: skip
+        return pd.DataFrame(sides).assign(currency=currency)
+    names = _name_classes(o)
+    size, truth, label = len(names), o.truth.astype(int), o.label.astype(int)
     n = np.bincount(truth * size + label, minlength=size * size).reshape(size, size)
     actual, said = (index.ravel() for index in np.indices((size, size)))
     with np.errstate(invalid="ignore"):
@@ -198,16 +160,30 @@ def confusion_table(
             "actual": [str(names[code]) for code in actual],
             "predicted": [str(names[code]) for code in said],
             "n": n.ravel(),
-            "share": n.ravel() / max(len(outcome), 1),
+            "share": n.ravel() / max(len(o), 1),
             "share_of_actual": (n / n.sum(axis=1, keepdims=True)).ravel(),
         }
     table = pd.DataFrame(rows)
-    if outcome.task == "binary":
+    if o.task == "binary":
         table.insert(0, "outcome", ["true negative", "false positive", "false negative", "true positive"])
-    if costs is not None:
-        each = _cost_matrix(costs, outcome.task, names)[actual, said]
-        table = table.assign(cost_each=each, cost=each * table["n"], currency=currency)
-    return table
+    each = _cost_matrix(costs, o.task, names)[actual, said]
+    return table.assign(cost_each=each, cost=each * table["n"], currency=currency)
+
+
+def describe_costs(costs: Mapping[str, Any], problem: Problem, *, currency: str = "units") -> pd.DataFrame:
+    """Return one row an error: its name, what it means, what it costs.
+
+    Raises
+    ------
+    BadCriterion
+        If a cost is unknown or no number.
+    """
+    if problem.task == "multiclass":
+        rows = [(f"{a} taken for {b}", float(c)) for a, row in costs.items() for b, c in row.items()]
+        return pd.DataFrame(rows or [("any mistake", 1.0)], columns=["error", f"cost ({currency})"])
+    priced = read_costs(costs, problem.task)
+    rows = [(name.replace("_", " "), priced[name]) for name in costs]
+    return pd.DataFrame(rows, columns=["error", f"cost ({currency})"])
 
 
 def read_costs(costs: Mapping[Any, Any], task: str) -> dict[str, float]:
@@ -231,14 +207,8 @@ def read_costs(costs: Mapping[Any, Any], task: str) -> dict[str, float]:
     return {name: float(given.get(name, 0.0)) for name in known}
 
 
-def _price_outcome(outcome: Outcome, costs: Mapping[Any, Any]) -> Array:
-    if outcome.task == "regression":
-        price = read_costs(costs, "regression")
-        off = outcome.score - outcome.truth
-        return np.where(off > 0, off * price["over"], -off * price["under"])
-    names = ["negative", "positive"] if outcome.task == "binary" else list(outcome.classes)
-    matrix = _cost_matrix(costs, outcome.task, names)
-    return np.asarray(matrix[outcome.truth.astype(int), outcome.label.astype(int)])
+def _name_classes(o: Predictions) -> list[Any]:
+    return ["negative", "positive"] if o.task == "binary" else list(o.classes)
 
 
 def _cost_matrix(costs: Mapping[Any, Any], task: str, names: list[Any]) -> Array:

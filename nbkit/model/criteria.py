@@ -105,7 +105,7 @@ def judge(
     criteria
         From `read_criteria`.
     scores
-        The model's scores as `nbkit.model.evaluate` returns them, with rows of `score_cost`, `slice_gap` or
+        The model's scores as `nbkit.model.score` returns them, with rows of `score_cost`, `slice_gap` or
         `rate_ratio` appended where a criterion asks for them; or a mapping from split to such tables.
     reference
         "rule", "dummy", "champion" to their scores; or to the table of `nbkit.model.compare` (a: the reference, b: the
@@ -115,7 +115,7 @@ def judge(
     -------
     DataFrame
         Columns `name`, `words`, `target`, `value`, `low`, `high`, `verdict` and `why`. The verdict is **pass** if the
-        whole 95 % interval satisfies the criterion, **fail** if none of it does, **cannot tell** if the bound lies
+        whole 95 % interval satisfies the criterion, **fail** if none of it does, **inconclusive** if the bound lies
         inside the interval or a number is missing. A comparison is judged by the difference (model − reference).
     """
     rows = [_judge(criterion, scores, reference or {}) for criterion in criteria.to_dict("records")]
@@ -178,14 +178,14 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
     target = f"{criterion['operator']} {f'{other} {bound:+g}' if other and bound else other or f'{bound:g}'}"
     head = (criterion["name"], criterion["words"], target)
     if not np.isfinite(value):
-        return *head, value, low, high, "cannot tell", f"{metric} was not measured on the {criterion['split']} split"
+        return *head, value, low, high, "inconclusive", f"{metric} was not measured on the {criterion['split']} split"
     seen = (value, low, high)
     what = metric
     if other:
         seen = _difference(reference.get(other), metric, seen)
         what = f"the difference to {SPOKEN[other]}"
         if not np.isfinite(seen[0]):
-            return *head, value, low, high, "cannot tell", f"there is no {metric} of {SPOKEN[other]} to compare with"
+            return *head, value, low, high, "inconclusive", f"there is no {metric} of {SPOKEN[other]} to compare with"
     elif METRICS.get(metric) is not None and METRICS[metric].better == "zero":
         seen, what = _size(*seen), f"the size of {metric}"
     verdict, why = _decide(criterion["operator"], bound, *seen, what)
@@ -225,7 +225,7 @@ def _size(value: float, low: float, high: float) -> tuple[float, float, float]:
 
 def _decide(operator: str, bound: float, value: float, low: float, high: float, what: str) -> tuple[str, str]:
     if np.isnan(low) or np.isnan(high):
-        return "cannot tell", f"{what} is {value:.4g}, on too few rows, cases or blocks to say how sure that is"
+        return "inconclusive", f"{what} is {value:.4g}, on too few rows, cases or blocks to say how sure that is"
     tests = {
         ">=": (low >= bound, high < bound),
         ">": (low > bound, high <= bound),
@@ -238,4 +238,4 @@ def _decide(operator: str, bound: float, value: float, low: float, high: float, 
         return "pass", f"{span}: all of it is {operator} {bound:g}"
     if failed:
         return "fail", f"{span}: none of it is {operator} {bound:g}"
-    return "cannot tell", f"{span}: {bound:g} lies inside, so more rows are needed to tell"
+    return "inconclusive", f"{span}: {bound:g} lies inside, so more rows are needed to tell"

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import erf
 
 from nbkit.model.intervals import Array
-from nbkit.model.outcome import Outcome
+from nbkit.model.predictions import Predictions
 
 BINS = 10
 DRAWS = 2000  # simulated errors behind the interval
@@ -31,7 +31,7 @@ def bin_scores(score: Array, bins: int = BINS) -> Array:
 class Gaps:
     """Sums per bin of an outcome, for any weights of its rows."""
 
-    def __init__(self, o: Outcome) -> None:
+    def __init__(self, o: Predictions) -> None:
         self.place = bin_scores(o.score)
         self.order = np.argsort(self.place, kind="stable")
         self.starts = np.flatnonzero(np.diff(self.place[self.order], prepend=-1))
@@ -39,7 +39,7 @@ class Gaps:
         self.noise = (o.score * (1 - o.score))[self.order]
         self.inflation = np.ones(len(self.starts)) if o.blocks is None else self._inflate(o)
 
-    def _inflate(self, o: Outcome) -> Array:
+    def _inflate(self, o: Predictions) -> Array:
         """Return by how much rows that are alike widen the spread of each bin's gap, at least 1."""
         sums = self.sum_blocks(o)
         alone = np.add.reduceat(self.noise, self.starts)
@@ -47,7 +47,7 @@ class Gaps:
             ratio = (sums**2).sum(axis=0) / alone
         return np.asarray(np.where(alone > 0, np.maximum(ratio, 1.0), 1.0))
 
-    def sum_blocks(self, o: Outcome) -> Array:
+    def sum_blocks(self, o: Predictions) -> Array:
         """Return what each block adds to the sum of each bin, about the bin's own gap: (blocks, bins)."""
         off = o.truth - o.score
         mean = np.bincount(self.place, weights=off) / np.bincount(self.place)
@@ -64,7 +64,7 @@ class Gaps:
         return rows / w.sum(axis=1, keepdims=True), gap / some, np.sqrt(noise * self.inflation) / some
 
 
-def calibration_error(o: Outcome) -> Any:
+def calibration_error(o: Predictions) -> Any:
     """Mean gap of predicted and observed over 10 bins of equally many rows, less what chance alone makes of it."""
     if not len(o):
         return lambda w: np.full(len(w), np.nan)
@@ -72,7 +72,7 @@ def calibration_error(o: Outcome) -> Any:
     return lambda w: _remove_noise(*gaps.measure(w))
 
 
-def find_ece_interval(o: Outcome, *, seed: int = 0) -> tuple[float, float]:
+def find_ece_interval(o: Predictions, *, seed: int = 0) -> tuple[float, float]:
     """Return the 95 % interval of the expected calibration error (binary).
 
     Parameters
@@ -143,7 +143,7 @@ def _scale(size: Array, share: Array, error: float) -> Array:
     return np.asarray(np.maximum(size - step, 0.0))
 
 
-def _simulate(o: Outcome, gaps: Gaps, share: Array, seed: int) -> Array:
+def _simulate(o: Predictions, gaps: Gaps, share: Array, seed: int) -> Array:
     """Draw gaps of probabilities that are right, in units of their spread: (draws, bins)."""
     rng, bins = np.random.default_rng(seed), len(share)
     if o.blocks is not None:

@@ -10,11 +10,11 @@ from scipy import special
 from sklearn.pipeline import Pipeline
 
 from nbkit.errors import BadModel, NbkitError
+from nbkit.lineage import Lineage, list_engineered, read_columns, split_model, trace_columns
 from nbkit.model import shapley
 from nbkit.model.intervals import Array, bootstrap, percentile_interval
-from nbkit.model.lineage import Lineage, list_engineered, split_model, trace_columns
-from nbkit.model.outcome import check_task, find_class
 from nbkit.model.shapley import Found, Parts, affordable_rows, draw_rows, find_spread, try_method
+from nbkit.problem import Problem, find_class
 
 RAW = "as a whole, from raw rows"
 
@@ -42,6 +42,8 @@ class Explanation:
         that output), `relative`, `top5_stable` (share of resamples with the same five first columns), `sampling` (how
         far a single value of the least certain column is off, root mean square over rows; 0 for exact methods),
         `sampling_share` (of the spread), `traced` (how the raw columns were found).
+    data
+        The raw rows that were explained.
     unit
         "log-odds", "margin" (a score that is no log-odds), "probability" or "units of the target".
     """
@@ -53,37 +55,55 @@ class Explanation:
     unit: str
     engineered: pd.DataFrame
     weights: pd.DataFrame
+    data: pd.DataFrame
+
+    def to_shap(self) -> Any:
+        """Return a ``shap.Explanation`` for shap's own plots: rows by raw columns, by classes if there are several.
+
+        Examples
+        --------
+        At the desk::
+
+            shap.plots.beeswarm(explanation.to_shap())
+            shap.plots.waterfall(explanation.to_shap()[0])
+        """
+        import shap
+
+        classes = list(self.base.index)
+        names = [name for name in self.values.columns if name != "class" or len(classes) == 1]
+        several = len(classes) > 1
+        parts = [self.values.loc[self.values["class"] == name, names] for name in classes] if several else [self.values]
+        stacked = np.stack([part.to_numpy(dtype=float) for part in parts], axis=2)
+        base = np.tile(self.base.to_numpy(dtype=float), (len(self.data), 1))
+        return shap.Explanation(
+            stacked if several else stacked[:, :, 0],
+            base if several else base[:, 0],
+            self.data[names].to_numpy(dtype=object),
+            feature_names=names,
+            output_names=classes if several else None,
+        )
 
 
 def explain(
-    model: Pipeline,
-    X: pd.DataFrame,
-    *,
-    task: str,
-    positive: Any = None,
-    rows: int = 2000,
-    seed: int = 0,
-    background: int = 100,
+    model: Pipeline, rows: pd.DataFrame, problem: Problem, *, limit: int = 2000, background: int = 100
 ) -> Explanation:
     """Explain a fitted pipeline in terms of the raw columns.
 
-    Trees are explained by TreeSHAP (path-dependent), linear models exactly, any other model by permutation (fewer
-    rows), which is done several times, with other rows as background, so that its error is known. Signed values of
-    encoded columns are summed per raw column (see `nbkit.model.lineage`); where these cannot be traced, the model is
-    explained from raw rows by permutation. The sums must meet the output of the pipeline.
+    Trees are explained by TreeSHAP (path-dependent; LightGBM by its own), linear models exactly, any other model by
+    permutation (fewer rows), which is done several times, with other rows as background, so that its error is known.
+    Signed values of encoded columns are summed per raw column (see `nbkit.lineage`); where these cannot be traced, the
+    model is explained from raw rows by permutation. The sums must meet the output of the pipeline.
 
     Parameters
     ----------
     model
         A fitted pipeline from raw rows.
-    X
-        Raw rows.
-    task, positive
-        Of the problem.
     rows
+        Raw rows, with or without the target.
+    problem
+        What is predicted.
+    limit
         So many rows are drawn if there are more, fewer if the trees are large; 2,000 give means within some 7 %.
-    seed
-        For drawing.
     background
         Rows that stand for "the column is not known" (not for trees).
 
@@ -98,13 +118,13 @@ def explain(
     Lundberg, S. M. et al. (2020). From local explanations to global understanding with explainable AI for trees. Nature
     Machine Intelligence 2, 56-67.
     """
-    check_task(task)
+    X, seed = problem.features(rows), problem.seed
     if not len(X):
         raise BadModel("there are no rows to explain")
-    sample = draw_rows(X, min(rows, affordable_rows(split_model(model)[1])), seed)
+    sample = draw_rows(X, min(limit, affordable_rows(split_model(model)[1])), seed)
     lineage = trace_columns(model, sample)
     tried: list[str] = []
-    for parts in _take_apart(model, lineage, sample, task, positive):
+    for parts in _take_apart(model, lineage, sample, problem):
         for method in shapley.list_methods(parts.last):
             found, gap = try_method(method, parts, seed, background)
             if found is not None:
@@ -115,30 +135,18 @@ def explain(
     )
 
 
-def used_columns(model: Any, X: pd.DataFrame) -> list[str]:
-    """List the raw columns that a model reads, in the order of the table."""
-    last = model[-1] if isinstance(model, Pipeline) else model
-    if hasattr(last, "by"):
-        used = {last.by} if isinstance(last.by, str) else set(last.by)
-    else:
-        first = model[0] if isinstance(model, Pipeline) and len(model) > 1 else model
-        used = {raw for names in getattr(first, "sources_", {}).values() for raw in names}
-        used = used or set(getattr(first, "feature_names_in_", ()))
-    return [name for name in X.columns if name in used] or list(X.columns)
-
-
-def _take_apart(model: Any, lineage: Lineage, X: pd.DataFrame, task: str, positive: Any) -> Iterator[Parts]:
+def _take_apart(model: Any, lineage: Lineage, X: pd.DataFrame, problem: Problem) -> Iterator[Parts]:
     """Yield the model as its last step on encoded columns, if these are known, then as a whole on raw columns."""
     try:
-        ask, unit, classes = _find_output(model, X, task, positive)
+        ask, unit, classes = _find_output(model, X, problem)
         served = ask(X)
-        if lineage.matrix is not None and (read := _ask_last(lineage, X, task, positive, unit)) is not None:
+        if lineage.matrix is not None and (read := _ask_last(lineage, problem, unit)) is not None:
             yield Parts(lineage.last, lineage.matrix, lineage.sources, read, served, unit, classes, lineage.way)
     except NbkitError:
         raise
     except Exception as error:  # a model of anybody's
         raise BadModel(f"{type(lineage.last).__name__} cannot answer these rows: {error}") from error
-    used = used_columns(model, X)
+    used = read_columns(model, X)
     coded = {name: pd.factorize(X[name], use_na_sentinel=False) for name in used}
     matrix = pd.DataFrame({name: codes.astype(float) for name, (codes, _) in coded.items()}, index=X.index)
 
@@ -152,45 +160,54 @@ def _take_apart(model: Any, lineage: Lineage, X: pd.DataFrame, task: str, positi
     yield Parts(None, matrix, sources, lambda codes: ask(decode(codes)), served, unit, classes, RAW)
 
 
-def _ask_last(lineage: Lineage, X: pd.DataFrame, task: str, positive: Any, unit: str) -> Callable[[Any], Array] | None:
+def _ask_last(lineage: Lineage, problem: Problem, unit: str) -> Callable[[Any], Array] | None:
     """Return the last step's output of the matrix, or None where it is not that of the whole pipeline."""
     named = list(getattr(lineage.last, "feature_names_in_", ()))
     decode: Callable[[Any], Any] = lambda z: pd.DataFrame(z, columns=named) if named else z  # noqa: E731
     try:
         first = decode(np.asarray(lineage.matrix, dtype=float))
-        ask, own, _ = _find_output(lineage.last, first, task, positive)
+        ask, own, _ = _find_output(lineage.last, first, problem)
         return (lambda z: ask(decode(np.asarray(z)))) if own == unit else None
     except Exception:  # it reads no plain numbers
         return None
 
 
-def _find_output(model: Any, X: Any, task: str, positive: Any) -> tuple[Callable[[Any], Array], str, list[Any]]:
+def _find_output(model: Any, X: Any, problem: Problem) -> tuple[Callable[[Any], Array], str, list[Any]]:
     """Return what is explained: the log-odds if the model adds them up, else the probability, or the prediction."""
+    task = problem.task
     if task == "regression":
         return lambda Z: np.asarray(model.predict(Z), dtype=float).reshape(-1, 1), "units of the target", [""]
-    margin, chance = hasattr(model, "decision_function"), hasattr(model, "predict_proba")
-    if not margin and not chance:
+    margin, chance = _find_margin(model), hasattr(model, "predict_proba")
+    if margin is None and not chance:
         raise BadModel(
             f"{type(model).__name__} gives no probabilities, so there is nothing to explain: let it vote softly "
             "(voting='soft'), or wrap it in sklearn's CalibratedClassifierCV"
         )
     classes = list(model.classes_)
-    place = classes.index(find_class(positive, classes)) if task == "binary" and len(classes) > 1 else 0
+    place = classes.index(find_class(problem.positive, classes)) if task == "binary" and len(classes) > 1 else 0
     names, pick = (classes, slice(None)) if task == "multiclass" else ([""], [place])
 
     def decide(Z: Any) -> Array:
-        scores = np.asarray(model.decision_function(Z), dtype=float)
+        assert margin
+        scores = np.asarray(margin(Z), dtype=float)
         return np.column_stack([-scores, scores])[:, pick] if scores.ndim == 1 else scores[:, pick]
 
-    if margin and (not chance or _is_log_odds(model, X)):
+    if margin and (not chance or _is_log_odds(margin, model, X)):
         return decide, "log-odds" if chance else "margin", names
     return lambda Z: np.asarray(model.predict_proba(Z), dtype=float)[:, pick], "probability", names
 
 
-def _is_log_odds(model: Any, X: Any) -> bool:
+def _find_margin(model: Any) -> Callable[[Any], Any] | None:
+    """Return what gives the score that a model adds up, if anything does."""
+    if shapley.is_lightgbm(model[-1] if isinstance(model, Pipeline) else model):
+        return lambda Z: model.predict(Z, raw_score=True)
+    return getattr(model, "decision_function", None)
+
+
+def _is_log_odds(margin: Callable[[Any], Any], model: Any, X: Any) -> bool:
     """Return whether the probabilities are the logistic (or softmax) function of the margin."""
     scores, chance = (
-        np.asarray(model.decision_function(X), dtype=float),
+        np.asarray(margin(X), dtype=float),
         np.asarray(model.predict_proba(X), dtype=float),
     )
     scores = np.column_stack([np.zeros(len(scores)), scores]) if scores.ndim == 1 else scores
@@ -221,7 +238,8 @@ def _finish(found: Found, X: pd.DataFrame, seed: int) -> Explanation:
     check |= {"sampling": found.sampling, "sampling_share": found.sampling / scale, "traced": parts.way}
     start = pd.Series(found.base, index=[str(name) for name in parts.classes], name="base")
     engineered, weights = _weigh(found, X, share > 0, dict(zip(raw, size.mean(axis=0), strict=True)))
-    made = {"engineered": engineered, "weights": weights}
+    data = X[~X.index.duplicated()].loc[parts.matrix.index]
+    made = {"engineered": engineered, "weights": weights, "data": data}
     return Explanation(pd.concat(frames), start, importance, pd.DataFrame([check]), parts.unit, **made)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from nbkit.model.intervals import LEVEL, Array, Z, count_effective, normal_quantile, wilson_interval
-from nbkit.model.outcome import check_length, prepare
-from nbkit.model.slices import cut_slices
+from nbkit.model.predictions import Predictions
+from nbkit.model.slices import cut_slices, score_slices
 
 RATES: dict[
     str, tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]
@@ -19,35 +19,21 @@ RATES: dict[
     "false_positive_rate": (lambda truth, label: label & ~truth, lambda truth, label: ~truth),
     "precision": (lambda truth, label: label & truth, lambda truth, label: label),
 }
+COLUMNS = ["column", "group", "rate", "value", "low", "high", "n", "effective", "difference", "judged"]
 SECONDARY = ("false_positive_rate", "precision")  # differ wherever base rates do: counted where certainly outside
 
 
-def rates_by_group(
-    y: Any,
-    p: Any,
-    groups: pd.Series,
-    *,
-    threshold: float = 0.5,
-    positive: Any = None,
-    min_rows: int = 100,
-    blocks: pd.Series | None = None,
-) -> pd.DataFrame:
+def rates_by_group(predictions: Predictions, column: str, *, min_rows: int = 100) -> pd.DataFrame:
     """Compare the rates that fairness is about between groups (binary).
 
     Parameters
     ----------
-    y, p
-        Truth and probability of the positive class.
-    groups
+    predictions
+        With the raw rows; rows of one block (a day, a customer) are alike, which widens the intervals.
+    column
         The group of each row; missing is a group, levels beyond the 30 most frequent are pooled.
-    threshold
-        From this probability on a row is selected.
-    positive
-        The positive class.
     min_rows
         Groups in which fewer rows stand under a rate are shown and not judged.
-    blocks
-        Rows of one block (a day, a customer) are alike, which widens the intervals; None counts rows as independent.
 
     Returns
     -------
@@ -64,19 +50,17 @@ def rates_by_group(
     confidence interval methods for binomial proportions in clustered surveys. Journal of Survey Statistics and
     Methodology 3, 484-503.
     """
-    check_length(groups, len(y), "groups")
-    outcome = prepare(y, p, task="binary", positive=positive, threshold=threshold, groups=blocks)
-    labels = cut_slices(pd.Series(np.asarray(groups)) if not isinstance(groups, pd.Series) else groups)
-    codes, names = labels.cat.codes.to_numpy()[outcome.kept], labels.cat.categories
+    o = predictions
+    labels = cut_slices(o.column(column, "to compare groups by"))
+    codes, names = labels.cat.codes.to_numpy(), labels.cat.categories
     largest = int(np.argmax(np.bincount(codes, minlength=len(names)))) if len(codes) else 0
-    alike = outcome.blocks
     parts = []
     for rate, (part, whole) in RATES.items():
-        hits, rows = (np.asarray(which(outcome.truth, outcome.label), dtype=bool) for which in (part, whole))
+        hits, rows = (np.asarray(which(o.truth, o.label), dtype=bool) for which in (part, whole))
         count, n = (np.bincount(codes[which], minlength=len(names)) for which in (hits, rows))
         with np.errstate(divide="ignore", invalid="ignore"):
             value = count / n
-            effective = n / 1.0 if alike is None else count_effective(hits[rows], codes[rows], alike[rows], value)
+            effective = n / 1.0 if o.blocks is None else count_effective(hits[rows], codes[rows], o.blocks[rows], value)
             low, high = wilson_interval(value * effective, effective)
             columns = {"group": names, "rate": rate, "value": value, "low": low, "high": high, "count": count, "n": n}
             columns["effective"] = effective
@@ -85,6 +69,43 @@ def rates_by_group(
         parts.append(pd.DataFrame(columns))
     table = pd.concat(parts, ignore_index=True)
     return table.replace([np.inf, -np.inf], np.nan)
+
+
+def compare_protected(
+    predictions: Predictions, protected: Sequence[str], *, min_rows: int = 100, draws: int = 200
+) -> pd.DataFrame:
+    """Say how the groups of each protected column fare.
+
+    Parameters
+    ----------
+    predictions, min_rows, draws
+        As in `nbkit.model.score_slices`.
+    protected
+        Columns whose groups must be treated alike.
+
+    Returns
+    -------
+    DataFrame
+        column, group, rate (what is compared; the metric itself where there is no decision), value, low, high (95 %),
+        n, effective (independent rows that these are worth; NaN of a metric), difference (to the largest group, or to
+        the whole), judged (enough rows). `compare_groups` tells from it which groups are apart.
+
+    Raises
+    ------
+    BadModel
+        If a column is missing.
+    """
+    parts = []
+    for column in protected:
+        if predictions.task == "binary":
+            table = rates_by_group(predictions, column, min_rows=min_rows)
+        else:
+            table = score_slices(predictions, [column], min_rows=min_rows, draws=draws)
+            off = table["value"] - table["overall"]
+            table = table.rename(columns={"slice": "group"})
+            table = table.assign(rate=predictions.problem.metric, effective=np.nan, difference=off)
+        parts.append(table.assign(column=column)[COLUMNS])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
 
 def compare_groups(rates: pd.DataFrame) -> pd.DataFrame:
@@ -189,7 +210,7 @@ def _say_ratio(ratio: float, low: float, high: float) -> str:
 
 
 def rate_ratio(gaps: pd.DataFrame) -> pd.DataFrame:
-    """Return the smallest ratio of selection rates, as one more row for the table of `nbkit.model.evaluate`.
+    """Return the smallest ratio of selection rates, as one more row for the table of `nbkit.model.score`.
 
     Parameters
     ----------

@@ -6,34 +6,24 @@ import numpy as np
 import pandas as pd
 from sklearn.inspection import permutation_importance
 
-from nbkit.model.explanation import Explanation, used_columns
-from nbkit.model.outcome import prepare
+from nbkit.lineage import read_columns
+from nbkit.model.explanation import Explanation
+from nbkit.model.predictions import Predictions
 from nbkit.model.search import Scorer
 from nbkit.model.shapley import draw_rows
 from nbkit.model.slices import cut_slices
+from nbkit.problem import Problem
 
 
-def explain_rows(
-    explanation: Explanation,
-    X: pd.DataFrame,
-    y: pd.Series,
-    p: pd.Series | pd.DataFrame,
-    *,
-    task: str,
-    positive: Any = None,
-    threshold: float = 0.5,
-    top: int = 6,
-) -> pd.DataFrame:
+def explain_rows(explanation: Explanation, predictions: Predictions, *, top: int = 6) -> pd.DataFrame:
     """Pick telling rows among those explained, and list what moved their predictions most.
 
     Parameters
     ----------
     explanation
         From `explain`.
-    X, y, p
-        Raw rows, truth and predictions, indexed alike.
-    task, positive, threshold
-        Of the problem.
+    predictions
+        With the raw rows.
     top
         Columns per row.
 
@@ -44,18 +34,18 @@ def explain_rows(
         "confident and right" …, "most too high" …), `row` (index label), `truth`, `prediction`, `feature`, `value` (as
         text) and `contribution` (in the explanation's unit), the largest first.
     """
-    values = explanation.values
+    values, o = explanation.values, predictions
+    places = pd.Series(np.arange(len(o)), index=o.index)
     names = values.index[~values.index.duplicated()]
-    names = names[names.isin(y.index[y.notna()])]
+    told = o.take(places.loc[names[names.isin(o.index)]].to_numpy())
+    raw = pd.DataFrame() if told.rows is None else told.rows
     rows = []
-    for case, label, said, column in _pick_cases(y.loc[names], p.loc[names], task, positive, threshold):
-        own = values.loc[[label]]
-        own = own[own["class"] == str(column)].drop(columns="class") if task == "multiclass" else own
+    for case, place, said, column in _pick_cases(told):
+        own = values.loc[[told.index[place]]]
+        own = own[own["class"] == str(column)].drop(columns="class") if o.task == "multiclass" else own
         moved = own.iloc[0].sort_values(key=lambda v: -v.abs(), kind="stable").head(top)
-        rows += [
-            (case, label, str(y.loc[label]), said, name, str(X.loc[label, name]), float(moved[name]))
-            for name in moved.index
-        ]
+        facts = (case, told.index[place], str(raw[o.problem.target].iloc[place]), said)
+        rows += [(*facts, name, str(raw[name].iloc[place]), float(moved[name])) for name in moved.index]
     columns = ["case", "row", "truth", "prediction", "feature", "value", "contribution"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -95,16 +85,7 @@ def measure_effects(explanation: Explanation, X: pd.DataFrame, *, features: int 
 
 
 def permute_features(
-    model: Any,
-    X: pd.DataFrame,
-    y: pd.Series,
-    *,
-    metric: str,
-    task: str,
-    positive: Any = None,
-    repeats: int = 5,
-    rows: int = 5000,
-    seed: int = 0,
+    model: Any, rows: pd.DataFrame, problem: Problem, *, repeats: int = 5, limit: int = 5000
 ) -> pd.DataFrame:
     """Measure how much worse a model scores when one raw column is shuffled.
 
@@ -112,12 +93,14 @@ def permute_features(
     ----------
     model
         A fitted pipeline from raw rows.
-    X, y
-        Rows it has not learned from, and their truth.
-    metric, task, positive
-        As in `nbkit.model.evaluate`.
-    repeats, rows, seed
-        Shuffles per column; rows used; for drawing.
+    rows
+        Rows that it has not learned from, with the target.
+    problem
+        What is predicted; its metric is measured.
+    repeats
+        Shuffles per column.
+    limit
+        So many rows are drawn if there are more.
 
     Returns
     -------
@@ -129,12 +112,11 @@ def permute_features(
     ----------
     Breiman, L. (2001). Random forests. Machine Learning 45, 5-32.
     """
-    known = y.notna().to_numpy()
-    sample, truth = draw_rows(X.loc[known], rows, seed), draw_rows(y[known], rows, seed)
-    used = used_columns(model, sample)
-    scorer = Scorer(metric, task, positive)
-    narrow = _Narrow(model, sample, used)
-    found = permutation_importance(narrow, sample[used], truth, scoring=scorer, n_repeats=repeats, random_state=seed)
+    seed = problem.seed
+    X, y = problem.separate(draw_rows(rows[rows[problem.target].notna()], limit, seed))
+    used = read_columns(model, X)
+    narrow = _Narrow(model, X, used)
+    found = permutation_importance(narrow, X[used], y, scoring=Scorer(problem), n_repeats=repeats, random_state=seed)
     drops = found.importances
     table = pd.DataFrame(
         {"feature": used, "drop": drops.mean(axis=1), "low": drops.min(axis=1), "high": drops.max(axis=1)}
@@ -163,34 +145,33 @@ class _Narrow:
         return self.model.predict_proba(self._wide(X))
 
 
-def _pick_cases(y: pd.Series, p: Any, task: str, positive: Any, threshold: float) -> list[tuple[str, Any, float, Any]]:
-    """Return (case, row, prediction, class) of the telling rows."""
-    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold)
-    if task == "regression":
-        off = outcome.score - outcome.truth
+def _pick_cases(o: Predictions) -> list[tuple[str, int, float, Any]]:
+    """Return (case, place, prediction, class) of the telling rows."""
+    every = np.ones(len(o), dtype=bool)
+    if o.task == "regression":
+        off = o.score - o.truth
         wanted = {"most too high": off, "most too low": -off, "typical": -np.abs(np.abs(off) - np.median(np.abs(off)))}
-        every = np.ones(len(outcome), dtype=bool)
         masks = {name: (every, key) for name, key in wanted.items()}
-    elif task == "binary":
-        hit, said, sure = outcome.truth, outcome.label, np.abs(outcome.score - threshold)
+    elif o.task == "binary":
+        hit, said, sure = o.truth, o.label, np.abs(o.score - o.threshold)
         masks = {
             "true positive": (hit & said, sure),
             "false positive": (~hit & said, sure),
             "false negative": (hit & ~said, sure),
-            "most uncertain": (np.ones(len(hit), dtype=bool), -sure),
+            "most uncertain": (every, -sure),
         }
     else:
-        right, top = outcome.label == outcome.truth, outcome.score.max(axis=1)
+        right, top = o.label == o.truth, o.score.max(axis=1)
         masks = {
             "confident and right": (right, top),
             "confident and wrong": (~right, top),
-            "most uncertain": (np.ones(len(top), dtype=bool), -top),
+            "most uncertain": (every, -top),
         }
     cases = []
     for name, (mask, key) in masks.items():
         if mask.any():
             place = int(np.argmax(np.where(mask, key, -np.inf)))
-            said = outcome.score[place] if task != "multiclass" else outcome.score[place].max()
-            column = outcome.classes[outcome.label[place]] if task == "multiclass" else ""
-            cases.append((name, y.index[place], float(said), column))
+            said = o.score[place] if o.task != "multiclass" else o.score[place].max()
+            column = o.classes[o.label[place]] if o.task == "multiclass" else ""
+            cases.append((name, place, float(said), column))
     return cases

@@ -1,6 +1,6 @@
 """The metrics: one entry each, with a bootstrap interval on every value."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,10 @@ import pandas as pd
 
 from nbkit.errors import BadCriterion
 from nbkit.model import statistics as st
+from nbkit.model.costs import price_rows, score_cost
 from nbkit.model.ece import calibration_error
 from nbkit.model.intervals import bootstrap
-from nbkit.model.outcome import Outcome, check_task, infer_task, predict, prepare
+from nbkit.model.predictions import Predictions
 from nbkit.model.statistics import Weighted
 from nbkit.model.uncertainty import CLOSED, bound_draws, find_interval, find_lack, warn_of_few
 from nbkit.wording import say_count, suggest
@@ -30,24 +31,26 @@ class Metric:
     needs
         "score" (probabilities), "label" (decisions at the threshold) or "value" (predicted numbers).
     function
-        Function of an `Outcome` that returns the weighted statistic.
+        Function of `Predictions` that returns the weighted statistic.
     tasks
         What it can score.
     words
         What it says, for a layman.
+    within
+        The least and the largest value there can be, at which intervals end.
     """
 
     name: str
     better: str
     needs: str
-    function: Callable[[Outcome], Weighted]
+    function: Callable[[Predictions], Weighted]
     tasks: tuple[str, ...]
     words: str
+    within: tuple[float, float] = (-np.inf, np.inf)
 
 
 BINARY, CLASSES, NUMBERS = ("binary",), ("binary", "multiclass"), ("regression",)
 
-DECIDES = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae"}
 METRICS: dict[str, Metric] = {
     row.name: row
     for row in (
@@ -95,7 +98,6 @@ def known_metrics(task: str) -> list[str]:
     >>> known_metrics("regression")
     ['mae', 'rmse', 'median_ae', 'mape', 'r2', 'bias']
     """
-    check_task(task)
     return [name for name, metric in METRICS.items() if task in metric.tasks]
 
 
@@ -115,78 +117,25 @@ def find_metric(name: str, task: str) -> Metric:
     raise BadCriterion(f"no metric {name!r} for {task}{suggest(name, known)}")
 
 
-def evaluate(
-    model: Any,
-    X: pd.DataFrame,
-    y: pd.Series,
-    metrics: Sequence[str] | None = None,
-    *,
-    task: str | None = None,
-    positive: Any = None,
-    threshold: float = 0.5,
-    seed: int = 0,
-    draws: int = 500,
-    groups: pd.Series | None = None,
-) -> pd.DataFrame:
-    """Score a fitted model with 95 % intervals.
-
-    Parameters
-    ----------
-    model
-        A fitted estimator or pipeline.
-    X, y
-        Rows and their truth.
-    metrics
-        Names from `known_metrics`; all of the task if None.
-    task, positive
-        Of the problem; guessed from the model and the truth if None.
-    threshold, seed, draws, groups
-        As in `score_predictions`.
-
-    Returns
-    -------
-    DataFrame
-        As `score_predictions`.
-    """
-    if task is None:
-        classes = getattr(model, "classes_", None)
-        task = infer_task(y, positive=positive) if classes is None else "binary" if len(classes) <= 2 else "multiclass"
-    p = predict(model, X, task, positive)
-    return score_predictions(
-        y, p, metrics, task=task, positive=positive, threshold=threshold, seed=seed, draws=draws, groups=groups
-    )
-
-
-def score_predictions(
-    y: Any,
-    p: Any,
+def score(
+    predictions: Predictions,
     metrics: Sequence[str] | str | None = None,
     *,
-    task: str | None = None,
-    positive: Any = None,
-    threshold: float = 0.5,
-    seed: int = 0,
+    costs: Mapping[Any, Any] | None = None,
     draws: int = 500,
-    groups: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Score predictions with 95 % intervals.
 
     Parameters
     ----------
-    y
-        Truth; rows without it are left out, and `note` says how many.
-    p
-        Predictions, as `nbkit.model.predict` returns them.
+    predictions
+        Truth and prediction of the same rows; a note says how many were left out because their truth is unknown.
     metrics
         Names from `known_metrics`; all of the task if None.
-    task, positive
-        Of the problem; guessed if None.
-    threshold
-        From this probability on a row counts as positive (binary).
-    seed, draws
-        Of the bootstrap; with ``draws=0`` no intervals.
-    groups
-        Rows of one group are resampled together (cluster bootstrap); honest where rows of a day are alike.
+    costs
+        As in `nbkit.model.price_rows`; a last row, ``cost_per_row``, says what a decision costs on average.
+    draws
+        Resamples of the bootstrap; with 0 there are no intervals.
 
     Returns
     -------
@@ -201,137 +150,134 @@ def score_predictions(
 
     Examples
     --------
-    >>> scores = score_predictions([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.8], ["roc_auc", "brier"], draws=0)
-    >>> scores["value"].round(4).to_dict()
+    >>> from nbkit.problem import Problem
+    >>> said = Predictions.align([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.8], Problem("late"))
+    >>> score(said, ["roc_auc", "brier"], draws=0)["value"].round(4).to_dict()
     {'roc_auc': 0.75, 'brier': 0.1925}
     """
-    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold, groups=groups)
-    return score_outcome(outcome, metrics, seed=seed, draws=draws, left_out=len(y) - len(outcome))
-
-
-def score_outcome(
-    outcome: Outcome, metrics: Sequence[str] | str | None, *, seed: int = 0, draws: int = 500, left_out: int = 0
-) -> pd.DataFrame:
-    """Score truth and prediction that are prepared, as `score_predictions` does; `left_out` rows had no truth."""
-    names = [metrics] if isinstance(metrics, str) else list(known_metrics(outcome.task) if metrics is None else metrics)
-    statistics = {name: find_metric(name, outcome.task).function(outcome) for name in names}
+    o, seed = predictions, predictions.problem.seed
+    names = [metrics] if isinstance(metrics, str) else list(known_metrics(o.task) if metrics is None else metrics)
+    statistics = {name: find_metric(name, o.task).function(o) for name in names}
     drawn = {name: statistics[name] for name in names if name not in CLOSED}
-    resampled = bootstrap(drawn, len(outcome), draws=draws, seed=seed, groups=outcome.blocks)
+    resampled = bootstrap(drawn, len(o), draws=draws, seed=seed, groups=o.blocks)
     rows = []
     for name in names:
-        value = _point(statistics[name], outcome)
-        seen = resampled.get(name, np.zeros(draws if len(outcome) > 1 else 0))
-        low, high = find_interval(name, outcome, value, seen, seed=seed)
-        note = _note(name, outcome, value, left_out, unsure=bool(draws))
-        rows.append((name, value, low, high, len(outcome), METRICS[name].better, note))
+        value = _point(statistics[name], o)
+        seen = resampled.get(name, np.zeros(draws if len(o) > 1 else 0))
+        low, high = np.clip(find_interval(name, o, value, seen, seed=seed), *METRICS[name].within)
+        why = getattr(statistics[name], "trouble", "") if np.isnan(value) or (draws and np.isnan(low)) else ""
+        note = why or _note(name, o, value, unsure=bool(draws))  # a metric of a project's own says why itself
+        rows.append((name, value, low, high, len(o), METRICS[name].better, note))
     table = pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n", "better", "note"])
-    return table.astype({"value": float, "low": float, "high": float}).set_index("metric")
+    table = table.astype({"value": float, "low": float, "high": float}).set_index("metric")
+    return table if costs is None else pd.concat([table, score_cost(o, costs, draws=draws)])
 
 
 def compare(
-    y: Any,
-    p_a: Any,
-    p_b: Any,
-    metric: str | Sequence[str] = "",
+    predictions: Predictions,
+    reference: Predictions,
+    metrics: Sequence[str] | str | None = None,
     *,
-    task: str | None = None,
-    positive: Any = None,
-    threshold: float = 0.5,
-    threshold_a: float | None = None,
-    seed: int = 0,
+    costs: Mapping[Any, Any] | None = None,
     draws: int = 500,
-    groups: pd.Series | None = None,
 ) -> pd.DataFrame:
-    """Compare two models on the same rows, by a paired bootstrap: both are scored on the same resamples.
+    """Compare predictions with others of the same rows, by a paired bootstrap: both are scored on the same resamples.
 
     Parameters
     ----------
-    y
-        Truth.
-    p_a, p_b
-        Predictions of the two models, as `nbkit.model.predict` returns them.
-    metric
-        One name or several; the usual one of the task if empty.
-    task, positive, threshold, seed, draws, groups
-        As in `score_predictions`.
-    threshold_a
-        Where model a decides, if not where b does: a rule in use is judged at its own best threshold.
+    predictions, reference
+        Of the same rows; each decides at its own threshold.
+    metrics
+        Names from `known_metrics`; the problem's own if None.
+    costs
+        As in `nbkit.model.price_rows`; a last row, ``cost_per_row``, compares what decisions cost.
+    draws
+        Resamples of the bootstrap.
 
     Returns
     -------
     DataFrame
-        Index `metric`; columns `value_a`, `value_b`, `difference` (b − a), `low`, `high` (of the difference), `n`,
-        `better`, `verdict`: "b is better", "a is better" or "cannot tell", and `note` (why there is no interval). Where
-        `better` is "zero" (bias) sizes are compared: `difference`, `low` and `high` are those of abs(b) − abs(a), below
-        0 where b is nearer to zero.
+        Index `metric`; columns `value`, `reference`, `difference` (value − reference), `low`, `high` (of the
+        difference), `n`, `better`, `verdict`: "better", "worse" or "inconclusive", and `note` (why there is no
+        interval). Where `better` is "zero" (bias) sizes are compared: `difference`, `low` and `high` are those of
+        abs(value) − abs(reference), below 0 where the value is nearer to zero.
 
     Examples
     --------
-    >>> bias = compare([1.0, 2.0, 3.0], [2.0, 3.0, 4.0], [0.5, 1.5, 2.5], "bias", task="regression").loc["bias"]
+    >>> from nbkit.problem import Problem
+    >>> truth, problem = [1.0, 2.0, 3.0], Problem("price", "regression")
+    >>> near, far = (Predictions.align(truth, said, problem) for said in ([0.5, 1.5, 2.5], [2.0, 3.0, 4.0]))
+    >>> bias = compare(near, far, "bias").loc["bias"]
     >>> float(bias["difference"]), bias["verdict"]
-    (-0.5, 'b is better')
+    (-0.5, 'better')
     """
-    task = task or infer_task(y, p_a, positive=positive)
-    how: dict[str, Any] = {"task": task, "positive": positive, "groups": groups}
-    a = prepare(y, p_a, threshold=threshold if threshold_a is None else threshold_a, **how)
-    b = prepare(y, p_b, threshold=threshold, **how)
-    names = [metric or DECIDES[task]] if isinstance(metric, str) else list(metric)
-    pairs = {name: (find_metric(name, task).function(a), METRICS[name].function(b)) for name in names}
-    differences = {name: _subtract(f, g, METRICS[name].better) for name, (f, g) in pairs.items()}
-    resampled = bootstrap(differences, len(a), draws=draws, seed=seed, groups=a.blocks)
+    problem = predictions.problem
+    names = [metrics] if isinstance(metrics, str) else list([problem.metric] if metrics is None else metrics)
+    pairs = {
+        name: (find_metric(name, problem.task).function(predictions), METRICS[name].function(reference))
+        for name in names
+    }
+    better = {name: METRICS[name].better for name in names}
+    if costs is not None:
+        prices = (price_rows(each, costs) for each in (predictions, reference))
+        pairs["cost_per_row"] = tuple(_average(price) for price in prices)  # type: ignore[assignment]
+        better["cost_per_row"] = "lower"
+    differences = {name: _subtract(f, g, better[name]) for name, (f, g) in pairs.items()}
+    n = len(predictions)
+    resampled = bootstrap(differences, n, draws=draws, seed=problem.seed, groups=predictions.blocks)
+    lack = find_lack("", predictions)  # a difference of shares needs cases, too
     rows = []
     for name, (f, g) in pairs.items():
-        first, second, better = _point(f, a), _point(g, b), METRICS[name].better
-        difference = abs(second) - abs(first) if better == "zero" else second - first
-        lack = find_lack("", a)  # a difference of shares needs cases, too
-        low, high = (np.nan, np.nan) if lack else bound_draws(difference, resampled[name], a)
-        note = lack if np.isfinite(difference) else _note(name, a, np.nan, 0, unsure=False)
-        rows.append((name, first, second, difference, low, high, len(a), better, _tell(better, low, high), note))
-    columns = ["metric", "value_a", "value_b", "difference", "low", "high", "n", "better", "verdict", "note"]
+        value, other = _point(f, predictions), _point(g, reference)
+        difference = abs(value) - abs(other) if better[name] == "zero" else value - other
+        low, high = (np.nan, np.nan) if lack else bound_draws(difference, resampled[name], predictions)
+        why = getattr(f, "trouble", "") or getattr(g, "trouble", "") or _note(name, predictions, np.nan, unsure=False)
+        note = lack if np.isfinite(difference) else why
+        rows.append((name, value, other, difference, low, high, n, better[name], _judge(better[name], low, high), note))
+    columns = ["metric", "value", "reference", "difference", "low", "high", "n", "better", "verdict", "note"]
     return pd.DataFrame(rows, columns=columns).set_index("metric")
 
 
+def _average(values: Any) -> Weighted:
+    return lambda w: w @ values / w.sum(axis=1)
+
+
 def _subtract(a: Weighted, b: Weighted, better: str) -> Weighted:
-    """Return b − a, or by how much b is farther from zero if that is what counts."""
+    """Return a − b, or by how much a is farther from zero if that is what counts."""
     if better == "zero":
-        return lambda w: np.abs(b(w)) - np.abs(a(w))
-    return lambda w: b(w) - a(w)
+        return lambda w: np.abs(a(w)) - np.abs(b(w))
+    return lambda w: a(w) - b(w)
 
 
-def _tell(better: str, low: float, high: float) -> str:
+def _judge(better: str, low: float, high: float) -> str:
     if not (low > 0 or high < 0):
-        return "cannot tell"
-    return "b is better" if (low > 0) == (better == "higher") else "a is better"
+        return "inconclusive"
+    return "better" if (low > 0) == (better == "higher") else "worse"
 
 
-def _point(statistic: Weighted, outcome: Outcome) -> float:
-    if not len(outcome):
+def _point(statistic: Weighted, o: Predictions) -> float:
+    if not len(o):
         return np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(statistic(np.ones((1, len(outcome))))[0])
+        value = float(statistic(np.ones((1, len(o))))[0])
     return value if np.isfinite(value) else np.nan
 
 
-def _note(name: str, outcome: Outcome, value: float, left_out: int, *, unsure: bool) -> str:
-    notes = [f"{say_count(left_out, 'row')} without truth left out"] if left_out else []
-    if not len(outcome):
+def _note(name: str, o: Predictions, value: float, *, unsure: bool) -> str:
+    notes = [f"{say_count(o.left_out, 'row')} without truth left out"] if o.left_out else []
+    if not len(o):
         notes.append("no rows with truth")
     elif np.isnan(value):
-        constant = len(np.unique(outcome.truth)) == 1
-        what = "value" if outcome.task == "regression" else "class"
+        constant = len(np.unique(o.truth)) == 1
+        what = "value" if o.task == "regression" else "class"
         notes.append(f"the truth has one {what} only" if constant else "not defined on these rows")
-    elif unsure and (words := find_lack(name, outcome) or warn_of_few(outcome)):
+    elif unsure and (words := find_lack(name, o) or warn_of_few(o)):
         notes.append(words)
     return "; ".join(notes)
 
 
-def measure_skill(y: Any, p: Any, *, task: str, positive: Any = None) -> dict[str, float]:
+def measure_skill(predictions: Predictions) -> dict[str, float]:
     """Measure how near to perfect predictions are, on scales on which any two problems can be compared.
-
-    Parameters
-    ----------
-    y, p, task, positive
-        As in `score_predictions`.
 
     Returns
     -------
@@ -341,12 +287,13 @@ def measure_skill(y: Any, p: Any, *, task: str, positive: Any = None) -> dict[st
 
     Examples
     --------
-    >>> measure_skill([0, 0, 1, 1], [0.0, 0.5, 0.5, 1.0], task="binary")
+    >>> from nbkit.problem import Problem
+    >>> measure_skill(Predictions.align([0, 0, 1, 1], [0.0, 0.5, 0.5, 1.0], Problem("late")))
     {'explained': 0.5, 'roc_auc': 0.875}
     """
-    o = prepare(y, p, task=task, positive=positive)
-    truth = np.eye(o.score.shape[1])[o.truth] if task == "multiclass" else np.asarray(o.truth, dtype=float)
+    o = predictions
+    truth = np.eye(o.score.shape[1])[o.truth] if o.task == "multiclass" else np.asarray(o.truth, dtype=float)
     total = float(((truth - truth.mean(axis=0)) ** 2).sum())
     with np.errstate(over="ignore"):
         skill = {"explained": 1 - float(((truth - o.score) ** 2).sum()) / total if total else np.nan}
-    return skill | ({"roc_auc": _point(METRICS["roc_auc"].function(o), o)} if task == "binary" else {})
+    return skill | ({"roc_auc": _point(METRICS["roc_auc"].function(o), o)} if o.task == "binary" else {})

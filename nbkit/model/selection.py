@@ -1,16 +1,16 @@
 """What may be said of the best of many models: which others it cannot be told from, and how flattered it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import erfc
 
+from nbkit.errors import BadModel
 from nbkit.model.intervals import Array, bootstrap, t_quantile
 from nbkit.model.metrics import METRICS, find_metric
-from nbkit.model.outcome import prepare
+from nbkit.model.predictions import Predictions
 from nbkit.model.uncertainty import find_freedom, find_lack
 
 TOGETHER = 0.96  # not LEVEL: the farthest of few draws is itself uncertain, and 6 % of sweeps would err at 300 rows
@@ -27,8 +27,8 @@ class Selection:
     table
         Index `model`, the best first; columns `value`, `difference` (by how much the best is better, in units of the
         metric), `low`, `high` (of the difference; the 95 % hold for all pairs of models together, whichever turns out
-        the best), `share` (of the resamples in which the model is the best) and `verdict` ("best", "worse" or "cannot
-        tell"). Of models that are equally good, one or more is called worse in at most 5 % of cases.
+        the best), `share` (of the resamples in which the model is the best) and `verdict` ("best", "worse" or
+        "inconclusive"). Of models that are equally good, one or more is called worse in at most 5 % of cases.
     optimism
         By how much the best value is better than the model would do on other rows, because it was picked for being
         the best on these; in units of the metric.
@@ -38,29 +38,31 @@ class Selection:
     table: pd.DataFrame
     optimism: float
 
+    def simplest(self, names: Iterable[str]) -> str:
+        """Return the first of `names`, given from simple to complex, that is not known to be worse than the best.
 
-def compare_with_best(
-    y: Any,
-    predictions: Mapping[str, Any],
-    metric: str,
-    *,
-    task: str,
-    positive: Any = None,
-    threshold: float = 0.5,
-    seed: int = 0,
-    draws: int = 500,
-    groups: "pd.Series[Any] | None" = None,
-) -> Selection:
+        The idea of the one-standard-error rule, with a paired interval instead of a standard error.
+
+        References
+        ----------
+        Breiman, L., Friedman, J., Olshen, R. and Stone, C. (1984). Classification and Regression Trees. Wadsworth,
+        section 3.4.3.
+        """
+        level = self.table.index[self.table["difference"].notna() & (self.table["verdict"] != "worse")]
+        return next((name for name in names if name in level), self.best)
+
+
+def compare_with_best(models: Mapping[str, Predictions], metric: str = "", *, draws: int = 500) -> Selection:
     """Compare many models with the best of them, all scored on the same resamples.
 
     Parameters
     ----------
-    y
-        Truth.
-    predictions
-        Name to predictions for the rows of `y`, as `nbkit.model.predict` returns them.
-    metric, task, positive, threshold, seed, draws, groups
-        As in `nbkit.model.compare`.
+    models
+        Name to its predictions, all of the same rows.
+    metric
+        The problem's own if empty.
+    draws
+        Resamples of the bootstrap.
 
     References
     ----------
@@ -71,20 +73,22 @@ def compare_with_best(
 
     Examples
     --------
-    >>> truth = np.arange(40.0)
+    >>> from nbkit.problem import Problem
+    >>> truth, problem = np.arange(40.0), Problem("price", "regression")
     >>> said = {"near": truth + 1, "far": truth + 9, "nearly": truth + 1 + np.tile([0.1, -0.1], 20)}
-    >>> found = compare_with_best(truth, said, "mae", task="regression")
+    >>> found = compare_with_best({name: Predictions.align(truth, p, problem) for name, p in said.items()})
     >>> found.best, found.table["verdict"].to_dict()
-    ('near', {'near': 'best', 'nearly': 'cannot tell', 'far': 'worse'})
+    ('near', {'near': 'best', 'nearly': 'inconclusive', 'far': 'worse'})
     """
-    outcomes = {
-        name: prepare(y, said, task=task, positive=positive, threshold=threshold, groups=groups)
-        for name, said in predictions.items()
-    }
-    first = next(iter(outcomes.values()))
-    statistics = {name: find_metric(metric, task).function(outcome) for name, outcome in outcomes.items()}
-    drawn = bootstrap(statistics, len(first), draws=draws, seed=seed, groups=first.blocks)
-    values = {name: float(statistic(np.ones((1, len(first))))[0]) for name, statistic in statistics.items()}
+    first = next(iter(models.values()))
+    problem, n = first.problem, len(first)
+    metric = metric or problem.metric
+    statistics = {name: find_metric(metric, problem.task).function(each) for name, each in models.items()}
+    drawn = bootstrap(statistics, n, draws=draws, seed=problem.seed, groups=first.blocks)
+    values = {name: float(statistic(np.ones((1, n)))[0]) for name, statistic in statistics.items()}
+    if np.isnan(list(values.values())).all():
+        why = getattr(next(iter(statistics.values())), "trouble", "") or "it is not defined on these rows"
+        raise BadModel(f"no candidate has a value of {metric}, which decides: {why}")
     better = METRICS[metric].better
     score = _turn(np.array(list(values.values())), better)
     resampled = _turn(np.stack([drawn[name] for name in values], axis=1), better)
@@ -106,7 +110,7 @@ def _select(names: list[str], values: Array, score: Array, resampled: Array, fre
     winners = np.argmax(known, axis=1) if len(known) else np.empty(0, dtype=int)
     bias = known - score
     flattery = float(np.mean(bias[np.arange(len(known)), winners]) - np.mean(bias)) if len(known) else np.nan
-    verdict = np.where(low > 0, "worse", "cannot tell")
+    verdict = np.where(low > 0, "worse", "inconclusive")
     verdict[top] = "best"
     table = pd.DataFrame(
         {

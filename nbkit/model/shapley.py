@@ -14,7 +14,7 @@ TOLERANCE, ROUNDING = 1e-3, 1e-9  # of the spread of the model's output; of its 
 SLOW_ROWS, SLOW_BACKGROUND = 100, 20  # of the method that works for any model, each time
 TIMES, PRECISE = 6, 0.01  # it is done twice to six times, until its error is so small a share of the spread
 NODES = 150_000_000  # tree nodes visited in some 20 seconds
-TREES = ("RandomForest", "ExtraTrees", "HistGradientBoosting", "DecisionTree")
+TREES = ("RandomForest", "ExtraTrees", "HistGradientBoosting", "DecisionTree", "LGBM")
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def find_spread(parts: Parts) -> float:
 
 
 def draw_rows(X: Any, rows: int, seed: int) -> Any:
-    """Return at most so many rows of a table or series, drawn at random, in their order."""
-    if len(X) <= rows:
+    """Return at most so many rows of a table or series, drawn at random, in their order; all of them if `rows` is 0."""
+    if not 0 < rows < len(X):
         return X
     return X.iloc[np.sort(np.random.default_rng(seed).choice(len(X), rows, replace=False))]
 
@@ -111,6 +111,8 @@ def _import_shap() -> Any:
 
 def by_trees(parts: Parts, seed: int, background: int) -> tuple[Array, Array]:
     """Explain trees by TreeSHAP, path-dependent."""
+    if is_lightgbm(parts.last):
+        return _ask_lightgbm(parts)
     shap = _import_shap()
     matrix = parts.matrix.to_numpy(dtype=np.float32).astype(float)  # as forests read it
     if type(parts.last).__name__.startswith("HistGradientBoosting"):
@@ -120,6 +122,19 @@ def by_trees(parts: Parts, seed: int, background: int) -> tuple[Array, Array]:
     values = values if values.ndim == 3 else values[:, :, None]
     base = np.atleast_1d(np.asarray(explainer.expected_value, dtype=float))
     return _match_outputs(values, base, parts)
+
+
+def is_lightgbm(last: Any) -> bool:
+    """Tell whether an estimator is LightGBM's, which gives its margin and its own Shapley values by `predict`."""
+    return type(last).__module__.startswith("lightgbm.")
+
+
+def _ask_lightgbm(parts: Parts) -> tuple[Array, Array]:
+    """Let LightGBM explain itself: for each class its columns, then the base."""
+    matrix = parts.matrix.to_numpy(dtype=float)
+    told = np.asarray(parts.last.predict(matrix, pred_contrib=True), dtype=float)
+    told = told.reshape(len(matrix), -1, matrix.shape[1] + 1)
+    return _match_outputs(told[:, :, :-1].transpose(0, 2, 1), told[0, :, -1], parts)
 
 
 def _match_outputs(values: Array, base: Array, parts: Parts) -> tuple[Array, Array]:

@@ -7,48 +7,40 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.errors import BadModel
-from nbkit.model.metrics import find_metric, score_outcome
-from nbkit.model.outcome import check_length, infer_task, prepare
+from nbkit.model.metrics import score
+from nbkit.model.predictions import Predictions
 from nbkit.model.weakness import judge_slices
-from nbkit.wording import say_count, suggest
+from nbkit.wording import say_count
 
 LEVELS = 30
 
 
 def score_slices(
-    frame: pd.DataFrame,
-    y: Any,
-    p: Any,
+    predictions: Predictions,
     by: Sequence[str],
     *,
-    metric: str,
-    task: str | None = None,
-    positive: Any = None,
-    threshold: float = 0.5,
+    metric: str = "",
     min_rows: int = 100,
     bins: int = 4,
-    seed: int = 0,
     draws: int = 200,
-    groups: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Score every slice of some columns.
 
     Parameters
     ----------
-    frame
-        The rows that were scored.
-    y, p
-        Truth and predictions of these rows.
+    predictions
+        With the raw rows.
     by
         Columns; numbers with more than 12 distinct values and times are cut at their quantiles, levels beyond the 30
         most frequent are pooled, missing values are a slice.
-    metric, task, positive, threshold, seed, draws, groups
-        As in `nbkit.model.score_predictions`.
+    metric
+        The problem's own if empty.
     min_rows
         Smaller slices are shown and not judged.
     bins
         Quantile bins of a number.
+    draws
+        Resamples of the bootstrap.
 
     Returns
     -------
@@ -65,35 +57,18 @@ def score_slices(
     BadModel
         If a column is missing.
     """
-    task = task or infer_task(y, p, positive=positive)
-    find_metric(metric, task)
-    check_columns(frame, by, "to slice by")
-    check_length(frame, len(y), "rows to slice")
-    outcome = prepare(y, p, task=task, positive=positive, threshold=threshold, groups=groups)
-    overall = score_outcome(outcome, [metric], draws=0)["value"].iloc[0]
+    o, metric = predictions, metric or predictions.problem.metric
+    overall = score(o, metric, draws=0)["value"].iloc[0]
     rows, places = [], []
     for column in by:
-        labels = cut_slices(frame[column].iloc[outcome.kept], bins=bins)
+        labels = cut_slices(o.column(column, "to slice by"), bins=bins)
         for label in labels.cat.categories:
             inside = np.flatnonzero((labels == label).to_numpy())
-            seen = score_outcome(outcome.take(inside), [metric], draws=draws, seed=seed).iloc[0]
+            seen = score(o.take(inside), metric, draws=draws).iloc[0]
             rows.append((column, label, seen["n"], seen["value"], seen["low"], seen["high"], overall))
             places.append(inside)
     table = pd.DataFrame(rows, columns=["column", "slice", "n", "value", "low", "high", "overall"])
-    return table.join(judge_slices(outcome, places, min_rows=min_rows))
-
-
-def check_columns(frame: pd.DataFrame, names: Sequence[str], purpose: str) -> None:
-    """Check that rows have the columns that params name.
-
-    Raises
-    ------
-    BadModel
-        Naming the first that is missing, and the nearest there is.
-    """
-    for name in names:
-        if name not in frame.columns:
-            raise BadModel(f"no column {name!r} {purpose}{suggest(name, frame.columns)}; correct it in the params")
+    return table.join(judge_slices(o, places, min_rows=min_rows))
 
 
 def worst_slices(slices: pd.DataFrame, k: int = 5) -> pd.DataFrame:

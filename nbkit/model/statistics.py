@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nbkit.model.intervals import Array
-from nbkit.model.outcome import Outcome
+from nbkit.model.predictions import Predictions
 
 Weighted = Callable[[Array], Any]  # weights of shape (d, n) -> d values
 EPSILON = float(np.finfo(float).eps)
@@ -34,7 +34,7 @@ def _ranks(hit: Array, score: Array) -> Callable[[Array], tuple[Array, Array]]:
     return sums
 
 
-def roc_auc(o: Outcome) -> Weighted:
+def roc_auc(o: Predictions) -> Weighted:
     """Area under the ROC curve; multi-class: the mean over classes present, each against the rest."""
     if o.task == "binary":
         return _area(o.truth, o.score)
@@ -55,7 +55,7 @@ def _area(hit: Array, score: Array) -> Weighted:
     return area
 
 
-def average_precision(o: Outcome) -> Weighted:
+def average_precision(o: Predictions) -> Weighted:
     """Precision at each distinct score, weighted by the recall that it adds."""
     ranks = _ranks(o.truth, o.score)
 
@@ -68,25 +68,25 @@ def average_precision(o: Outcome) -> Weighted:
     return area
 
 
-def log_loss(o: Outcome) -> Weighted:
+def log_loss(o: Predictions) -> Weighted:
     """Minus the mean logarithm of the probability of what was true."""
     p = np.where(o.truth, o.score, 1 - o.score) if o.task == "binary" else o.score[np.arange(len(o)), o.truth]
     return _mean(-np.log(np.clip(p, EPSILON, 1)))
 
 
-def brier(o: Outcome) -> Weighted:
+def brier(o: Predictions) -> Weighted:
     """Mean squared error of the probabilities; multi-class: summed over classes, in [0, 2]."""
     if o.task == "binary":
         return _mean((o.score - o.truth) ** 2)
     return _mean(((o.score - np.eye(o.score.shape[1])[o.truth]) ** 2).sum(axis=1))
 
 
-def accuracy(o: Outcome) -> Weighted:
+def accuracy(o: Predictions) -> Weighted:
     """Share of rows whose label is the truth."""
     return _mean((o.label == o.truth).astype(float))
 
 
-def _per_class(o: Outcome) -> list[tuple[Array, Array]]:
+def _per_class(o: Predictions) -> list[tuple[Array, Array]]:
     codes = range(2) if o.task == "binary" else range(len(o.classes))
     return [((o.truth == code).astype(float), (o.label == code).astype(float)) for code in codes]
 
@@ -97,49 +97,49 @@ def _mean_known(values: Array, least: int = 1) -> Any:
     return np.where(count >= least, np.where(known, values, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
-def balanced_accuracy(o: Outcome) -> Weighted:
+def balanced_accuracy(o: Predictions) -> Weighted:
     """Mean recall over the classes there are; undefined for one."""
     pairs = [(truth, truth * label) for truth, label in _per_class(o)]
     return lambda w: _mean_known(np.stack([(w @ both) / (w @ truth) for truth, both in pairs]), least=2)
 
 
-def macro_f1(o: Outcome) -> Weighted:
+def macro_f1(o: Predictions) -> Weighted:
     """F1 of each class that is true or predicted somewhere, averaged."""
     pairs = [(truth + label, 2 * truth * label) for truth, label in _per_class(o)]
     return lambda w: _mean_known(np.stack([(w @ both) / (w @ either) for either, both in pairs]))
 
 
-def precision(o: Outcome) -> Weighted:
+def precision(o: Predictions) -> Weighted:
     """Share of hits among the rows selected; undefined if none is."""
     return _share(o.truth & o.label, o.label)
 
 
-def recall(o: Outcome) -> Weighted:
+def recall(o: Predictions) -> Weighted:
     """Share of the rows selected among the hits; undefined if there are none."""
     return _share(o.truth & o.label, o.truth)
 
 
-def f1(o: Outcome) -> Weighted:
+def f1(o: Predictions) -> Weighted:
     """Harmonic mean of precision and recall."""
     return _share(2.0 * (o.truth & o.label), 1.0 * o.truth + o.label)
 
 
-def _off(o: Outcome) -> Array:
+def _off(o: Predictions) -> Array:
     return np.asarray(o.score - o.truth)
 
 
-def mae(o: Outcome) -> Weighted:
+def mae(o: Predictions) -> Weighted:
     """Mean absolute error."""
     return _mean(np.abs(_off(o)))
 
 
-def rmse(o: Outcome) -> Weighted:
+def rmse(o: Predictions) -> Weighted:
     """Root of the mean squared error."""
     squared = _mean(_off(o) ** 2)
     return lambda w: np.sqrt(squared(w))
 
 
-def median_ae(o: Outcome) -> Weighted:
+def median_ae(o: Predictions) -> Weighted:
     """Median absolute error."""
     size = np.abs(_off(o))
     order = np.argsort(size, kind="stable")
@@ -153,13 +153,13 @@ def median_ae(o: Outcome) -> Weighted:
     return median
 
 
-def mape(o: Outcome) -> Weighted:
+def mape(o: Predictions) -> Weighted:
     """Mean absolute error as a share of the truth, over rows whose truth is not 0."""
     known = o.truth != 0
     return _share(np.abs(_off(o)) / np.where(known, np.abs(o.truth), 1) * known, known)
 
 
-def r2(o: Outcome) -> Weighted:
+def r2(o: Predictions) -> Weighted:
     """One minus the squared error over that of the mean; undefined for a constant truth."""
     squared, truth = _off(o) ** 2, o.truth - (o.truth.mean() if len(o) else 0)
     least = EPSILON * float(np.abs(o.truth).max(initial=0)) ** 2
@@ -171,6 +171,6 @@ def r2(o: Outcome) -> Weighted:
     return explained
 
 
-def bias(o: Outcome) -> Weighted:
+def bias(o: Predictions) -> Weighted:
     """Mean of predicted minus true."""
     return _mean(o.score - o.truth)

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 
 from nbkit.model.costs import read_costs
 from nbkit.model.intervals import Array, percentile_interval
-from nbkit.model.outcome import prepare
+from nbkit.model.predictions import Predictions
 
 PRIOR = (3.0, 0.3)  # spread of shift and slope of the recalibration, in log-odds, before any case is seen
 EVEN = 200  # cases at which measured and expected cost weigh the same
@@ -18,6 +18,7 @@ FEW = 10  # cases from which on a threshold may not cost more on the given rows 
 LEVELS = 2000  # thresholds in the bootstrap
 SHOWN = 200  # thresholds in the curve
 WEIGHTS = 2_000_000  # weights held at a time
+CURVE = ["threshold", "cost_per_row", "selection_rate", "tp", "fp", "fn", "tn"]
 
 
 @dataclass(frozen=True)
@@ -54,31 +55,23 @@ class Decision:
     curve: pd.DataFrame
 
 
-def choose_threshold(
-    y: Any,
-    p: Any,
-    costs: Mapping[str, float],
-    *,
-    positive: Any = None,
-    seed: int = 0,
-    draws: int = 500,
-    groups: pd.Series | None = None,
-) -> Decision:
-    """Choose the threshold with the lowest cost to be expected on new rows (binary).
+def choose_threshold(predictions: Predictions, costs: Mapping[str, float], *, draws: int = 500) -> Decision:
+    """Choose the threshold with the lowest cost to be expected on new rows.
 
     Parameters
     ----------
-    y
-        Truth.
-    p
-        Probability of the positive class.
+    predictions
+        Of rows that were neither learned from nor will be judged on (the valid split).
     costs
         `false_positive`, `false_negative` and perhaps `true_positive`, `true_negative` (0): money per row, a gain is
         negative. Without any, both errors cost 1.
-    positive
-        The positive class.
-    seed, draws, groups
-        Of the bootstrap; rows of one group are drawn together.
+    draws
+        Resamples of the bootstrap.
+
+    Returns
+    -------
+    Decision
+        For a task without a threshold, one with NaN and an empty curve: the likeliest class, or the value, is it.
 
     Raises
     ------
@@ -102,13 +95,18 @@ def choose_threshold(
 
     Examples
     --------
-    >>> decision = choose_threshold([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9], {"false_positive": 1, "false_negative": 3})
+    >>> from nbkit.problem import Problem
+    >>> said = Predictions.align([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9], Problem("late"))
+    >>> decision = choose_threshold(said, {"false_positive": 1, "false_negative": 3})
     >>> decision.threshold, decision.cost, decision.theoretical
     (0.4, 0.25, 0.25)
     """
+    o = predictions
+    if o.task != "binary":
+        nothing = dict.fromkeys(("threshold", "low", "high", "cost", "cost_low", "cost_high", "theoretical"), np.nan)
+        return Decision(**nothing, curve=pd.DataFrame(columns=CURVE, dtype=float))
     price = read_costs(costs, "binary")
-    outcome = prepare(y, p, task="binary", positive=positive, groups=groups)
-    truth, score, n = outcome.truth.astype(int), outcome.score, len(outcome)
+    truth, score, n = o.truth.astype(int), o.score, len(o)
     levels = _list_levels(score)
     counts = _tally(truth, score, levels)
     best = int(_choose(counts[None].astype(float), levels, price)[0])
@@ -123,7 +121,7 @@ def choose_threshold(
     if n > 1 and draws:
         coarse = levels[_thin(levels, score[truth == (truth.mean() < 0.5)], LEVELS, best)]
         place = int(np.searchsorted(coarse, levels[best]))
-        found, spent = _redraw(truth, score, coarse, price, place, outcome.blocks, draws, seed)
+        found, spent = _redraw(truth, score, coarse, price, place, o.blocks, draws, o.problem.seed)
         (low, high), (cost_low, cost_high) = percentile_interval(coarse[found]), percentile_interval(spent)
     return Decision(float(levels[best]), low, high, float(cost[best]), cost_low, cost_high, find_balance(price), curve)
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from nbkit.model.ece import find_ece_interval
 from nbkit.model.intervals import Array, count_effective, t_quantile, wilson_interval
-from nbkit.model.outcome import Outcome
+from nbkit.model.predictions import Predictions
 from nbkit.wording import say_count
 
 CASES = 5  # of each class, below which nothing is said
@@ -20,7 +20,7 @@ GRID = np.linspace(0.0005, 0.9995, 1999)
 Interval = tuple[float, float]
 UNKNOWN: Interval = (np.nan, np.nan)
 
-SHARES: dict[str, Callable[[Outcome], tuple[Array, Array]]] = {  # (which rows are counted, among which)
+SHARES: dict[str, Callable[[Predictions], tuple[Array, Array]]] = {  # (which rows are counted, among which)
     "accuracy": lambda o: (o.label == o.truth, np.ones(len(o), dtype=bool)),
     "precision": lambda o: (o.truth & o.label, o.label),
     "recall": lambda o: (o.truth & o.label, o.truth),
@@ -31,7 +31,7 @@ LOGIT = ("average_precision",)
 CLOSED = (*SHARES, "balanced_accuracy", "macro_f1", "roc_auc", "ece")  # need no bootstrap
 
 
-def count_support(o: Outcome) -> tuple[int, int]:
+def count_support(o: Predictions) -> tuple[int, int]:
     """Return how many rows, and how many blocks, hold the rarest class that there is (a regression: all of them)."""
     place = np.arange(len(o)) if o.blocks is None else o.blocks
     if not len(o):
@@ -40,7 +40,7 @@ def count_support(o: Outcome) -> tuple[int, int]:
     return min(len(part) for part in parts), min(len(np.unique(part)) for part in parts)
 
 
-def find_freedom(o: Outcome) -> float:
+def find_freedom(o: Predictions) -> float:
     """Return the degrees of freedom of a standard error: of the rows, or blocks, that hold the rarest class.
 
     Blocks count for 0.6 of theirs, as their means are often skewed: with this share simulated intervals of mae, rmse
@@ -52,7 +52,7 @@ def find_freedom(o: Outcome) -> float:
     return units - 1.0 if o.task == "regression" else 2.0 * units - 1  # the other class helps
 
 
-def find_lack(name: str, o: Outcome) -> str:
+def find_lack(name: str, o: Predictions) -> str:
     """Return why an interval cannot be given; empty if it can."""
     blocks = len(o) if o.blocks is None else len(np.unique(o.blocks))
     if o.blocks is not None and blocks < BLOCKS:
@@ -67,13 +67,13 @@ def find_lack(name: str, o: Outcome) -> str:
     return ""
 
 
-def warn_of_few(o: Outcome) -> str:
+def warn_of_few(o: Predictions) -> str:
     """Return a warning where blocks are few; empty elsewhere."""
     blocks = FEW if o.blocks is None else len(np.unique(o.blocks))
     return f"only {say_count(blocks, 'block')}: the interval is rough" if blocks < FEW else ""
 
 
-def find_interval(name: str, o: Outcome, value: float, drawn: Array, *, seed: int = 0) -> Interval:
+def find_interval(name: str, o: Predictions, value: float, drawn: Array, *, seed: int = 0) -> Interval:
     """Return the 95 % interval of a metric.
 
     Parameters
@@ -116,7 +116,7 @@ def find_interval(name: str, o: Outcome, value: float, drawn: Array, *, seed: in
     return bound_draws(value, drawn, o, scale=name)
 
 
-def bound_draws(value: float, drawn: Array, o: Outcome, scale: str = "") -> Interval:
+def bound_draws(value: float, drawn: Array, o: Predictions, scale: str = "") -> Interval:
     """Return value ± t standard errors of its bootstrap values, on a scale fit for the metric."""
     known, units = drawn[np.isfinite(drawn)], count_support(o)[1]
     if not np.isfinite(value) or len(known) < max(len(drawn) / 2, 2) or units < 2:
@@ -141,7 +141,7 @@ def _bound_share(hits: Array, among: Array, blocks: Array | None) -> Interval:
     return float(low), float(high)
 
 
-def _bound_average(name: str, o: Outcome, value: float) -> Interval:
+def _bound_average(name: str, o: Predictions, value: float) -> Interval:
     """Combine the intervals of the classes (Zou and Donner)."""
     down, up = [], []
     codes = np.unique(o.truth) if name == "balanced_accuracy" else np.unique(np.r_[o.truth, o.label])
@@ -156,7 +156,7 @@ def _bound_average(name: str, o: Outcome, value: float) -> Interval:
     return value - float(np.linalg.norm(down)) / len(codes), value + float(np.linalg.norm(up)) / len(codes)
 
 
-def _bound_area(o: Outcome, value: float) -> Interval:
+def _bound_area(o: Predictions, value: float) -> Interval:
     codes = [True] if o.task == "binary" else list(np.unique(o.truth))
     parts = [_bound_one_area(o, code) for code in codes]
     down, up = (
@@ -165,7 +165,7 @@ def _bound_area(o: Outcome, value: float) -> Interval:
     return max(value - down, 0.0), min(value + up, 1.0)
 
 
-def _bound_one_area(o: Outcome, code: Any) -> tuple[float, float, float]:
+def _bound_one_area(o: Predictions, code: Any) -> tuple[float, float, float]:
     hit = o.truth == code
     score = o.score if o.task == "binary" else o.score[:, code]
     cases, others = int(hit.sum()), int((~hit).sum())

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 
 from nbkit.model.intervals import LEVEL, Array, t_quantile
-from nbkit.model.outcome import Outcome
+from nbkit.model.predictions import Predictions
 from nbkit.model.uncertainty import BLOCKS, CASES
 
 BIAS = "bias_vs_whole"  # unlike the score `bias`, beyond what all rows together have
 COLUMNS = [BIAS, f"{BIAS}_low", f"{BIAS}_high", "gap", "gap_low", "gap_high", "judged", "verdict"]
 
 
-def recalibrate(o: Outcome) -> tuple[Array, Array]:
+def recalibrate(o: Predictions) -> tuple[Array, Array]:
     """Return truth and prediction as columns (one, or one a class), the prediction as it turns out on all rows.
 
     References
@@ -35,7 +35,7 @@ def recalibrate(o: Outcome) -> tuple[Array, Array]:
     return truth, np.stack(fitted, axis=1)
 
 
-def judge_slices(o: Outcome, slices: list[Array], *, min_rows: int) -> pd.DataFrame:
+def judge_slices(o: Predictions, slices: list[Array], *, min_rows: int) -> pd.DataFrame:
     """Say of each slice whether predictions are off there.
 
     Parameters
@@ -82,7 +82,7 @@ def judge_slices(o: Outcome, slices: list[Array], *, min_rows: int) -> pd.DataFr
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _is_enough(o: Outcome, inside: Array, said: Array, min_rows: int) -> bool:
+def _is_enough(o: Predictions, inside: Array, said: Array, min_rows: int) -> bool:
     if len(inside) < max(min_rows, 2) or (o.blocks is not None and len(np.unique(o.blocks[inside])) < BLOCKS):
         return False
     return o.task != "binary" or bool(min(said.sum(), (1 - said).sum()) >= CASES)

@@ -7,9 +7,9 @@ __getattr__, __dir__, __all__ = attach(
     {
         "check": ["Monitoring", "check_window"],
         "decision": ["Decision", "decide"],
-        "drift": ["drift_test", "known_tests", "measure_drift"],
+        "drift": ["Measurement", "drift_test", "known_tests", "measure_drift"],
         "performance": ["estimate_performance", "fit_calibration", "measure_performance"],
         "profile": ["make_profile"],
-        "words": ["explain_window", "fit_reference", "profile_reference", "say_reasons", "summarize_window"],
+        "words": ["explain_window", "profile_reference", "say_reasons", "summarize_window"],
     },
 )

@@ -1,22 +1,20 @@
 """One window, looked at from all sides: integrity, drift, performance, decision."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
-from nbkit.data import Contract, check_contract, load_contract, read_contract
+from nbkit.data import check_contract
 from nbkit.errors import NbkitError
-from nbkit.model import judge, predict
-from nbkit.model.lineage import encode_rows
-from nbkit.model.metrics import DECIDES
+from nbkit.lineage import encode_rows
+from nbkit.model import Predictions, judge, predict_values
 from nbkit.monitor.decision import Decision, decide
 from nbkit.monitor.drift import measure_drift
 from nbkit.monitor.performance import estimate_performance, measure_performance
 from nbkit.monitor.profile import COLUMNS, UNITS, make_profile
+from nbkit.problem import Problem
 
 TESTS = ("psi", "missing", "unseen")
 
@@ -54,51 +52,41 @@ def check_window(
     bundle: Mapping[str, Any],
     window: pd.DataFrame,
     *,
-    target: str,
-    task: str,
-    positive: Any = None,
-    threshold: float = 0.5,
     tests: Sequence[str] = TESTS,
     metrics: Sequence[str] | None = None,
-    metric: str = "",
-    seed: int = 0,
-    groups: "pd.Series[Any] | None" = None,
 ) -> Monitoring:
     """Check a window against the version that answers.
 
     Parameters
     ----------
     bundle
-        From `Registry.load_bundle`: ``model`` and ``reference`` (a profile, or rows to make one of); where present
-        ``scores``, ``contract``, ``calibration``, ``criteria`` (from `nbkit.model.read_criteria`) and ``importance``
-        (feature, share: the `weights` of `nbkit.model.explain`).
+        From `Registry.load_bundle`: ``model``, ``problem`` and ``reference`` (a profile, or rows to make one of); where
+        present ``params`` (its ``threshold``), ``scores``, ``contract``, ``calibration``, ``criteria`` (from
+        `nbkit.model.read_criteria`) and ``importance`` (feature, share: the `weights` of `nbkit.model.explain`).
     window
         Raw rows; with the target's column where labels have come (missing where they have not).
-    target, task, positive, threshold
-        As at training.
     tests
         Drift tests, see `known_tests`.
     metrics
         Of the scores; all by default.
-    metric
-        The one that the project is judged by; the usual one of the task if empty.
-    seed, groups
-        Of the bootstrap, as in `nbkit.model.score_predictions`; groups also say which rows are alike in drift tests.
     """
-    rows = window.drop(columns=target, errors="ignore")
+    problem: Problem = bundle["problem"]
+    threshold = float((bundle.get("params") or {}).get("threshold") or 0.5)
+    target, blocks = problem.target, problem.blocks(window)
+    rows = problem.features(window)
     contract, scores = bundle.get("contract"), bundle.get("scores")
-    integrity = pd.DataFrame() if contract is None else check_contract(window, unpack_contract(contract))
+    integrity = pd.DataFrame() if contract is None else check_contract(window, contract)
     reference = bundle["reference"]
     profile = reference if set(COLUMNS) <= set(reference.columns) else make_profile(reference)
     profile = profile[profile["column"] != target]
-    answers, problem = _ask(bundle["model"], rows, task, positive)
-    if problem:
+    answers, trouble = _ask(bundle["model"], rows, problem)
+    if trouble:
         wrong = {
             "rule": "answer",
             "column": "the model",
             "severity": "blocking",
             "count": len(rows),
-            "message": problem,
+            "message": trouble,
         }
         integrity = pd.concat([integrity, pd.DataFrame([wrong])], ignore_index=True)
     seen = rows
@@ -110,18 +98,12 @@ def check_window(
     scaled = UNITS not in set(profile["part"])
     encoded = encode_rows(bundle["model"], rows, scaled=scaled) if made and answers is not None else pd.DataFrame()
     seen = seen.assign(**{name: encoded[name].to_numpy() for name in made if name in encoded})
-    drift = measure_drift(profile, seen, tests, groups)
+    drift = measure_drift(profile, seen, tests, blocks)
     performance, estimated = pd.DataFrame(), pd.DataFrame()
     if answers is not None and scores is not None and target in window and window[target].notna().any():
-        facts: dict[str, Any] = {
-            "task": task,
-            "positive": positive,
-            "threshold": threshold,
-            "seed": seed,
-            "groups": groups,
-        }
-        performance = measure_performance(window[target], answers, scores, metrics=metrics, **facts)
-    if answers is not None and task == "binary" and bundle.get("calibration") is not None:
+        told = Predictions.align(window[target], answers, problem, threshold=threshold, blocks=blocks)
+        performance = measure_performance(told, scores, metrics=metrics)
+    if answers is not None and problem.task == "binary" and bundle.get("calibration") is not None:
         estimated = estimate_performance(answers, bundle["calibration"], scores, threshold=threshold)
     measured = None if performance.empty else performance
     decision = decide(
@@ -129,7 +111,7 @@ def check_window(
         drift,
         measured,
         bundle.get("importance"),
-        metric=metric or DECIDES[task],
+        metric=problem.metric,
         estimated=estimated,
         criteria=_judge_criteria(bundle.get("criteria"), performance),
     )
@@ -158,23 +140,11 @@ def _judge_criteria(criteria: pd.DataFrame | None, performance: pd.DataFrame) ->
     return judged
 
 
-def _ask(model: Any, rows: pd.DataFrame, task: str, positive: Any) -> tuple[Any, str]:
+def _ask(model: Any, rows: pd.DataFrame, problem: Problem) -> tuple[Any, str]:
     """Return the model's answers, or None and why it cannot answer: a finding, not the end of the monitor."""
     if rows.empty:
         return None, ""
     try:
-        return predict(model, rows, task, positive), ""
+        return predict_values(model, rows, problem), ""
     except (NbkitError, ValueError, KeyError, TypeError) as error:
         return None, f"the model cannot answer: {error}"
-
-
-def unpack_contract(kept: Any) -> Contract:
-    """Return a contract from what a bundle keeps of it: its fields, or the text of its file."""
-    if isinstance(kept, str):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "contract.yaml"
-            path.write_text(kept, encoding="utf-8")
-            return read_contract(path)
-    if isinstance(kept, Mapping):
-        return load_contract(kept)
-    return cast(Contract, kept)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from nbkit.model.intervals import Z
-from nbkit.model.metrics import DECIDES
 from nbkit.monitor.drift import ALWAYS_NEW, GONE, NO_VALUES
 from nbkit.monitor.performance import DETECTABLE
+from nbkit.problem import DEFAULT_METRIC
 from nbkit.wording import say_count
 
 IMPORTANT = 0.05  # share of the model's attributions from which a feature's drift matters
@@ -116,7 +116,7 @@ def decide(
 
 def _guess_metric(performance: pd.DataFrame | None) -> str:
     known = [] if performance is None else list(performance.index)
-    return next((name for name in dict.fromkeys(DECIDES.values()) if name in known), known[0] if known else "")
+    return next((name for name in dict.fromkeys(DEFAULT_METRIC.values()) if name in known), known[0] if known else "")
 
 
 def _look_at(table: pd.DataFrame | None, rule: Callable[[pd.DataFrame], Iterator[Finding]]) -> list[Finding]:

@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import special, stats
 
 from nbkit.errors import BadParameter
+from nbkit.extend import claim, first_line
 from nbkit.monitor.pair import Pair, pair_column
 from nbkit.monitor.profile import KINDS, Floats, code_blocks
 from nbkit.wording import say_count, suggest
@@ -71,7 +72,8 @@ def drift_test(
     Raises
     ------
     BadParameter
-        If a kind is unknown or none is given, so that the test would never run, or the sizes do not rise.
+        If a kind is unknown or none is given, so that the test would never run, or the sizes do not rise, or nbkit or
+        another module has a test of that name.
     """
     wanted = [kinds] if isinstance(kinds, str) else list(kinds)
     for kind in wanted:
@@ -83,6 +85,7 @@ def drift_test(
         raise BadParameter(f"drift test {name!r}: sizes must rise, 0 < watch <= drift, not {watch} and {drift}")
 
     def add(measure: Callable[[Pair], Measurement]) -> Callable[[Pair], Measurement]:
+        claim("drift test", name, measure, TESTS)
         TESTS[name] = DriftTest(name, tuple(wanted), watch, drift, measure)
         return measure
 
@@ -92,7 +95,7 @@ def drift_test(
 def known_tests() -> pd.DataFrame:
     """Return the tests: test, kinds, watch, drift, words."""
     rows = [
-        (test.name, ", ".join(test.kinds), test.watch, test.drift, (test.measure.__doc__ or "").splitlines()[0])
+        (test.name, ", ".join(test.kinds), test.watch, test.drift, first_line(test.measure, test.name))
         for test in TESTS.values()
     ]
     return pd.DataFrame(rows, columns=["test", "kinds", "watch", "drift", "words"])

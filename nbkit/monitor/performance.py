@@ -10,8 +10,7 @@ from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
 from nbkit.errors import BadCriterion
-from nbkit.model import known_metrics, score_predictions
-from nbkit.model.outcome import find_class
+from nbkit.model import Predictions, known_metrics, score
 from nbkit.monitor.profile import Floats
 
 TOLERANCE = 0.05  # relative loss that is agreed to be bearable
@@ -24,28 +23,20 @@ KNOTS = ["score", "probability"]
 
 
 def measure_performance(
-    y: Any,
-    p: Any,
+    predictions: Predictions,
     reference: pd.DataFrame,
     *,
-    task: str,
-    positive: Any = None,
-    threshold: float = 0.5,
     metrics: Sequence[str] | None = None,
     tolerance: float = TOLERANCE,
-    seed: int = 0,
-    groups: "pd.Series[Any] | None" = None,
 ) -> pd.DataFrame:
     """Score a window whose labels have come, and hold it against the scores at registration.
 
     Parameters
     ----------
-    y, p
-        Labels and predictions as `nbkit.model.score_predictions` takes them. Rows without a label are left out.
+    predictions
+        Of the window; rows without a label are left out of them.
     reference
         The version's scores: index metric; value, low, high, better.
-    task, positive, threshold, seed, groups
-        As in `nbkit.model.score_predictions`.
     metrics
         Of the reference; all that it holds by default.
     tolerance
@@ -66,17 +57,13 @@ def measure_performance(
     BadCriterion
         The reference holds none of the metrics.
     """
-    labels = pd.Series(y)
+    task, labelled = predictions.task, len(predictions)
     scored = set(reference.index) & set(known_metrics(task))  # a table of scores may hold costs, too
     names = [name for name in (metrics or reference.index) if name in scored]
     if not names:
         raise BadCriterion(f"the reference scores hold none of {metrics}; they hold {', '.join(reference.index)}")
-    labelled = int(labels.notna().sum())
-    if labelled:
-        how: dict[str, Any] = {"positive": positive, "threshold": threshold, "seed": seed, "groups": groups}
-        now = score_predictions(y, p, names, task=task, **how)
-    else:
-        now = pd.DataFrame(np.nan, index=names, columns=["value", "low", "high"])
+    nothing = pd.DataFrame(np.nan, index=names, columns=["value", "low", "high"])
+    now = score(predictions, names) if labelled else nothing
     then = reference.loc[names]
     value, before = now["value"].reindex(names).to_numpy(float), then["value"].to_numpy(float)
     zero, lower = (then["better"] == "zero").to_numpy(), (then["better"] == "lower").to_numpy()
@@ -105,27 +92,15 @@ def _judge_losses(change: Floats, error: Floats, bearable: Floats, zero: NDArray
     return np.where(np.isnan(error), np.nan, p_value), np.where(np.isnan(change + error), "inconclusive", level)
 
 
-def fit_calibration(y: Any, p: Any, *, positive: Any = None) -> pd.DataFrame:
-    """Learn from labelled reference rows which probability a score really stands for.
-
-    Parameters
-    ----------
-    y
-        Labels; rows without one are left out.
-    p
-        Probability of the positive class, same length.
-    positive
-        The positive class; None means 1 of 0 and 1.
+def fit_calibration(predictions: Predictions) -> pd.DataFrame:
+    """Learn from labelled reference rows which probability a score really stands for (binary).
 
     Returns
     -------
     DataFrame
         score, probability: the knots of an isotonic regression, to be interpolated; kept in the bundle.
     """
-    truth = pd.Series(y).reset_index(drop=True)
-    known = truth.notna().to_numpy()
-    wanted = find_class(positive, list(truth[known].unique()))
-    hits, scores = (truth[known] == wanted).to_numpy(float), np.asarray(p, float)[known]
+    hits, scores = predictions.truth.astype(float), predictions.score
     fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, hits)
     return pd.DataFrame({"score": fitted.X_thresholds_, "probability": fitted.y_thresholds_}, columns=KNOTS)
 

@@ -55,7 +55,7 @@ def make_profile(
     kinds
         Column to ``numeric`` or ``categorical`` where its dtype says otherwise (numbers that are codes).
     groups
-        The block of each row, as from `nbkit.model.mark_blocks`, where rows of one are alike; a test then counts how
+        The block of each row, as from `nbkit.Problem.blocks`, where rows of one are alike; a test then counts how
         alike they are.
 
     Returns

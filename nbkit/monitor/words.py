@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.model.lineage import encode_rows, list_engineered, trace_columns
+from nbkit.lineage import encode_rows, list_engineered, trace_columns
+from nbkit.model import Predictions
 from nbkit.monitor.check import Monitoring
-from nbkit.monitor.performance import fit_calibration
 from nbkit.monitor.profile import UNITS, make_profile
 from nbkit.wording import say_count
 
@@ -20,37 +20,28 @@ DECISIONS = {
 UNLABELLED = " No labels have come: the performance is not measured, only that the columns look as they did."
 
 
-def profile_reference(rows: pd.DataFrame, p: Any, *, task: str, model: Any = None, groups: Any = None) -> pd.DataFrame:
+def profile_reference(model: Any, predictions: Predictions) -> pd.DataFrame:
     """Make the profile of reference rows and of the model's answers to them, which `check_window` compares with.
 
     Parameters
     ----------
-    rows
-        Raw rows of the time when all was well.
-    p
-        The model's predictions for them.
-    task
-        For several classes the answers are left out of the profile.
     model
-        The fitted pipeline; what it makes of several raw columns, or of times, is then watched too.
-    groups
-        The block of each row, see `make_profile`.
+        The fitted pipeline; what it makes of several raw columns, or of times, is watched, too.
+    predictions
+        The model's, with the raw rows of the time when all was well. The answers for several classes are left out.
     """
+    task = predictions.task
+    rows = predictions.problem.features(pd.DataFrame() if predictions.rows is None else predictions.rows)
     made: dict[str, Any] = {}
-    if model is not None and (lineage := trace_columns(model, rows)).matrix is not None:
+    if (lineage := trace_columns(model, rows)).matrix is not None:
         encoded = encode_rows(model, rows)
         made = {name: encoded[name] for name in list_engineered(lineage.sources, rows) if name in encoded}
-    answers = {} if task == "multiclass" else {"prediction": p}
-    profile = make_profile(rows.assign(**made, **answers), groups=groups)
+    answers = {} if task == "multiclass" else {"prediction": predictions.score}
+    profile = make_profile(rows.assign(**made, **answers), groups=predictions.blocks)
     if made:  # profiles of versions registered before this was so hold scaled numbers
         mark = profile[profile["column"] == next(iter(made))].head(1).assign(part=UNITS, bin=-1, count=0.0, share=0.0)
         profile = pd.concat([profile, mark], ignore_index=True)
     return profile
-
-
-def fit_reference(y: Any, p: Any, *, task: str, positive: Any = None) -> dict[str, pd.DataFrame]:
-    """Return the bundle's ``calibration`` where performance can be estimated without labels (binary), else nothing."""
-    return {"calibration": fit_calibration(y, p, positive=positive)} if task == "binary" else {}
 
 
 def explain_window(found: Monitoring) -> str:

@@ -11,13 +11,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import msgspec
 
 from nbkit.observe import digest_names, list_names
 from nbkit.pipeline.fingerprint import Memo, list_versions
-from nbkit.pipeline.manifest import try_lock
+from nbkit.pipeline.runs import try_lock
 from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.trace import UNKNOWN, Handed, Trace, describe_effects
 from nbkit.run import STORE, read_scraps
@@ -27,23 +27,36 @@ from nbkit.store import write_atomic
 TRACES = ".traces"
 
 
+Action = Literal["run", "skip", "skip?"]
+
+
 @dataclass(frozen=True)
-class Found:
-    """Whether a stage must run.
+class Step:
+    """What is to be done with one stage, and why.
 
     Attributes
     ----------
+    stage
+        The notebook.
     action
-        ``"run"``, ``"reuse"``, or ``"wait"`` if that depends on what an earlier stage will hand over.
+        ``"run"``, ``"skip"`` (it is taken from `source`) or ``"skip?"`` (which of both depends on what an earlier stage
+        will hand over).
     why
         In words.
+    source
+        The run that has it; this run itself if it passed here before.
     trace
-        What is taken over.
+        Why it can be taken: nothing that it depends on has changed. None if it is taken because that was asked for.
+    forced
+        Whether it runs whatever earlier runs have.
     """
 
-    action: str
+    stage: Stage
+    action: Action
     why: str
+    source: Path | None = None
     trace: Trace | None = None
+    forced: bool = False
 
 
 class Cache:
@@ -63,7 +76,7 @@ class Cache:
         self.folder = root / "runs" / TRACES
         self.memo = Memo(self.folder / "files.json")
 
-    def find(self, stage: Stage, now: Trace, handed: Handed, prefer: str = "") -> Found:
+    def find(self, stage: Stage, now: Trace, handed: Handed, prefer: str = "") -> Step:
         """Find a trace that still holds, in any run of the project.
 
         Parameters
@@ -78,21 +91,20 @@ class Cache:
             The run to look at first.
         """
         if stage.effects == ALWAYS or stage.cadence != "run":
-            return Found("run", "it reads or changes what lies outside of its run")
-        said, waiting = "", Found("run", "")
+            return Step(stage, "run", "it reads or changes what lies outside of its run")
+        said, waiting = "", None
         if self.storage:
             self.storage.pull_traces(self.folder, stage.name, now.key)
         for trace in self._read_traces(stage.name, now.key, prefer):
             why = self._explain(trace, stage, handed)
             waits = dict.fromkeys(name.partition(".")[0] for name in trace.loads if _is_pending(name, handed))
             if not why and not waits:
-                return Found("reuse", f"unchanged since {trace.run}", trace)
+                return Step(stage, "skip", f"unchanged since {trace.run}", self.find_folder(trace), trace)
             if not why:
-                waiting = Found("wait", f"skipped if it gets the same from {', '.join(waits)}", trace)
+                told = f"skipped if it gets the same from {', '.join(waits)}"
+                waiting = Step(stage, "skip?", told, self.find_folder(trace), trace)
             said = said or why
-        if waiting.trace:
-            return waiting
-        return Found("run", said or self._compare(stage, now))
+        return waiting or Step(stage, "run", said or self._compare(stage, now))
 
     def find_folder(self, trace: Trace) -> Path:
         """Return the folder of the run that a trace speaks of, brought here if it was made elsewhere."""

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nbkit.pipeline.manifest import find_run
-from nbkit.project import read_manifest
+from nbkit.pipeline.runs import find_run
+from nbkit.record import RunRecord, read_record, to_plain
 from nbkit.run import read_scrap, read_scraps
 from nbkit.values import TAG
 from nbkit.wording import say_count
@@ -35,11 +35,11 @@ def compare_runs(root: Path, before: str, after: str) -> list[Row]:
         If there is no such run.
     """
     folders = find_run(root, before), find_run(root, after)
-    first, second = (read_manifest(folder) for folder in folders)
+    first, second = (read_record(folder) for folder in folders)
     return [
-        *_differ("parameter", _flatten(first.get("parameters", {})), _flatten(second.get("parameters", {}))),
-        *_differ("version", *(each.get("surroundings", {}).get("versions", {}) for each in (first, second))),
-        *_differ("code", *(each.get("surroundings", {}).get("git", {}) for each in (first, second))),
+        *_differ("parameter", _flatten(first.parameters), _flatten(second.parameters)),
+        *_differ("version", first.surroundings.versions, second.surroundings.versions),
+        *_differ("code", _git(first), _git(second)),
         *_differ("status", _statuses(first), _statuses(second)),
         *_compare_scraps(*folders),
     ]
@@ -55,8 +55,13 @@ def _flatten(sections: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
 
 
-def _statuses(manifest: dict[str, Any]) -> dict[str, str]:
-    return {entry["stage"]: entry["status"] for entry in manifest.get("stages", [])}
+def _statuses(record: RunRecord) -> dict[str, str]:
+    return {each.stage: each.status for each in record.stages}
+
+
+def _git(record: RunRecord) -> dict[str, Any]:
+    known = to_plain(record.surroundings.git)
+    return {name: value for name, value in known.items() if value not in ("", None)}
 
 
 def _compare_scraps(before: Path, after: Path) -> Iterator[Row]:

@@ -12,23 +12,23 @@ from typing import Any
 import nbclient.client
 import nbformat
 import papermill
+from nbformat.sign import NotebookNotary
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
 from nbkit.pipeline.kernel import NAME, StageKernel
-from nbkit.pipeline.outcome import Job, Outcome, describe_trouble, judge, must_run
-from nbkit.pipeline.sign import sign_notebook
+from nbkit.pipeline.outcome import Job, judge, must_run
+from nbkit.pipeline.task import Task
 from nbkit.pipeline.watch import GIGABYTE
+from nbkit.record import StageRecord
 from nbkit.run import find_scraps
-from nbkit.scrub import NOTHING, Scrubber
+from nbkit.scrub import Scrubber
 from nbkit.stages.notebooks import digest_code_of
 from nbkit.store import write_atomic
 
 # nbclient's own is quadratic in the length of a line and holds the interpreter meanwhile: 100 kB took 15 s, and no
 # time-out and no Ctrl-C could end it
 nbclient.client._RGX_CARRIAGERETURN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
-
-SAVE_EVERY = 5.0  # seconds between two writes of a notebook that is being executed
 
 
 class TruthfulEngine(NBClientEngine):  # type: ignore[misc]
@@ -47,76 +47,54 @@ class TruthfulEngine(NBClientEngine):  # type: ignore[misc]
             timeout=None,
             coalesce_streams=True,
             store_widget_state=False,
-            on_cell_execute=lambda cell, cell_index: job.begin_cell(client.km.provisioner.pid, cell_index, codes),
+            on_cell_execute=lambda cell, cell_index: job.begin_cell(cell_index, codes),
             on_cell_executed=lambda cell, cell_index, execute_reply: job.end_cell(execute_reply["content"]),
             log=logging.getLogger("nbkit.engine"),
         )
         save = nb_man.save
-        nb_man.save = _save_seldom(save, nb_man.nb, job.scrubber)
+        nb_man.save = lambda **options: None  # half a notebook is of no use, and may hold secrets
         job.watch.start()
         try:
             client.km = job.kernel.take()
             client.execute()
-        except (Exception, KeyboardInterrupt) as trouble:
+        except Exception as trouble:
             job.note_trouble(trouble)
         finally:
             job.watch.stop()
             _mark_failure(nb_man, job, codes)
-            scrub_notebook(nb_man.nb, job.scrubber)  # before papermill writes it
+            scrub_notebook(nb_man.nb, job.task.scrubber)  # before papermill writes it
             nb_man.save = save
 
 
-def execute_stage(
-    source: Path,
-    target: Path,
-    parameters: dict[str, Any],
-    limits: dict[str, Any],
-    kernel: StageKernel,
-    *,
-    on_cell: Callable[[int, int], None] = lambda number, total: None,
-    on_late: Callable[[], None] = lambda: None,
-    on_step: Callable[[], None] = lambda: None,
-    scrubber: Scrubber = NOTHING,
-) -> Outcome:
+def execute_stage(task: Task, kernel: StageKernel, on_late: Callable[[], None] = lambda: None) -> StageRecord:
     """Execute a stage notebook in a fresh kernel.
 
     Parameters
     ----------
-    source
-        The stage notebook; never written to.
-    target
-        Where the executed notebook goes, whole and at once, when the kernel has ended, however it ended.
-    parameters
-        Given to papermill.
-    limits
-        ``cell_timeout``, ``stage_timeout`` (seconds) and ``memory_gb``; 0 is no limit.
+    task
+        What is to be executed. The executed notebook is written when the kernel has ended, however it ended.
     kernel
         Started or not.
-    on_cell
-        Called with the number of the code cell that starts and how many there are.
     on_late
         Called in the event loop when one of the last cells starts.
-    on_step
-        Called a few times a second, from another thread.
-    scrubber
-        Takes secrets out of everything that is kept.
 
     Returns
     -------
-    Outcome
+    StageRecord
         Also after a failure: nothing is raised but what prevents the notebook from being written.
     """
     papermill_engines.register("nbkit", TruthfulEngine)
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    running = target.with_name(f".{target.stem}.running.ipynb")
+    logging.getLogger("nbkit.engine").setLevel(logging.CRITICAL)  # nbclient would print what the record says
+    running = task.target.with_name(f".{task.target.stem}.running.ipynb")
     started = time.monotonic()
     executed: Any = None
-    job = Job(target.stem, limits, kernel, on_cell, on_late, on_step, scrubber)
+    job = Job(task, kernel, on_late)
     try:
         executed = papermill.execute_notebook(
-            str(source).replace("{", "{{").replace("}", "}}"),
+            str(task.source).replace("{", "{{").replace("}", "}}"),
             str(running).replace("{", "{{").replace("}", "}}"),
-            parameters,
+            task.parameters,
             engine_name="nbkit",
             kernel_name=NAME,
             language="python",
@@ -125,21 +103,21 @@ def execute_stage(
         )
     except papermill.PapermillExecutionError:
         executed = nbformat.read(running, as_version=4)
-    except (KeyboardInterrupt, OSError) as trouble:
+    except OSError as trouble:
         job.trouble = trouble
-    outcome = judge(executed, job)
-    outcome.seconds = round(time.monotonic() - started, 2)
-    outcome.peak_gb = round(job.watch.peak / GIGABYTE, 3)
+    record = judge(executed, job)
+    record.seconds = round(time.monotonic() - started, 2)
+    record.peak_gb = round(job.watch.peak / GIGABYTE, 3)
     for name in ("message", "source", "tail", "traceback"):
-        setattr(outcome, name, scrubber.clean(getattr(outcome, name)))
+        setattr(record, name, task.scrubber.clean(getattr(record, name)))
     if executed is not None:
-        if outcome.status == "passed":
-            outcome.headline = str(find_scraps(executed).get("headline", ""))
-            outcome.code = digest_code_of(executed.cells)
-        _keep(executed, target, outcome)
+        if record.status == "passed":
+            record.headline = str(find_scraps(executed).get("headline", ""))
+            record.code = digest_code_of(executed.cells)
+        _keep(executed, task.target, record)
     with contextlib.suppress(OSError):
         running.unlink(missing_ok=True)
-    return outcome
+    return record
 
 
 def scrub_notebook(notebook: Any, scrubber: Scrubber) -> None:
@@ -153,19 +131,6 @@ def scrub_notebook(notebook: Any, scrubber: Scrubber) -> None:
                     output[part] = scrubber.clean_inside(output[part])
 
 
-def _save_seldom(save: Callable[..., None], notebook: Any, scrubber: Scrubber) -> Callable[..., None]:
-    last = 0.0
-
-    def save_seldom(**options: Any) -> None:
-        nonlocal last
-        if time.monotonic() - last > SAVE_EVERY:
-            scrub_notebook(notebook, scrubber)
-            save(**options)
-            last = time.monotonic()
-
-    return save_seldom
-
-
 def _mark_failure(manager: Any, job: Job, codes: list[int]) -> None:
     """Mark the cell in which the notebook ended badly; papermill would call it, and all after it, completed."""
     cells = manager.nb.cells
@@ -174,7 +139,7 @@ def _mark_failure(manager: Any, job: Job, codes: list[int]) -> None:
     reached = [index for index in codes if cells[index].metadata.papermill["start_time"]]
     index = reached[-1] if reached else codes[0] if codes else 0
     index = index if job.watch.late_cell is None else job.watch.late_cell
-    kind, text = describe_trouble(job)
+    kind, text = job.describe_trouble()
     if cells[index].cell_type == "code":
         cells[index].outputs.append(nbformat.v4.new_output("error", ename=kind, evalue=text, traceback=[text]))
     manager.cell_exception(cells[index], cell_index=index, exception=job.trouble)
@@ -182,16 +147,27 @@ def _mark_failure(manager: Any, job: Job, codes: list[int]) -> None:
         later.metadata.papermill["status"] = manager.PENDING
 
 
-def _keep(executed: Any, target: Path, outcome: Outcome) -> None:
+def _keep(executed: Any, target: Path, record: StageRecord) -> None:
     """Write the executed notebook, whole and at once, with the truth in its metadata."""
     executed.metadata["nbkit"] = {
         **executed.metadata.get("nbkit", {}),
-        "status": outcome.status,
-        "kind": outcome.kind,
-        "message": outcome.message,
+        "status": record.status,
+        "kind": record.kind,
+        "message": record.message,
         "python": sys.version.split()[0],
     }
     executed.metadata.papermill["input_path"] = Path(executed.metadata.papermill["input_path"]).name
     executed.metadata.papermill["output_path"] = target.name
     write_atomic(target, nbformat.writes(executed).encode())
-    sign_notebook(target)
+    _sign(target)
+
+
+def _sign(path: Path) -> None:
+    """Sign a notebook, or raise nothing: JupyterLab shows no chart of one that it does not trust."""
+    with contextlib.suppress(Exception):
+        notary = NotebookNotary()
+        notary.log.disabled = True
+        try:
+            notary.sign(nbformat.read(path, as_version=4))
+        finally:
+            notary.store.close()

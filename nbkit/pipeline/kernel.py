@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-import inspect
+import os
 import time
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
+import psutil
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
@@ -19,10 +19,11 @@ from jupyter_core.utils import run_sync
 from nbkit import observe
 from nbkit.kernels import WarmProvisioner, make_environment
 from nbkit.pipeline.log import StageLog
-from nbkit.pipeline.watch import MARK, end_orphans
-from nbkit.scrub import NOTHING, Scrubber
+from nbkit.pipeline.task import Task
 
 NAME = "python3"
+MARK = "NBKIT_KERNEL"  # an environment variable that all processes of one kernel share
+GRACE = 5.0  # seconds that an orphan has to end by itself
 ARGUMENTS = ["--IPKernelApp.log_level=ERROR", "--HistoryManager.hist_file=:memory:", "--ext=nbkit.observe"]
 
 
@@ -68,10 +69,6 @@ class OwnKernelManager(AsyncKernelManager):
         """The kernel's command line."""
         return KernelSpec(**get_kernel_dict())
 
-    # Jupyter's own sleep for a hundredth of a second when they have done it, so that its tests can look
-    _async_start_kernel = start_kernel = inspect.unwrap(AsyncKernelManager.start_kernel)
-    _async_shutdown_kernel = shutdown_kernel = inspect.unwrap(AsyncKernelManager.shutdown_kernel)
-
     async def _async_wait(self, pollinterval: float = 0.005) -> None:
         """Notice the kernel's end sooner than Jupyter would."""
         await super()._async_wait(min(pollinterval, 0.005))
@@ -82,18 +79,9 @@ class StageKernel:
 
     Parameters
     ----------
-    stage
-        The stage.
-    folder
-        Where the kernel works.
-    log
-        The file that its stdout and stderr are added to, where Python does not catch them, without secrets.
-    threads
-        How many threads it computes with.
-    environment
-        What its environment has beside this process's own.
-    scrubber
-        Takes secrets out of the log.
+    task
+        What it is for. It works in the folder of the notebook's source; what is written to its stdout and stderr past
+        Python is added to the log, without secrets.
 
     Attributes
     ----------
@@ -101,23 +89,14 @@ class StageKernel:
         Its environment, which every process that it starts shares.
     """
 
-    def __init__(
-        self,
-        stage: str,
-        folder: Path,
-        log: Path,
-        threads: int,
-        environment: Mapping[str, str],
-        scrubber: Scrubber = NOTHING,
-    ) -> None:
-        own = {"NBKIT_STAGE": stage, MARK: uuid.uuid4().hex, observe.THREADS: str(threads)}
-        self.environment = make_environment(**own, **environment)
-        self._folder, self._path, self._scrubber = folder, log, scrubber
+    def __init__(self, task: Task) -> None:
+        own = {"NBKIT_STAGE": task.record.stage, MARK: uuid.uuid4().hex, observe.THREADS: str(task.limits["threads"])}
+        self.environment = make_environment(**own, **task.environment)
+        self._task = task
         self._log: StageLog | None = None
         self._since = 0.0
         self._manager: OwnKernelManager | None = None
         self._start: asyncio.Future[None] | None = None
-        self._closing = False
 
     def start_ahead(self) -> None:
         """Start it in the event loop that is running, and wait for nothing."""
@@ -130,13 +109,17 @@ class StageKernel:
         return self._manager
 
     @property
+    def pid(self) -> int:
+        """Its process; 0 if it has none yet."""
+        return (self._manager.own.pid or 0) if self._manager else 0
+
+    @property
     def exit_code(self) -> int | None:
         """How its process has ended by itself; negative if a signal ended it, None if nobody saw its end."""
         return self._manager.own.exit_code if self._manager else None
 
     def close(self) -> None:
         """End the kernel if it has not ended, and whatever it has started."""
-        self._closing = True
         with contextlib.suppress(Exception):
             run_sync(self._dismiss)()
         if self._log:
@@ -144,12 +127,12 @@ class StageKernel:
             self._log.close()
 
     async def _begin(self) -> None:
-        self._log = self._log or StageLog(self._path, self._scrubber)
+        self._log = self._log or StageLog(self._task.log, self._task.scrubber)
         self._since = time.time()
         self._manager = OwnKernelManager(kernel_name=NAME)
         await self._manager.start_kernel(
             extra_arguments=ARGUMENTS,
-            cwd=str(self._folder),
+            cwd=str(self._task.source.parent),
             env=self.environment,
             stdout=self._log.writer,  # what is written past Python is no part of what nbkit prints
             stderr=self._log.writer,
@@ -158,10 +141,10 @@ class StageKernel:
     async def _prepare(self) -> None:
         if self._start and not await self._is_good(self._start):
             await self._dismiss()
-        if not self._start and not self._closing:  # else it was interrupted, and goes on while the kernel is ended
+        if not self._start:
             self.start_ahead()
-        if self._start:
-            await self._start
+        assert self._start
+        await self._start
 
     async def _is_good(self, start: asyncio.Future[None]) -> bool:
         """Tell whether what was started ahead is what would be started now."""
@@ -180,3 +163,40 @@ class StageKernel:
             await manager.shutdown_kernel(now=True)
         elif manager:
             await manager.cleanup_resources()
+
+
+def end_orphans(token: str, pipe: int, since: float) -> None:
+    """End the processes that outlive their kernel, also those in a session of their own.
+
+    Parameters
+    ----------
+    token
+        The value of the environment variable ``NBKIT_KERNEL`` that they inherited.
+    pipe
+        The inode of the pipe into the kernel's log, which those hold open that a forked kernel has forked: their
+        environment is its server's.
+    since
+        When the kernel was started, in seconds since the epoch.
+    """
+    left = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == token or _holds(process, pipe, since):
+                process.terminate()
+                left.append(process)
+    for process in psutil.wait_procs(left, timeout=GRACE)[1]:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def _holds(process: psutil.Process, pipe: int, since: float) -> bool:
+    """Tell whether a process other than this one has the pipe into a kernel's log open; only Linux says."""
+    if process.pid == os.getpid() or process.create_time() < since - 1.0:
+        return False
+    if process.ppid() == os.getpid() and process.cmdline() == psutil.Process().cmdline():
+        return False  # forked for another kernel, and about to become it
+    links = []
+    for each in Path(f"/proc/{process.pid}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            links.append(str(each.readlink()))
+    return f"pipe:[{pipe}]" in links

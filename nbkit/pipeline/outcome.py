@@ -2,16 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
 from nbclient.exceptions import DeadKernelError
 
 from nbkit import errors
 from nbkit.pipeline.kernel import StageKernel
-from nbkit.pipeline.signals import name_kind
+from nbkit.pipeline.task import Task
 from nbkit.pipeline.watch import GIGABYTE, Watch, available_memory
-from nbkit.scrub import Scrubber
+from nbkit.record import StageRecord, Status
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 LATE = 6  # code cells before the end, of which each says that the stage will be over soon
@@ -19,6 +19,7 @@ TAIL = 12  # lines of output kept with a failure
 LONGEST = 8000  # characters kept of a message, of those lines, of a traceback
 NO_MEMORY = 0.85  # share of the machine's memory from which a kernel that was killed is taken to have had too much
 REFUSALS = {"Refusal", *(each.__name__ for each in errors.Refusal.__subclasses__())}
+STATUSES: dict[str, Status] = {"refused": "refused", "interrupted": "interrupted", "terminated": "interrupted"}
 KINDS = {"SystemExit": "exit", "KeyboardInterrupt": "interrupted", "MemoryError": "out_of_memory"}
 SENTENCES = {
     "error": "{ename}: {evalue}",
@@ -36,41 +37,6 @@ SENTENCES = {
 }
 
 
-@dataclass
-class Outcome:
-    """How a stage ended.
-
-    Attributes
-    ----------
-    status
-        ``"passed"``, ``"failed"``, ``"refused"`` (a gate or the contract said no) or ``"interrupted"``.
-    kind
-        Why it did not pass: a key of ``SENTENCES``; empty if it passed.
-    message
-        The same in a sentence.
-    cell, source, tail, traceback
-        The code cell (counted from 1), its source, its last lines of output and the traceback, where there is one.
-    seconds, peak_gb
-        How long it took, and the most memory that its kernel was seen to hold.
-    headline
-        What it handed over as ``headline``.
-    code
-        The digest of the code that was executed; empty if it has not passed.
-    """
-
-    status: str = "passed"
-    kind: str = ""
-    message: str = ""
-    cell: int = 0
-    source: str = ""
-    tail: str = ""
-    traceback: str = ""
-    seconds: float = 0.0
-    peak_gb: float = 0.0
-    headline: str = ""
-    code: str = ""
-
-
 class CellLeft(Exception):
     """A cell called for the end of its kernel."""
 
@@ -79,39 +45,39 @@ class CellLate(Exception):
     """A cell took too long, and went on after it was interrupted."""
 
 
-@dataclass
 class Job:
-    """One execution of one notebook: what the engine is told and what it saw."""
+    """One execution of one notebook, as the engine sees it.
 
-    stage: str
-    limits: dict[str, Any]
-    kernel: StageKernel
-    on_cell: Callable[[int, int], None]
-    on_late: Callable[[], None]
-    on_step: Callable[[], None]
-    scrubber: Scrubber
-    watch: Watch = field(init=False)
-    trouble: BaseException | None = None
-    began: bool = False
+    Attributes
+    ----------
+    task, kernel, on_late
+        As for `nbkit.pipeline.engine.execute_stage`.
+    watch
+        What ends the kernel if need be.
+    trouble
+        What went wrong beside the cells.
+    """
 
-    def __post_init__(self) -> None:
-        limits = {name: self.limits[name] for name in ("cell_timeout", "stage_timeout", "memory_gb")}
-        self.watch = Watch(**limits, on_step=self.on_step)
+    def __init__(self, task: Task, kernel: StageKernel, on_late: Callable[[], None]) -> None:
+        self.task, self.kernel, self.on_late = task, kernel, on_late
+        self.watch = Watch(task, kernel)
+        self.trouble: BaseException | None = None
+        self._began = False
 
-    def begin_cell(self, pid: int, index: int, codes: list[int]) -> None:
-        """Take note that a cell begins in the kernel of this process id.
+    def begin_cell(self, index: int, codes: list[int]) -> None:
+        """Take note that a cell begins.
 
         Raises
         ------
         CellLate
             If the time was over already.
         """
-        self.began = True
-        if self.watch.begin_cell(pid, index):
+        self._began = True
+        if self.watch.begin_cell(index):
             raise CellLate
         if index in codes:
             number = codes.index(index) + 1
-            self.on_cell(number, len(codes))
+            self.task.on_cell(number, len(codes))
             if number > len(codes) - LATE:
                 self.on_late()
 
@@ -136,6 +102,29 @@ class Job:
         left = isinstance(trouble, DeadKernelError) and code is not None and code >= 0
         self.trouble = CellLeft(f"exit code {code}") if left else trouble
 
+    def describe_trouble(self) -> tuple[str, str]:
+        """Return what went wrong beside the cells, as a key of `SENTENCES` and in a sentence."""
+        kind = self.name_trouble()
+        return kind, self.say(kind, type(self.trouble).__name__, str(self.trouble))
+
+    def name_trouble(self) -> str:
+        """Return what went wrong beside the cells as a key of `SENTENCES`."""
+        if self.watch.verdict:
+            return self.watch.verdict
+        if isinstance(self.trouble, CellLeft):
+            return "exit"
+        if isinstance(self.trouble, DeadKernelError):
+            return "out_of_memory" if self.watch.peak > NO_MEMORY * available_memory() else "dead_kernel"
+        return "kernel_start" if isinstance(self.trouble, RuntimeError) and not self._began else "system"
+
+    def say(self, kind: str, ename: str, evalue: str) -> str:
+        """Return the sentence of a kind of end."""
+        limits = self.task.limits
+        limit = limits["memory_gb"]
+        allowed = f"more than its memory_gb of {limit:g}" if limit else f"of {available_memory() / GIGABYTE:.1f} GB"
+        peak = self.watch.peak / GIGABYTE
+        return SENTENCES[kind].format(ename=ename, evalue=evalue, peak=peak, allowed=allowed, **limits)
+
 
 def must_run(cell: Any) -> bool:
     """Tell whether a cell is code that is executed."""
@@ -143,38 +132,12 @@ def must_run(cell: Any) -> bool:
     return cell.cell_type == "code" and bool(cell.source.strip()) and not skipped
 
 
-def describe_trouble(job: Job) -> tuple[str, str]:
-    """Return what went wrong beside the cells, as a key of `SENTENCES` and in a sentence."""
-    kind = _name_trouble(job)
-    return kind, SENTENCES[kind].format(**_facts(job, type(job.trouble).__name__, str(job.trouble)))
-
-
-def _name_trouble(job: Job) -> str:
-    trouble = job.trouble
-    if job.watch.verdict:
-        return job.watch.verdict
-    if isinstance(trouble, KeyboardInterrupt):
-        return name_kind(trouble)
-    if isinstance(trouble, CellLeft):
-        return "exit"
-    if isinstance(trouble, DeadKernelError):
-        return "out_of_memory" if job.watch.peak > NO_MEMORY * available_memory() else "dead_kernel"
-    if isinstance(trouble, RuntimeError) and not job.began:
-        return "kernel_start"
-    return "system"
-
-
-def _facts(job: Job, ename: str, evalue: str) -> dict[str, Any]:
-    limit = job.limits["memory_gb"]
-    allowed = f"more than its memory_gb of {limit:g}" if limit else f"of {available_memory() / GIGABYTE:.1f} GB"
-    return {"ename": ename, "evalue": evalue, "peak": job.watch.peak / GIGABYTE, "allowed": allowed, **job.limits}
-
-
-def judge(executed: Any, job: Job) -> Outcome:
-    """Say how the stage ended, from what the cells show rather than from papermill's metadata."""
+def judge(executed: Any, job: Job) -> StageRecord:
+    """Return the stage's record with how it ended, from what the cells show rather than from papermill's metadata."""
+    record = job.task.record
     if executed is None:
-        kind, text = describe_trouble(job)
-        return Outcome("interrupted" if kind in ("interrupted", "terminated") else "failed", kind, text)
+        kind, text = job.describe_trouble()
+        return replace(record, status=STATUSES.get(kind, "failed"), kind=kind, message=text)
     cells = list(_number([cell for cell in executed.cells if must_run(cell)]))
     for number, cell in cells:
         for output in cell.outputs:
@@ -182,8 +145,9 @@ def judge(executed: Any, job: Job) -> Outcome:
                 return _describe_error(cell, output, number, job)
     for number, cell in cells:
         if cell.execution_count is None:
-            return Outcome("failed", "unfinished", SENTENCES["unfinished"], number, cell.source)
-    return Outcome()
+            facts = {"kind": "unfinished", "message": SENTENCES["unfinished"], "cell": number, "source": cell.source}
+            return replace(record, status="failed", **facts)
+    return replace(record, status="passed")
 
 
 def _number(cells: list[Any]) -> Iterator[tuple[int, Any]]:
@@ -194,18 +158,23 @@ def _number(cells: list[Any]) -> Iterator[tuple[int, Any]]:
         yield max(number, 1), cell
 
 
-def _describe_error(cell: Any, output: Any, number: int, job: Job) -> Outcome:
+def _describe_error(cell: Any, output: Any, number: int, job: Job) -> StageRecord:
     ename, evalue = output.ename, ANSI.sub("", output.evalue)
     if job.trouble or job.watch.verdict:
-        kind = _name_trouble(job)
+        kind = job.name_trouble()
     else:
         kind = "refused" if ename in REFUSALS else KINDS.get(ename, "error")
     if job.trouble is None and kind == "exit":
         evalue = f"{ename}({evalue})"
-    message = evalue if ename == kind else SENTENCES[kind].format(**_facts(job, ename, evalue))  # said already
-    status = {"refused": "refused", "interrupted": "interrupted", "terminated": "interrupted"}.get(kind, "failed")
+    message = evalue if ename == kind else job.say(kind, ename, evalue)  # said already
     streams = "".join("".join(each.text) for each in cell.outputs if each.output_type == "stream")
-    tail = "\n".join(ANSI.sub("", streams[-10 * LONGEST :]).splitlines()[-TAIL:])[-LONGEST // 4 :]
-    traceback = ANSI.sub("", "\n".join(output.traceback))
-    message = message if len(message) <= LONGEST else f"{message[:LONGEST]}… ({len(message):,} characters in all)"
-    return Outcome(status, kind, message, number, cell.source, tail, traceback[-LONGEST:])
+    return replace(
+        job.task.record,
+        status=STATUSES.get(kind, "failed"),
+        kind=kind,
+        message=message if len(message) <= LONGEST else f"{message[:LONGEST]}… ({len(message):,} characters in all)",
+        cell=number,
+        source=cell.source,
+        tail="\n".join(ANSI.sub("", streams[-10 * LONGEST :]).splitlines()[-TAIL:])[-LONGEST // 4 :],
+        traceback=ANSI.sub("", "\n".join(output.traceback))[-LONGEST:],
+    )

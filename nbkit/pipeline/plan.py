@@ -2,53 +2,23 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nbkit.errors import BadParameter, CorruptArtifact, UnknownRun, UnknownStage
-from nbkit.pipeline.cache import Cache
-from nbkit.pipeline.manifest import check_run_name, find_run, has_side_files
+from nbkit.errors import BadParameter, UnknownRun, UnknownStage
+from nbkit.pipeline.cache import Cache, Step
+from nbkit.pipeline.runs import check_run_name
 from nbkit.pipeline.storage import open_storage
-from nbkit.pipeline.trace import Handed, Trace, begin_trace
-from nbkit.project import MANIFEST, find_notebooks, iterate_runs, name_sweep, read_manifest
-from nbkit.run import check_artifacts
+from nbkit.pipeline.trace import Trace, begin_trace
+from nbkit.project import find_notebooks
+from nbkit.record import RunRecord, iterate_runs, read_record
 from nbkit.scrub import find_names
 from nbkit.stages.graph import check_graph
-from nbkit.stages.notebooks import ALWAYS, Stage, read_stages
+from nbkit.stages.notebooks import Stage, read_stages
 from nbkit.stages.params import Resolved, resolve_params
-from nbkit.stages.preflight import check_sense
+from nbkit.stages.preflight import check_sense, import_used
 from nbkit.wording import suggest
-
-
-@dataclass(frozen=True)
-class Step:
-    """What is to be done with one stage, and why.
-
-    Attributes
-    ----------
-    stage
-        The notebook.
-    action
-        ``"run"``, ``"keep"`` (it passed in this run before), ``"borrow"`` (taken over from `source`, as asked),
-        ``"reuse"`` (taken over from `source`, since nothing that it depends on has changed) or ``"wait"`` (run or
-        reuse: that depends on what an earlier stage will hand over).
-    why
-        In words.
-    source
-        The run folder to take it from.
-    trace
-        What is reused.
-    forced
-        Whether it runs whatever earlier runs have.
-    """
-
-    stage: Stage
-    action: str
-    why: str
-    source: Path | None = None
-    trace: Trace | None = None
-    forced: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +27,7 @@ class Plan:
 
     Attributes
     ----------
-    root, project, name
+    root, name
         Where it belongs and how it is to be called; an empty name is made from project and time.
     resolved
         The parameters of every stage.
@@ -78,7 +48,6 @@ class Plan:
     """
 
     root: Path
-    project: str
     name: str
     resolved: Resolved
     steps: tuple[Step, ...]
@@ -90,6 +59,11 @@ class Plan:
     lacking: bool = False
 
     @property
+    def project(self) -> str:
+        """The name of the first params file."""
+        return self.resolved.project
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """The environment variables that the params name as ``${NAME}``, in the section of any stage."""
         texts = [path.read_text(encoding="utf-8", errors="replace") for path in self.resolved.files if path.is_file()]
@@ -98,7 +72,7 @@ class Plan:
     @property
     def nothing_to_do(self) -> bool:
         """Whether all of it has passed in an earlier run and still holds."""
-        return all(step.action == "keep" for step in self.steps) and not self.lacking
+        return _is_kept(self.steps, self.folder) and not self.lacking
 
 
 def plan_run(
@@ -159,144 +133,67 @@ def plan_run(
     taken = {}
     if caching and not (force or first or only):
         cache = Cache(root, open_storage(root, storage))
-        taken = _take_over(cache, [stages[each] for each in chosen], resolved, name)
+        newest = cache.newest_run(begin(stages[chosen[-1]], resolved))
+        taken = find_steps(cache, [stages[each] for each in chosen], resolved, newest)
     for stage in stages.values():
         if stage.name in taken:
             steps.append(taken[stage.name])
         elif stage.name in chosen:
             steps.append(Step(stage, "run", "asked for", forced=True))
         elif stage.name in borrowed and source:
-            steps.append(Step(stage, "borrow", f"passed in {source.name}", source))
-    folder = steps[0].source if steps and all(step.action == "keep" for step in steps) else None
-    name = folder.name if folder else name
-    defaults = _read_defaults(stages)
-    facts = (root, resolved.project, name, resolved, tuple(steps), folder, tuple(settings), defaults)
-    lacking = folder is not None and _is_unstored(read_manifest(folder), root, storage)
-    return Plan(*facts, caching=caching, storage=storage, lacking=lacking)
+            steps.append(Step(stage, "skip", f"passed in {source.name}", source))
+    whole = None if name else _find_whole(list(taken.values()), resolved.project)
+    return Plan(
+        root=root,
+        name=whole.name if whole else name,
+        resolved=resolved,
+        steps=tuple(steps),
+        folder=whole,
+        settings=tuple(settings),
+        defaults=read_defaults(stages),
+        caching=caching,
+        storage=storage,
+        lacking=whole is not None and is_unstored(read_record(whole), root, storage),
+    )
 
 
-def _take_over(cache: Cache, chosen: list[Stage], resolved: Resolved, name: str) -> dict[str, Step]:
-    """Find what is unchanged since an earlier run; all steps are ``"keep"`` if one passed run has everything."""
-    prefer = cache.newest_run(begin(chosen[-1], resolved))
-    steps = _find_steps(cache, chosen, resolved, prefer)
-    sources = {step.source for step in steps.values() if step.action == "reuse"}
-    whole = sources.pop() if len(sources) == 1 and all(step.action == "reuse" for step in steps.values()) else None
-    if name or whole is None or not _is_whole(read_manifest(whole), list(steps), resolved.project):
-        return steps
-    return {each: replace(step, action="keep") for each, step in steps.items()}
-
-
-def _find_steps(cache: Cache, stages: Sequence[Stage], resolved: Resolved, prefer: str) -> dict[str, Step]:
+def find_steps(cache: Cache, stages: Sequence[Stage], resolved: Resolved, prefer: str) -> dict[str, Step]:
+    """Ask the cache about each stage, as if what is skipped handed over what it did before."""
     handed: dict[str, dict[str, str] | None] = {}
     steps: dict[str, Step] = {}
     for stage in stages:
-        step = steps[stage.name] = find_step(cache, stage, resolved, handed, prefer)
-        handed[stage.name] = step.trace.saves if step.trace and step.action == "reuse" else None
+        step = steps[stage.name] = cache.find(stage, begin(stage, resolved), handed, prefer)
+        handed[stage.name] = step.trace.saves if step.trace and step.action == "skip" else None
     cache.memo.save()
     return steps
 
 
-def find_step(cache: Cache, stage: Stage, resolved: Resolved, handed: Handed, prefer: str) -> Step:
-    """Ask the traces what is to be done with a stage; arguments as for `Cache.find`."""
-    found = cache.find(stage, begin(stage, resolved), handed, prefer)
-    source = cache.find_folder(found.trace) if found.trace else None
-    return Step(stage, found.action, found.why, source, found.trace)
+def _find_whole(steps: Sequence[Step], project: str) -> Path | None:
+    """Return the run that passed with exactly these stages, as they are now, if there is one."""
+    whole = steps[0].source if steps else None
+    if whole is None or not _is_kept(steps, whole):
+        return None
+    record = read_record(whole)
+    same = [each.stage for each in record.stages] == [step.stage.name for step in steps]
+    return whole if same and record.status == "passed" and record.project == project else None
 
 
-def _is_whole(manifest: dict[str, Any], stages: list[str], project: str) -> bool:
-    """Tell whether a run passed with exactly these stages."""
-    same = [entry["stage"] for entry in manifest.get("stages", [])] == stages
-    return same and manifest.get("status") == "passed" and manifest.get("project") == project
+def _is_kept(steps: Sequence[Step], folder: Path | None) -> bool:
+    """Tell whether every step is taken from this run."""
+    return all(step.action == "skip" and step.source == folder for step in steps)
 
 
 def begin(stage: Stage, resolved: Resolved) -> Trace:
     """Return what is known of a stage before it runs."""
-    return begin_trace(stage, resolved.values[stage.name], resolved.limits[stage.name]["threads"])
+    limits = resolved.limits[stage.name]
+    used = {"use": limits["use"]} if limits["use"] else {}
+    return begin_trace(stage, resolved.values[stage.name] | used, limits["threads"])
 
 
-def plan_resume(root: Path, name: str = "", storage: str = "") -> Plan:
-    """Decide how an unfinished run goes on: what passed is kept, the rest runs.
-
-    Raises
-    ------
-    UnknownRun
-        If there is no such run, or nothing of it is left to do.
-    BadParameter
-        If a stage that passed would now get other parameters.
-    """
-    root = root.resolve()
-    stages = read_stages(find_notebooks(root))
-    folder = find_run(root, name) if name or storage else _find_unfinished(root, stages)
-    manifest = read_manifest(folder)
-    if lacking := {"project", "files", "settings", "parameters", "stages"} - manifest.keys():
-        raise UnknownRun(
-            f"{folder / MANIFEST} is damaged (no {', '.join(sorted(lacking))}), so nobody knows what has passed: "
-            "`nbkit run PARAMS` makes a new run"
-        )
-    check_graph(stages)
-    files = [root / path for path in manifest["files"]]
-    resolved = resolve_params(files, manifest["settings"], stages)
-    entries = {entry["stage"]: entry for entry in manifest["stages"]}
-    again = [stages[each] for each in entries if each in stages]
-    storage = storage or manifest.get("storage", "")
-    cache = Cache(root, open_storage(root, storage))
-    found = _find_steps(cache, again, resolved, folder.name)
-    steps: list[Step] = []
-    for stage in again:
-        entry, step = entries[stage.name], found[stage.name]
-        if entry["status"] != "passed" or not (folder / f"{stage.name}.ipynb").is_file():
-            steps.append(step if step.trace else replace(step, why=f"{entry['status']} before"))
-            continue
-        _check_unchanged(stage.name, manifest["parameters"].get(stage.name, {}), resolved.values[stage.name])
-        steps.append(_keep(step, entry, folder, steps))
-    unstored = _is_unstored(manifest, root, storage)
-    if all(step.action == "keep" for step in steps) and not unstored:
-        raise UnknownRun(f"nothing is left to do: every stage of {folder.name} passed")
-    settings = tuple(manifest["settings"])
-    defaults = _read_defaults(stages)
-    facts = (root, manifest["project"], folder.name, resolved, tuple(steps), folder, settings, defaults)
-    return Plan(*facts, storage=storage, lacking=unstored)
-
-
-def _find_unfinished(root: Path, stages: dict[str, Stage]) -> Path:
-    """Return the latest run of the lifecycle that is not finished; if all are, the latest of them, or of any kind."""
-    usual = []
-    for folder, manifest in iterate_runs(root):
-        names = [entry["stage"] for entry in manifest.get("stages", [])]
-        watches = names and all(name in stages and stages[name].cadence != "run" for name in names)
-        if name_sweep(folder) or watches:
-            continue
-        if manifest.get("status") != "passed" or "not_stored" in manifest:
-            return folder
-        usual.append(folder)
-    return usual[0] if usual else find_run(root)
-
-
-def _is_unstored(manifest: dict[str, Any], root: Path, url: str) -> bool:
+def is_unstored(record: RunRecord, root: Path, url: str) -> bool:
     """Tell whether a run is still to be copied to where it is asked for."""
     storage = open_storage(root, url)
-    return storage is not None and (storage.url != manifest.get("storage") or "not_stored" in manifest)
-
-
-def _keep(step: Step, entry: dict[str, Any], folder: Path, before: Sequence[Step]) -> Step:
-    """Keep what passed in this run and still holds."""
-    if step.source == folder:
-        return replace(step, action="keep", why="passed before") if step.action == "reuse" else step
-    stage = step.stage
-    if entry.get("traced") and stage.cadence == "run" and stage.effects != ALWAYS:
-        return step
-    changed = [each for each in before if each.action != "keep"]
-    if changed:
-        return Step(stage, "run", f"it comes after {changed[0].stage.name}, which runs again")
-    if entry.get("code", stage.code) != stage.code:
-        return Step(stage, "run", f"{stage.path.name} has changed since it passed")
-    if has_side_files(folder):
-        return Step(stage, "run", "a stage wrote files into the run's folder, and what failed may have changed them")
-    try:
-        check_artifacts(folder / f"{stage.name}.ipynb")
-    except CorruptArtifact as error:
-        return Step(stage, "run", str(error))
-    return Step(stage, "keep", "passed before")
+    return storage is not None and (storage.url != record.storage or bool(record.not_stored))
 
 
 def check_plan(plan: Plan) -> None:
@@ -307,7 +204,8 @@ def check_plan(plan: Plan) -> None:
     BadParameter
         Naming the stage and the parameter.
     """
-    running = [step.stage.name for step in plan.steps if step.action in ("run", "wait")]
+    running = [step.stage.name for step in plan.steps if step.action != "skip"]
+    import_used(plan.resolved.limits, running, plan.root, plan.resolved.places)
     check_sense(plan.resolved.values, running, plan.root, plan.resolved.places)
 
 
@@ -336,17 +234,14 @@ def _match(name: str, stages: dict[str, Stage]) -> str:
 def _find_source(root: Path, resolved: Resolved, stages: list[Stage]) -> Path:
     """Return the latest run of the project in which these stages passed as they are now: same code, same parameters."""
     project, differing, names = resolved.project, "", ", ".join(stage.name for stage in stages)
-    for folder, manifest in iterate_runs(root):
-        entries = {entry["stage"]: entry for entry in manifest.get("stages", [])}
-        passed = all(entries.get(stage.name, {}).get("status") == "passed" for stage in stages)
-        if manifest.get("project") != project or not passed:
+    for folder, record in iterate_runs(root):
+        known = {each.stage: each for each in record.stages}
+        if record.project != project or not all(record.has_passed(stage.name) for stage in stages):
             continue
         now = {stage.name: resolved.values[stage.name] for stage in stages}
-        changes = _find_changes(manifest.get("parameters", {}), now)
+        changes = find_changes(record.parameters, now)
         changes += [
-            f"{stage.path.name} has changed since"
-            for stage in stages
-            if entries[stage.name].get("code", stage.code) != stage.code
+            f"{stage.path.name} has changed since" for stage in stages if known[stage.name].code not in ("", stage.code)
         ]
         if not changes:
             return folder
@@ -359,11 +254,12 @@ def _find_source(root: Path, resolved: Resolved, stages: list[Stage]) -> Path:
     raise UnknownRun(f"no run of {project} has passed {names} yet, so nothing can be taken over: run all stages first")
 
 
-def _read_defaults(stages: dict[str, Stage]) -> dict[str, dict[str, Any]]:
+def read_defaults(stages: dict[str, Stage]) -> dict[str, dict[str, Any]]:
+    """Return the values of the parameters cells."""
     return {name: {key: each.default for key, each in stage.parameters.items()} for name, stage in stages.items()}
 
 
-def _find_changes(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> list[str]:
+def find_changes(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> list[str]:
     """Say which parameters have another value now; one that a notebook has got since then is none of them."""
     return [
         f"{stage}.{key} is now {value!r}, not {before[stage][key]!r}"
@@ -371,13 +267,3 @@ def _find_changes(before: dict[str, dict[str, Any]], after: dict[str, dict[str, 
         for key, value in values.items()
         if key in before.get(stage, {}) and json.dumps(before[stage][key]) != json.dumps(value)
     ]
-
-
-def _check_unchanged(stage: str, before: dict[str, Any], after: dict[str, Any]) -> None:
-    changed = [key for key in after if json.dumps(before.get(key)) != json.dumps(after[key])]
-    if changed:
-        key = changed[0]
-        raise BadParameter(
-            f"{stage} passed with {key} = {before.get(key)!r}, and it is now {after[key]!r}: "
-            f"`nbkit run PARAMS --from {stage}` makes a new run with it"
-        )

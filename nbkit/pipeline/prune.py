@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.pipeline.cache import TRACES
-from nbkit.pipeline.manifest import is_held
+from nbkit.pipeline.runs import is_held
 from nbkit.pipeline.storage import FETCHED
-from nbkit.project import MANIFEST, SWEEP, UNREADABLE, iterate_runs, name_sweep
+from nbkit.record import RECORD, SWEEP, UNREADABLE, RunRecord, iterate_runs, name_sweep
 from nbkit.run import STORE, list_artifacts, read_scraps
 from nbkit.store import is_settled
 from nbkit.wording import say_count
@@ -72,11 +72,11 @@ def find_waste(root: Path, *, keep: int = 5, needed: Collection[str] = ()) -> li
 
 
 def remove(waste: Iterable[Waste]) -> int:
-    """Remove what may go; return the bytes that were freed. A run loses its manifest first: half a run is none."""
+    """Remove what may go; return the bytes that were freed. A run loses its record first: half a run is none."""
     freed = 0
     for each in waste:
         if each.path.is_dir():
-            (each.path / MANIFEST).unlink(missing_ok=True)
+            (each.path / RECORD).unlink(missing_ok=True)
             shutil.rmtree(each.path)
         else:
             each.path.unlink(missing_ok=True)
@@ -90,25 +90,25 @@ def _find_old_runs(root: Path, keep: int, needed: Collection[str]) -> Iterator[t
     old = {path.parent.name for path in sweeps[keep:] if not is_held(path.parent)}
     for name in sorted(old):
         yield root / "runs" / name, f"{keep} newer sweeps are there"
-    for folder, manifest in iterate_runs(root):  # newest first
-        if folder.name in needed or is_held(folder) or manifest.get("status") == UNREADABLE:
+    for folder, record in iterate_runs(root):  # newest first
+        if folder.name in needed or is_held(folder) or record.status == UNREADABLE:
             continue
         if sweep := name_sweep(folder):
             if sweep in old:
                 yield folder, f"its sweep {sweep} goes"
             continue
-        kind = _kind_of(manifest)
-        passed = manifest.get("status") == "passed"
+        kind = _kind_of(record)
+        passed = record.status == "passed"
         if seen.get(kind, 0) >= keep:
             yield folder, f"{say_count(keep, 'newer run')} of its kind passed"
         seen[kind] = seen.get(kind, 0) + passed
 
 
-def _kind_of(manifest: dict[str, Any]) -> tuple[str, ...]:
+def _kind_of(record: RunRecord) -> tuple[str, ...]:
     """Tell runs apart that do not replace each other: other projects, other stages, other windows."""
-    stages = tuple(entry["stage"] for entry in manifest.get("stages", []))
-    windows = [str(manifest.get("parameters", {}).get(stage, {}).get("window", "")) for stage in stages]
-    return (manifest.get("project", ""), *stages, *windows)
+    stages = tuple(each.stage for each in record.stages)
+    windows = [str(record.parameters.get(stage, {}).get("window", "")) for stage in stages]
+    return (record.project, *stages, *windows)
 
 
 def _find_orphans(folder: Path) -> Iterator[Path]:

@@ -1,7 +1,7 @@
 """Runs at any fsspec URL: copied there stage by stage, found there by other machines, and read back by hash.
 
-Below the URL lie ``<run>/`` (manifest, notebooks, logs, report), ``artifacts/`` (the bytes of all runs, each kept once)
-and ``.traces/``. A run's manifest is written after all that it speaks of, so what is found there is whole.
+Below the URL lie ``<run>/`` (record, notebooks, logs, report), ``artifacts/`` (the bytes of all runs, each kept once)
+and ``.traces/``. A run's record is written after all that it speaks of, so what is found there is whole.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nbkit.errors import BadParameter, StorageFailed
-from nbkit.project import MANIFEST
+from nbkit.record import RECORD
 from nbkit.run import STORE
 from nbkit.store import Store, write_atomic
 
@@ -60,7 +60,7 @@ class Storage:
     # --- writing
 
     def push(self, folder: Path, traces: Iterable[Path] = ()) -> None:
-        """Copy of a run what is not there yet; its manifest last.
+        """Copy of a run what is not there yet; its record last.
 
         Parameters
         ----------
@@ -75,16 +75,16 @@ class Storage:
             If it cannot be written, after several tries; what is there already stays.
         """
         files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-        manifest = folder / MANIFEST
+        record = folder / RECORD
         for path in files:
             place = path.relative_to(folder)
             if place.parts[0] == STORE:
                 self._push_artifact(path, "/".join(place.parts[1:]))
-            elif path != manifest:
+            elif path != record:
                 self._push_file(path, f"{folder.name}/{place.as_posix()}")
         for path in traces:
             self._push_file(path, f".traces/{path.parent.name}/{path.name}")
-        self._push_file(manifest, f"{folder.name}/{MANIFEST}")
+        self._push_file(record, f"{folder.name}/{RECORD}")
 
     def push_report(self, folder: Path) -> None:
         """Copy a run's report.
@@ -145,7 +145,7 @@ class Storage:
         """Return the names of the runs that are there."""
         fs, base = self._fs
         fs.invalidate_cache()
-        found = self._try(lambda: fs.glob(f"{base}/*/{MANIFEST}"), "answer")
+        found = self._try(lambda: fs.glob(f"{base}/*/{RECORD}"), "answer")
         return sorted(str(path).split("/")[-2] for path in found)
 
     def fetch_run(self, name: str, files: Collection[str] = ()) -> Path:
@@ -168,16 +168,16 @@ class Storage:
         FileNotFoundError
             If there is no such run.
         """
-        if (self.runs / name / MANIFEST).is_file():
+        if (self.runs / name / RECORD).is_file():
             return self.runs / name
         fs, base = self._fs
         folder = self.runs / FETCHED / name
         fs.invalidate_cache()
         for path in self._try(lambda: fs.find(f"{base}/{name}"), "answer"):
             place = str(path).removeprefix(f"{base}/{name}/")
-            if place != MANIFEST and (not files or place in files):
+            if place != RECORD and (not files or place in files):
                 self._read(f"{name}/{place}", folder / place)
-        self._read(f"{name}/{MANIFEST}", folder / MANIFEST)
+        self._read(f"{name}/{RECORD}", folder / RECORD)
         return folder
 
     def pull_traces(self, traces: Path, stage: str, key: str) -> None:

@@ -87,7 +87,7 @@ class Execution:
     folder
         The run.
     started
-        When it began, as in the manifest: what has changed since then may not be what it read.
+        When it began, as in the record: what has changed since then may not be what it read.
     seen
         What was noted in its kernel (`nbkit.observe`).
     handed

@@ -1,20 +1,20 @@
-"""Watches a kernel while it works: its time, its memory, and the only one who ends it."""
+"""Watches a kernel while it works: its time, its memory, and whether the run is to stop."""
 
 import contextlib
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import psutil
+
+from nbkit.pipeline.kernel import StageKernel
+from nbkit.pipeline.task import Task
 
 STEP = 0.2  # seconds between two looks
 FAMILY_EVERY = 2.0  # seconds between two searches for the kernel's children, which read the whole process table
 GRACE = 5.0  # seconds that an interrupted kernel has to stop by itself
 GIGABYTE = 1e9
-MARK = "NBKIT_KERNEL"  # an environment variable that all processes of one kernel share
 
 
 class Watch(threading.Thread):
@@ -22,49 +22,42 @@ class Watch(threading.Thread):
 
     Parameters
     ----------
-    cell_timeout, stage_timeout
-        Seconds; 0 is no limit.
-    memory_gb
-        Gigabytes (1e9 bytes) that the kernel and its children may hold together; 0 is no limit.
-    on_step
-        Called at each look, from this thread.
+    task
+        Its limits, and whether it is to stop. The memory is that of the kernel and its children together.
+    kernel
+        The kernel, started or not.
 
     Attributes
     ----------
     verdict
-        What the watch ended the kernel for: ``"cell_timeout"``, ``"stage_timeout"``, ``"out_of_memory"`` or empty.
+        What the watch ended the kernel for: ``"cell_timeout"``, ``"stage_timeout"``, ``"out_of_memory"``, what the task
+        is to stop for, or empty.
     late_cell
         The index of the cell that was running when a time-out was noticed; None if there was none.
     peak
         The most bytes that were held at a look.
     """
 
-    def __init__(
-        self, cell_timeout: float, stage_timeout: float, memory_gb: float, on_step: Callable[[], None]
-    ) -> None:
+    def __init__(self, task: Task, kernel: StageKernel) -> None:
         super().__init__(daemon=True, name="nbkit-watch")
-        self.limits = {"cell_timeout": cell_timeout, "stage_timeout": stage_timeout}
-        self.memory = memory_gb * GIGABYTE
+        self.task, self.kernel = task, kernel
+        self.memory = task.limits["memory_gb"] * GIGABYTE
         self.begun = {"stage_timeout": time.monotonic()}
-        self.on_step = on_step
-        self.kernel: psutil.Process | None = None
         self.verdict = ""
         self.late_cell: int | None = None
         self.peak = 0
         self._cell: int | None = None
         self._turn = threading.Lock()  # held while a cell begins or ends, and while it is judged
+        self._process: psutil.Process | None = None
         self._family: list[psutil.Process] = []
         self._searched = 0.0
         self._over = threading.Event()
 
-    def begin_cell(self, pid: int, index: int) -> str:
-        """Take note that a cell starts in the kernel of this process id; return the verdict, if any."""
-        if self.kernel is None or self.kernel.pid != pid:
+    def begin_cell(self, index: int) -> str:
+        """Take note that a cell starts; return the verdict, if any."""
+        if process := self._find():
             with contextlib.suppress(psutil.Error):
-                self.kernel = psutil.Process(pid)
-        if self.kernel:
-            with contextlib.suppress(psutil.Error):
-                self.peak = max(self.peak, self.kernel.memory_info().rss)  # it may be over before the next look
+                self.peak = max(self.peak, process.memory_info().rss)  # it may be over before the next look
         with self._turn:
             self._cell = index
             self.begun["cell_timeout"] = time.monotonic()
@@ -86,7 +79,10 @@ class Watch(threading.Thread):
         """Look, until stopped."""
         interrupted = 0.0
         while not self._over.wait(STEP):
-            self.on_step()
+            if self.task.stop:
+                self.verdict = self.verdict or self.task.stop
+                self._signal(signal.SIGKILL)  # again at the next look: it may not have started yet
+                continue
             held = self._measure()
             self.peak = max(self.peak, held)
             if interrupted:
@@ -103,69 +99,45 @@ class Watch(threading.Thread):
     def _find_late(self) -> bool:
         with self._turn:
             now = time.monotonic()
-            for name, limit in self.limits.items():
-                if limit and name in self.begun and now - self.begun[name] > limit and self.kernel:
+            for name, begun in self.begun.items():
+                limit = self.task.limits[name]
+                if limit and now - begun > limit and self._find():
                     self.verdict, self.late_cell = name, self._cell
                     return True
         return False
 
+    def _find(self) -> psutil.Process | None:
+        """Return the kernel's process, if it has started."""
+        pid = self.kernel.pid
+        if pid and (self._process is None or self._process.pid != pid):
+            with contextlib.suppress(psutil.Error):
+                self._process = psutil.Process(pid)
+        return self._process
+
     def _measure(self) -> int:
-        if self.kernel is None:
+        kernel = self._find()
+        if kernel is None:
             return 0
         if time.monotonic() - self._searched > FAMILY_EVERY:
             self._searched = time.monotonic()
             with contextlib.suppress(psutil.Error):
-                self._family = self.kernel.children(recursive=True)
+                self._family = kernel.children(recursive=True)
         held = 0
-        for process in (self.kernel, *self._family):
+        for process in (kernel, *self._family):
             with contextlib.suppress(psutil.Error):
                 held += process.memory_info().rss
         return held
 
     def _signal(self, which: signal.Signals) -> None:
         """Signal the kernel; a kill takes its children along."""
-        if self.kernel is None:
+        kernel = self._find()
+        if kernel is None:
             return
         with contextlib.suppress(psutil.Error, OSError):
-            family = [self.kernel, *self.kernel.children(recursive=True)] if which == signal.SIGKILL else [self.kernel]
+            family = [kernel, *kernel.children(recursive=True)] if which == signal.SIGKILL else [kernel]
             for process in family:
                 with contextlib.suppress(psutil.Error, ProcessLookupError):
                     os.kill(process.pid, which)
-
-
-def end_orphans(token: str, pipe: int, since: float) -> None:
-    """End the processes that outlive their kernel, also those in a session of their own.
-
-    Parameters
-    ----------
-    token
-        The value of the environment variable ``NBKIT_KERNEL`` that they inherited.
-    pipe
-        The inode of the pipe into the kernel's log, which those hold open that a forked kernel has forked: their
-        environment is its server's.
-    since
-        When the kernel was started, in seconds since the epoch.
-    """
-    left = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == token or _holds(process, pipe, since):
-                process.terminate()
-                left.append(process)
-    for process in psutil.wait_procs(left, timeout=GRACE)[1]:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-
-
-def _holds(process: psutil.Process, pipe: int, since: float) -> bool:
-    """Tell whether a process other than this one has the pipe into a kernel's log open; only Linux says."""
-    if process.pid == os.getpid() or process.create_time() < since - 1.0:
-        return False
-    links = []
-    for each in Path(f"/proc/{process.pid}/fd").glob("*"):
-        with contextlib.suppress(OSError):
-            links.append(str(each.readlink()))
-    return f"pipe:[{pipe}]" in links
 
 
 def available_memory() -> int:

@@ -28,64 +28,51 @@ from nbkit.plots.picture import (
     to_floats,
 )
 
+MOST, PANELS = 25, 6  # rows of a chart, panels of a picture
 
-def draw_bars(
-    table: pd.DataFrame, x: str, y: str, title: str, *, low: str = "", high: str = "", unit: str = "", top: int = 20
-) -> Picture:
-    """Draw one horizontal bar per row, in the order of the table.
+
+def draw_bars(table: pd.DataFrame, x: str, y: str, title: str, *, unit: str = "") -> Picture:
+    """Draw one horizontal bar for each of the first rows, in the order of the table.
 
     Parameters
     ----------
     table
-        Tidy rows.
+        Tidy rows; its columns `low` and `high`, if there, are drawn as intervals.
     x, y
         Columns of names and of lengths.
     title
         The finding.
-    low, high
-        Columns of an interval.
     unit
         What the lengths are.
-    top
-        At most so many rows.
     """
-    part = table.head(top)
+    part = table.head(MOST)
     with lend_sheet(title, height=0.28 * len(part) + 1.0) as (figure, axes):
         colours = [COLOURS[1] if value < 0 else COLOURS[0] for value in to_floats(part[y])]
         axes.barh(np.arange(len(part)), to_floats(part[y]), color=colours, height=0.7)
-        list_names(axes, part[x], part[low] if low else None, part[high] if high else None)
+        list_names(axes, part, x)
         if (part[y] < 0).any():
             axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(unit or say(y))
-        return finish(figure, title, list_numbers(part, x, y, low, high), len(table) - SHOWN)
+        return finish(figure, title, list_numbers(part, x, y), len(table) - SHOWN)
 
 
 def draw_dots(
-    table: pd.DataFrame,
-    x: str,
-    y: str,
-    title: str,
-    *,
-    low: str = "low",
-    high: str = "high",
-    reference: float | None = None,
-    unit: str = "",
-    top: int = 25,
+    table: pd.DataFrame, x: str, y: str, title: str, *, reference: float | None = None, unit: str = ""
 ) -> Picture:
-    """Draw one dot with its interval per row, beside a reference.
+    """Draw one dot with its interval for each of the first rows, beside a reference.
 
     Parameters
     ----------
-    table, x, y, title, low, high, unit, top
+    table, x, y, title, unit
         As in `draw_bars`.
     reference
         A value to compare with, drawn as a dashed line.
     """
-    part = table.head(top)
+    part = table.head(MOST)
     with lend_sheet(title, height=0.28 * len(part) + 1.0) as (figure, axes):
         axes.plot(to_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
-        list_names(axes, part[x], part[low], part[high], COLOURS[0])
-        words = list_numbers(part, x, y, low, high)
+        list_names(axes, part, x, COLOURS[0])
+        words = list_numbers(part, x, y)
         if reference is not None:
             axes.axvline(reference, color=INK, linestyle="--", linewidth=1)
             words += f"; the dashed line is {say_number(reference)}"
@@ -100,16 +87,14 @@ def draw_lines(
     title: str,
     *,
     by: str = "",
-    low: str = "",
-    high: str = "",
     unit: str = "",
     limit: float | None = None,
 ) -> Picture:
-    """Draw lines over an ordered column, with a band where an interval is given.
+    """Draw lines over an ordered column, with a band where the table has the columns `low` and `high`.
 
     Parameters
     ----------
-    table, title, low, high, unit
+    table, title, unit
         As in `draw_bars`.
     x, y
         Columns: numbers, times or ordered names; values.
@@ -127,8 +112,8 @@ def draw_lines(
             marker = MARKERS[place] if len(part) <= 40 else None
             style: Any = {"color": COLOURS[place], "linestyle": LINES[place], "marker": marker}
             axes.plot(across, to_floats(part[y]), label=name or None, markersize=4, **style)
-            if low and high:
-                band = (to_floats(part[low]), to_floats(part[high]))
+            if {"low", "high"} <= set(part.columns):
+                band = (to_floats(part["low"]), to_floats(part["high"]))
                 axes.fill_between(across, *band, color=COLOURS[place], alpha=0.2, linewidth=0)
             words.append((f"{name}: " if name else "") + say_course(part, x, y))
         if limit is not None:
@@ -139,9 +124,9 @@ def draw_lines(
 
 
 def draw_panels(
-    table: pd.DataFrame, panel: str, x: str, y: str, title: str, *, by: str = "", unit: str = "", top: int = 6
+    table: pd.DataFrame, panel: str, x: str, y: str, title: str, *, by: str = "", unit: str = ""
 ) -> Picture:
-    """Draw one panel per level of a column, all on one scale: a dot per row, in the order of the table.
+    """Draw one panel for each of the first levels of a column, all on one scale: a dot a row, in the table's order.
 
     Parameters
     ----------
@@ -157,10 +142,8 @@ def draw_panels(
         A column whose levels differ in colour and marker.
     unit
         What the numbers are.
-    top
-        At most so many panels.
     """
-    names = list(dict.fromkeys(table[panel]))[:top]
+    names = list(dict.fromkeys(table[panel]))[:PANELS]
     parts = [table[table[panel] == name] for name in names] or [table]
     lines = -(-len(parts) // 2)
     tallest = [max(part[x].nunique(dropna=False) for part in parts[2 * line : 2 * line + 2]) for line in range(lines)]

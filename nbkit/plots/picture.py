@@ -92,12 +92,12 @@ def _tidy(svg: str, alt: str) -> str:
     return re.sub(r"\n *", "\n", svg).replace("<svg ", f'<svg {HEAD} aria-label="{escape(alt)}" ', 1)
 
 
-def list_names(axes: Axes, names: pd.Series, low: Any, high: Any, colour: str = INK) -> None:
-    """Write the names down the side, and draw the intervals."""
-    places = np.arange(len(names))
-    if low is not None and high is not None:
-        axes.hlines(places, to_floats(low), to_floats(high), color=colour, linewidth=1.2)
-    axes.set_yticks(places, [clip(name) for name in names])
+def list_names(axes: Axes, part: pd.DataFrame, x: str, colour: str = INK) -> None:
+    """Write the names down the side, and draw the intervals, if there are any."""
+    places = np.arange(len(part))
+    if {"low", "high"} <= set(part.columns):
+        axes.hlines(places, to_floats(part["low"]), to_floats(part["high"]), color=colour, linewidth=1.2)
+    axes.set_yticks(places, [clip(name) for name in part[x]])
     axes.invert_yaxis()
 
 
@@ -171,11 +171,11 @@ def first_records(table: pd.DataFrame) -> list[dict[Any, Any]]:
     return table.head(SHOWN).to_dict("records")
 
 
-def list_numbers(part: pd.DataFrame, x: str, y: str, low: str, high: str) -> str:
+def list_numbers(part: pd.DataFrame, x: str, y: str) -> str:
     """Say the first rows in words: what a bar or dot shows."""
-    words = []
+    words, interval = [], {"low", "high"} <= set(part.columns)
     for row in first_records(part):
-        span = f" ({say_number(row[low])} to {say_number(row[high])})" if low and high else ""
+        span = f" ({say_number(row['low'])} to {say_number(row['high'])})" if interval else ""
         words.append(f"{clip(row[x])} {say_number(row[y])}{span}")
     return "; ".join(words)
 

@@ -37,26 +37,25 @@ def draw_calibration(table: pd.DataFrame, title: str) -> Picture:
         return finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
 
 
-def draw_threshold(
-    curve: pd.DataFrame, title: str, *, threshold: float, low: float = np.nan, high: float = np.nan, currency: str = ""
-) -> Picture:
+def draw_threshold(decision: Any, title: str, *, currency: str = "") -> Picture:
     """Draw the cost per row over the threshold, with the chosen one and its interval.
 
     Parameters
     ----------
-    curve, threshold, low, high
-        From `nbkit.model.choose_threshold`.
+    decision
+        From `nbkit.model.choose_threshold`: its threshold, low, high and curve.
     title
         The finding.
     currency
         Of the costs.
     """
+    curve, threshold = decision.curve, decision.threshold
     inside, costs = curve[curve["threshold"] <= 1], curve["cost_per_row"]
     with lend_sheet(title) as (figure, axes):
         axes.plot(inside["threshold"].to_numpy(), inside["cost_per_row"].to_numpy(), color=COLOURS[0])
         axes.axvline(min(threshold, 1), color=INK, linestyle="--", linewidth=1)
-        if np.isfinite(low) and np.isfinite(high):
-            axes.axvspan(min(low, 1), min(high, 1), color=COLOURS[1], alpha=0.2, linewidth=0)
+        if np.isfinite(decision.low) and np.isfinite(decision.high):
+            axes.axvspan(min(decision.low, 1), min(decision.high, 1), color=COLOURS[1], alpha=0.2, linewidth=0)
         label_axes(axes, "threshold", f"cost per row {currency}".strip())
         place = int(np.argmin(np.abs(curve["threshold"] - threshold)))
         words = f"at threshold {say_number(threshold)} a row costs {say_number(costs.iloc[place])} {currency}".strip()
@@ -65,26 +64,20 @@ def draw_threshold(
         return finish(figure, title, words)
 
 
-def draw_confusion(table: pd.DataFrame, title: str) -> Picture:
-    """Draw `nbkit.model.confusion_table`: rows true, columns predicted, counts in the cells."""
-    return draw_heatmap(table, "predicted", "actual", "n", title, unit="rows")
-
-
-def draw_outcomes(outcomes: pd.DataFrame, y: Any, p: Any, *, task: str) -> Picture:
+def draw_errors(errors: pd.DataFrame, predictions: Any) -> Picture:
     """Draw what was predicted against what was true: counts per class, or a point per row of a regression.
 
     Parameters
     ----------
-    outcomes
-        From `nbkit.model.tabulate_outcomes`.
-    y, p
-        Truth and predictions (regression).
-    task
-        "binary", "multiclass" or "regression".
+    errors
+        From `nbkit.model.tabulate_errors`.
+    predictions
+        Truth and prediction of the same rows.
     """
-    if task != "regression":
-        right = outcomes.loc[outcomes["actual"] == outcomes["predicted"], "n"].sum() / max(outcomes["n"].sum(), 1)
-        return draw_confusion(outcomes, f"{right:.0%} of the rows are given their class")
-    low = outcomes.set_index("outcome")["share"].get("too low", np.nan)
-    table = pd.DataFrame({"true": np.asarray(y, dtype=float), "predicted": np.asarray(p, dtype=float)})
+    if predictions.task != "regression":
+        right = errors.loc[errors["actual"] == errors["predicted"], "n"].sum() / max(errors["n"].sum(), 1)
+        title = f"{right:.0%} of the rows are given their class"
+        return draw_heatmap(errors, "predicted", "actual", "n", title, unit="rows")
+    low = errors.set_index("outcome")["share"].get("too low", np.nan)
+    table = pd.DataFrame({"true": predictions.truth, "predicted": predictions.score})
     return draw_scatter(table, "true", "predicted", f"{low:.0%} of the predictions are too low", diagonal=True)

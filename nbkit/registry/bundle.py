@@ -50,8 +50,8 @@ def store_bundle(bundle: Mapping[str, Any], store: Files) -> pd.DataFrame:
     for name, value in bundle.items():
         if value is None:
             continue
-        if dataclasses.is_dataclass(value) and not isinstance(value, type | formats.Picture):
-            value = dataclasses.asdict(value)  # a Contract, for instance
+        if dataclasses.is_dataclass(value) and formats.find_format(value).kind == "value":
+            value = dataclasses.asdict(value)  # type: ignore[arg-type]
         kind, suffix, content = formats.dump(value)
         if kind == "model":
             formats.load(kind, content)

@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 
 from nbkit import formats
-from nbkit.data import doubt_contract, refuse_leaks
+from nbkit.contract import doubt_contract
+from nbkit.data import refuse_leaks
 from nbkit.errors import BadParameter, LeakedFeature
+from nbkit.extend import claim, first_line
+from nbkit.problem import Problem
 from nbkit.registry.confirmations import find_confirmation
 from nbkit.registry.golden import check_golden
 from nbkit.registry.verdict import GATE_COLUMNS
@@ -50,9 +53,15 @@ def gate(*, blocking: bool = True) -> Callable[[Callable[..., Verdict]], Callabl
     ----------
     blocking
         Whether a version that fails may go to production.
+
+    Raises
+    ------
+    BadParameter
+        If nbkit or another module has a gate of that name.
     """
 
     def add(judge: Callable[..., Verdict]) -> Callable[..., Verdict]:
+        claim("gate", judge.__name__, judge, GATES)
         GATES[judge.__name__] = Gate(judge.__name__, blocking, judge)
         return judge
 
@@ -61,10 +70,7 @@ def gate(*, blocking: bool = True) -> Callable[[Callable[..., Verdict]], Callabl
 
 def known_gates() -> pd.DataFrame:
     """Return the gates: gate, blocking, evidence (what it needs), words (what it asks)."""
-    rows = [
-        (row.name, row.blocking, ", ".join(row.needs), (inspect.getdoc(row.judge) or "").splitlines()[0])
-        for row in GATES.values()
-    ]
+    rows = [(row.name, row.blocking, ", ".join(row.needs), first_line(row.judge, row.name)) for row in GATES.values()]
     return pd.DataFrame(rows, columns=["gate", "blocking", "evidence", "words"])
 
 
@@ -133,16 +139,19 @@ def criteria_met(criteria: pd.DataFrame) -> Verdict:
 
 
 @gate()
-def beats_rule(scores: pd.DataFrame, rule_scores: pd.DataFrame, metric: str, rule: Sequence[str] = ("",)) -> Verdict:
+def beats_rule(
+    scores: pd.DataFrame, rule_scores: pd.DataFrame, problem: Problem, rule: Sequence[str] = ("",)
+) -> Verdict:
     """The model is better than the rule in use today (a constant answer where there is none), by more than chance."""
     today = "today's rule" if rule else "a constant answer (no rule is stated)"
-    if "verdict" in rule_scores:  # compared on the same rows, from nbkit.model.compare(rule, model)
+    metric = problem.metric
+    if "verdict" in rule_scores:  # compared on the same rows, from nbkit.model.compare(model, rule)
         pair = rule_scores.loc[metric].to_dict()
         if np.isnan(pair["low"]):
             return None, f"{metric} cannot be compared with that of {today}: {pair.get('note') or 'too few rows'}"
         by = f"{pair['difference']:+.4g} ({pair['low']:+.4g} to {pair['high']:+.4g})"
         words = f"{metric} differs from that of {today} by {by} on the same rows"
-        return {"b is better": True, "a is better": False}.get(pair["verdict"]), words
+        return {"better": True, "worse": False}.get(pair["verdict"]), words
     row, base = scores.loc[metric].to_dict(), float(rule_scores["value"].to_dict()[metric])
     worst, best = ("high", "low") if row["better"] == "lower" else ("low", "high")
     sign = -1.0 if row["better"] == "lower" else 1.0
@@ -159,10 +168,10 @@ def data_keeps_contract(violations: pd.DataFrame) -> Verdict:
 
 
 @gate()
-def no_leaked_feature(columns: Sequence[str], contract: Any, lead: str = "") -> Verdict:
+def no_leaked_feature(columns: Sequence[str], contract: Any, problem: Problem) -> Verdict:
     """Everything the model sees was known at prediction time."""
     try:
-        refuse_leaks(list(columns), contract, lead=lead)
+        refuse_leaks(list(columns), contract, lead=problem.lead)
     except LeakedFeature as error:
         return False, str(error)
     return True, f"{say_count(len(columns), 'column')}, all known at prediction time"
@@ -174,13 +183,13 @@ def not_too_good_to_be_true(
     columns: Sequence[str],
     importance: pd.DataFrame,
     skill: Mapping[str, float],
+    problem: Problem,
     confirmed: pd.DataFrame | None = None,
-    task: str = "binary",
 ) -> Verdict:
     """No near-perfect score, no column that gives the target away, no one or two that carry nearly all."""
     doubts, named = [], []
-    alone = (leaks["columns"].str.len() == 1) | (task == "regression")  # easy classes may need several columns
-    strong = leaks["score"] >= STRONG.get(task, STRONG["binary"])
+    alone = (leaks["columns"].str.len() == 1) | (problem.task == "regression")  # easy classes may need several columns
+    strong = leaks["score"] >= STRONG.get(problem.task, STRONG["binary"])
     outstanding = leaks["suspect"].astype(bool) | (alone & strong)
     for row in leaks[outstanding].to_dict("records"):
         used = [name for name in row["columns"] if name in columns]
@@ -258,8 +267,8 @@ def explanation_adds_up(explanation: pd.DataFrame) -> Verdict:
 
 
 @gate()
-def bundle_reproduces_golden(model: Any, golden: pd.DataFrame, task: str, positive: Any = None) -> Verdict:
+def bundle_reproduces_golden(model: Any, golden: pd.DataFrame, problem: Problem) -> Verdict:
     """The model, saved and loaded again, gives the golden answers."""
     kind, _, content = formats.dump(model)
-    gap = check_golden(formats.load(kind, content), golden, task=task, positive=positive)
+    gap = check_golden(formats.load(kind, content), golden, problem)
     return gap <= 1e-9, f"largest difference {gap:.2g} on {say_count(len(golden), 'row')}"

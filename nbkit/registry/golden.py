@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadModel
-from nbkit.model import predict
+from nbkit.model import predict_values
+from nbkit.problem import Problem
 
 TOLERANCE = 1e-6  # how far a golden answer may move: libraries differ in the last digits, models in the third
 MARK = "expected"  # columns `expected`, or `expected: <class>` for several classes; `_expected` if that is taken
 
 
-def make_golden(
-    model: Any, X: pd.DataFrame, *, task: str, positive: Any = None, rows: int = 32, seed: int = 0
-) -> pd.DataFrame:
+def make_golden(model: Any, X: pd.DataFrame, problem: Problem, *, rows: int = 32) -> pd.DataFrame:
     """Pick rows and write the model's answers beside them.
 
     Parameters
@@ -25,12 +24,10 @@ def make_golden(
         The fitted pipeline that takes raw rows.
     X
         Raw rows; the golden ones are drawn without replacement and keep their order and dtypes.
-    task, positive
-        As in `nbkit.model.predict`.
+    problem
+        What is predicted.
     rows
         How many, at most.
-    seed
-        Of the draw.
 
     Returns
     -------
@@ -45,12 +42,12 @@ def make_golden(
     """
     if X.empty:
         raise BadModel("golden examples need at least one row; X is empty")
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(X))[:rows])
+    drawn = np.sort(np.random.default_rng(problem.seed).permutation(len(X))[:rows])
     picked = X.iloc[drawn].reset_index(drop=True)
     mark = MARK
     while any(_is_marked(column, mark) for column in X.columns):
         mark = f"_{mark}"
-    return pd.concat([picked, _answer(model, picked, task, positive, mark)], axis=1)
+    return pd.concat([picked, _answer(model, picked, problem, mark)], axis=1)
 
 
 def split_golden(golden: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -60,7 +57,7 @@ def split_golden(golden: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return golden.drop(columns=answers), golden[answers]
 
 
-def check_golden(model: Any, golden: pd.DataFrame, *, task: str, positive: Any = None) -> float:
+def check_golden(model: Any, golden: pd.DataFrame, problem: Problem) -> float:
     """Return the largest absolute difference between the answers now and the golden ones.
 
     Parameters
@@ -69,8 +66,8 @@ def check_golden(model: Any, golden: pd.DataFrame, *, task: str, positive: Any =
         The pipeline, usually just loaded.
     golden
         From `make_golden`.
-    task, positive
-        As in `nbkit.model.predict`.
+    problem
+        What is predicted.
 
     Returns
     -------
@@ -78,7 +75,7 @@ def check_golden(model: Any, golden: pd.DataFrame, *, task: str, positive: Any =
         0 where nothing changed; infinity where the answers have another shape or an answer is missing on one side.
     """
     raw, expected = split_golden(golden)
-    found = _answer(model, raw, task, positive, _find_mark(golden))
+    found = _answer(model, raw, problem, _find_mark(golden))
     if list(found.columns) != list(expected.columns) or expected.empty:
         return float("inf")
     now, then = found.to_numpy(float), expected.to_numpy(float)
@@ -103,32 +100,30 @@ def explain_golden(bundle: Mapping[str, Any], params: Mapping[str, Any]) -> list
             "it has no golden rows, so nobody can check that it still answers as it did: register it with make_golden"
         ]
     try:
-        facts = read_facts(model, {**params, **(bundle.get("params") or {})})
-        gap = check_golden(model, golden, task=facts["task"], positive=facts["positive"])
+        gap = check_golden(model, golden, find_problem(bundle, params)[0])
     except Exception as error:  # a model of any kind, on rows of any kind
         return [f"it cannot answer its golden rows: {type(error).__name__}: {error}"]
     return [] if gap <= TOLERANCE else [f"its golden answers differ by {gap:.3g}, at most {TOLERANCE:g} is allowed"]
 
 
-def read_facts(model: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Find task, positive class and threshold in a version's parameters, else in the model itself.
+def find_problem(bundle: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[Problem, float]:
+    """Find what a version predicts, and from which probability it decides: in its bundle, else in its parameters.
 
     Parameters
     ----------
-    model
-        The fitted pipeline.
+    bundle
+        The entries of a version: ``model`` and, if there, ``problem`` and ``params``.
     params
-        Flat, or with the section ``shared`` of a params file.
+        Of the version, flat; those of the bundle count more.
     """
-    shared = params.get("shared", {})
-    said = {**(shared if isinstance(shared, Mapping) else {}), **params}
-    classes = np.asarray(model.classes_).tolist() if hasattr(model, "classes_") else []
+    said = {**params, **(bundle.get("params") or {})}
+    threshold = 0.5 if said.get("threshold") is None else float(said["threshold"])
+    if isinstance(problem := bundle.get("problem"), Problem):
+        return problem, threshold
+    classes = np.asarray(getattr(bundle["model"], "classes_", ())).tolist()
     task = said.get("task") or ("regression" if not classes else "binary" if len(classes) == 2 else "multiclass")
-    positive = said.get("positive")
-    if task == "binary" and positive is None:
-        positive = classes[-1]
-    threshold = said.get("threshold")
-    return {"task": task, "positive": positive, "threshold": 0.5 if threshold is None else float(threshold)}
+    positive = classes[-1] if task == "binary" and said.get("positive") is None else said.get("positive")
+    return Problem(said.get("target") or "target", task, positive), threshold
 
 
 def _is_marked(column: Any, mark: str) -> bool:
@@ -140,8 +135,8 @@ def _find_mark(golden: pd.DataFrame) -> str:
     return found[0] if found else MARK
 
 
-def _answer(model: Any, raw: pd.DataFrame, task: str, positive: Any, mark: str) -> pd.DataFrame:
-    answer = predict(model, raw, task, positive)
+def _answer(model: Any, raw: pd.DataFrame, problem: Problem, mark: str) -> pd.DataFrame:
+    answer = predict_values(model, raw, problem)
     if isinstance(answer, pd.DataFrame):
         table = answer.reset_index(drop=True)
         return table.rename(columns={column: f"{mark}: {column}" for column in table.columns})

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from nbkit.errors import GateClosed, UnknownVersion
+from nbkit.errors import BadModel, GateClosed, UnknownVersion
+from nbkit.extend import imported
 from nbkit.registry.registry import Registry
 from nbkit.registry.versions import Version
 
@@ -59,6 +60,43 @@ def find_watched(registry: Registry, name: str, version: str = "") -> Version:
         except UnknownVersion:
             continue
     return registry.get(name)
+
+
+def check_use(version: Version, *, strict: bool = True) -> list[str]:
+    """Check that the project's modules which a version was made with are imported here, and are still the same.
+
+    Nothing is imported because a version says so: who serves or watches it does that, by `use` in the params or with
+    ``--use``. A service refuses a module that has changed, as nobody has judged what it does now; a monitor says it and
+    goes on, as nothing would be watched otherwise.
+
+    Parameters
+    ----------
+    version
+        Whose lineage names the modules.
+    strict
+        Whether one that has changed is refused.
+
+    Returns
+    -------
+    list of str
+        A sentence for each module that has changed.
+
+    Raises
+    ------
+    BadModel
+        If a module was not imported, or has changed.
+    """
+    here, before = imported, dict(version.lineage.get("use") or {})
+    if missing := [name for name in before if name not in here]:
+        raise BadModel(
+            f"{version.reference} was made with {', '.join(missing)} of its project, which is not in use here: lay it "
+            f"in the project's root and name it, by `shared: {{use: {missing}}}` in the params or --use {missing[0]}"
+        )
+    changed = [name for name, digest in before.items() if here[name] != digest]
+    said = [f"{name} is not what it was when {version.reference} was registered" for name in changed]
+    if said and strict:
+        raise BadModel(f"{'; '.join(said)}: bring it back, register again, or accept it with --changed-use")
+    return said
 
 
 def find_served(registry: Registry, reference: str) -> Version:

@@ -83,7 +83,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     open_ones = hard.get("inconclusive", hard["passed"]).astype(bool)  # a table of another kind knows of none
     questions = (
         *unsure,
-        *_say_gates(hard[open_ones], " cannot tell"),
+        *_say_gates(hard[open_ones], " is inconclusive"),
         *(f"A person has to decide: {detail}" for detail in asked["detail"]),
     )
     faults = (*failed, *_say_gates(hard[~open_ones]))

@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import NbkitError
+from nbkit.record import RunRecord
 from nbkit.report.since import REGISTER, read_or
 
 
-def read_approval(folder: Path, manifest: dict[str, Any]) -> tuple[str, str]:
+def read_approval(folder: Path, record: RunRecord) -> tuple[str, str]:
     """Say who has approved the version that a run registered, and who has rejected it.
 
     Parameters
     ----------
-    folder, manifest
+    folder, record
         Of the run.
 
     Returns
@@ -24,8 +25,8 @@ def read_approval(folder: Path, manifest: dict[str, Any]) -> tuple[str, str]:
     reference = str(read_or(folder, REGISTER, "version", ""))
     if not reference:
         return "", ""
-    place = str(manifest.get("parameters", {}).get(REGISTER, {}).get("registry", "registry"))
-    root = Path(manifest.get("root", folder.parent.parent))
+    place = str(record.parameters.get(REGISTER, {}).get("registry", "registry"))
+    root = Path(record.root or folder.parent.parent)
     from nbkit.registry import Registry
 
     try:

@@ -3,18 +3,20 @@
 import base64
 import binascii
 import re
-from xml.etree import ElementTree
-from xml.etree.ElementTree import Element
+from string import ascii_lowercase
+
+import nh3
 
 from nbkit.formats import PLATE
 
-NAMESPACE = "{http://www.w3.org/2000/svg}"
 ELEMENTS = set(re.findall(r"\w+", """
     svg g path rect circle ellipse line polyline polygon text tspan textPath defs use clipPath mask marker pattern
     linearGradient radialGradient stop symbol title desc image
 """))  # fmt: skip
+DROPPED = {"script", "style", "metadata", "foreignObject"}
 REFERENCE = re.compile(r"""url\(\s*["']?#([^"')]+)["']?\s*\)""")
-ANY_STYLE = re.compile(r"\s*\*\s*\{([^{}<>]*)\}\s*")
+PICTURE = re.compile(r"data:image/(png|jpeg);base64,")
+ANY_STYLE = re.compile(r"<style[^>]*>\s*\*\s*\{([^{}<>()]*)\}\s*</style>")
 LISTS = ("aria-labelledby", "aria-describedby")
 
 
@@ -36,18 +38,33 @@ def clean_svg(text: str, prefix: str) -> str:
     Examples
     --------
     >>> clean_svg('<svg xmlns="http://www.w3.org/2000/svg"><path id="a" onclick="x()"/><script>y</script></svg>', "f1")
-    '<svg><path id="f1-a" /></svg>'
+    '<svg><path id="f1-a"></path></svg>'
     """
-    try:
-        # the prolog is cut off, and with it every entity that could grow
-        root = _copy(ElementTree.fromstring(text[text.index("<svg") :].strip()), prefix)  # noqa: S314
-        if root is None or root.tag != "svg":
-            return ""
-        if style := root.attrib.pop("style", "").replace(PLATE, "").strip("; "):  # the page has its own ground and ink
-            root.set("style", style)
-        return ElementTree.tostring(root, encoding="unicode")
-    except (ElementTree.ParseError, ValueError, RecursionError):
-        return ""
+    element = re.search(r"<svg.*</svg>", text, re.DOTALL)
+    drawn = nh3.clean(
+        element[0] if element else "",
+        tags=ELEMENTS,
+        clean_content_tags=DROPPED,
+        attributes={},
+        generic_attribute_prefixes=set(ascii_lowercase),
+        attribute_filter=lambda _, name, value: _clean_attribute(name, value, prefix),
+        url_schemes={"data"},
+        link_rel=None,
+    )
+    if style := ANY_STYLE.search(text):  # how matplotlib says how lines join
+        drawn = drawn.replace("<svg", f'<svg style="{style[1].strip(" ;")}"', 1)
+    return drawn if drawn.startswith("<svg") else ""
+
+
+def _clean_attribute(name: str, value: str, prefix: str) -> str | None:
+    if name == "href":
+        return f"#{prefix}-{value[1:]}" if value.startswith("#") else value if PICTURE.match(value) else None
+    if name.startswith(("on", "xmlns", "xlink")):
+        return None
+    if name == "id" or name in LISTS:
+        return " ".join(f"{prefix}-{each}" for each in value.split())
+    value = REFERENCE.sub(rf"url(#{prefix}-\1)", value.replace(PLATE, "").strip("; "))  # the page has its own ground
+    return value if value and not re.search(r"url\((?!#)|@import|\\", value) else None
 
 
 def embed_image(mime: str, text: str) -> str:
@@ -58,41 +75,3 @@ def embed_image(mime: str, text: str) -> str:
     except (binascii.Error, ValueError):
         return ""
     return f'<img src="data:{mime};base64,{content}" alt="">'
-
-
-def _copy(source: Element, prefix: str) -> Element | None:
-    name = source.tag.removeprefix(NAMESPACE) if isinstance(source.tag, str) else ""
-    name = "g" if name == "a" else name
-    if name not in ELEMENTS:
-        return None
-    copy = Element(name, _clean_attributes(source, prefix))
-    copy.text, copy.tail = source.text, source.tail
-    for child in source:
-        style = ANY_STYLE.fullmatch(child.text or "") if child.tag == f"{NAMESPACE}style" else None
-        if style and "url(" not in style[1]:  # how matplotlib says how lines join
-            copy.set("style", "; ".join(filter(None, (copy.get("style"), style[1].strip(" ;\n")))))
-        elif (kept := _copy(child, prefix)) is not None:
-            copy.append(kept)
-    return copy
-
-
-def _clean_attributes(source: Element, prefix: str) -> dict[str, str]:
-    kept = {}
-    for full, value in source.attrib.items():
-        name = full.rpartition("}")[2]
-        if name.lower().startswith("on") or ":" in name or ("{" in full and name != "href"):
-            continue
-        if name == "href":
-            if value.startswith("#"):
-                kept[name] = f"#{prefix}-{value[1:]}"
-            elif re.match(r"data:image/(png|jpeg);base64,", value):
-                kept[name] = value
-        elif name == "id":
-            kept[name] = f"{prefix}-{value}"
-        elif name in LISTS:
-            kept[name] = " ".join(f"{prefix}-{each}" for each in value.split())
-        else:
-            value = REFERENCE.sub(rf"url(#{prefix}-\1)", value)
-            if not re.search(r"url\((?!#)|@import|\\", value):
-                kept[name] = value
-    return kept

@@ -9,7 +9,8 @@ from typing import Any
 
 from nbkit.errors import NbkitError
 from nbkit.plots import write_mermaid
-from nbkit.project import find_notebooks, read_manifest
+from nbkit.project import find_notebooks
+from nbkit.record import read_record
 from nbkit.report.marks import mark
 from nbkit.stages.graph import build_graph
 from nbkit.stages.notebooks import Stage, read_stage, read_stages
@@ -18,13 +19,13 @@ Row = dict[str, Any]
 Flow = tuple[list[Row], list[Row], str]  # stages, edges, title
 
 
-def read_run_stages(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Stage]:
+def read_run_stages(folder: Path) -> dict[str, Stage]:
     """Read the stages of a run from its executed notebooks, and from the project what the run did not come to.
 
     A run can be told also where the project is gone or broken by now.
     """
     stages: dict[str, Stage] = {}
-    root = Path(str(manifest.get("root", "")))
+    root = Path(read_record(folder).root)
     with contextlib.suppress(NbkitError, OSError):
         stages |= read_stages(find_notebooks(root)) if root.is_absolute() and root.is_dir() else {}
     for path in folder.glob("[0-9][0-9]*_*.ipynb"):
@@ -42,18 +43,17 @@ def read_project(root: Path) -> Flow:
 
 def read_run(folder: Path) -> Flow:
     """Read the stages of a run, how they went, and who needed whom, for `render_flow`."""
-    manifest = read_manifest(folder)
-    stages = read_run_stages(folder, manifest)
-    nodes = [
+    stages = read_run_stages(folder)
+    nodes: list[Row] = [
         {
-            "stage": entry["stage"],
-            "title": stages[entry["stage"]].title if entry["stage"] in stages else entry["stage"],
-            "status": entry["status"],
-            "seconds": entry.get("seconds"),
+            "stage": each.stage,
+            "title": stages[each.stage].title if each.stage in stages else each.stage,
+            "status": each.status,
+            "seconds": each.seconds,
         }
-        for entry in manifest.get("stages", [])
+        for each in read_record(folder).stages
     ]
-    return nodes, list_edges(stages, [node["stage"] for node in nodes]), f"The stages of {folder.name}"
+    return nodes, list_edges(stages, [str(node["stage"]) for node in nodes]), f"The stages of {folder.name}"
 
 
 def list_edges(stages: Mapping[str, Stage], chosen: Sequence[str]) -> list[Row]:

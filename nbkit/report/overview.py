@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.pipeline.manifest import read_status
-from nbkit.project import read_manifest
+from nbkit.pipeline.runs import read_status
+from nbkit.record import RunRecord, read_record
 from nbkit.registry.verdict import (
     APPROVE,
     CONDITIONS,
@@ -114,23 +114,23 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
         The run.
     """
     folder = Path(folder).absolute()
-    manifest = read_manifest(folder)
-    status = read_status(folder, manifest)
+    record = read_record(folder)
+    status = read_status(folder, record)
     criteria = _read_criteria(folder)
     since = read_since(folder)
-    stages = read_run_stages(folder, manifest)
-    names = [entry["stage"] for entry in manifest.get("stages", [])]
-    approval, rejected = read_approval(folder, manifest)
+    stages = read_run_stages(folder)
+    names = [each.stage for each in record.stages]
+    approval, rejected = read_approval(folder, record)
     earlier = find_earlier(folder)
-    reached = _judge(folder, manifest, status, criteria, since, tuple(_say_loosened(folder, earlier)))
+    reached = _judge(folder, record, status, criteria, since, tuple(_say_loosened(folder, earlier)))
     if rejected:
         reached = Verdict(REJECT, (rejected, *(reached.reasons if reached.word in (REJECT, STOPPED) else ())))
     return Overview(
         run=folder.name,
-        project=str(manifest.get("project", "")),
+        project=record.project,
         status=status,
-        started=str(manifest.get("started", ""))[:16].replace("T", " "),
-        seconds=round(sum(entry.get("seconds") or 0 for entry in manifest.get("stages", [])), 1),
+        started=record.started[:16].replace("T", " "),
+        seconds=round(sum(each.seconds or 0 for each in record.stages), 1),
         objective=str(read_or(folder, "01_frame", "objective", "")),
         decision=str(read_or(folder, "01_frame", "decision", "")),
         owner=str(read_or(folder, "01_frame", "owner", "")),
@@ -140,12 +140,12 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
         conditions=list(reached.conditions),
         approval=approval,
         criteria=criteria,
-        stages=_read_stages(folder, manifest, stages, since),
+        stages=_read_stages(folder, record, stages, since),
         edges=pd.DataFrame(list_edges(stages, names), columns=["source", "target", "names"]),
         since=since,
         judged=_say_before(folder, earlier),
         risks=_read_risks(folder),
-        facts=_read_facts(folder, manifest),
+        facts=_read_facts(folder, record),
     )
 
 
@@ -176,7 +176,7 @@ def _say_interval(low: float, high: float) -> str:
 
 def _judge(
     folder: Path,
-    manifest: dict[str, Any],
+    record: RunRecord,
     status: str,
     criteria: pd.DataFrame,
     since: pd.DataFrame,
@@ -189,9 +189,9 @@ def _judge(
         from nbkit.monitor import say_reasons  # brings the models' libraries, which other runs need not load
 
         return MonitorVerdict(decision.upper(), tuple(say_reasons(reasons)))
-    stopped = next((e for e in manifest.get("stages", []) if e["status"] not in ("passed", "pending")), None)
+    stopped = record.stopped
     if stopped and status == "running":
-        return Verdict(UNDECIDED, (f"The run is at work on {stopped['stage']}.",))
+        return Verdict(UNDECIDED, (f"The run is at work on {stopped.stage}.",))
     evidence = Evidence(
         criteria,
         read_or(folder, "09_register", "gates", pd.DataFrame(columns=GATE_COLUMNS)),
@@ -202,9 +202,9 @@ def _judge(
     )
     reached = reach_verdict(evidence)
     if stopped:
-        where = stopped["stage"] + (f", code cell {stopped['cell']}" if stopped.get("cell") else "")
-        told = f"The run stopped at {where}: {stopped.get('message') or 'its process ended without a word'}"
-        if stopped["status"] != "refused":
+        where = stopped.stage + (f", code cell {stopped.cell}" if stopped.cell else "")
+        told = f"The run stopped at {where}: {stopped.message or 'its process ended without a word'}"
+        if stopped.status != "refused":
             return Verdict(STOPPED, (told, *(reached.reasons if reached.word == REJECT else ())))
         undecided = reached.word != REJECT and len(evidence.gates)
         return Verdict(UNDECIDED if undecided else REJECT, (told, *(reached.reasons if len(evidence.gates) else ())))
@@ -243,23 +243,23 @@ def _say_cost(row: Mapping[Any, Any]) -> str:
     )
 
 
-def _read_stages(folder: Path, manifest: dict[str, Any], known: dict[str, Stage], since: pd.DataFrame) -> pd.DataFrame:
-    entries = {entry["stage"]: entry for entry in manifest.get("stages", [])}
+def _read_stages(folder: Path, record: RunRecord, known: dict[str, Stage], since: pd.DataFrame) -> pd.DataFrame:
+    entries = {each.stage: each for each in record.stages}
     rows = []
     for name in list(dict.fromkeys([*known, *entries])):
-        entry = entries.get(name, {"status": ABSENT})
+        entry = entries.get(name)
+        status, said = (entry.status, entry.headline or entry.message) if entry else (ABSENT, "")
         page = f"{name}.html" if (folder / f"{name}.ipynb").is_file() else ""
-        if entry["status"] == "passed" and not page:
-            entry = {"status": "gone", "message": f"{name}.ipynb is not in the run's folder any more."}
+        if status == "passed" and not page:
+            entry, status, said = None, "gone", f"{name}.ipynb is not in the run's folder any more."
         title = known[name].title if name in known else name
-        said = entry.get("headline") or entry.get("message") or ""
         if name not in entries and name in known and known[name].cadence != "run":
             said = "It looks at one window of new rows at a time, in a run of its own: nbkit monitor."
             if len(since):
                 last = since.iloc[-1]
-                entry = {"status": last["decision"]}
+                status = last["decision"]
                 said = f"{say_count(len(since), 'window')} of new rows so far. {last['headline']}"
-        rows.append((name, title, entry["status"], entry.get("seconds"), said, page))
+        rows.append((name, title, status, entry.seconds if entry else None, said, page))
     return pd.DataFrame(rows, columns=["stage", "title", "status", "seconds", "headline", "page"])
 
 
@@ -284,12 +284,12 @@ def _say_loosened(folder: Path, earlier: list[Path]) -> list[str]:
 
 def _read_word(folder: Path) -> str:
     """Return the word of the verdict on another run."""
-    manifest = read_manifest(folder)
-    if read_approval(folder, manifest)[1]:
+    record = read_record(folder)
+    if read_approval(folder, record)[1]:
         return REJECT
     loosened = tuple(what for what, *_ in list_loosened(folder, find_earlier(folder)))
-    status, criteria, since = read_status(folder, manifest), _read_criteria(folder), read_since(folder)
-    return _judge(folder, manifest, status, criteria, since, loosened).word
+    status, criteria, since = read_status(folder, record), _read_criteria(folder), read_since(folder)
+    return _judge(folder, record, status, criteria, since, loosened).word
 
 
 def _read_risks(folder: Path) -> list[str]:
@@ -321,32 +321,31 @@ def _read_risks(folder: Path) -> list[str]:
     return risks
 
 
-def _say_taken_over(manifest: dict[str, Any]) -> str:
+def _say_taken_over(record: RunRecord) -> str:
     """Say which stages an earlier run had executed, as nothing that they depend on had changed."""
     sources: dict[str, list[str]] = {}
-    for entry in manifest.get("stages", []):
-        if entry.get("borrowed"):
-            sources.setdefault(entry["borrowed"], []).append(entry["stage"])
+    for each in record.stages:
+        if each.borrowed:
+            sources.setdefault(each.borrowed, []).append(each.stage)
     return "; ".join(f"{', '.join(stages)} from {run}" for run, stages in sources.items())
 
 
-def _read_facts(folder: Path, manifest: dict[str, Any]) -> pd.DataFrame:
-    around = manifest.get("surroundings", {})
-    git = around.get("git") or {}
-    unknown = "" if "dirty" in git else ", git did not say in time whether with changes"
-    changes = " with changes" if git.get("dirty") else unknown
-    commit = f"{git['commit'][:12]}{changes}" if git.get("commit") else "not in git"
+def _read_facts(folder: Path, record: RunRecord) -> pd.DataFrame:
+    around, git = record.surroundings, record.surroundings.git
+    unknown = "" if git.dirty is not None else ", git did not say in time whether with changes"
+    changes = " with changes" if git.dirty else unknown
+    commit = f"{git.commit[:12]}{changes}" if git.commit else "not in git"
     version = read_or(folder, "09_register", "version", read_or(folder, "11_monitor", "version", "–"))
     rows = [
         ("Run", folder.name),
-        ("Started (UTC)", str(manifest.get("started", ""))[:19].replace("T", " ")),
-        ("Command", " ".join(manifest.get("command", []))),
-        ("Params", ", ".join(manifest.get("files", []))),
-        *([("Taken over", taken)] if (taken := _say_taken_over(manifest)) else []),
+        ("Started (UTC)", record.started[:19].replace("T", " ")),
+        ("Command", " ".join(record.command)),
+        ("Params", ", ".join(record.files)),
+        *([("Taken over", taken)] if (taken := _say_taken_over(record)) else []),
         ("Data version", str(read_or(folder, "02_ingest", "version", "–"))[:16]),
         ("Model version", str(version)),
         ("Code", commit),
-        ("Python", around.get("python", "")),
-        ("Packages", ", ".join(f"{name} {version}" for name, version in around.get("versions", {}).items())),
+        ("Python", around.python),
+        ("Packages", ", ".join(f"{name} {version}" for name, version in around.versions.items())),
     ]
     return pd.DataFrame(rows, columns=["what", "value"])

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from nbkit.project import read_manifest
+from nbkit.record import read_record
 from nbkit.report.blocks import read_blocks
 from nbkit.report.marks import mark, tone
 from nbkit.report.overview import Overview, read_overview
@@ -49,7 +49,7 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
 
 def _write_page(folder: Path, name: str, html: str) -> Path:
     """Write a page without the secrets of its run, which a table may have brought along."""
-    scrubber = Scrubber.of(read_manifest(folder).get("secrets", ()))
+    scrubber = Scrubber.of(read_record(folder).secrets)
     write_atomic(folder / "report" / name, scrubber.clean(html).encode())
     return folder / "report" / name
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from nbkit.errors import NbkitError
-from nbkit.project import iterate_runs, read_manifest
+from nbkit.record import RunRecord, iterate_runs, read_record
 from nbkit.run import digest_value, read_scraps, read_value
 
 REGISTER, MONITOR, FRAME, INGEST, EVALUATE = "09_register", "11_monitor", "01_frame", "02_ingest", "07_evaluate"
@@ -43,12 +43,12 @@ def find_earlier(folder: Path) -> list[Path]:
 
     The rows are the same if the snapshot is, or the test rows, and the same column is to be predicted.
     """
-    manifest = read_manifest(folder)
-    rows, asked, started = _read_rows(folder), _read_question(manifest), manifest.get("started", "")
+    record = read_record(folder)
+    rows, asked = _read_rows(folder), _read_question(record)
     return [
         run
         for run, known in (iterate_runs(folder.parent.parent) if rows else ())
-        if known.get("started", "") < started
+        if known.started < record.started
         and _read_question(known) == asked
         and rows & _read_rows(run)
         and read_or(run, EVALUATE, "headline")
@@ -64,8 +64,8 @@ def _read_rows(folder: Path) -> set[str]:
     return {digest_value(scraps[name]) for name in ("version", "test") if name in scraps}
 
 
-def _read_question(manifest: dict[str, Any]) -> tuple[Any, ...]:
-    given = manifest.get("parameters", {}).get(EVALUATE, {})
+def _read_question(record: RunRecord) -> tuple[Any, ...]:
+    given = record.parameters.get(EVALUATE, {})
     return tuple(given.get(name) for name in ("target", "task", "positive"))
 
 

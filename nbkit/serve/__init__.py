@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "log": ["read_log"],
         "predictor": ["Predictor"],
         "process": ["Service"],
-        "tryout": ["bad_requests", "compare_answers", "judge_requirements", "measure_latency"],
-        "words": ["explain_service", "judge_service", "summarize_service"],
+        "tryout": ["bad_requests", "compare_answers", "measure_latency"],
+        "gates": ["judge_requirements", "judge_service"],
     },
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from nbkit.errors import NbkitError, Refusal
+from nbkit.extend import import_modules
 from nbkit.project import find_root
 from nbkit.registry import Registry, find_served
 from nbkit.serve.access import VARIABLE, check_exposure, read_token
@@ -25,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM; return the exit code: 2 if the model or the port cannot be had, 3 if it was rejected."""
     options = _read_options(arguments)
     place = Path(options.registry)
-    sys.path.insert(1, str(find_root(place if place.is_dir() else ".")))  # a model may need the project's own modules
+    root = find_root(place if place.is_dir() else ".")
+    sys.path.insert(1, str(root))  # a model may need the project's own modules
     try:
         listener = _listen(options.host, options.port)
     except OSError as error:
@@ -38,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.no_token:
             check_exposure(host, token)
         registry = Registry(options.registry, create=False)
-        predictor = Predictor.from_registry(registry, find_served(registry, options.model).reference)
+        version = find_served(registry, options.model)
+        import_modules([name for name in version.lineage.get("use") or {} if name in options.use], root)
+        predictor = Predictor.from_registry(registry, version.reference, changed_use=options.changed_use)
         app = create_app(predictor, log=options.log, token=token)
     except (NbkitError, OSError) as error:
         listener.close()
@@ -71,6 +75,8 @@ def _read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, default=standard.body, help="seconds a client has to send its body")
     parser.add_argument("--connections", type=int, default=standard.connections, help="how many at a time")
     parser.add_argument("--grace", type=float, default=standard.grace, help="seconds from SIGTERM to the end at most")
+    parser.add_argument("--use", action="append", default=[], help="module of the project that a version may need")
+    parser.add_argument("--changed-use", action="store_true", help="serve though such a module has changed since")
     parser.add_argument("--until-stdin-closes", action="store_true", help="stop when the starting process is gone")
     return parser.parse_args(arguments)
 

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadModel, GateClosed
-from nbkit.model import predict
-from nbkit.registry import Registry
-from nbkit.registry.golden import check_golden, read_facts, split_golden
+from nbkit.lineage import read_columns
+from nbkit.model import predict_values
+from nbkit.problem import Problem, find_class
+from nbkit.registry import Registry, check_use
+from nbkit.registry.golden import check_golden, find_problem, split_golden
 from nbkit.serve.schema import describe_columns
 
 
@@ -25,8 +27,8 @@ class Predictor:
         The fitted pipeline from raw rows.
     name, number, digest
         Which version it is.
-    task, positive, threshold
-        binary, multiclass or regression; for binary the positive class and the probability from which it is decided.
+    problem, threshold
+        What is predicted, and the probability from which the positive class is decided (binary).
     schema
         The columns it takes, see `nbkit.serve.schema.describe_columns`.
     golden
@@ -37,14 +39,15 @@ class Predictor:
     name: str
     number: int
     digest: str
-    task: str
-    positive: Any
+    problem: Problem
     threshold: float
     schema: pd.DataFrame
     golden: pd.DataFrame | None = None
 
     @classmethod
-    def from_registry(cls, registry: Registry | str | os.PathLike[str], reference: str) -> "Predictor":
+    def from_registry(
+        cls, registry: Registry | str | os.PathLike[str], reference: str, *, changed_use: bool = False
+    ) -> "Predictor":
         """Load a registered version, its bytes checked, ready to answer.
 
         Parameters
@@ -53,6 +56,8 @@ class Predictor:
             A registry or where it is.
         reference
             ``NAME@ALIAS`` or ``NAME@NUMBER``.
+        changed_use
+            Whether it is loaded though a module of the project that it was made with has changed since.
 
         Raises
         ------
@@ -61,26 +66,34 @@ class Predictor:
         GateClosed
             The version was rejected.
         BadModel
-            The bundle has neither golden rows nor a reference sample, so nobody knows which columns the model takes.
+            The bundle has no golden rows, so nobody knows which columns the model takes; or a module of the project
+            that it was made with is not in use here, or has changed.
         """
         registry = registry if isinstance(registry, Registry) else Registry(registry, create=False)
         version = registry.get(reference)
         if version.state == "rejected":
             raise GateClosed(f"{version.reference} was rejected and is not served; `nbkit models --history` says why")
+        check_use(version, strict=not changed_use)
         entries = {path.rpartition(".")[0] or path for path in version.files["path"]}
         model = registry.load(version, "model")
-        params = {**version.params, **(registry.load(version, "params") if "params" in entries else {})}
-        golden = registry.load(version, "golden") if "golden" in entries else None
+        rest = {name: registry.load(version, name) for name in ("problem", "params", "golden") if name in entries}
+        golden = rest.get("golden")
         if golden is None:
             raise BadModel(f"{version.reference} has no golden rows in its bundle; register it with make_golden")
-        facts = read_facts(model, params)
-        schema = describe_columns(split_golden(golden)[0], _seen_columns(model))
-        return cls(model, version.name, version.number, version.digest, schema=schema, golden=golden, **facts)
+        problem, threshold = find_problem({"model": model, **rest}, version.params)
+        raw = split_golden(golden)[0]
+        schema = describe_columns(raw, sorted(read_columns(model, raw)))
+        return cls(model, version.name, version.number, version.digest, problem, threshold, schema, golden)
+
+    @cached_property
+    def positive(self) -> Any:
+        """The class that counts as a yes, as the model knows it; None where there is none."""
+        return find_class(self.problem.positive, self.classes) if self.problem.task == "binary" else None
 
     @cached_property
     def classes(self) -> list[Any]:
         """The classes, as plain values; empty for a regression."""
-        return [] if self.task == "regression" else list(np.asarray(self.model.classes_).tolist())
+        return [] if self.problem.task == "regression" else list(np.asarray(self.model.classes_).tolist())
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Answer raw rows.
@@ -96,10 +109,10 @@ class Predictor:
             ``prediction`` (class or value); binary also ``probability`` of the positive class; multiclass one column
             ``probability: <class>`` per class. Same index as `rows`.
         """
-        answer = predict(self.model, rows, self.task, self.positive)
-        if self.task == "regression":
+        answer = predict_values(self.model, rows, self.problem)
+        if self.problem.task == "regression":
             return pd.DataFrame({"prediction": np.asarray(answer, float)}, index=rows.index)
-        if self.task == "binary":
+        if self.problem.task == "binary":
             probability = np.asarray(answer, float)
             other = next((one for one in self.classes if one != self.positive), None)
             decided = [self.positive if one >= self.threshold else other for one in probability]
@@ -113,12 +126,13 @@ class Predictor:
         """Return the largest difference from the golden answers; 0 where there are no golden rows."""
         if self.golden is None:
             return 0.0
-        return check_golden(self.model, self.golden, task=self.task, positive=self.positive)
+        return check_golden(self.model, self.golden, self.problem)
 
     def describe(self) -> dict[str, Any]:
         """Return what ``GET /model`` says: version, task, threshold, classes, schema and an example row."""
         raw = split_golden(self.golden)[0].head(1) if self.golden is not None else pd.DataFrame()
-        facts = {key: getattr(self, key) for key in ("name", "number", "digest", "task", "positive", "threshold")}
+        facts = {key: getattr(self, key) for key in ("name", "number", "digest", "positive", "threshold")}
+        facts["task"] = self.problem.task
         schema = self.schema.to_dict("records")
         example = plain_rows(raw)[0] if len(raw) else None
         return {**facts, "classes": self.classes, "schema": schema, "example": example}
@@ -141,12 +155,3 @@ def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
             None if missing else one for one, missing in zip(column.tolist(), column.isna(), strict=True)
         ]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _seen_columns(model: Any) -> list[str] | None:
-    for _, step in getattr(model, "steps", []):
-        sources = getattr(step, "sources_", None)
-        if sources:
-            return sorted({name for raw in sources.values() for name in ([raw] if isinstance(raw, str) else raw)})
-    names = getattr(model, "feature_names_in_", None)
-    return None if names is None else [str(name) for name in names]

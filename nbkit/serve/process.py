@@ -13,13 +13,14 @@ from typing import IO, Self
 from urllib.parse import urlsplit
 
 from nbkit.errors import ServiceFailed
+from nbkit.extend import imported
 from nbkit.serve.access import VARIABLE
 
 TAIL = 2_000
 
 
 class Service:
-    """A scoring service on this machine, as a context manager.
+    """A scoring service on this machine, as a context manager; it may use the project's modules that are in use here.
 
     Parameters
     ----------
@@ -64,6 +65,7 @@ class Service:
         self.reference, self.timeout, self.token = reference, timeout, token
         self._command = [sys.executable, "-m", "nbkit.serve", "--registry", os.fspath(registry), "--model", reference]
         self._command += ["--port", str(port), "--until-stdin-closes", *(["--log", os.fspath(log)] if log else [])]
+        self._command += [f"--use={name}" for name in imported]
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
         self.url, self.seconds = "", float("nan")

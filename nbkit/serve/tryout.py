@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import ServiceFailed
-from nbkit.model.criteria import REQUIREMENTS, check_requirements
 from nbkit.serve.predictor import plain_rows
 from nbkit.serve.process import Service
 
@@ -251,41 +250,6 @@ def _bad_bodies(model: Mapping[str, Any]) -> list[tuple[str, str, bytes]]:
 
 def _encode(*rows: Any) -> bytes:
     return json.dumps({"rows": list(rows)}).encode()
-
-
-def judge_requirements(measured: pd.DataFrame, requirements: Mapping[str, float]) -> pd.DataFrame:
-    """Hold what was measured against what was asked for.
-
-    Parameters
-    ----------
-    measured
-        From `measure_latency`. Of several rows the slowest counts, and the largest throughput: what it can carry.
-    requirements
-        Of ``latency_p50_ms``, ``latency_p95_ms``, ``latency_p99_ms``, ``latency_max_ms``, ``errors`` (at most), and
-        ``throughput_rps`` (at least).
-
-    Returns
-    -------
-    DataFrame
-        requirement, limit, measured, passed.
-
-    Raises
-    ------
-    BadCriterion
-        An unknown requirement.
-
-    Examples
-    --------
-    >>> judge_requirements(pd.DataFrame({"p95_ms": [20.0, 30.0]}), {"latency_p95_ms": 25}).values.tolist()
-    [['latency_p95_ms', 25.0, 30.0, False]]
-    """
-    rows = []
-    check_requirements(requirements)
-    for name, limit in requirements.items():
-        column, worst = REQUIREMENTS[name]
-        value = float(measured[column].max(skipna=False))
-        rows.append((name, float(limit), value, value <= limit if worst == "max" else value >= limit))
-    return pd.DataFrame(rows, columns=["requirement", "limit", "measured", "passed"])
 
 
 def _body(rows: pd.DataFrame) -> bytes:

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "notebooks": ["Parameter", "Stage", "read_stages"],
-        "graph": ["Edge", "Graph", "Problem", "build_graph", "check_graph"],
+        "graph": ["Edge", "Graph", "Finding", "build_graph", "check_graph"],
         "check": ["Checked", "check_notebooks"],
         "params": ["Resolved", "resolve_params"],
     },

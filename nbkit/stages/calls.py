@@ -8,7 +8,7 @@ from nbkit.stages.names import Names, find_origin, read_names
 
 ANY = "*"  # stands for what is made when the notebook runs
 READERS = {"scrapbook.read_notebook", "scrapbook.read_notebooks", "nbkit.run.read_value", "nbkit.run.read_scraps"}
-ARGUMENTS = {"save": ("name", "value"), "load": ("stage", "name"), "names": ("stage",), "headlines": ()}
+VERBS = ("save", "load", "names", "headlines")
 SHOWING = {"print", "repr", "str", "display", "type", "isinstance"}
 
 
@@ -109,9 +109,9 @@ def _follow(run: ast.expr, cell: int, book: _Notebook) -> Iterator[Call]:
     use = book.parent(run)
     if isinstance(use, ast.Attribute):
         above = book.parent(use)
-        if use.attr in ARGUMENTS and isinstance(above, ast.Call) and above.func is use:
+        if use.attr in VERBS and isinstance(above, ast.Call) and above.func is use:
             yield from _read_call(above, use.attr, cell, book)
-        elif use.attr in ARGUMENTS:
+        elif use.attr in VERBS:
             yield Call("give", cell, ANY)
         return
     shown = isinstance(use, ast.Call) and isinstance(use.func, ast.Name) and use.func.id in SHOWING
@@ -121,20 +121,40 @@ def _follow(run: ast.expr, cell: int, book: _Notebook) -> Iterator[Call]:
 
 
 def _read_call(node: ast.Call, verb: str, cell: int, book: _Notebook) -> Iterator[Call]:
-    given = dict(zip(ARGUMENTS[verb], node.args, strict=False))
-    given |= {each.arg: each.value for each in node.keywords if each.arg}
-    if any(isinstance(each, ast.Starred) for each in node.args):
-        given = {}
     if verb == "save":
         certain = isinstance(book.parent(book.parent(node)), ast.Module)
-        for name in _read_text(given.get("name"), book.names):
+        for name in _read_saved(node, book):
             yield Call("save", cell, name=name, certain=certain)
         return
     certain = not book.is_within(node, (ast.Try, ast.With))
-    for stage in _read_text(given.get("stage"), book.names):
-        for name in _read_text(given.get("name"), book.names) if verb == "load" else (ANY,):
-            asked = "load" if verb == "load" else "read"
-            yield Call(asked, cell, ANY if ANY in stage else stage, name, certain=certain)
+    asked: list[ast.expr | None] = list(node.args)
+    asked += [each.value for each in node.keywords if each.arg in ("stage", "name")]
+    if any(isinstance(each, ast.Starred) for each in asked) or not asked:
+        asked = [None, None]
+    for stage in _read_text(asked[0], book.names):
+        names = [name for each in asked[1:] for name in _read_text(each, book.names)] if verb == "load" else [ANY]
+        for name in names:
+            yield Call(
+                "load" if verb == "load" else "read", cell, ANY if ANY in stage else stage, name, certain=certain
+            )
+
+
+def _read_saved(node: ast.Call, book: _Notebook) -> Iterator[str]:
+    """Yield the names that a ``run.save`` or ``scrapbook.glue`` gives: a text in front, or those of the keywords."""
+    glue = find_origin(node.func, book.names) == "scrapbook.glue"
+    if glue or node.args:
+        given = node.args[0] if node.args else next((each.value for each in node.keywords if each.arg == "name"), None)
+        yield from _read_text(None if isinstance(given, ast.Starred) else given, book.names)
+    for each in node.keywords if not glue else ():
+        match each.value if each.arg is None else None:
+            case None:
+                yield each.arg or ANY
+            case ast.DictComp(key=key):
+                yield from _read_text(key, book.names)
+            case ast.Dict(keys=keys):
+                yield from (name for key in keys for name in _read_text(key, book.names))
+            case _:
+                yield ANY
 
 
 def _read_text(node: ast.expr | None, names: Names) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from nbkit.errors import BadNotebook, NbkitError
 from nbkit.stages.calls import Call
-from nbkit.stages.graph import Graph, Problem, build_graph
+from nbkit.stages.graph import Finding, Graph, build_graph
 from nbkit.stages.notebooks import STAGE_NAME, Stage, list_stages, read_stage
 from nbkit.stages.params import resolve_params
-from nbkit.stages.preflight import check_sense
+from nbkit.stages.preflight import check_sense, import_used
 
 RUN = re.compile(r"\b(nbkit\.)?Run\(")
 
@@ -33,7 +33,7 @@ class Checked:
 
     stages: dict[str, Stage]
     graph: Graph
-    problems: tuple[Problem, ...]
+    problems: tuple[Finding, ...]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a plain row for each stage: stage, title, cadence, loads, sources, saves."""
@@ -74,13 +74,13 @@ def check_notebooks(folder: Path) -> Checked:
         try:
             stages[path.stem] = read_stage(path)
         except BadNotebook as error:
-            problems.append(Problem("error", path.stem, 0, f"cannot be read: {error}"))
+            problems.append(Finding("error", path.stem, 0, f"cannot be read: {error}"))
     broken = {each.place for each in problems}  # they may hand over anything
     others = {name: Stage(name, folder / f"{name}.ipynb", name, "", calls=(Call("give", 0),)) for name in broken}
     graph = build_graph(stages | others)
     problems += [each for each in graph.problems if each.place not in broken]
     problems += [
-        Problem("hint", stage.name, cell, f"defines {name}: a module of the project can be tested and used by others")
+        Finding("hint", stage.name, cell, f"defines {name}: a module of the project can be tested and used by others")
         for stage in stages.values()
         for cell, name in stage.helpers
     ]
@@ -101,19 +101,20 @@ def check_params(found: Checked, files: Sequence[Path], settings: Sequence[str],
         The project.
     """
     if set(found.graph.stages) - set(found.stages):
-        problem = Problem("hint", "params", 0, "are not checked before every notebook can be read")
+        problem = Finding("hint", "params", 0, "are not checked before every notebook can be read")
     else:
         try:
             resolved = resolve_params(files, settings, found.stages)
+            import_used(resolved.limits, list(found.stages), root, resolved.places)
             check_sense(resolved.values, list(found.stages), root, resolved.places)
         except NbkitError as error:
-            problem = Problem("error", "params", 0, f"do not fit: {error}")
+            problem = Finding("error", "params", 0, f"do not fit: {error}")
         else:
             return found
     return replace(found, problems=(*found.problems, problem))
 
 
-def _find_strangers(folder: Path) -> Iterator[Problem]:
+def _find_strangers(folder: Path) -> Iterator[Finding]:
     """Find notebooks that work in a run and are no stages, by their name."""
     for path in sorted(folder.glob("*.ipynb")):
         if STAGE_NAME.fullmatch(path.stem):
@@ -124,4 +125,4 @@ def _find_strangers(folder: Path) -> Iterator[Problem]:
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if uses:
-            yield Problem("hint", path.name, 0, "uses nbkit.Run and is no stage: a stage is named NN_name.ipynb")
+            yield Finding("hint", path.name, 0, "uses nbkit.Run and is no stage: a stage is named NN_name.ipynb")

@@ -29,7 +29,7 @@ class Edge:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Finding:
     """One thing that is wrong or odd.
 
     Attributes
@@ -69,19 +69,30 @@ class Graph:
 
     stages: tuple[str, ...]
     edges: tuple[Edge, ...]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Finding, ...] = ()
 
     def upstream(self, stage: str) -> tuple[str, ...]:
         """Return the stages that a stage loads from."""
         return tuple(edge.source for edge in self.edges if edge.target == stage)
 
-    def downstream(self, stage: str) -> tuple[str, ...]:
-        """Return the stages that load from a stage."""
-        return tuple(edge.target for edge in self.edges if edge.source == stage)
-
     def rows(self) -> list[dict[str, Any]]:
         """Return the edges as plain rows: source, target, names."""
         return [asdict(edge) | {"names": list(edge.names)} for edge in self.edges]
+
+    def handovers(self) -> list[dict[str, str]]:
+        """Return what each stage has to hand over for others to work, as plain rows: stage, hands over, to.
+
+        Who replaces a stage by one of their own saves these names; what else it saves is for people and the report.
+        """
+        users: dict[tuple[str, str], list[str]] = {}
+        for source, name, target in sorted(
+            (edge.source, name, edge.target) for edge in self.edges for name in edge.names
+        ):
+            users.setdefault((source, name), []).append(target[:2])
+        groups: dict[tuple[str, str], list[str]] = {}
+        for (source, name), targets in users.items():
+            groups.setdefault((source, ", ".join(targets)), []).append(name)
+        return [{"stage": stage, "hands over": ", ".join(names), "to": to} for (stage, to), names in groups.items()]
 
 
 def build_graph(stages: Mapping[str, Stage]) -> Graph:
@@ -136,16 +147,16 @@ def _fits(wanted: str, offered: str) -> bool:
     return re.fullmatch(".*".join(map(re.escape, pattern.split(ANY))), name, re.DOTALL) is not None
 
 
-def _judge_stage(stage: Stage, stages: Mapping[str, Stage]) -> Iterator[Problem]:
+def _judge_stage(stage: Stage, stages: Mapping[str, Stage]) -> Iterator[Finding]:
     for call in stage.calls:
         if call.verb == "give":
-            yield Problem(
+            yield Finding(
                 "hint", stage.name, call.cell, "hands its run on: what is loaded and saved with it is not checked"
             )
         elif call.verb == "load":
             level, message = _judge_load(call, stage.name, stages)
             if message:
-                yield Problem(level if call.certain else "hint", stage.name, call.cell, message)
+                yield Finding(level if call.certain else "hint", stage.name, call.cell, message)
     cells: dict[str, list[int]] = {}
     for call in stage.calls:
         if call.verb == "save" and call.certain and ANY not in call.name:
@@ -153,7 +164,7 @@ def _judge_stage(stage: Stage, stages: Mapping[str, Stage]) -> Iterator[Problem]
     for name, places in cells.items():
         if len(places) > 1:
             again = f"saves {name!r} again (first in code cell {places[0]}): later stages get the last one"
-            yield Problem("hint", stage.name, places[-1], again)
+            yield Finding("hint", stage.name, places[-1], again)
 
 
 def _judge_load(call: Call, stage: str, stages: Mapping[str, Stage]) -> tuple[str, str]:
@@ -187,9 +198,9 @@ def _judge_value(call: Call, source: Stage) -> tuple[str, str]:
     return "", ""
 
 
-def _find_orphans(graph: Graph, stages: Mapping[str, Stage]) -> Iterator[Problem]:
+def _find_orphans(graph: Graph, stages: Mapping[str, Stage]) -> Iterator[Finding]:
     usual = [name for name in graph.stages if stages[name].cadence == "run"]
     linked = {end for edge in graph.edges for end in (edge.source, edge.target)}
     for name in usual if len(usual) > 1 else ():
         if name not in linked:
-            yield Problem("hint", name, 0, "neither loads from another stage nor is loaded from: does it belong here?")
+            yield Finding("hint", name, 0, "neither loads from another stage nor is loaded from: does it belong here?")

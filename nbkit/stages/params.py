@@ -20,6 +20,7 @@ LIMITS = {  # how a stage is executed; keys of any section, in `shared` for all 
     "stage_timeout": Parameter("stage_timeout", "float", 7200, "seconds that a stage may take, 0 = no limit", low=0),
     "memory_gb": Parameter("memory_gb", "float", 0, "memory that a kernel may hold, 0 = no limit", low=0),
     "threads": Parameter("threads", "int", 0, "threads that a stage computes with, 0 = one a core", low=0, high=1024),
+    "use": Parameter("use", "list[str]", [], "modules of the project that are imported first: metrics, gates, readers"),
     "retries": Parameter("retries", "int", 0, "how often a failed stage is tried again", low=0, high=100),
 }
 
@@ -47,7 +48,7 @@ class Resolved:
     values
         Stage to its parameters, defaults included, without ``run_dir``.
     limits
-        Stage to its values of `LIMITS`; ``threads`` is the number that it will be.
+        Stage to its values of `LIMITS`; ``threads`` is the number that it will be, ``use`` those of ``shared`` as well.
     places
         ``STAGE.KEY`` to the file and line that give it; what is left at its default is not in it.
     """
@@ -96,7 +97,8 @@ def resolve_params(files: Sequence[Path], settings: Iterable[str], stages: dict[
         }
         limits[name] = {key: given.get(key, parameter.default) for key, parameter in LIMITS.items()}
         limits[name]["threads"] = limits[name]["threads"] or count_cores()
-    keys = [(name, key) for name in stages for key in values[name]]
+        limits[name]["use"] = list(dict.fromkeys([*shared.get("use", []), *own[name].get("use", [])]))
+    keys = [(name, key) for name in stages for key in (*values[name], "use")]
     found = {f"{name}.{key}": stood.get(f"{name}.{key}") or stood.get(f"{SHARED}.{key}", "") for name, key in keys}
     places = {key: place for key, place in found.items() if place}
     return Resolved(files[0].stem if files else "run", tuple(files), values, limits, places)

@@ -1,5 +1,6 @@
 """What a params file says must also make sense to the libraries that will read it: checked before a kernel starts."""
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -7,20 +8,49 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, NbkitError
+from nbkit.extend import import_modules
+from nbkit.problem import Problem
+from nbkit.stages.params import read_params
 from nbkit.wording import suggest
 
 Values = dict[str, Any]
 Check = Callable[[Any, Values, Path], object]
 COLUMNS = {  # the keys that name columns
-    "01_frame": ("target", "rule", "protected"),
-    "02_ingest": ("target", "time", "group", "keys"),
-    "03_validate": ("target", "time", "keys"),
-    "04_explore": ("target", "time"),
-    "05_features": ("target", "time", "group", "features"),
-    "06_train": ("target", "time", "group"),
-    "07_evaluate": ("target", "time", "group", "slice_by"),
-    **dict.fromkeys(("08_explain", "09_register", "10_deploy"), ("target",)),
+    "01_frame": ("target", "time", "group", "keys", "rule", "protected"),
+    "05_features": ("numeric", "categorical", "datetime", "target_encoded", "drop"),
+    "07_evaluate": ("slice_by",),
 }
+
+
+def import_used(limits: dict[str, Values], chosen: list[str], root: Path, places: Mapping[str, str]) -> None:
+    """Import the modules of the project that stages use, whose metrics may stand in the params.
+
+    Parameters
+    ----------
+    limits
+        Stage to its ``use`` (among others).
+    chosen, root, places
+        As for `check_sense`.
+
+    Raises
+    ------
+    BadParameter
+        Naming the place, and the module that is missing or broken.
+    """
+    for stage in chosen:
+        try:
+            import_modules(limits[stage]["use"], root)
+        except BadParameter as error:
+            raise BadParameter(f"{_name_place(stage, 'use', places)}: {error}") from None
+
+
+def list_used(root: Path) -> list[str]:
+    """Return the modules that the params files of a project `use`; a file that cannot be read names none."""
+    found: list[str] = []
+    for path in sorted((root / "params").glob("*.yaml")):
+        with contextlib.suppress(BadParameter):
+            found += [str(name) for entry in read_params(path) if entry.key == "use" for name in entry.value or ()]
+    return list(dict.fromkeys(found))
 
 
 def check_sense(
@@ -46,11 +76,12 @@ def check_sense(
     BadParameter
         Naming the place, the stage and the parameter.
     """
+    frame = values.get("01_frame", {})
     for (stage, key), check in CHECKS.items():
         given = values.get(stage, {})
         if stage in chosen and given.get(key):
             try:
-                check(given[key], given, root)
+                check(given[key], {**frame, **given}, root)
             except NbkitError as error:
                 raise BadParameter(f"{_name_place(stage, key, places)}: {error}") from None
     _check_columns(values, chosen, root, places)
@@ -68,7 +99,7 @@ def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, pla
         (stage, key, column)
         for stage in chosen
         for key in COLUMNS.get(stage, ())
-        for column in _list_columns(values.get(stage, {}).get(key))
+        for column in map(str, filter(None, _listed(values.get(stage, {}).get(key))))
     ]
     if not path or not named or not (root / path).is_file():
         return
@@ -92,20 +123,6 @@ def _read_columns(path: Path, changed: int) -> tuple[str, ...]:
     except NbkitError:
         return ()
     return () if agreed.others == "allow" else tuple(rule.name for rule in agreed.columns)
-
-
-def _list_columns(given: Any) -> list[str]:
-    """List the columns that a value names; of declared features not those that the declaration itself makes."""
-    if not isinstance(given, dict):
-        return [str(name) for name in _listed(given) if name]
-    spec, pairs = given, [pair for pair in given.get("interactions") or [] if isinstance(pair, list)]
-    made = {f"{column}_{part}" for column, parts in (spec.get("datetime") or {}).items() for part in _listed(parts)}
-    made |= {f"{column}_{wave}" for column in spec.get("cyclical") or {} for wave in ("sin", "cos")}
-    made |= {"_x_".join(map(str, pair)) for pair in pairs}
-    groups = [_listed(spec.get(key)) for key in ("numeric", "categorical", "target_encoded", "drop")]
-    groups += [list(spec.get(key) or {}) for key in ("datetime", "cyclical", "ordinal")]
-    groups += pairs + [_listed(one.get("columns")) for one in spec.get("custom") or [] if isinstance(one, dict)]
-    return [str(name) for group in groups for name in group if str(name) not in made]
 
 
 def _listed(value: Any) -> list[Any]:
@@ -143,22 +160,28 @@ def _check_split(spec: Any, given: Values, root: Path) -> object:
     return check_split(spec, time=given.get("time", ""), group=given.get("group", ""))
 
 
-def _check_features(spec: Any, given: Values, root: Path) -> object:
-    from nbkit.data import check_features
-
-    return check_features(spec)
-
-
 def _check_contract(path: Any, given: Values, root: Path) -> object:
     from nbkit.data import read_contract
 
     return read_contract(root / path)
 
 
-def _check_lead(lead: Any, given: Values, root: Path) -> object:
-    from nbkit.data.leaks import read_lead
+def _check_problem(target: Any, given: Values, root: Path) -> object:
+    names = ("target", "task", "positive", "time", "group", "block", "keys", "lead", "metric", "seed")
+    return Problem(**{name: given[name] for name in names if name in given})
 
-    return read_lead(lead)
+
+def _check_lead(lead: Any, given: Values, root: Path) -> object:
+    return Problem("target", lead=lead)
+
+
+def _check_kind(kind: str) -> Check:
+    def check(names: Any, given: Values, root: Path) -> None:
+        from nbkit.data import check_features
+
+        check_features({kind: names})
+
+    return check
 
 
 CHECKS: dict[tuple[str, str], Check] = {
@@ -167,8 +190,9 @@ CHECKS: dict[tuple[str, str], Check] = {
     ("01_frame", "costs"): _check_costs,
     ("01_frame", "nonfunctional"): _check_requirements,
     ("02_ingest", "split"): _check_split,
+    **{("05_features", kind): _check_kind(kind) for kind in COLUMNS["05_features"]},
     ("03_validate", "contract"): _check_contract,
-    ("05_features", "features"): _check_features,
-    ("05_features", "lead"): _check_lead,
-    ("06_train", "metric"): _check_metrics,
+    ("01_frame", "lead"): _check_lead,
+    ("01_frame", "target"): _check_problem,
+    ("01_frame", "metric"): _check_metrics,
 }

@@ -5,10 +5,9 @@ from nbkit._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "points": ["Axis", "draw_points", "list_points", "read_axis"],
+        "points": ["draw_points", "list_points", "read_axis"],
         "plan": ["Sweep", "find_sweep", "plan_sweep", "read_sweep"],
-        "executors": ["lend_executor"],
+        "pool": ["open_pool"],
         "sweep": ["execute_sweep"],
-        "table": ["judge_points", "tabulate_points"],
     },
 )

@@ -1,176 +1,95 @@
-"""A sweep before it happens, and as it is kept in ``sweep.json``: its points, and what they share."""
+"""A sweep before it happens: its points are checked against the notebooks, and each gets its settings."""
 
-import contextlib
-import copy
 import json
-import sys
-import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, UnknownRun
-from nbkit.pipeline.manifest import check_run_name, now
-from nbkit.pipeline.plan import plan_run
-from nbkit.pipeline.storage import open_storage
-from nbkit.pipeline.work import name_path
-from nbkit.project import SWEEP, find_notebooks
-from nbkit.stages.graph import check_graph
+from nbkit.pipeline import plan_run
+from nbkit.project import find_notebooks
+from nbkit.record import SWEEP
 from nbkit.stages.notebooks import Stage, read_stages
-from nbkit.stages.params import Resolved, resolve_params
+from nbkit.stages.params import resolve_params
 from nbkit.stages.preflight import check_sense
-from nbkit.store import write_atomic
-from nbkit.sweep.points import Point, say_point
+from nbkit.sweep.points import Point
 from nbkit.wording import suggest
 
 SCORES = "scores"  # what the stage that judges hands over: metric, value, low, high, n, better (and candidate)
+FRAME = "01_frame"  # which says what is predicted, and the metric that decides
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep is to do; its runs are ``<name>-shared`` and ``<name>-001`` and so on.
+    """What a sweep is to do.
 
     Attributes
     ----------
-    root, project, name
-        The project's folder, what it is called, and what the sweep is called.
-    files, settings
-        As for `nbkit.pipeline.plan_run`, the same for all points; files as seen from `root`.
+    root, files, settings
+        As for `nbkit.pipeline.plan_run`, the same for all points.
     points
-        Key to value, one dict a point.
-    own
-        The settings of each point.
-    first, last
-        The first stage in which points differ, and the last that they run.
-    shared
-        The last stage that all points share; empty if there is none.
-    judge
-        The stage whose scores say which point is best.
+        Key to value, one dict a point; from `list_points` or `draw_points`.
+    name
+        What it is called; its runs are ``<name>-001`` and so on. Made of project and time if empty.
+    last
+        The stage that each point ends with; by default the first one that hands over `scores`, which is where
+        validation data judge. Who picks the best of many points by the test rows has learned from them, and no row is
+        left that could say how good it is.
     metric
-        What they are sorted by; empty for the stage's own choice.
-    threads
-        Of each point.
-    command, started
-        How and when it was asked for.
-    token
-        Tells a worker on another machine that it sees the same folder.
+        What to sort by, as in the scores; by default what chose the model.
     storage
-        The URL through which workers that do not see the folder hand their points over; empty for none.
+        An fsspec URL that the runs are copied to.
+    project, judge, own
+        Filled in by `plan_sweep`: what the project is called, the stage whose scores are compared, and the settings of
+        each point.
     """
 
     root: Path
-    project: str
-    name: str
-    files: tuple[str, ...]
-    settings: tuple[str, ...]
+    files: tuple[Path, ...]
     points: tuple[Point, ...]
-    own: tuple[tuple[str, ...], ...]
-    first: str
-    last: str
-    shared: str
-    judge: str
+    settings: tuple[str, ...] = ()
+    name: str = ""
+    last: str = ""
     metric: str = ""
-    threads: int = 1
-    command: tuple[str, ...] = ()
-    started: str = field(default_factory=now)
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)
     storage: str = ""
-
-    def find_run(self, number: int) -> Path:
-        """Return the folder of a point (0: what all share), brought here if it was made elsewhere."""
-        name = self.name_point(number)
-        folder = self.root / "runs" / name
-        storage = None if folder.exists() else open_storage(self.root, self.storage)
-        if storage:
-            with contextlib.suppress(FileNotFoundError):
-                return storage.fetch_run(name)
-        return folder
+    project: str = ""
+    judge: str = ""
+    own: tuple[tuple[str, ...], ...] = ()
 
     @property
     def folder(self) -> Path:
         """Where its table and its report lie."""
         return self.root / "runs" / self.name
 
-    def name_point(self, number: int) -> str:
-        """Return the name of the run of a point, counted from 1; 0 is what all points share."""
-        return f"{self.name}-{number:03}" if number else f"{self.name}-shared"
 
-    def say_point(self, number: int) -> dict[str, str]:
-        """Return the values of a point, counted from 1, as they are written in a params file."""
-        return say_point(self.points[number - 1])
-
-
-def plan_sweep(
-    root: Path,
-    files: Sequence[Path],
-    points: Sequence[Point],
-    settings: Sequence[str] = (),
-    *,
-    name: str = "",
-    last: str = "",
-    metric: str = "",
-    threads: int = 1,
-    storage: str = "",
-) -> Sweep:
-    """Decide what a sweep would do, and refuse what cannot work, before any kernel starts.
-
-    Parameters
-    ----------
-    root, files, settings
-        As for `nbkit.pipeline.plan_run`.
-    points
-        From `list_points` or `draw_points`.
-    name
-        What it is called; its folder must be free when it starts.
-    last
-        The stage to end each point with; by default the first one that hands over `scores`, which is where validation
-        data judge. A sweep is not sorted by test data: who picks the best of many points by the test rows has learned
-        from them, and no row is left that could say how good it is.
-    metric
-        What to sort by, as in the scores.
-    threads
-        That each point computes with, given as ``shared.threads``.
-    storage
-        An fsspec URL that the points are copied to, for workers that do not see the project's folder.
+def plan_sweep(sweep: Sweep) -> Sweep:
+    """Fill in what a sweep would do, and refuse what cannot work, before any kernel starts.
 
     Raises
     ------
     BadParameter, UnknownParameter, BadNotebook, UnknownStage
         Each says what and where.
     """
-    check_run_name(f"{name}-shared" if name else "")
-    stages = read_stages(find_notebooks(root))
-    check_graph(stages)
-    settings = (f"shared.threads={threads}", *settings)
-    base = resolve_params(files, settings, stages)
-    own = tuple(_make_settings(point, base, stages) for point in points)
+    stages = read_stages(find_notebooks(sweep.root))
+    own = tuple(tuple(f"{key}={json.dumps(value)}" for key, value in point.items()) for point in sweep.points)
     judge = _find_judge(stages)
-    names = [step.stage.name for step in plan_run(root, files, settings, last=last or judge).steps]
-    _check_stages(names, judge, stages)
-    resolved = [resolve_params(files, [*settings, *more], stages) for more in own]
-    first = _find_first(resolved, names, points)
-    check_sense(base.values, names, root, base.places)
+    first = f"{sweep.name}-001" if sweep.name else ""
+    plan = plan_run(sweep.root, sweep.files, sweep.settings, last=sweep.last or judge, name=first)
+    names = [step.stage.name for step in plan.steps]
+    if judge not in names:
+        raise BadParameter(f"--until {names[-1]} ends before {judge}, whose scores say which point is best")
+    if outside := [name for name in names if stages[name].effects]:
+        raise BadParameter(f"points do not come to {outside[0]}, which changes what is not its run's: end earlier")
+    resolved = [resolve_params(sweep.files, [*sweep.settings, *more], stages) for more in own]
+    given = {json.dumps([[each.values[name], each.limits[name]] for name in names]) for each in resolved}
+    if len(given) == 1 < len(own):
+        keys = ", ".join(sweep.points[0])
+        raise BadParameter(f"{keys}: the points do not differ in any stage that they run ({names[0]} to {names[-1]})")
     for each in resolved:
-        check_sense(each.values, [stage for stage in names if stage >= first], root, each.places)
-    _check_metric(metric, base.values[judge], [each.values[judge] for each in resolved])
-    return Sweep(
-        root=root.resolve(),
-        project=base.project,
-        name=name,
-        files=tuple(name_path(path, root.resolve()) for path in files),
-        settings=settings,
-        points=tuple(points),
-        own=own,
-        first=first,
-        last=names[-1],
-        shared=max((stage for stage in names if stage < first), default=""),
-        judge=judge,
-        metric=metric,
-        threads=threads,
-        command=("nbkit", *sys.argv[1:]),
-        storage=storage,
-    )
+        check_sense(each.values, names, sweep.root, each.places)
+    _check_metric(sweep.metric, [each.values.get(FRAME, {}) for each in resolved])
+    return replace(sweep, last=names[-1], project=plan.project, judge=judge, own=own)
 
 
 def find_sweep(root: Path, name: str) -> Path | None:
@@ -179,62 +98,24 @@ def find_sweep(root: Path, name: str) -> Path | None:
     return folder if name and (folder / SWEEP).is_file() else None
 
 
-def read_sweep(root: Path, name: str) -> Sweep:
-    """Read a sweep that was begun.
+def read_sweep(folder: Path) -> dict[str, Any]:
+    """Read ``sweep.json``: what was asked for, and what was found.
 
     Raises
     ------
     UnknownRun
-        If there is none of that name, or its file is damaged.
+        If it is no sweep, or damaged.
     """
-    folder = find_sweep(root, name)
-    if folder is None:
-        known = sorted(path.parent.name for path in (root / "runs").glob(f"*/{SWEEP}"))
-        raise UnknownRun(f"no sweep is called {name!r}{suggest(name, known)}")
-    import msgspec
-
     try:
-        content = {**json.loads((folder / SWEEP).read_bytes()), "root": str(root.resolve()), "name": folder.name}
-        sweep: Sweep = msgspec.convert(content, Sweep, dec_hook=lambda kind, value: kind(value))
-    except (ValueError, msgspec.ValidationError) as error:
-        raise UnknownRun(f"{folder / SWEEP} is damaged ({error}): begin a new sweep") from None
-    return sweep
-
-
-def write_sweep(sweep: Sweep, **found: object) -> None:
-    """Write ``sweep.json`` whole: what is to be done, and what was found."""
-    content = {**asdict(sweep), **found}
-    text = json.dumps(content, indent=1, ensure_ascii=False, default=str)
-    write_atomic(sweep.folder / SWEEP, text.encode())
-
-
-def _make_settings(point: Point, base: Resolved, stages: dict[str, Stage]) -> tuple[str, ...]:
-    """Write a point as settings; ``STAGE.KEY.INNER`` replaces one entry of a dict."""
-    whole: dict[str, Any] = {}
-    for key, value in point.items():
-        section, _, path = key.partition(".")
-        name, *inner = path.split(".")
-        stage = next((each for each in stages if section in (each, each[:2], each[3:])), section)
-        target = f"{stage}.{name}"
-        if not inner:
-            if target in whole:
-                raise BadParameter(f"--grid {key}: {target} is given twice")
-            whole[target] = value
-            continue
-        known = whole.get(target, copy.deepcopy(base.values.get(stage, {}).get(name)))
-        if not isinstance(known, dict):
-            raise BadParameter(f"--grid {key}: {target} is no dict, so {'.'.join(inner)} is no entry of it")
-        _put(known, inner, value, key)
-        whole[target] = known
-    return tuple(f"{target}={json.dumps(value)}" for target, value in whole.items())
-
-
-def _put(known: dict[str, Any], inner: list[str], value: Any, key: str) -> None:
-    for part in inner[:-1]:
-        known = known.setdefault(part, {})
-        if not isinstance(known, dict):
-            raise BadParameter(f"--grid {key}: {part} is no dict")
-    known[inner[-1]] = value
+        content = json.loads((folder / SWEEP).read_bytes())
+        if not isinstance(content["rows"], list):
+            raise TypeError("no rows")
+    except FileNotFoundError:
+        known = sorted(path.parent.name for path in folder.parent.glob(f"*/{SWEEP}"))
+        raise UnknownRun(f"no sweep is called {folder.name!r}{suggest(folder.name, known)}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnknownRun(f"{folder / SWEEP} is damaged ({error}): run the sweep again under another --name") from None
+    return dict(content)
 
 
 def _find_judge(stages: dict[str, Stage]) -> str:
@@ -244,33 +125,11 @@ def _find_judge(stages: dict[str, Stage]) -> str:
     return judges[0]
 
 
-def _check_stages(names: list[str], judge: str, stages: dict[str, Stage]) -> None:
-    if judge not in names:
-        raise BadParameter(f"--until {names[-1]} ends before {judge}, whose scores say which point is best")
-    if outside := [name for name in names if stages[name].effects]:
-        raise BadParameter(
-            f"the points of a sweep do not come to {outside[0]}, which changes what is not its run's: end earlier"
-        )
-
-
-def _check_metric(metric: str, given: dict[str, Any], points: Sequence[dict[str, Any]]) -> None:
-    asked = sorted({str(each["metric"]) for each in points if "metric" in each})
+def _check_metric(metric: str, given: Sequence[dict[str, Any]]) -> None:
+    asked = sorted({str(each["metric"]) for each in given if "metric" in each})
     if not metric and len(asked) > 1:
         raise BadParameter(f"the points choose by {', '.join(asked)}: say with --metric by which they are compared")
-    if metric and given.get("task"):
+    if metric and given[0].get("task"):
         from nbkit.model.metrics import find_metric
 
-        find_metric(metric, given["task"])
-
-
-def _find_first(resolved: Sequence[Resolved], names: list[str], points: Sequence[Point]) -> str:
-    """Return the first stage that gets other parameters at some point than at another."""
-    for name in names:
-        if len({json.dumps([each.values[name], each.limits[name]]) for each in resolved}) > 1:
-            return name
-    if len(points) == 1:
-        return names[-1]
-    keys = ", ".join(points[0]) or "--grid"
-    raise BadParameter(
-        f"{keys}: the points do not differ in any of the stages that they run ({names[0]} to {names[-1]})"
-    )
+        find_metric(metric, given[0]["task"])

@@ -28,7 +28,7 @@ class Axis:
     Attributes
     ----------
     key
-        ``STAGE.KEY``, or ``STAGE.KEY.INNER`` for an entry of a parameter that is a dict.
+        ``STAGE.KEY``.
     values
         The listed values; empty for a range.
     low, high
@@ -73,7 +73,7 @@ def read_axis(text: str) -> Axis:
     """
     target, equals, said = (part.strip() for part in text.partition("="))
     if found := RANGE.fullmatch(said):
-        log, low, high = bool(found[1]), *(_read_number(each) for each in found.groups()[1:])
+        log, low, high = bool(found[1]), *(read_setting(f"a.b={each}").value for each in found.groups()[1:])
         if low >= high or (log and low <= 0):
             raise BadParameter(f"--grid {text}: a range goes from low to high{', both above 0' if log else ''}")
         return Axis(target, (), low, high, log)
@@ -104,7 +104,8 @@ def list_points(axes: Sequence[Axis]) -> list[Point]:
     if (count := math.prod(len(axis.values) for axis in axes)) > MOST:
         raise BadParameter(f"the grid has {count:,} points, more than {MOST:,}: draw some of them with --random N")
     keys = [axis.key for axis in axes]
-    return _once([dict(zip(keys, values, strict=True)) for values in itertools.product(*(a.values for a in axes))])
+    points = [dict(zip(keys, values, strict=True)) for values in itertools.product(*(axis.values for axis in axes))]
+    return list({json.dumps(point): point for point in points}.values())
 
 
 def draw_points(axes: Sequence[Axis], count: int, seed: int) -> list[Point]:
@@ -143,12 +144,10 @@ def draw_points(axes: Sequence[Axis], count: int, seed: int) -> list[Point]:
     drawn: dict[str, Point] = {}
     for _ in range(count * TRIES):
         point = {axis.key: axis.draw(chance) for axis in axes}
-        drawn.setdefault(_name(point), point)
+        drawn.setdefault(json.dumps(point), point)
         if len(drawn) == count:
-            break
-    if len(drawn) < count:
-        raise BadParameter(f"--random {count}: the axes give {say_count(len(drawn), 'point')} only")
-    return list(drawn.values())
+            return list(drawn.values())
+    raise BadParameter(f"--random {count}: the axes give {say_count(len(drawn), 'point')} only")
 
 
 def say_point(point: Point) -> dict[str, str]:
@@ -168,18 +167,6 @@ def _check_keys(axes: Sequence[Axis]) -> None:
     keys = [axis.key for axis in axes]
     if twice := [key for key in keys if keys.count(key) > 1]:
         raise BadParameter(f"--grid {twice[0]} is given twice: name all its values in one")
-
-
-def _once(points: list[Point]) -> list[Point]:
-    return list({_name(point): point for point in points}.values())
-
-
-def _name(point: Point) -> str:
-    return json.dumps(point, sort_keys=True)
-
-
-def _read_number(text: str) -> float:
-    return int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
 
 
 def _shorten(value: float) -> float:

@@ -1,153 +1,121 @@
-"""Runs a sweep: what all points share once, then each point, and one table over all, true at every moment."""
+"""Runs a sweep: each point an ordinary run, and one table over all. To resume a sweep, run it again."""
 
-import contextlib
+import datetime as dt
 import json
-from collections.abc import Callable
-from dataclasses import replace
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 from nbkit.errors import RunInUse
-from nbkit.pipeline.manifest import hold_run, make_run_dir, now
-from nbkit.pipeline.signals import catch_signals
-from nbkit.project import read_manifest
+from nbkit.pipeline.ledger import EXIT
+from nbkit.pipeline.signals import hear_signals
+from nbkit.record import SWEEP
 from nbkit.store import write_atomic
-from nbkit.sweep.executors import Executor
-from nbkit.sweep.plan import Sweep, write_sweep
-from nbkit.sweep.table import find_best, judge_points, read_point, tabulate_points
-from nbkit.sweep.work import Answer, Task, describe_code, describe_project, has_passed
+from nbkit.sweep.plan import Sweep, find_sweep, read_sweep
+from nbkit.sweep.pool import GRACE, STEP, Answer, Pool, Task
+from nbkit.sweep.table import Row, judge_points, read_point
 
-Tell = Callable[[str, dict[str, Any]], None]
-INTERRUPTED, TERMINATED = 130, 143
+ASKED = ("files", "settings", "points", "last", "metric")  # what makes a sweep the same
 
 
-def execute_sweep(
-    sweep: Sweep, execute: Executor, tell: Tell = lambda event, facts: None, *, resume: bool = False
-) -> dict[str, Any]:
-    """Run a sweep, or what is left of it; a point that fails does not stop the others.
+def execute_sweep(sweep: Sweep, pool: Pool, on_point: Callable[[Row], None] = lambda row: None) -> dict[str, Any]:
+    """Run a sweep; a point that fails does not stop the others, and one that passed in an earlier run is that run.
 
     Parameters
     ----------
     sweep
-        From `plan_sweep` or `read_sweep`.
-    execute
-        From `lend_executor`.
-    tell
-        Called as ``tell(event, facts)`` for ``sweep_start``, ``step``, ``shared_end``, ``points_start``, ``point_end``,
-        ``judge`` and ``sweep_end``.
-    resume
-        Go on with a sweep that was begun: what has passed, as it would be run now, is kept.
+        From `plan_sweep`.
+    pool
+        From `open_pool`.
+    on_point
+        Called with the row of each point that ends.
 
     Returns
     -------
     dict
-        What was found: ``status``, ``exit`` (0 if every point passed), ``best``, ``claim`` and ``rows``.
+        As in ``sweep.json``: ``sweep`` (its name), ``status``, ``exit`` (0 if every point passed), and what
+        `judge_points` found.
 
     Raises
     ------
     RunInUse
-        If a run or a sweep of that name exists, or is being worked on.
+        If something else than this very sweep has its name.
     """
-    if not resume:
-        sweep = _begin(sweep)
-    with hold_run(sweep.folder):
-        write_sweep(sweep, status="running")
-        answers: dict[str, Answer] = {}
-        tell("sweep_start", {"sweep": sweep})
-        stopped = 0
-        try:
-            with catch_signals():
-                _work(sweep, execute, answers, tell)
-        except KeyboardInterrupt as interruption:
-            stopped = INTERRUPTED if type(interruption) is KeyboardInterrupt else TERMINATED
-        return _conclude(sweep, answers, tell, stopped)
+    sweep = _begin(sweep)
+    answers: dict[int, Answer] = {}
+    heard: list[str] = []
+    with hear_signals(heard.append):
+        futures = {pool.submit(task): number for number, task in enumerate(_list_tasks(sweep), start=1)}
+        while len(answers) < len(futures) and not heard:
+            time.sleep(STEP)
+            for future, number in futures.items():
+                if number not in answers and future.done():
+                    answers[number] = _read_answer(future)
+                    on_point(read_point(sweep, number, answers[number]))
+        if heard:
+            pool.cancel([future for future, number in futures.items() if number not in answers])
+        rows = [_read_end(sweep, number, answers.get(number)) for number in futures.values()]
+        found = judge_points(sweep, rows, quick=bool(heard))
+    failed = any(row["status"] != "passed" for row in rows)
+    found["status"] = "interrupted" if heard else "failed" if failed else "passed"
+    found["exit"] = EXIT[heard[0] if heard else found["status"]]
+    _write(sweep, **found)
+    return {"sweep": sweep.name, **found}
 
 
 def _begin(sweep: Sweep) -> Sweep:
-    """Make the sweep's folder, and give it a name if it has none."""
-    sweep = replace(sweep, name=make_run_dir(sweep.root, f"{sweep.project}-sweep", sweep.name).name)
-    names = [sweep.name_point(number) for number in range(len(sweep.points) + 1)]
-    if taken := [name for name in names if (sweep.root / "runs" / name).exists()]:
-        sweep.folder.rmdir()
-        raise RunInUse(f"a run is called {taken[0]} already, as one of this sweep would be: take another --name")
+    """Name the sweep and make its folder, or find it there from when the same sweep ran before."""
+    name = sweep.name or f"{sweep.project}-sweep-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}"
+    sweep = replace(sweep, name=name, root=sweep.root.resolve())
+    if find_sweep(sweep.root, name):
+        known, asked = read_sweep(sweep.folder), json.loads(_dump(sweep))
+        if any(known.get(key) != asked[key] for key in ASKED):
+            raise RunInUse(f"another sweep is called {name}: take another --name")
+    else:
+        try:
+            sweep.folder.mkdir(parents=True)
+        except FileExistsError:
+            raise RunInUse(f"{sweep.folder} exists: take another --name") from None
+    claim = "It has not ended, or was killed: the same command goes on with it."
+    _write(sweep, status="running", rows=[], best="", alike=[], optimism=None, claim=claim)
     return sweep
 
 
-def _work(sweep: Sweep, execute: Executor, answers: dict[str, Answer], tell: Tell) -> None:
-    """Do what all points share, and if that passed, the points."""
-    shared, *tasks = [make_task(sweep, number) for number in range(len(sweep.points) + 1)]
-
-    def on_step() -> None:
-        tell("step", {"sweep": sweep})
-
-    if sweep.shared and not has_passed(shared):
-        with contextlib.closing(execute([shared], on_step)) as done:
-            answers.update({answer["name"]: answer for answer in done})
-        tell("shared_end", {"sweep": sweep, "name": shared["name"]})
-        if answers[shared["name"]]["exit"]:
-            return
-    left = [task for task in tasks if not has_passed(task)]
-    names = [task["name"] for task in tasks]
-    tell("points_start", {"sweep": sweep, "left": [task["name"] for task in left]})
-    rows = [read_point(sweep, number, answers) for number, task in enumerate(tasks, start=1) if task not in left]
-    with contextlib.closing(execute(left, on_step)) as done:
-        for answer in done:
-            name = answer["name"]
-            answers[name] = answer
-            rows.append(read_point(sweep, names.index(name) + 1, answers))
-            tell("point_end", {"sweep": sweep, "name": name, "row": rows[-1], "best": find_best(rows)})
+def _dump(sweep: Sweep, **found: Any) -> str:
+    files = [os.path.relpath(path.resolve(), sweep.root) for path in sweep.files]
+    return json.dumps({**asdict(sweep), "files": files, **found}, indent=1, ensure_ascii=False, default=str)
 
 
-def make_task(sweep: Sweep, number: int) -> Task:
-    """Return what a worker is told of a point, counted from 1, or of what all points share (0)."""
-    return {
-        "root": str(sweep.root),
-        "sweep": sweep.name,
-        "token": sweep.token,
-        "storage": sweep.storage,
-        "project": describe_project(sweep.root, sweep.files) if sweep.storage else "",
-        "code": describe_code(),
-        "name": sweep.name_point(number),
-        "files": list(sweep.files),
-        "settings": [*sweep.settings, *(sweep.own[number - 1] if number else ())],
-        "last": sweep.last if number else sweep.shared,
-        "threads": sweep.threads,
-    }
+def _write(sweep: Sweep, **found: Any) -> None:
+    write_atomic(sweep.folder / SWEEP, _dump(sweep, **found).encode())
 
 
-def _conclude(sweep: Sweep, answers: dict[str, Answer], tell: Tell, stopped: int) -> dict[str, Any]:
-    """Put the table together, say what may be said of the best, and write both; quickly if we were told to stop."""
-    table = tabulate_points(sweep, answers)
-    tell("judge", {"sweep": sweep})
+def _list_tasks(sweep: Sweep) -> Iterator[Task]:
+    for number, own in enumerate(sweep.own, start=1):
+        yield {
+            "root": str(sweep.root),
+            "sweep": sweep.name,
+            "name": f"{sweep.name}-{number:03}",
+            "files": [str(path.resolve()) for path in sweep.files],
+            "settings": [*sweep.settings, *own],
+            "last": sweep.last,
+            "storage": sweep.storage,
+        }
+
+
+def _read_answer(future: Any) -> Answer:
     try:
-        verdict = judge_points(sweep, table, quick=bool(stopped))
-    except KeyboardInterrupt:
-        stopped, verdict = INTERRUPTED, judge_points(sweep, table, quick=True)
-    passed = bool((table["status"] == "passed").all())
-    found = {
-        "status": "interrupted" if stopped else "passed" if passed else "failed",
-        "exit": stopped or int(not passed),
-        "ended": now(),
-        "best": verdict.best,
-        "alike": verdict.alike,
-        "optimism": verdict.optimism,
-        "basis": verdict.basis,
-        "why": verdict.why,
-        "claim": _find_problem(sweep, answers) or verdict.claim,
-        "rows": json.loads(verdict.table.to_json(orient="records")),
-    }
-    write_sweep(sweep, **found)
-    found["sweep"] = sweep.name
-    write_atomic(sweep.folder / "sweep.csv", verdict.table.to_csv(index=False).encode())
-    tell("sweep_end", {"sweep": sweep, "found": found, "table": verdict.table})
-    return found
+        answer: Answer = future.result()
+        return answer
+    except Exception as error:  # whatever a cluster may say: no nbkit there, the worker died, the scheduler is gone
+        return "", f"its worker gave it up: {type(error).__name__}: {error}"
 
 
-def _find_problem(sweep: Sweep, answers: dict[str, Answer]) -> str:
-    """Say what stopped the stages that all points share; empty if nothing did."""
-    name = sweep.name_point(0)
-    if not answers.get(name, {}).get("exit"):
-        return ""
-    entries = read_manifest(sweep.find_run(0)).get("stages", [])
-    stopped: dict[str, Any] = next((entry for entry in entries if entry["status"] not in ("passed", "pending")), {})
-    why = answers[name].get("error") or f"{stopped.get('stage', '')}: {stopped.get('message', '')}"
-    return f"No point could begin, since what all points share did not pass: {why}"
+def _read_end(sweep: Sweep, number: int, answer: Answer | None) -> Row:
+    """Read a point's row once an interrupted run, maybe on another machine, has written down how it ended."""
+    until = time.monotonic() + GRACE
+    while (row := read_point(sweep, number, answer))["status"] == "running" and time.monotonic() < until:
+        time.sleep(STEP)
+    return row

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from nbkit.model.intervals import Array
+Array = npt.NDArray[Any]
 
+TYPES = {"OrdinalEncoder": "categorical", "OneHotEncoder": "level", "TargetEncoder": "rate"}
 TRIED, VALUES = 100, 300  # rows in which a raw column is changed, and values that are tried
 Encode = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -39,14 +43,15 @@ class Lineage:
 def trace_columns(model: Any, X: pd.DataFrame) -> Lineage:
     """Find out which raw columns each column that the last step of a fitted pipeline reads is made of.
 
-    nbkit's recipes declare it. For any other transformers (a `ColumnTransformer`, nested pipelines and unions,
-    functions of one's own) each raw column is changed, to each of its values and to missing, and what changes behind
-    them is made of it. A column that nothing changes (a level that these rows do not hold) goes by its name.
+    A `ColumnTransformer` says so itself, as far as its parts read one column or make one column of each. For any other
+    transformers (nested pipelines and unions, functions of several columns) each raw column is changed, to each of its
+    values and to missing, and what changes behind them is made of it. A column that nothing changes (a level that these
+    rows do not hold) goes by its name.
 
     Parameters
     ----------
     model
-        A fitted pipeline from raw rows, or a fitted estimator; a search stands for what it found.
+        A fitted pipeline from raw rows, a fitted estimator, or a fitted transformer; a search stands for what it found.
     X
         Raw rows.
     """
@@ -60,23 +65,49 @@ def trace_columns(model: Any, X: pd.DataFrame) -> Lineage:
         return Lineage(last, matrix, {str(name): [str(name)] for name in read}, "the model reads raw columns")
     encode = _make_encoder(steps)
     try:
-        matrix, declared = encode(X), _find_declared(steps)
-        if set(matrix.columns) <= set(declared):
-            sources = {name: list(declared[name]) for name in matrix.columns}
-            return Lineage(last, matrix, sources, "as the recipe declares")
+        matrix = encode(X)
         sample = X.iloc[np.unique(np.linspace(0, len(X) - 1, min(len(X), TRIED)).astype(int))]
         before = encode(sample)
         if not _equal(before, encode(sample)).all():
             return Lineage(last, None, {}, "the same rows are encoded differently each time")
-        sources = {name: [] for name in matrix.columns}
-        for raw in X.columns:
-            for name in matrix.columns[_find_changed(encode, sample, before, X[raw])]:
-                sources[name].append(str(raw))
+        if (declared := _read_structure(steps, sample)) is not None:
+            return Lineage(last, matrix, dict(zip(matrix.columns, declared, strict=True)), "as the recipe declares")
+        found = _find_sources(encode, sample, before)
     except Exception as error:  # the transformers are anybody's
         return Lineage(last, None, {}, f"its columns are no plain numbers ({type(error).__name__}: {error})"[:200])
     names = [str(name) for name in X.columns]
-    sources = {name: found or _read_name(name, names) for name, found in sources.items()}
+    sources = {name: found[name] or _read_name(name, names) for name in matrix.columns}
     return Lineage(last, matrix, sources, "found by changing each raw column")
+
+
+def read_columns(model: Any, X: pd.DataFrame) -> list[str]:
+    """List the raw columns that a model or a transformer reads, fitted or not, in the order of the table."""
+    steps, last = split_model(model)
+    first = steps[0] if steps else last
+    if isinstance(first, ColumnTransformer):
+        parts = getattr(first, "transformers_", first.transformers)
+        used = {name for _, part, columns in parts if part != "drop" for name in _name_columns(columns, X)}
+    elif hasattr(first, "by"):  # a rule
+        used = {first.by} if isinstance(first.by, str) else set(first.by)
+    else:
+        used = set(getattr(first, "feature_names_in_", ()))
+    return [str(name) for name in X.columns if name in used] or [str(name) for name in X.columns]
+
+
+def find_types(transformer: Any) -> list[str]:
+    """Return the type of each column that a fitted transformer makes: number, categorical, level, rate or derived.
+
+    Known of a `ColumnTransformer`, by what made each column; of any other transformer nothing is returned.
+    """
+    if not isinstance(transformer, ColumnTransformer):
+        return []
+    types: dict[int, str] = {}
+    for name, part, columns in transformer.transformers_:
+        places = range(*transformer.output_indices_[name].indices(10**9)) if part != "drop" else ()
+        last = part[-1] if isinstance(part, Pipeline) else part
+        plain = "number" if len(places) == np.size(columns) and _is_one_to_one(part) else "derived"
+        types |= dict.fromkeys(places, TYPES.get(type(last).__name__, plain))
+    return [types[place] for place in sorted(types)]
 
 
 def encode_rows(model: Any, X: pd.DataFrame, *, scaled: bool = False) -> pd.DataFrame:
@@ -94,10 +125,9 @@ def encode_rows(model: Any, X: pd.DataFrame, *, scaled: bool = False) -> pd.Data
     steps, _ = split_model(model)
     try:
         made = _make_encoder(steps)(X) if steps and len(X) else pd.DataFrame(index=X.index)
-        if len(made) and not scaled and hasattr(steps[0], "recipe_"):
-            plain = steps[0].recipe_.transform(X)
-            own = [name for name in made.columns if name in plain.columns]
-            made = made.assign(**{name: plain[name].to_numpy(float) for name in own})
+        if len(made) and not scaled and len(steps) > 1:
+            plain = _make_encoder(steps[:1])(X)
+            made = made.assign(**{name: plain[name] for name in made.columns if name in plain.columns})
         return made
     except Exception:  # the transformers are anybody's
         return pd.DataFrame(index=X.index)
@@ -114,15 +144,60 @@ def split_model(model: Any) -> tuple[list[Any], Any]:
     """Return the transformers of a fitted pipeline, nested ones in their order, and its estimator."""
     model = getattr(model, "best_estimator_", model)
     if not isinstance(model, Pipeline):
-        return [], model
+        return ([model], None) if hasattr(model, "transform") and not hasattr(model, "predict") else ([], model)
     more, last = split_model(model.steps[-1][1])
     steps = [step for _, step in model.steps[:-1] if step is not None and step != "passthrough"]
     return [*steps, *more], last
 
 
-def _find_declared(steps: list[Any]) -> dict[str, list[str]]:
-    first = getattr(steps[0], "sources_", {})
-    return first if all(hasattr(step, "sources_") or type(step).__name__ == "FillEmpty" for step in steps) else {}
+def _read_structure(steps: list[Any], sample: pd.DataFrame) -> list[list[str]] | None:
+    """Return the raw columns of each encoded one as a ColumnTransformer declares them; None where it cannot."""
+    first = steps[0]
+    if not isinstance(first, ColumnTransformer) or not all(_is_one_to_one(step) for step in steps[1:]):
+        return None
+    found: dict[int, list[str]] = {}
+    for name, part, columns in first.transformers_:
+        read = _name_columns(columns, sample)
+        if part == "drop" or not read:
+            continue
+        places = range(*first.output_indices_[name].indices(10**9))
+        if len(read) == 1:
+            sources = [read] * len(places)
+        elif len(read) == len(places) and _is_one_to_one(part):
+            sources = [[one] for one in read]
+        else:
+            encode = _make_encoder([part])
+            changed = _find_sources(encode, sample[read], encode(sample[read]))
+            sources = [raw or _read_name(made, read) for made, raw in changed.items()]
+        found |= dict(zip(places, sources, strict=True))
+    return [found[place] for place in sorted(found)]
+
+
+def _find_sources(encode: Encode, sample: pd.DataFrame, before: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the raw columns that change each encoded one."""
+    sources: dict[str, list[str]] = {name: [] for name in before.columns}
+    for raw in sample.columns:
+        for name in before.columns[_find_changed(encode, sample, before, sample[raw])]:
+            sources[name].append(str(raw))
+    return sources
+
+
+def _is_one_to_one(step: Any) -> bool:
+    """Tell whether a transformer makes one column of each, in their order."""
+    if isinstance(step, Pipeline):
+        return all(_is_one_to_one(part) for _, part in step.steps)
+    one_to_one = isinstance(step, OneToOneFeatureMixin) or getattr(step, "feature_names_out", "") == "one-to-one"
+    return one_to_one or step in (None, "passthrough")
+
+
+def _name_columns(columns: Any, X: pd.DataFrame) -> list[str]:
+    """Return the names of the columns that a part of a ColumnTransformer was given, however they were chosen."""
+    chosen = columns(X) if callable(columns) else columns
+    if isinstance(chosen, str):
+        return [chosen]
+    if isinstance(chosen, slice) or (len(chosen) and not isinstance(next(iter(chosen)), str)):
+        return [str(name) for name in X.columns[chosen]]
+    return [str(name) for name in chosen]
 
 
 def _make_encoder(steps: list[Any]) -> Encode:
@@ -142,18 +217,32 @@ def _make_encoder(steps: list[Any]) -> Encode:
 
 def _name_outputs(steps: list[Any], rows: pd.DataFrame, width: int) -> list[str]:
     """Return the names that the steps give, numbers where they give none or the same twice."""
-    names: Any = list(rows.columns)
-    try:
-        for step in steps:
-            names = step.get_feature_names_out(names)
-    except Exception:  # a step that has no names, or takes no others
-        names = getattr(steps[-1], "get_feature_names_out", list)
-        try:
-            names = names() if callable(names) else names
-        except Exception:
-            names = []
+    names: list[Any] = list(rows.columns)
+    for step in steps:
+        names = _name_step(step, names, rows)
     told = [str(name) for name in names]
     return told if len(told) == width == len(set(told)) else [f"encoded {place}" for place in range(width)]
+
+
+def _name_step(step: Any, names: list[Any], rows: pd.DataFrame) -> list[Any]:
+    for given in ((names,), ()):
+        try:
+            return list(step.get_feature_names_out(*given))
+        except Exception:  # noqa: S112 - it has no names, or takes no others
+            continue
+    if not isinstance(step, ColumnTransformer):
+        return []
+    told: dict[int, str] = {}
+    for name, part, columns in step.transformers_:
+        places, read = range(*step.output_indices_[name].indices(10**9)), _name_columns(columns, rows)
+        if part == "drop" or not read:
+            continue
+        made = part.transform(rows[read].head(1))
+        own = list(made.columns) if isinstance(made, pd.DataFrame) else _name_step(part, read, rows)
+        if len(own) != len(places):
+            own = [name] if len(places) == 1 else [f"{name}_{place}" for place in range(len(places))]
+        told |= dict(zip(places, own, strict=True))
+    return [told[place] for place in sorted(told)]
 
 
 def _equal(a: pd.DataFrame, b: pd.DataFrame) -> Array:

@@ -1,14 +1,23 @@
-"""Today's rule of thumb as a model: the mean of the target in each group of raw columns."""
+"""What a model has to beat: the same answer for every row, and today's rule, the mean of the target in each group."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    OneToOneFeatureMixin,
+    RegressorMixin,
+    TransformerMixin,
+    clone,
+)
+from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from nbkit.errors import BadModel
 from nbkit.model.intervals import Array
+from nbkit.problem import Problem
 from nbkit.wording import suggest
 
 LEVELS = 60  # a numeric column with more distinct values is cut at its quantiles
@@ -132,3 +141,59 @@ class GroupRateRegressor(RegressorMixin, GroupRate):  # type: ignore[misc]
     def predict(self, X: pd.DataFrame) -> Array:
         """Return the mean of each row's group."""
         return self._rates(X)[:, 0]
+
+
+def make_baselines(problem: Problem, rule: Any = ()) -> dict[str, Any]:
+    """Make what every model has to beat.
+
+    Parameters
+    ----------
+    problem
+        What is predicted.
+    rule
+        The columns of the rule in use today: the usual answer for each combination; or a dict with `by` and perhaps
+        `shrink` and `bins`, as in `GroupRate`. Without columns the rule says the same for every row.
+
+    Returns
+    -------
+    dict
+        ``dummy`` and ``rule``, unfitted, from raw rows.
+
+    Raises
+    ------
+    BadModel
+        If the rule cannot be read.
+    """
+    dummy = DummyClassifier(strategy="prior") if problem.is_classification else DummyRegressor()
+    by = [rule] if isinstance(rule, str) else rule
+    spec: dict[str, Any] = dict(by) if isinstance(by, Mapping) else {"by": list(by or ())}
+    if unknown := sorted(set(spec) - {"by", "shrink", "bins"}):
+        raise BadModel(f"a rule has `by` (columns), shrink and bins, not {', '.join(unknown)}")
+    if not spec.get("by"):
+        return {"dummy": dummy, "rule": clone(dummy)}
+    return {"dummy": dummy, "rule": (GroupRateClassifier if problem.is_classification else GroupRateRegressor)(**spec)}
+
+
+class FillEmpty(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Put 0 into columns that had no value in training, which boosted trees cannot bin; other gaps stay.
+
+    Examples
+    --------
+    >>> FillEmpty().fit_transform(np.array([[1.0, np.nan], [np.nan, np.nan]])).tolist()
+    [[1.0, 0.0], [nan, 0.0]]
+    """
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Find the columns without any value."""
+        values = np.asarray(X, dtype=float)
+        self.empty_ = np.flatnonzero(np.isnan(values).all(axis=0))
+        self.n_features_in_ = values.shape[1]
+        return self
+
+    def transform(self, X: Any) -> Array:
+        """Return the values, those columns filled."""
+        values = np.asarray(X, dtype=float)
+        if len(self.empty_):
+            values = values.copy()
+            values[:, self.empty_] = 0.0
+        return values

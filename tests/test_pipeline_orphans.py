@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from nbkit.pipeline.watch import end_orphans
+from nbkit.pipeline.kernel import end_orphans
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="nobody else says who holds a pipe")

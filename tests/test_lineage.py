@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
 from sklearn.decomposition import PCA
@@ -35,8 +35,9 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from nbkit.errors import BadModel
+from nbkit.lineage import find_types, read_columns, trace_columns
 from nbkit.model import explain, permute_features
-from nbkit.model.lineage import trace_columns
+from nbkit.problem import Problem
 
 RNG = np.random.default_rng(0)
 N = 300
@@ -51,6 +52,7 @@ X = pd.DataFrame(
     }
 )
 Y = pd.Series((X["a"] + 2 * (X["a_b"] == "y") + RNG.normal(size=N) > 1).astype(int), name="y")
+BINARY, NUMBER = Problem("y", positive=1), Problem("y", "regression")
 NAMES = ["a_b", "kind"]
 ONEHOT = OneHotEncoder(handle_unknown="ignore")
 
@@ -101,7 +103,7 @@ PIPELINES = {
 )
 def test_any_pipeline_is_explained_in_raw_columns(name, last):
     model = make_pipeline(PIPELINES[name], last).fit(X, Y)
-    found = explain(model, X, task="binary", positive=1, rows=60)
+    found = explain(model, X, BINARY, limit=60)
     assert found.check.at[0, "method"] == ("weights" if last.__class__ is LogisticRegression else "trees")
     assert set(found.values.columns) <= set(X.columns)
     first = found.importance.set_index("feature")["share"]
@@ -112,7 +114,7 @@ def test_any_pipeline_is_explained_in_raw_columns(name, last):
     weights = found.weights.set_index("feature")["share"]
     assert set(X.columns) <= set(weights.index)
     assert (weights.reindex(first.index) >= first - 1e-9).all()
-    permuted = permute_features(model, X, Y, metric="roc_auc", task="binary", positive=1, repeats=1)
+    permuted = permute_features(model, X.assign(y=Y), BINARY, repeats=1)
     assert set(permuted["feature"]) <= set(X.columns)
 
 
@@ -128,7 +130,7 @@ def test_a_name_that_looks_like_another_column_does_not_mislead():
 
 def test_what_is_made_of_several_columns_is_listed_and_weighs_for_each_of_them():
     model = make_pipeline(PIPELINES["union"], LogisticRegression(max_iter=500)).fit(X, Y)
-    found = explain(model, X, task="binary", positive=1, rows=60)
+    found = explain(model, X, BINARY, limit=60)
     assert found.engineered["sources"].tolist() == ["a, n"]
     weights = found.weights.set_index("feature")["share"]
     assert weights["u__p__pca0"] == pytest.approx(found.engineered["share"].iloc[0])
@@ -150,7 +152,7 @@ CLASSIFIERS = {
 def test_models_of_several_models_are_explained_with_their_error(name):
     pre = ColumnTransformer([("c", OneHotEncoder(sparse_output=False), NAMES), ("n", "passthrough", ["a", "n"])])
     model = make_pipeline(pre, CLASSIFIERS[name]).fit(X, Y)
-    found = explain(model, X, task="binary", positive=1, rows=25)
+    found = explain(model, X, BINARY, limit=25)
     assert found.importance["feature"].iloc[0] in ("a", "a_b")
     assert found.unit == ("log-odds" if name in ("search", "stack", "ada") else "probability")
     sampled = found.check.at[0, "method"] == "permutation"
@@ -170,7 +172,7 @@ def test_models_of_several_models_are_explained_with_their_error(name):
 def test_regressions_of_several_models_are_explained(last):
     pre = ColumnTransformer([("c", ONEHOT, NAMES), ("n", "passthrough", ["a"])])
     target = np.exp(X["a"])
-    found = explain(make_pipeline(pre, last).fit(X, target), X, task="regression", rows=25)
+    found = explain(make_pipeline(pre, last).fit(X, target), X, NUMBER, limit=25)
     assert found.importance["feature"].iloc[0] == "a"
     assert found.unit == "units of the target"
 
@@ -178,24 +180,24 @@ def test_regressions_of_several_models_are_explained(last):
 def test_a_voting_of_whole_pipelines_is_explained_from_raw_rows():
     parts = [(str(seed), make_pipeline(PIPELINES["target"], LogisticRegression(C=seed))) for seed in (1, 2)]
     model = VotingClassifier(parts, voting="soft").fit(X, Y)
-    found = explain(model, X, task="binary", positive=1, rows=20)
+    found = explain(model, X, BINARY, limit=20)
     assert found.check.at[0, "traced"] == "as a whole, from raw rows"
     assert found.importance["feature"].iloc[0] in ("a", "a_b")
 
 
 def test_a_margin_that_is_no_log_odds_is_not_called_one():
     pre = ColumnTransformer([("n", StandardScaler(), ["a", "n"])])
-    linear = explain(make_pipeline(pre, LinearSVC()).fit(X, Y), X, task="binary", positive=1, rows=25)
+    linear = explain(make_pipeline(pre, LinearSVC()).fit(X, Y), X, BINARY, limit=25)
     assert (linear.unit, linear.check.at[0, "method"]) == ("margin", "weights")
-    assert explain(make_pipeline(pre, SVC()).fit(X, Y), X, task="binary", positive=1, rows=10).unit == "margin"
+    assert explain(make_pipeline(pre, SVC()).fit(X, Y), X, BINARY, limit=10).unit == "margin"
 
 
 def test_what_has_no_score_is_refused_in_words():
     hard = make_pipeline(PIPELINES["target"], VotingClassifier([("l", LogisticRegression())], voting="hard")).fit(X, Y)
     with pytest.raises(BadModel, match="voting='soft'"):
-        explain(hard, X, task="binary", positive=1, rows=10)
+        explain(hard, X, BINARY, limit=10)
     with pytest.raises(BadModel, match="cannot answer these rows"):
-        explain(hard.set_params(votingclassifier__voting="soft"), X.drop(columns="a"), task="binary", positive=1)
+        explain(hard.set_params(votingclassifier__voting="soft"), X.drop(columns="a"), BINARY)
 
 
 class Noisy(Nameless):
@@ -216,9 +218,31 @@ def test_the_error_of_the_permutation_method_is_near_the_true_one():
     rng = np.random.default_rng(1)
     rows = pd.DataFrame(rng.normal(size=(400, 2)), columns=["u", "v"])
     model = VotingRegressor([("r", make_pipeline(PolynomialFeatures(2), Ridge(1e-9)))]).fit(rows, rows["u"] * rows["v"])
-    found = explain(model, rows, task="regression")
+    found = explain(model, rows, NUMBER)
     u, v = (rows.loc[found.values.index, name] for name in "uv")
     mean, both = rows.mean(), (rows["u"] * rows["v"]).mean()
     true = (u * mean["v"] - both + u * v - v * mean["u"]) / 2
     off = float(np.sqrt(((found.values["u"] - true) ** 2).mean()))
     assert 0.3 < off / found.check.at[0, "sampling"] < 3
+
+
+def test_a_column_transformer_says_itself_what_it_is_made_of():
+    def gap(table):
+        return pd.DataFrame({"gap": table["a"] - table["n"], "sum": table["a"] + table["n"]})
+
+    recipe = ColumnTransformer(
+        [("n", "passthrough", ["a", "gappy"]), ("c", OrdinalEncoder(), ["a_b", "unused"]), ("f", FunctionTransformer(gap), ["a", "n"]),
+         ("t", TargetEncoder(cv=KFold(3)), ["kind"]), ("none", StandardScaler(), [])],
+        verbose_feature_names_out=False,
+    ).fit(X, Y)  # fmt: skip
+    traced = trace_columns(recipe, X)
+    assert traced.way == "as the recipe declares"
+    assert list(traced.sources.values()) == [["a"], ["gappy"], ["a_b"], ["unused"], ["a", "n"], ["a", "n"], ["kind"]]
+    assert find_types(recipe) == ["number"] * 2 + ["categorical"] * 2 + ["derived"] * 2 + ["rate"]
+    assert read_columns(recipe, X) == read_columns(clone(recipe), X) == list(X.columns)
+    assert [name for name in traced.sources if name in ("gap", "sum")] == ["gap", "sum"]
+
+
+def test_what_does_not_say_what_it_reads_is_taken_to_read_all():
+    assert read_columns(Nameless(), X) == list(X.columns)
+    assert find_types(Nameless()) == []

@@ -1,32 +1,26 @@
-"""The manifest of a run, ``run.json``: the truth about each stage, written whole after every step."""
+"""The folders of runs: how they are named, made, held, found, listed, and how one takes over from another."""
 
 import contextlib
 import datetime as dt
-import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 from collections.abc import Collection, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-from nbkit.errors import BadParameter, RunInUse, UnknownRun
-from nbkit.project import MANIFEST, iterate_runs, name_sweep, read_manifest
-from nbkit.run import STORE
-from nbkit.store import write_atomic
+from nbkit.errors import BadNotebook, BadParameter, RunInUse, UnknownRun
+from nbkit.record import RECORD, Git, RunRecord, StageRecord, Surroundings, iterate_runs, name_sweep, read_record
+from nbkit.run import STORE, check_artifacts, list_artifacts, read_scraps
 from nbkit.wording import suggest
 
 LOCK = ".lock"
-OURS = re.compile(rf"{re.escape(MANIFEST)}|{STORE}|logs|report|.*\.ipynb|\.lock|\.run\.json\..*|\..*\.notes\.json")
+OURS = re.compile(rf"{re.escape(RECORD)}|{STORE}|logs|report|.*\.ipynb|\.lock|\.run\.json\..*|\..*\.notes\.json")
 LONGEST = 200  # bytes of a run's name; file systems allow 255
 PACKAGES = ("nbkit", "papermill", "scrapbook", "pandas", "numpy", "scikit-learn", "skops", "duckdb", "shap")
-
-
-def now() -> str:
-    """Return the time as ISO 8601 in UTC."""
-    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
 
 
 def check_run_name(name: str) -> None:
@@ -70,7 +64,7 @@ def make_run_dir(root: Path, project: str, name: str = "", taken: Collection[str
     RunInUse
         If a run of that `name` exists.
     BadParameter
-        If the `name` is none for a folder.
+        If no folder can be made there.
     """
     base = name or f"{project}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%MZ}"
     for number in range(1, 1000):
@@ -83,30 +77,32 @@ def make_run_dir(root: Path, project: str, name: str = "", taken: Collection[str
             if name:
                 raise RunInUse(f"{folder} exists: take another --name, or `nbkit resume {name}`") from None
             continue
+        except OSError as error:
+            raise BadParameter(f"no run can be made in {folder.parent}: {error.strerror or error}") from None
         return folder
     raise RunInUse(f"there are too many runs named {base} in {root / 'runs'}")
 
 
-def describe_surroundings(root: Path) -> dict[str, Any]:
+def name_path(path: Path, root: Path) -> str:
+    """Return a path as seen from the project where it lies below it."""
+    path = path.resolve()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def describe_surroundings(root: Path) -> Surroundings:
     """Return the versions, the machine and the git commit that a run happens in."""
     versions = {}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "versions": versions,
-        "git": _read_git(root),
-    }
+    return Surroundings(platform.python_version(), platform.platform(), os.cpu_count(), versions, _read_git(root))
 
 
-def _read_git(root: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _read_git(root: Path) -> Git:
+    found = Git()
     with contextlib.suppress(OSError, subprocess.SubprocessError):  # no git, no repository, or it takes too long
-        found["commit"] = _ask_git(root, "rev-parse", "HEAD")
-        found["dirty"] = bool(_ask_git(root, "status", "--porcelain", "--untracked-files=no"))
+        found.commit = _ask_git(root, "rev-parse", "HEAD")
+        found.dirty = bool(_ask_git(root, "status", "--porcelain", "--untracked-files=no"))
     return found
 
 
@@ -118,11 +114,6 @@ def _ask_git(root: Path, *words: str) -> str:
 def has_side_files(folder: Path) -> bool:
     """Tell whether stages wrote files into the folder of their run themselves: nobody sees who reads them."""
     return any(not OURS.fullmatch(path.name) for path in folder.iterdir() if path.suffix != ".log")
-
-
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write ``run.json`` so that no reader ever meets half of it."""
-    write_atomic(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False, default=str).encode())
 
 
 @contextlib.contextmanager
@@ -171,7 +162,7 @@ def find_run(root: Path, name: str = "") -> Path:
     UnknownRun
         If there is none; with the nearest name.
     """
-    if name and (Path(name) / MANIFEST).is_file():
+    if name and (Path(name) / RECORD).is_file():
         return Path(name).resolve()
     known = [folder for folder, _ in iterate_runs(root)]
     if not known:
@@ -193,35 +184,90 @@ def list_runs(root: Path) -> list[dict[str, Any]]:
     """Return one row a run, newest first: name, project, status, stages passed, started, seconds, headline of the last.
 
     The seconds are those of the stages that the run executed itself.
-    A run whose process is gone is ``"interrupted"``, whatever its manifest last said.
+    A run whose process is gone is ``"interrupted"``, whatever its record last said.
     """
     rows = []
-    for folder, manifest in iterate_runs(root):
-        stages = manifest.get("stages", [])
-        passed = [entry for entry in stages if entry["status"] == "passed"]
+    for folder, record in iterate_runs(root):
+        passed = [stage for stage in record.stages if stage.status == "passed"]
         rows.append(
             {
                 "run": folder.name,
-                "project": manifest.get("project", ""),
-                "status": read_status(folder, manifest),
-                "stages": f"{len(passed)}/{len(stages)}",
-                "started": manifest.get("started", "")[:16].replace("T", " "),
-                "seconds": round(sum(entry.get("seconds") or 0 for entry in stages if not entry.get("borrowed"))),
-                "headline": _say_end(stages),
+                "project": record.project,
+                "status": read_status(folder, record),
+                "stages": f"{len(passed)}/{len(record.stages)}",
+                "started": record.started[:16].replace("T", " "),
+                "seconds": round(record.seconds),
+                "headline": say_end(record),
             }
         )
     return rows
 
 
-def _say_end(stages: list[dict[str, Any]]) -> str:
+def say_end(record: RunRecord) -> str:
     """Say what stopped a run, else the last thing that it found."""
-    for entry in reversed(stages):
-        if entry["status"] != "pending" and (said := entry.get("headline") or entry.get("message")):
-            return str(said)
-    return ""
+    said = (stage.headline or stage.message for stage in reversed(record.stages) if stage.status != "pending")
+    return next(filter(None, said), "")
 
 
-def read_status(folder: Path, manifest: dict[str, Any] | None = None) -> str:
+def read_status(folder: Path, record: RunRecord | None = None) -> str:
     """Return a run's status; ``"interrupted"`` if it says ``"running"`` and nobody is at work."""
-    status = str((read_manifest(folder) if manifest is None else manifest).get("status", ""))
+    status = (record or read_record(folder)).status
     return "interrupted" if status == "running" and not is_held(folder) else status
+
+
+def take_over(source: Path, folder: Path, stage: str, *, stored: bool = False) -> StageRecord:
+    """Take a passed stage over from another run: its notebook is copied, its artifacts are linked.
+
+    Parameters
+    ----------
+    source, folder
+        The run that has it and the run that gets it.
+    stage
+        Its name.
+    stored
+        Whether artifacts that are not here can come from a storage once they are read.
+
+    Returns
+    -------
+    StageRecord
+        What `source` says of it, and who executed it.
+
+    Raises
+    ------
+    BadNotebook, CorruptArtifact
+        If it is gone or was changed.
+    """
+    notebook = source / f"{stage}.ipynb"
+    record = read_record(source).find(stage)
+    if record is None or not notebook.is_file():
+        raise BadNotebook(f"{notebook} is gone: run {stage} again")
+    if not stored:
+        check_artifacts(notebook)
+    for key in list_artifacts(read_scraps(notebook)):
+        if (source / STORE / key).exists():
+            _link(source / STORE / key, folder / STORE / key)
+    shutil.copy2(notebook, folder / notebook.name)
+    record.borrowed = record.borrowed or source.name
+    return record
+
+
+def keep_edit(folder: Path, record: StageRecord) -> Path | None:
+    """Keep a run's copy of a notebook that somebody edited after it had run: resuming writes over it."""
+    notebook = folder / f"{record.stage}.ipynb"
+    if not record.ended or not notebook.is_file():
+        return None
+    if notebook.stat().st_mtime < dt.datetime.fromisoformat(record.ended).timestamp() + 2:
+        return None
+    kept = folder / "logs" / f"{record.stage}.edited.ipynb"
+    kept.parent.mkdir(exist_ok=True)
+    return Path(shutil.copy2(notebook, kept))
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        return
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,56 @@
+"""How a table shows in a notebook, and so on the page of the report that is made of it."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS, COLUMNS = 60, 40  # that show whole
+FEW = 10  # rows of a longer table that show
+DASH = "–"  # for what is missing
+WIDTH = 300  # characters of a cell
+
+
+def show_tables() -> None:
+    """Let the kernel that runs this show every DataFrame as `format_table` does."""
+    import pandas as pd
+    from IPython import get_ipython
+
+    if shell := get_ipython():
+        shell.display_formatter.formatters["text/html"].for_type(pd.DataFrame, format_table)
+
+
+def format_table(table: "pd.DataFrame") -> str:
+    """Write a table as HTML: short numbers, dashes for what is missing, no index that only counts rows.
+
+    Parameters
+    ----------
+    table
+        Any table; of a long one the first and the last rows show, with the number of all.
+    """
+    import pandas as pd
+
+    index = table.index
+    counts = index.nlevels == 1 and index.name is None and index.equals(pd.RangeIndex(len(table)))
+    if index.nlevels == table.columns.nlevels == 1 and table.columns.name is None:  # the name goes into the corner
+        table = table.set_axis(index.rename(None)).set_axis(table.columns.rename(index.name), axis="columns")
+    rows = ROWS if len(table) <= ROWS else FEW
+    whole = len(table) <= ROWS and len(table.columns) <= COLUMNS
+    options: dict[str, Any] = {"max_rows": rows, "max_cols": COLUMNS, "show_dimensions": not whole}
+    with pd.option_context("display.max_colwidth", WIDTH):
+        html = table.to_html(index=not counts, border=0, na_rep=DASH, float_format=format_number, **options)
+    return str(html).replace("<td>&lt;NA&gt;</td>", f"<td>{DASH}</td>")
+
+
+def format_number(number: float) -> str:
+    """Write a float with four significant digits if it is long, with its whole part if it is long and large.
+
+    Examples
+    --------
+    >>> format_number(0.741732), format_number(20145.512345), format_number(2013.5), format_number(-1.5e300)
+    ('0.7417', '20,146', '2013.5', '-1.5e+300')
+    """
+    plain = f"{number:.10g}"
+    if len(plain.partition(".")[2]) < 4 and "e" not in plain:
+        return plain
+    return f"{number:,.0f}" if 1e3 <= abs(number) < 1e15 else f"{number:.4g}"
