@@ -434,10 +434,10 @@ def life(tmp_path_factory):
     define(folder, "my_checks", "\n\n".join(find_block(word) for word in checks))
     define(folder, "features", find_block("def fee_per_call"))
     (folder / "params" / "trusted.txt").write_text("features.fee_per_call\nfeatures.name_it\n")
-    recipe = "recipe = ColumnTransformer(\n    [\n"
+    recipe = "    verbose_feature_names_out=False,\n)\n"
     edit(
         folder / "notebooks" / "05_features.ipynb",
-        (recipe, "import features\n\n" + recipe + find_block("features.fee_per_call", '("own"')),
+        (recipe.rstrip(), recipe + find_block("import features").rstrip()),
     )
     first = '        "boosting": [gaps, HistGradientBoostingClassifier'
     edit(

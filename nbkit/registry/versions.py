@@ -32,7 +32,7 @@ class Version:
     created, by
         When (UTC, ISO 8601) and by whom it was registered.
     scores
-        Scores with intervals, as `nbkit.model.evaluate` gives them.
+        Scores with intervals, as `nbkit.model.score` gives them.
     lineage, params, tags
         Where it came from, with what parameters, and the labels people gave it.
     gates

@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = attach(
     {
         "points": ["draw_points", "list_points", "read_axis"],
         "plan": ["Sweep", "find_sweep", "plan_sweep", "read_sweep"],
-        "pool": ["open_pool"],
-        "sweep": ["execute_sweep"],
+        "sweep": ["open_pool", "execute_sweep"],
     },
 )

@@ -1,13 +1,12 @@
 """Where points are worked on: each is ``nbkit run`` in a process of its own, on this machine or on a cluster's."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,30 +47,6 @@ class LocalPool:
         """Interrupt the points at work, and wait until they have ended."""
         self.stop.set()
         self.threads.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def open_pool(workers: int, cluster: str = "") -> Iterator[Pool]:
-    """Open what points are worked on; leaving it ends all of them.
-
-    Parameters
-    ----------
-    workers
-        Points at once on this machine.
-    cluster
-        As for `nbkit.sweep.cluster.open_cluster`; empty for processes of this machine.
-    """
-    if cluster:
-        from nbkit.sweep.cluster import open_cluster
-
-        with open_cluster(cluster, workers) as pool:
-            yield pool
-        return
-    local = LocalPool(workers)
-    try:
-        yield local
-    finally:
-        local.cancel()
 
 
 def run_point(task: Task, is_unwanted: Callable[[], bool]) -> Answer:

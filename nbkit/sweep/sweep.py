@@ -1,5 +1,6 @@
 """Runs a sweep: each point an ordinary run, and one table over all. To resume a sweep, run it again."""
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -14,10 +15,34 @@ from nbkit.pipeline.signals import hear_signals
 from nbkit.record import SWEEP
 from nbkit.store import write_atomic
 from nbkit.sweep.plan import Sweep, find_sweep, read_sweep
-from nbkit.sweep.pool import GRACE, STEP, Answer, Pool, Task
+from nbkit.sweep.pool import GRACE, STEP, Answer, LocalPool, Pool, Task
 from nbkit.sweep.table import Row, judge_points, read_point
 
 ASKED = ("files", "settings", "points", "last", "metric")  # what makes a sweep the same
+
+
+@contextlib.contextmanager
+def open_pool(workers: int, cluster: str = "") -> Iterator[Pool]:
+    """Open what points are worked on; leaving it ends all of them.
+
+    Parameters
+    ----------
+    workers
+        Points at once on this machine.
+    cluster
+        As for `nbkit.sweep.cluster.open_cluster`; empty for processes of this machine.
+    """
+    if cluster:
+        from nbkit.sweep.cluster import open_cluster
+
+        with open_cluster(cluster, workers) as pool:
+            yield pool
+        return
+    local = LocalPool(workers)
+    try:
+        yield local
+    finally:
+        local.cancel()
 
 
 def execute_sweep(sweep: Sweep, pool: Pool, on_point: Callable[[Row], None] = lambda row: None) -> dict[str, Any]:
