@@ -15,8 +15,9 @@ from hypothesis import settings
 signal.signal(
     signal.SIGINT, signal.default_int_handler
 )  # a background job inherits it as ignored, and so would children
-settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing of what it shows
-settings.load_profile("untimed")
+settings.register_profile("same", deadline=None, derandomize=True)  # the same examples each time, however long
+settings.register_profile("explore", deadline=None)  # pytest --hypothesis-profile=explore looks for new ones
+settings.load_profile("same")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # two workers share the cores; before OpenMP is loaded
 
 

@@ -31,6 +31,14 @@ def test_honest_tables_have_no_suspect_in_company(seed, task):
     assert list_suspects(find_leakage(table, Problem("y", task))) == []
 
 
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_numbers_whose_squares_are_not_finite_are_looked_at_without_a_warning(task):
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({name: random.normal(size=200) * 10.0**power for name, power in {"a": 237, "b": 200}.items()})
+    table["y"] = random.integers(0, 2, 200) if task == "binary" else random.normal(size=200) * 1e237
+    assert list_suspects(find_leakage(table, Problem("y", task))) == []
+
+
 @pytest.mark.parametrize(
     ("load", "task"),
     [
