@@ -1,8 +1,9 @@
 """What a project adds to nbkit: the modules that it names in `use`, and the entries that their decorators make."""
 
 import ast
+import contextlib
 import hashlib
-import importlib
+import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -86,6 +87,9 @@ def _import_module(name: str, root: Path) -> str:
         return digest
     _forget(parts)
     importlib.invalidate_caches()
+    for file in found:  # Python takes the bytecode of an edit of the same size within the same second for this one's
+        with contextlib.suppress(OSError):
+            Path(importlib.util.cache_from_source(str(file))).unlink()
     _files.update(parts)
     try:
         importlib.import_module(name)

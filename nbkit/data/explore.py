@@ -10,6 +10,7 @@ from nbkit.problem import Problem
 from nbkit.wording import say_count, suggest
 
 SAMPLE = 20_000
+LARGEST = 1e100
 
 
 def take_sample(table: pd.DataFrame, seed: int = 0, rows: int = SAMPLE) -> pd.DataFrame:
@@ -49,6 +50,21 @@ def take_labelled(table: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
         if table[name].dtype.kind == "O":  # lists and the like, or numbers among texts
             table[name] = table[name].astype("str").where(table[name].notna())
     return table[values.notna()]
+
+
+def bound_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Divide a column with numbers beyond 1e100 by the largest of them, as their squares would not be finite.
+
+    Examples
+    --------
+    >>> bound_numbers(pd.DataFrame({"a": [1e300, -5e299], "b": [1.0, 2.0]})).to_numpy().tolist()
+    [[1.0, 1.0], [-0.5, 2.0]]
+    """
+    for name in table.columns[[dtype.kind == "f" for dtype in table.dtypes]]:
+        finite = table[name].where(np.isfinite(table[name].to_numpy(dtype="float64", na_value=np.nan)))
+        if (largest := finite.abs().max()) > LARGEST:
+            table = table.assign(**{name: finite / largest})
+    return table
 
 
 def summarize_columns(table: pd.DataFrame, target: str = "") -> pd.DataFrame:

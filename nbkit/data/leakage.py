@@ -9,13 +9,12 @@ from threadpoolctl import threadpool_limits
 from nbkit.data.codes import find_code
 from nbkit.data.company import find_company
 from nbkit.data.copies import find_copies
-from nbkit.data.explore import take_labelled, take_sample
+from nbkit.data.explore import bound_numbers, take_labelled, take_sample
 from nbkit.data.leaks import UNUSUAL, judge_strength
 from nbkit.data.learn import make_folds, outcome_columns, score_column
 from nbkit.problem import Problem
 
 COLUMNS = ["columns", "suspect", "reason", "score", "evidence"]
-LARGEST = 1e100  # larger numbers are divided by the largest
 LONGEST = 50_000  # rows in which copies are looked for
 COMPANY_ROWS = 6_000
 MANY_ROWS = 100  # of fewer, a class or two that a column does not tell are a matter of chance
@@ -45,17 +44,7 @@ def find_leakage(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
         of the target's variance that held-out predictions explain), evidence; suspects first, then by score.
     """
     with threadpool_limits(1):  # the models are small, and threads that wait for each other cost more than they save
-        return _find(_take(table, problem), problem)
-
-
-def _take(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
-    rows = take_labelled(table, problem.target, problem.task)
-    for name in rows.columns:
-        if rows[name].dtype.kind == "f":  # else squares are not finite
-            numbers = rows[name].replace([np.inf, -np.inf], np.nan)
-            if (largest := numbers.abs().max()) > LARGEST:
-                rows = rows.assign(**{name: numbers / largest})
-    return rows
+        return _find(bound_numbers(take_labelled(table, problem.target, problem.task)), problem)
 
 
 def _find(whole: pd.DataFrame, problem: Problem) -> pd.DataFrame:
@@ -100,7 +89,7 @@ def find_target_copies(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
         As `find_leakage`.
     """
     with threadpool_limits(1):
-        rows = _take(table, problem)
+        rows = bound_numbers(take_labelled(table, problem.target, problem.task))
         found = find_copies(rows, problem.target, problem.task, time=problem.time, group=problem.group)
     return pd.DataFrame(found, columns=COLUMNS).astype({"suspect": bool})
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from nbkit.data.explore import column_kind, take_labelled, take_sample
+from nbkit.data.explore import bound_numbers, column_kind, take_labelled, take_sample
 from nbkit.data.keys import MONTHS, list_time_keys
 from nbkit.data.learn import encode_table, outcome_columns, predict_held_out, small_boosting
 from nbkit.data.twins import AGREE, SHARE, find_units, measure_twins
@@ -68,7 +68,7 @@ def measure_order(table: pd.DataFrame, problem: Problem, *, by: str = "random", 
         table.assign(**{_free(table): np.arange(len(table)) if positions is None else positions}), target, task
     )
     place_name = rows.columns[-1]
-    rows = take_sample(rows.sort_values(place_name, kind="stable"), seed)
+    rows = take_sample(bound_numbers(rows).sort_values(place_name, kind="stable"), seed)
     place = rows.pop(place_name).to_numpy(dtype="float64")
     if len(rows) < 20:
         return pd.DataFrame(columns=COLUMNS).astype({"depends": bool})

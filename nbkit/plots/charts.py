@@ -202,7 +202,10 @@ def draw_heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, *,
             colour, shade = COLOURS[0 if cell >= 0 else 1], 0.08 + 0.5 * abs(cell) / top
             axes.barh(down, 0.96, 0.96, across - 0.48, color=colour, alpha=shade, clip_on=False)
             axes.text(across, down, say_number(cell), ha="center", va="center", fontsize=9 if columns < 12 else 7)
-        axes.set_xticks(range(columns), [clip(name, 14) for name in grid.columns])
+        labels = [clip(name, 14) for name in grid.columns]
+        turned = max(map(len, labels), default=0) > 8
+        turn: Any = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if turned else {}
+        axes.set_xticks(range(columns), labels, **turn)
         axes.set_yticks(range(rows), [clip(name) for name in grid.index])
         axes.set_xlim(-0.5, max(columns, 1) - 0.5)
         axes.set_ylim(max(rows, 1) - 0.5, -0.5)
