@@ -197,15 +197,17 @@ def test_odd_tables_can_be_split():
     assert len(split_table(table, {"by": "stratified"}, Problem("zïel ☃")).train) > 200
 
 
-@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+@pytest.mark.parametrize("kind", ["plain", "zoned", "text"])
 @pytest.mark.parametrize("production", [0.2, 0.0])
-def test_rows_that_come_later_move_no_part(production, zone):
+def test_rows_that_come_later_move_no_part(production, kind):
     table = make()
-    table["t"] = table["t"].dt.tz_localize(zone)
+    table["t"] = table["t"].dt.tz_localize("Europe/Berlin" if kind == "zoned" else None)
     spec = {"by": "time", "valid": 0.2, "test": 0.2, "production": production, "windows": "month"}
+    late = table.assign(t=table["t"] + (table["t"].max() - table["t"].min()) + pd.Timedelta("1D"))
+    if kind == "text":
+        table, late = (each.assign(t=each["t"].astype("str")) for each in (table, late))
     before = split_table(table, spec, Problem("y", time="t"))
     pinned = pin_split(spec, before, "t")
-    late = table.assign(t=table["t"] + (table["t"].max() - table["t"].min()) + pd.Timedelta("1D"))
     after = split_table(pd.concat([table, late]), pinned, Problem("y", time="t"))
     for part in ("train", "valid", "test"):
         pd.testing.assert_frame_equal(getattr(before, part), getattr(after, part))

@@ -132,9 +132,9 @@ def pin_split(spec: dict[str, Any], splits: Splits, time: str) -> dict[str, Any]
     if by == "position":
         ends = np.cumsum([len(part) for part in (splits.train, splits.valid, splits.test)]).tolist()
         return {"by": by, **dict(zip(UNTIL, ends, strict=True)), "windows": spec.get("windows", 1)}
-    later = [part[time].min() for part in splits.windows.values()]
-    after = min(later) if later else splits.test[time].max() + pd.Timedelta("1us")
-    limits = [splits.valid[time].min(), splits.test[time].min(), after]
+    later = [_read_times(part[time]).min() for part in splits.windows.values()]
+    valid, test = _read_times(splits.valid[time]), _read_times(splits.test[time])
+    limits = [valid.min(), test.min(), min(later) if later else test.max() + pd.Timedelta("1us")]
     if any(pd.isna(limit) for limit in limits):
         return spec
     dates = {key: limit.isoformat() for key, limit in zip(UNTIL, limits, strict=True)}
@@ -278,13 +278,19 @@ def _shares(spec: dict[str, Any]) -> list[float]:
     return [train, train + given["valid"], train + given["valid"] + given["test"]]
 
 
+def _read_times(times: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return times as such, also of texts like 2013-04-01."""
+    if times.dtype.kind == "M":
+        return times
+    read = pd.to_datetime(times.astype("str"), format="ISO8601", errors="coerce")
+    if read.isna().any():
+        odd = times[read.isna()].iloc[0]
+        raise BadSplit(f"time {times.name!r} holds {odd!r}, no date such as 2013-04-01: cast it in the query")
+    return read
+
+
 def _label_by_time(times: "pd.Series[Any]", spec: dict[str, Any]) -> Any:
-    if times.dtype.kind != "M":
-        read = pd.to_datetime(times.astype("str"), format="ISO8601", errors="coerce")
-        if read.isna().any():
-            odd = times[read.isna()].iloc[0]
-            raise BadSplit(f"time {times.name!r} holds {odd!r}, no date such as 2013-04-01: cast it in the query")
-        times = read
+    times = _read_times(times)
     if dated := [key for key in UNTIL if spec.get(key)]:
         limits = _read_limits(spec, times)
         if mixed := [key for key in ("valid", "test", "production") if key in spec]:
