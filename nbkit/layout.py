@@ -26,12 +26,12 @@ def check_name(name: str) -> None:
     >>> check_name("my churn!")
     Traceback (most recent call last):
         ...
-    nbkit.errors.BadParameter: 'my churn!' is no name for a project: use letters, digits, - and _, such as my_churn
+    nbkit.errors.BadParameter: 'my churn!' is not a project name: use letters, digits, - and _, such as my_churn
     """
     if not NAME.fullmatch(name):
         plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")[:64]
         better = plain if NAME.fullmatch(plain) else "churn"
-        raise BadParameter(f"{name!r} is no name for a project: use letters, digits, - and _, such as {better}")
+        raise BadParameter(f"{name!r} is not a project name: use letters, digits, - and _, such as {better}")
 
 
 def check_free(folder: Path, paths: list[str]) -> None:

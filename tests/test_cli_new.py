@@ -196,7 +196,7 @@ def test_bad_tables_are_refused_in_one_line(here, case):
     ("words", "told"),
     [
         (("my churn!", "--data", "d.csv"), "such as my_churn"),
-        (("../p", "--data", "d.csv"), "'../p' is no name"),
+        (("../p", "--data", "d.csv"), "'../p' is not a project name"),
         (("p", "--data", "e.csv"), "did you mean 'd.csv'"),
         (("p", "--data", "d.xlsx"), "save it as CSV or Parquet"),
         (("p", "--data", "d.csv", "--time", "x"), "holds no dates"),

@@ -215,13 +215,13 @@ def test_a_mend_in_the_run_s_copy_is_not_lost(toy, fake):
     out = nbkit("run", "params/toy.yaml", "--name", "one").stdout
     assert "a copy: what runs is notebooks/02_second.ipynb" in out
     copy = toy / "runs" / "one" / "02_second.ipynb"
-    copy.write_text("mended here")
+    copy.write_text("edited here")
     later = copy.stat().st_mtime + 60
     os.utime(copy, (later, later))
     fake["02_second"] = {"z": 2}
     out = nbkit("resume", "one").stdout
     assert "was edited after it ran; that is kept as runs/one/logs/02_second.edited.ipynb" in out
-    assert (copy.parent / "logs" / "02_second.edited.ipynb").read_text() == "mended here"
+    assert (copy.parent / "logs" / "02_second.edited.ipynb").read_text() == "edited here"
 
 
 def test_a_stage_after_the_window_stages_runs_as_well(toy, fake):
@@ -293,14 +293,16 @@ def test_ctrl_c_before_the_run_is_told(toy, monkeypatch):
     assert (done.exit_code, done.stderr) == (130, "nbkit: interrupted from the keyboard\n")
 
 
-def test_what_nobody_foresaw_is_a_line_and_with_debug_a_traceback(toy, monkeypatch):
+def test_an_unexpected_error_is_a_line_and_with_debug_a_traceback(toy, monkeypatch):
     def fail(*args, **options):
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("nbkit.pipeline.plan_run", fail)
     done = nbkit("run", "params/toy.yaml")
     assert done.exit_code == 1
-    assert done.stderr == "nbkit: ZeroDivisionError: by zero (nobody foresaw this: `nbkit --debug …` shows where)\n"
+    assert (
+        done.stderr == "nbkit: ZeroDivisionError: by zero (unexpected error: `nbkit --debug …` shows the traceback)\n"
+    )
     with pytest.raises(ZeroDivisionError):
         nbkit("--debug", "run", "params/toy.yaml")
 

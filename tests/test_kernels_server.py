@@ -260,7 +260,7 @@ def test_a_server_that_was_killed_is_replaced_and_the_held_one_too(server, stage
 
 
 def test_a_stale_socket_and_what_else_the_dead_left_is_swept(stages):
-    with folders.hold_home() as home:
+    with folders.lock_runtime_dir() as home:
         (home / "dead" / "x").mkdir(parents=True)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(home / "0123.sock"))

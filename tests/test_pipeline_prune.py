@@ -8,7 +8,7 @@ import pytest
 from nbkit import registry
 from nbkit.pipeline import find_run
 from nbkit.pipeline.prune import find_waste, remove
-from nbkit.pipeline.runs import hold_run
+from nbkit.pipeline.runs import lock_run
 from tests.test_cli_run import nbkit
 from tests.test_pipeline_cache import run, shop  # noqa: F401 - a fixture
 from tests.test_registry_registry import bundle
@@ -61,7 +61,7 @@ def test_what_is_removed_is_gone_and_the_rest_still_holds(shop):  # noqa: F811
 def test_a_run_at_work_stays(shop):  # noqa: F811
     for name in ("one", "two"):
         folder = run(shop, name=name, force=True)[1]
-    with hold_run(folder.parent / "one"):
+    with lock_run(folder.parent / "one"):
         assert not find_waste(shop, keep=1)
 
 

@@ -16,7 +16,7 @@ import scrapbook
 
 from nbkit.errors import BadParameter, RunInUse, UnfinishedStage, UnknownRun, UnknownStage
 from nbkit.pipeline import execute_plan, find_run, list_runs, plan_resume, plan_run
-from nbkit.pipeline.runs import hold_run
+from nbkit.pipeline.runs import lock_run
 from nbkit.record import read_record
 from nbkit.run import Run, read_scraps, read_value
 from tests.conftest import make_notebook
@@ -309,8 +309,8 @@ def test_braces_and_blanks_in_the_path_do_no_harm(tmp_path, monkeypatch):
 def test_a_run_in_use_is_refused(project, params):
     folder = project / "runs" / "toy-1"
     folder.mkdir(parents=True)
-    with hold_run(folder):
-        code = "import sys, pathlib; from nbkit.pipeline.runs import hold_run\nwith hold_run(pathlib.Path(sys.argv[1])): pass"
+    with lock_run(folder):
+        code = "import sys, pathlib; from nbkit.pipeline.runs import lock_run\nwith lock_run(pathlib.Path(sys.argv[1])): pass"
         done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True)
     assert "RunInUse" in done.stderr
 

@@ -182,10 +182,10 @@ def test_a_run_that_was_interrupted_or_killed_is_stopped(project):
 
 
 def test_a_run_at_work_is_not_judged(project):
-    from nbkit.pipeline.runs import hold_run
+    from nbkit.pipeline.runs import lock_run
 
     folder = write_run(project, status="running", stages={"01_frame": PASSED, "02_ingest": {"status": "running"}})
-    with hold_run(folder):
+    with lock_run(folder):
         o = read_overview(folder)
     assert (o.verdict, o.tone, o.reasons) == ("NOT DECIDED", "unsure", ["The run is at work on 02_ingest."])
 

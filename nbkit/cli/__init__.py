@@ -41,7 +41,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
         return INTERRUPTED, "interrupted from the keyboard"
     if isinstance(error, OSError):
         return FAILED, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-    return FAILED, f"{type(error).__name__}: {error} (nobody foresaw this: `nbkit --debug …` shows where)"
+    return FAILED, f"{type(error).__name__}: {error} (unexpected error: `nbkit --debug …` shows the traceback)"
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -146,10 +146,10 @@ def root_of(params: tuple[Path, ...]) -> Path:
 
 def _warm_up(root: Path) -> contextlib.AbstractContextManager[Any]:
     """Let a server import for the kernels while the run is planned."""
-    from nbkit.kernels import lend_server
+    from nbkit.kernels import use_server
 
     notebooks = sorted(find_notebooks(root).glob("[0-9][0-9]*_*.ipynb"))
-    server: contextlib.AbstractContextManager[Any] = lend_server(notebooks, root)
+    server: contextlib.AbstractContextManager[Any] = use_server(notebooks, root)
     return server
 
 

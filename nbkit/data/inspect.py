@@ -37,7 +37,7 @@ class Inspection:
     unlabelled
         How many rows have none.
     notes
-        Each decision with its reason, and what was mended on reading.
+        Each decision with its reason, and what was repaired on reading.
     problem
         The roles of columns, the task and the metric.
     features, split

@@ -43,7 +43,7 @@ class Snapshot:
     digest
         The sha256 of the table's content, however it was read.
     notes
-        What was mended on the way, in words.
+        What was repaired on the way, in words.
     ordered
         Whether the rows stand in an order of their own: that of the only source, or of the query's ORDER BY.
     """

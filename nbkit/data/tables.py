@@ -66,7 +66,7 @@ def _is_exact(column: pa.ChunkedArray) -> bool:
 
 
 def register_table(con: duckdb.DuckDBPyConnection, name: str, table: pd.DataFrame) -> list[str]:
-    """Make a DataFrame known to DuckDB under a name, and tell what had to be mended.
+    """Make a DataFrame known to DuckDB under a name, and say what had to be repaired.
 
     Parameters
     ----------

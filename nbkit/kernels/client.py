@@ -74,7 +74,7 @@ class Lease:
             if not self.place.exists():
                 self.process.wait(5.0)
             elif self.process.poll() is not None:  # it had only just begun
-                with folders.hold_home() as home:
+                with folders.lock_runtime_dir() as home:
                     folders.sweep(home)
 
 
@@ -115,7 +115,7 @@ def start_server(
     return lease
 
 
-def lend_server(notebooks: Sequence[Path], root: Path) -> contextlib.AbstractContextManager[Any]:
+def use_server(notebooks: Sequence[Path], root: Path) -> contextlib.AbstractContextManager[Any]:
     """Hold a fork server for a run's notebooks while the block lasts; nothing where none is needed or possible."""
     server = start_server(notebooks, root, make_environment()) if notebooks else None
     return server or contextlib.nullcontext()
@@ -205,7 +205,7 @@ def _connect(
     place = place_of(key)
     with contextlib.suppress(OSError):
         return _dial(place), None
-    with folders.hold_home() as home:
+    with folders.lock_runtime_dir() as home:
         folders.sweep(home)
         if place.exists():  # somebody else was faster
             return _dial(place), None

@@ -29,7 +29,7 @@ def find_home() -> Path:
 
 
 @contextlib.contextmanager
-def hold_home() -> Iterator[Path]:
+def lock_runtime_dir() -> Iterator[Path]:
     """Make the folder and keep every other process that starts or ends a server out meanwhile.
 
     Raises
@@ -56,7 +56,7 @@ def make_kernel_folder() -> tuple[Path, int]:
     """Make the folder of one kernel's sockets and connection file; it is swept once the returned handle is closed."""
     import fcntl
 
-    with hold_home() as home:
+    with lock_runtime_dir() as home:
         sweep_kernel_folders()  # a cold kernel's owner that was killed has no server to do so
         folder = home / uuid.uuid4().hex[:8]
         folder.mkdir(mode=0o700)
@@ -73,7 +73,7 @@ def remove_kernel_folder(folder: Path) -> None:
 
 
 def sweep(home: Path) -> None:
-    """Remove the sockets and folders of servers and kernels that were killed; to be called while `hold_home` holds."""
+    """Remove the sockets and folders of servers and kernels that were killed; under `lock_runtime_dir` only."""
     for path in home.glob("*.sock"):
         if not answers(path):
             remove_socket(path)
@@ -81,7 +81,7 @@ def sweep(home: Path) -> None:
 
 
 def sweep_kernel_folders() -> None:
-    """Remove the folders of kernels whose owner is gone; to be called while `hold_home` holds."""
+    """Remove the folders of kernels whose owner is gone; to be called while `lock_runtime_dir` holds."""
     import fcntl
 
     for path in [each for each in find_home().iterdir() if each.is_dir()]:

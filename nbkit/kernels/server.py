@@ -134,7 +134,7 @@ class Server:
     def _is_over(self) -> bool:
         if self.clients or time.monotonic() < self.lonely + self.idle:
             return False
-        with folders.hold_home():
+        with folders.lock_runtime_dir():
             if not self.closed and select.select([self.listener], [], [], 0)[0]:
                 return False
             self._close()
@@ -145,7 +145,7 @@ class Server:
         """End in the middle of an import, if nobody is left to import for."""
         if self.idle or any(client.pid or not _has_hung_up(client.connection) for client in self.clients.values()):
             return
-        with folders.hold_home():
+        with folders.lock_runtime_dir():
             if self.closed or select.select([self.listener], [], [], 0)[0]:
                 return
             self._close()
@@ -154,7 +154,7 @@ class Server:
     def _step_down(self) -> None:
         """Accept nobody any more, as the next who asks shall start another server, and end with the last kernel."""
         self.idle = 0.0
-        with folders.hold_home():
+        with folders.lock_runtime_dir():
             self._close()
 
     def _close(self) -> None:

@@ -114,13 +114,13 @@ class Cache:
                 return self.storage.fetch_run(trace.run, [f"{trace.stage}.ipynb"])
         return folder
 
-    def try_hold(self, stage: Stage, now: Trace, handed: Handed) -> IO[str] | None:
+    def try_lock(self, stage: Stage, now: Trace, handed: Handed) -> IO[str] | None:
         """Hold a stage with its inputs for this process, so that no other computes the same meanwhile.
 
         Returns
         -------
         file
-            To be given to `let_go`; None if another process holds it.
+            To be given to `release`; None if another process holds it.
         """
         inputs = [[source, name, (handed.get(source) or {}).get(name)] for source, name in stage.loads]
         digest = hashlib.sha256(json.dumps([now.key, inputs]).encode()).hexdigest()[:16]
@@ -234,8 +234,8 @@ class Cache:
         return "; ".join(changes[:3]) or "a parameter is gone"
 
 
-def let_go(held: IO[str]) -> None:
-    """Let others have what `Cache.try_hold` held."""
+def release(held: IO[str]) -> None:
+    """Let others have what `Cache.try_lock` held."""
     Path(held.name).unlink(missing_ok=True)
     held.close()
 

@@ -18,13 +18,13 @@ from typing import IO, Any
 
 from nbkit import observe
 from nbkit.errors import StorageFailed
-from nbkit.kernels import lend_server
-from nbkit.pipeline.cache import Cache, Step, let_go
+from nbkit.kernels import use_server
+from nbkit.pipeline.cache import Cache, Step, release
 from nbkit.pipeline.fingerprint import list_owners
 from nbkit.pipeline.ledger import Ledger
 from nbkit.pipeline.plan import Plan, begin, check_plan
 from nbkit.pipeline.pool import Pool
-from nbkit.pipeline.runs import has_side_files, hold_run, keep_edit, make_run_dir, name_path, take_over
+from nbkit.pipeline.runs import has_side_files, keep_edit, lock_run, make_run_dir, name_path, take_over
 from nbkit.pipeline.signals import hear_signals
 from nbkit.pipeline.storage import Storage, open_storage
 from nbkit.pipeline.task import Task
@@ -60,7 +60,7 @@ def execute_plan(plan: Plan, listener: Listener | None = None, *, jobs: int = 1)
         storage = open_storage(plan.root, plan.storage)
         folder = plan.folder or make_run_dir(plan.root, plan.project, plan.name, storage.list_runs() if storage else ())
         try:
-            with hold_run(folder):
+            with lock_run(folder):
                 return folder, Runner(plan, folder, listener or Listener(), storage).carry_out(jobs)
         finally:
             if not plan.folder and not (folder / RECORD).exists():  # interrupted before there was anything
@@ -70,7 +70,7 @@ def execute_plan(plan: Plan, listener: Listener | None = None, *, jobs: int = 1)
 def _warm(plan: Plan) -> contextlib.AbstractContextManager[Any]:
     """Let a server import for the kernels while this process imports for itself."""
     notebooks = [step.stage.path for step in plan.steps if step.action != "skip"]
-    server: contextlib.AbstractContextManager[Any] = lend_server(notebooks, plan.root)
+    server: contextlib.AbstractContextManager[Any] = use_server(notebooks, plan.root)
     if notebooks and plan.caching:
         threading.Thread(target=list_owners, daemon=True).start()  # wanted when the first stage has passed
     return server
@@ -113,7 +113,7 @@ class Runner:
                 while not self._events.empty():  # what was at work when it broke off
                     self._events.get()()
                 while self._held:
-                    let_go(self._held.popitem()[1])
+                    release(self._held.popitem()[1])
                 self.ledger.sum_up(self.stop)
         self._copy()
         return self.ledger.close()
@@ -168,14 +168,14 @@ class Runner:
         if step.action != "run" or step.forced or step.stage.effects or not self.plan.caching:
             return step
         try:
-            held = self.cache.try_hold(step.stage, begin(step.stage, self.plan.resolved), self.handed)
+            held = self.cache.try_lock(step.stage, begin(step.stage, self.plan.resolved), self.handed)
         except OSError:  # no lock can be written: it is computed here, by whoever else it is
             return step
         step = self._ask_cache(step)  # it may have been done since the plan was made
         if held and step.action == "run":
             self._held[name] = held
         elif held:
-            let_go(held)
+            release(held)
         elif step.action == "run":
             if name not in self._told:
                 self._told.add(name)
@@ -264,7 +264,7 @@ class Runner:
         if record.status == "failed" and record.attempt <= retries and not self.stop:
             self._start(step, pool, record.attempt + 1)
         elif name in self._held:
-            let_go(self._held.pop(name))
+            release(self._held.pop(name))
 
     def _leave_trace(self, step: Step, record: StageRecord, notes: dict[str, Any]) -> bool:
         """Leave the trace of an execution, unless files lie in the run that some stage wrote past `run.save`."""

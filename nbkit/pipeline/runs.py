@@ -37,12 +37,12 @@ def check_run_name(name: str) -> None:
     >>> check_run_name("../elsewhere")
     Traceback (most recent call last):
         ...
-    nbkit.errors.BadParameter: '../elsewhere' is no name for a run: it is a folder's name, without / or a leading dot
+    nbkit.errors.BadParameter: '../elsewhere' is not a run name: use a plain folder name, without / or a leading dot
     """
     unfit = name.startswith(".") or "/" in name or "\\" in name or not name.isprintable()
     if unfit or len(name.encode(errors="replace")) > LONGEST:
         raise BadParameter(
-            f"{name[:60]!r} is no name for a run: it is a folder's name, without / or a leading dot"
+            f"{name[:60]!r} is not a run name: use a plain folder name, without / or a leading dot"
             + (f", of at most {LONGEST} bytes" if not unfit else "")
         )
 
@@ -117,7 +117,7 @@ def has_side_files(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def hold_run(folder: Path) -> Iterator[None]:
+def lock_run(folder: Path) -> Iterator[None]:
     """Hold a run folder for this process.
 
     Raises

@@ -17,9 +17,9 @@ from nbkit.plots.picture import (
     finish,
     first_records,
     label_axes,
-    lend_sheet,
     list_names,
     list_numbers,
+    new_figure,
     place_steps,
     say,
     say_course,
@@ -46,7 +46,7 @@ def draw_bars(table: pd.DataFrame, x: str, y: str, title: str, *, unit: str = ""
         What the lengths are.
     """
     part = table.head(MOST)
-    with lend_sheet(title, height=0.28 * len(part) + 1.0) as (figure, axes):
+    with new_figure(title, height=0.28 * len(part) + 1.0) as (figure, axes):
         colours = [COLOURS[1] if value < 0 else COLOURS[0] for value in to_floats(part[y])]
         axes.barh(np.arange(len(part)), to_floats(part[y]), color=colours, height=0.7)
         list_names(axes, part, x)
@@ -69,7 +69,7 @@ def draw_dots(
         A value to compare with, drawn as a dashed line.
     """
     part = table.head(MOST)
-    with lend_sheet(title, height=0.28 * len(part) + 1.0) as (figure, axes):
+    with new_figure(title, height=0.28 * len(part) + 1.0) as (figure, axes):
         axes.plot(to_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
         list_names(axes, part, x, COLOURS[0])
         words = list_numbers(part, x, y)
@@ -105,7 +105,7 @@ def draw_lines(
     """
     groups = split_levels(table, by)
     words = []
-    with lend_sheet(title) as (figure, axes):
+    with new_figure(title) as (figure, axes):
         for place, (name, part) in enumerate(groups[: len(COLOURS)]):
             part = part.iloc[np.unique(np.linspace(0, len(part) - 1, 400).astype(int))] if len(part) > 400 else part
             across = place_steps(axes, table[x], part[x])
@@ -148,7 +148,7 @@ def draw_panels(
     lines = -(-len(parts) // 2)
     tallest = [max(part[x].nunique(dropna=False) for part in parts[2 * line : 2 * line + 2]) for line in range(lines)]
     heights = [levels * 0.19 + 0.5 for levels in tallest]
-    with lend_sheet(title, width=7.6, height=sum(heights) + 0.8) as (figure, axes):
+    with new_figure(title, width=7.6, height=sum(heights) + 0.8) as (figure, axes):
         figure.delaxes(axes)
         grid = figure.subplots(lines, 2, sharex=True, squeeze=False, height_ratios=heights).ravel()
         for spare in grid[len(parts) :]:
@@ -196,7 +196,7 @@ def draw_heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, *,
     grid = grid.iloc[:24, :24]
     numbers, (rows, columns) = grid.to_numpy(dtype=float, na_value=np.nan), grid.shape
     top = float(np.max(np.abs(numbers), where=np.isfinite(numbers), initial=0.0)) or 1.0
-    with lend_sheet(title, width=min(0.62 * columns + 2.0, 9.0), height=0.38 * rows + 1.2) as (figure, axes):
+    with new_figure(title, width=min(0.62 * columns + 2.0, 9.0), height=0.38 * rows + 1.2) as (figure, axes):
         for down, across in np.argwhere(np.isfinite(numbers)):
             cell = float(numbers[down, across])
             colour, shade = COLOURS[0 if cell >= 0 else 1], 0.08 + 0.5 * abs(cell) / top
@@ -240,7 +240,7 @@ def draw_scatter(
     words += "".join(
         f"; {say(n)} {say_number(known[n].min())} to {say_number(known[n].max())}" for n in (x, y) if len(known)
     )
-    with lend_sheet(title) as (figure, axes):
+    with new_figure(title) as (figure, axes):
         axes.plot(sample[x].to_numpy(), sample[y].to_numpy(), "o", markersize=3, alpha=0.6, color=COLOURS[0])
         if diagonal and len(known):
             draw_diagonal(axes, known)

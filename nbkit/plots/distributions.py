@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nbkit.formats import Picture
-from nbkit.plots.picture import COLOURS, LINES, SHOWN, clip, finish, lend_sheet, say_number, to_floats
+from nbkit.plots.picture import COLOURS, LINES, SHOWN, clip, finish, new_figure, say_number, to_floats
 from nbkit.problem import Problem
 
 PANELS = 6  # of a picture
@@ -35,7 +35,7 @@ def draw_distributions(table: pd.DataFrame, columns: Sequence[str], problem: Pro
     levels = list(y.cat.categories) if not problem.is_classification else list(y.value_counts().index[: len(COLOURS)])
     names, words = [name for name in columns if name != problem.target][:PANELS], []
     lines = max(-(-len(names) // 2), 1)
-    with lend_sheet(title, width=7.6, height=1.9 * lines + 0.8) as (figure, axes):
+    with new_figure(title, width=7.6, height=1.9 * lines + 0.8) as (figure, axes):
         figure.delaxes(axes)
         for place, name in enumerate(names):
             axes = figure.add_subplot(lines, 2, place + 1)

@@ -57,7 +57,7 @@ def to_picture(figure: Figure, alt: str, title: str = "") -> Picture:
 
 
 @contextmanager
-def lend_sheet(title: str, *, width: float = 6.4, height: float = 3.4) -> Iterator[tuple[Figure, Axes]]:
+def new_figure(title: str, *, width: float = 6.4, height: float = 3.4) -> Iterator[tuple[Figure, Axes]]:
     """Lend an empty figure in the house's style, whatever the reader's own settings are."""
     with mpl.rc_context():
         mpl.rcdefaults()

@@ -16,7 +16,7 @@ from nbkit.plots.picture import (
     draw_diagonal,
     finish,
     label_axes,
-    lend_sheet,
+    new_figure,
     say_number,
     split_levels,
 )
@@ -27,7 +27,7 @@ def draw_calibration(table: pd.DataFrame, title: str) -> Picture:
     words = [
         f"{say_number(a)} predicted, {say_number(b)} observed" for a, b in table[["predicted", "observed"]].to_numpy()
     ]
-    with lend_sheet(title, width=4.6, height=4.2) as (figure, axes):
+    with new_figure(title, width=4.6, height=4.2) as (figure, axes):
         for place, (name, part) in enumerate(split_levels(table, "class" if "class" in table else "")[: len(COLOURS)]):
             off = [(part["observed"] - part["low"]).clip(lower=0), (part["high"] - part["observed"]).clip(lower=0)]
             style: Any = {"color": COLOURS[place], "linestyle": LINES[place], "marker": MARKERS[place], "capsize": 2}
@@ -51,7 +51,7 @@ def draw_threshold(decision: Any, title: str, *, currency: str = "") -> Picture:
     """
     curve, threshold = decision.curve, decision.threshold
     inside, costs = curve[curve["threshold"] <= 1], curve["cost_per_row"]
-    with lend_sheet(title) as (figure, axes):
+    with new_figure(title) as (figure, axes):
         axes.plot(inside["threshold"].to_numpy(), inside["cost_per_row"].to_numpy(), color=COLOURS[0])
         axes.axvline(min(threshold, 1), color=INK, linestyle="--", linewidth=1)
         if np.isfinite(decision.low) and np.isfinite(decision.high):
