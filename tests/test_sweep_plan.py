@@ -26,7 +26,7 @@ def test_points_end_where_scores_are_and_carry_their_settings(project, toy):
         (["02.k.a=1,2"], {}, BadParameter, "a cannot be set alone"),
         (["02.nap=1,1.0"], {}, BadParameter, "do not differ"),
         (["02.k=1,2"], {"last": "01"}, BadParameter, "ends before 02_second"),
-        (["02.k=1,2"], {"name": "../s"}, BadParameter, "no name for a run"),
+        (["02.k=1,2"], {"name": "../s"}, BadParameter, "not a run name"),
         (["02.k=1,2"], {"name": "s" * 197}, BadParameter, "at most 200 bytes"),
         (["02.k=1,2"], {"last": "09"}, Exception, "no stage is called '09'"),
     ],
