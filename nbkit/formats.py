@@ -109,6 +109,21 @@ def dump(value: Any) -> tuple[str, str, bytes]:
     return row.kind, ".png" if content.startswith(PNG) else row.suffix, content
 
 
+def check_loadable(model: Any, name: str) -> None:
+    """Refuse a model or transformer that later stages could not load; `name` is what it is called in the error.
+
+    Raises
+    ------
+    UntrustedType
+        If it is made of code that this project does not vouch for.
+    """
+    kind, _, content = dump(model)
+    try:
+        load(kind, content)
+    except UntrustedType as error:
+        raise UntrustedType(f"{name} could not be loaded by later stages: {error}") from None
+
+
 def load(kind: str, content: bytes) -> Any:
     """Undo `dump`.
 

@@ -156,11 +156,7 @@ def _read_structure(steps: list[Any], sample: pd.DataFrame) -> list[list[str]] |
     if not isinstance(first, ColumnTransformer) or not all(_is_one_to_one(step) for step in steps[1:]):
         return None
     found: dict[int, list[str]] = {}
-    for name, part, columns in first.transformers_:
-        read = _name_columns(columns, sample)
-        if part == "drop" or not read:
-            continue
-        places = range(*first.output_indices_[name].indices(10**9))
+    for _, part, read, places in _iterate_parts(first, sample):
         if len(read) == 1:
             sources = [read] * len(places)
         elif len(read) == len(places) and _is_one_to_one(part):
@@ -200,6 +196,14 @@ def _name_columns(columns: Any, X: pd.DataFrame) -> list[str]:
     return [str(name) for name in chosen]
 
 
+def _iterate_parts(recipe: ColumnTransformer, X: pd.DataFrame) -> Iterator[tuple[str, Any, list[str], range]]:
+    """Yield each part that makes columns: its name, itself, the columns it reads, the places of those it makes."""
+    for name, part, columns in recipe.transformers_:
+        read, made = _name_columns(columns, X), recipe.output_indices_[name]
+        if part != "drop" and read:
+            yield name, part, read, range(made.start, made.stop)
+
+
 def _make_encoder(steps: list[Any]) -> Encode:
     def encode(rows: pd.DataFrame) -> pd.DataFrame:
         out: Any = rows
@@ -233,10 +237,7 @@ def _name_step(step: Any, names: list[Any], rows: pd.DataFrame) -> list[Any]:
     if not isinstance(step, ColumnTransformer):
         return []
     told: dict[int, str] = {}
-    for name, part, columns in step.transformers_:
-        places, read = range(*step.output_indices_[name].indices(10**9)), _name_columns(columns, rows)
-        if part == "drop" or not read:
-            continue
+    for name, part, read, places in _iterate_parts(step, rows):
         made = part.transform(rows[read].head(1))
         own = list(made.columns) if isinstance(made, pd.DataFrame) else _name_step(part, read, rows)
         if len(own) != len(places):

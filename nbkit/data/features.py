@@ -9,8 +9,8 @@ from sklearn.base import clone
 
 from nbkit.data.explore import column_kind
 from nbkit.data.leaks import refuse_leaks, usable_columns
-from nbkit.errors import BadFeature, UntrustedType
-from nbkit.formats import dump, load
+from nbkit.errors import BadFeature
+from nbkit.formats import check_loadable
 from nbkit.lineage import find_types, read_columns, trace_columns
 from nbkit.problem import Problem
 from nbkit.wording import suggest
@@ -161,11 +161,7 @@ def fit_recipe(
             "the recipe makes other numbers of one row alone than of the same row among many: the service, which is "
             "asked about single rows, would predict something else"
         )
-    kind, _, content = dump(fitted)
-    try:
-        load(kind, content)
-    except UntrustedType as error:
-        raise UntrustedType(f"the recipe could not be loaded by later stages: {error}") from None
+    check_loadable(fitted, "the recipe")
     return fitted, pd.DataFrame(_as_array(made), columns=encoded.columns, index=X.index)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from nbkit.errors import BadCriterion
 from nbkit.model.intervals import Array, bootstrap
 from nbkit.model.predictions import Predictions
+from nbkit.model.statistics import mean_of
 from nbkit.model.uncertainty import bound_draws, find_interval, find_lack, warn_of_few
 from nbkit.problem import Problem
 from nbkit.wording import suggest
@@ -56,8 +57,7 @@ def score_cost(predictions: Predictions, costs: Mapping[Any, Any], *, draws: int
         Index `metric` ("cost_per_row"); columns `value`, `low`, `high`, `n`, `better`, `note`.
     """
     o, cost = predictions, price_rows(predictions, costs)
-    mean = {"cost": lambda w: w @ cost / w.sum(axis=1)}
-    drawn = bootstrap(mean, len(cost), draws=draws, seed=o.problem.seed, groups=o.blocks)["cost"]
+    drawn = bootstrap({"cost": mean_of(cost)}, len(cost), draws=draws, seed=o.problem.seed, groups=o.blocks)["cost"]
     value = float(cost.mean()) if len(cost) else np.nan
     low, high = find_interval("cost_per_row", o, value, drawn)
     note = find_lack("cost_per_row", o) or warn_of_few(o)
@@ -107,7 +107,7 @@ def compare_costs(
     priced = {name: price_rows(replace(o, label=np.full(n, acts)), costs) for name, acts in constant.items()}
     priced |= {name: price_rows(other, costs) for name, other in others.items()}
     model = price_rows(o, costs)
-    saved = {name: (lambda w, off=model - cost: w @ off / w.sum(axis=1)) for name, cost in priced.items()}
+    saved = {name: mean_of(model - cost) for name, cost in priced.items()}
     resampled = bootstrap(saved, n, draws=draws, seed=o.problem.seed, groups=o.blocks)
     lack = find_lack("cost_per_row", o)
     rows = []

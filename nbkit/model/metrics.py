@@ -13,7 +13,7 @@ from nbkit.model.costs import price_rows, score_cost
 from nbkit.model.ece import calibration_error
 from nbkit.model.intervals import bootstrap
 from nbkit.model.predictions import Predictions
-from nbkit.model.statistics import Weighted
+from nbkit.model.statistics import Weighted, mean_of
 from nbkit.model.uncertainty import CLOSED, bound_draws, find_interval, find_lack, warn_of_few
 from nbkit.wording import say_count, suggest
 
@@ -219,8 +219,7 @@ def compare(
     }
     better = {name: METRICS[name].better for name in names}
     if costs is not None:
-        prices = (price_rows(each, costs) for each in (predictions, reference))
-        pairs["cost_per_row"] = tuple(_average(price) for price in prices)  # type: ignore[assignment]
+        pairs["cost_per_row"] = mean_of(price_rows(predictions, costs)), mean_of(price_rows(reference, costs))
         better["cost_per_row"] = "lower"
     differences = {name: _subtract(f, g, better[name]) for name, (f, g) in pairs.items()}
     n = len(predictions)
@@ -236,10 +235,6 @@ def compare(
         rows.append((name, value, other, difference, low, high, n, better[name], _judge(better[name], low, high), note))
     columns = ["metric", "value", "reference", "difference", "low", "high", "n", "better", "verdict", "note"]
     return pd.DataFrame(rows, columns=columns).set_index("metric")
-
-
-def _average(values: Any) -> Weighted:
-    return lambda w: w @ values / w.sum(axis=1)
 
 
 def _subtract(a: Weighted, b: Weighted, better: str) -> Weighted:

@@ -108,8 +108,8 @@ def _is_forest(estimator: Any) -> bool:
     return type(estimator).__module__.startswith("sklearn.ensemble") and "n_jobs" in estimator.get_params()
 
 
-def run_search(search: Any, part: pd.DataFrame, problem: Problem, threads: int) -> tuple[pd.DataFrame, Any]:
-    """Fit a search; return the table of its trials and the estimator with the best setting."""
+def run_search(search: Any, part: pd.DataFrame, problem: Problem, threads: int) -> tuple[pd.DataFrame, Any, float]:
+    """Fit a search; return the table of its trials, the estimator with the best setting, and that setting's mean."""
     search = clone(search)
     folds = search.cv
     if "refit" in search.get_params():
@@ -131,7 +131,7 @@ def run_search(search: Any, part: pd.DataFrame, problem: Problem, threads: int) 
             many = len(folds) if isinstance(folds, list) else 1
             results = {"params": [{}], **{f"split{fold}_test_score": np.array([np.nan]) for fold in range(many)}}
     table, best = _tabulate(results, problem, len(part))
-    return table, clone(inner).set_params(**best)
+    return table, clone(inner).set_params(**results["params"][best]), float(table["mean"][best])
 
 
 @contextlib.contextmanager
@@ -147,7 +147,8 @@ def _use_cluster(address: str) -> Iterator[None]:
         yield
 
 
-def _tabulate(results: dict[str, Any], problem: Problem, rows: int) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _tabulate(results: dict[str, Any], problem: Problem, rows: int) -> tuple[pd.DataFrame, int]:
+    """Return the table of trials, and the place of the best in it."""
     splits = [name for name in results if name.startswith("split") and name.endswith("_test_score")]
     values = np.stack([results[name] for name in splits], axis=1)
     mean, std = mean_std(values)
@@ -164,11 +165,4 @@ def _tabulate(results: dict[str, Any], problem: Problem, rows: int) -> tuple[pd.
         }
     )
     last = np.where(used == used.max(), mean, -np.inf)  # of a halving search only the last round counts
-    best = int(np.argmax(np.where(np.isfinite(last), last, -np.inf)))
-    return table, dict(results["params"][best])
-
-
-def find_best(table: pd.DataFrame, problem: Problem) -> float:
-    """Return the best mean of a table of trials."""
-    means = table["mean"]
-    return float(means.max() if METRICS[problem.metric].better == "higher" else means.min())
+    return table, int(np.argmax(np.where(np.isfinite(last), last, -np.inf)))

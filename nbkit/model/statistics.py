@@ -12,7 +12,8 @@ Weighted = Callable[[Array], Any]  # weights of shape (d, n) -> d values
 EPSILON = float(np.finfo(float).eps)
 
 
-def _mean(loss: Array) -> Weighted:
+def mean_of(loss: Array) -> Weighted:
+    """Return the weighted mean of a number per row."""
     return lambda w: w @ loss / w.sum(axis=-1)
 
 
@@ -71,19 +72,19 @@ def average_precision(o: Predictions) -> Weighted:
 def log_loss(o: Predictions) -> Weighted:
     """Minus the mean logarithm of the probability of what was true."""
     p = np.where(o.truth, o.score, 1 - o.score) if o.task == "binary" else o.score[np.arange(len(o)), o.truth]
-    return _mean(-np.log(np.clip(p, EPSILON, 1)))
+    return mean_of(-np.log(np.clip(p, EPSILON, 1)))
 
 
 def brier(o: Predictions) -> Weighted:
     """Mean squared error of the probabilities; multi-class: summed over classes, in [0, 2]."""
     if o.task == "binary":
-        return _mean((o.score - o.truth) ** 2)
-    return _mean(((o.score - np.eye(o.score.shape[1])[o.truth]) ** 2).sum(axis=1))
+        return mean_of((o.score - o.truth) ** 2)
+    return mean_of(((o.score - np.eye(o.score.shape[1])[o.truth]) ** 2).sum(axis=1))
 
 
 def accuracy(o: Predictions) -> Weighted:
     """Share of rows whose label is the truth."""
-    return _mean((o.label == o.truth).astype(float))
+    return mean_of((o.label == o.truth).astype(float))
 
 
 def _per_class(o: Predictions) -> list[tuple[Array, Array]]:
@@ -130,12 +131,12 @@ def _off(o: Predictions) -> Array:
 
 def mae(o: Predictions) -> Weighted:
     """Mean absolute error."""
-    return _mean(np.abs(_off(o)))
+    return mean_of(np.abs(_off(o)))
 
 
 def rmse(o: Predictions) -> Weighted:
     """Root of the mean squared error."""
-    squared = _mean(_off(o) ** 2)
+    squared = mean_of(_off(o) ** 2)
     return lambda w: np.sqrt(squared(w))
 
 
@@ -173,4 +174,4 @@ def r2(o: Predictions) -> Weighted:
 
 def bias(o: Predictions) -> Weighted:
     """Mean of predicted minus true."""
-    return _mean(o.score - o.truth)
+    return mean_of(o.score - o.truth)

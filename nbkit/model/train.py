@@ -13,10 +13,10 @@ from sklearn.model_selection import learning_curve as sklearn_learning_curve
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from nbkit.errors import BadModel, UntrustedType
-from nbkit.formats import dump, load
+from nbkit.errors import BadModel
+from nbkit.formats import check_loadable
 from nbkit.model.metrics import METRICS, find_metric
-from nbkit.model.search import Scorer, find_best, fit, mean_std, run_search
+from nbkit.model.search import Scorer, fit, mean_std, run_search
 from nbkit.problem import Problem
 from nbkit.wording import suggest
 
@@ -129,9 +129,9 @@ def fit_each(
         start, said = time.perf_counter(), ""
         estimator = candidate
         if hasattr(candidate, "estimator") and hasattr(candidate, "cv"):
-            table, estimator = run_search(candidate, part, problem, threads)
+            table, estimator, reached = run_search(candidate, part, problem, threads)
             trials.append(table.assign(candidate=name))
-            said = f"{problem.metric} {find_best(table, problem):.4g} in cross-validation, {len(table)} settings, "
+            said = f"{problem.metric} {reached:.4g} in cross-validation, {len(table)} settings, "
         models[name] = fit(clone(estimator), X, y, threads=threads)
         print(f"{name}: {said}{time.perf_counter() - start:.0f} s", flush=True)  # noqa: T201
     found = pd.concat(trials, ignore_index=True) if trials else pd.DataFrame(columns=TRIALS)
@@ -155,11 +155,7 @@ def check_candidate(name: str, candidate: Any, problem: Problem) -> None:
             f"candidate {name!r}: {type(last).__name__} gives no probabilities; wrap it in sklearn's "
             "CalibratedClassifierCV"
         )
-    kind, _, content = dump(clone(estimator))
-    try:
-        load(kind, content)
-    except UntrustedType as error:
-        raise UntrustedType(f"candidate {name!r} could not be loaded by later stages: {error}") from None
+    check_loadable(clone(estimator), f"candidate {name!r}")
 
 
 def learning_curve(

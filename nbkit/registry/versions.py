@@ -11,7 +11,6 @@ from nbkit.errors import UnknownVersion
 from nbkit.values import decode, encode
 from nbkit.wording import suggest
 
-STATES = ("draft", "candidate", "staging", "production", "retired", "rejected")
 NUMBER = re.compile("[0-9]{1,9}")
 LONGEST = 200  # signs in the name of a model or an alias
 STAGES = ("candidate", "staging", "production")  # the aliases that move a version's state

@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -167,8 +168,7 @@ def _check_contract(path: Any, given: Values, root: Path) -> object:
 
 
 def _check_problem(target: Any, given: Values, root: Path) -> object:
-    names = ("target", "task", "positive", "time", "group", "block", "keys", "lead", "metric", "seed")
-    return Problem(**{name: given[name] for name in names if name in given})
+    return Problem(**{each.name: given[each.name] for each in fields(Problem) if each.name in given})
 
 
 def _check_lead(lead: Any, given: Values, root: Path) -> object:
