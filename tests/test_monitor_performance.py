@@ -413,6 +413,16 @@ class TestCheckWindow:
         assert said.startswith("ok: demo@1 on 3,000 rows of 2013-06: roc_auc 0.")
         assert "0 columns drifted" in said
 
+    def test_a_version_that_always_acts_is_judged_as_it_decides(self, binary):
+        draw, bundle = binary
+        scores = bundle["scores"].loc[["accuracy"]]
+        given = {**bundle, "scores": scores, "params": {"threshold": 0.0}}
+        window = draw(1_000)
+        found = check_window(given, window)
+        assert found.performance.loc["accuracy", "value"] == window["late"].mean()
+        half = check_window({**given, "params": {}}, window)
+        assert half.performance.loc["accuracy", "value"] > window["late"].mean()
+
     def test_a_relation_that_broke(self, binary):
         draw, bundle = binary
         found = check_window(bundle, draw(3_000, slope=0.05))

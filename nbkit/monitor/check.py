@@ -15,6 +15,7 @@ from nbkit.monitor.drift import measure_drift
 from nbkit.monitor.performance import estimate_performance, measure_performance
 from nbkit.monitor.profile import COLUMNS, UNITS, make_profile
 from nbkit.problem import Problem
+from nbkit.registry.golden import find_problem
 
 TESTS = ("psi", "missing", "unseen")
 
@@ -70,8 +71,7 @@ def check_window(
     metrics
         Of the scores; all by default.
     """
-    problem: Problem = bundle["problem"]
-    threshold = float((bundle.get("params") or {}).get("threshold") or 0.5)
+    problem, threshold = find_problem(bundle, {})
     target, blocks = problem.target, problem.blocks(window)
     rows = problem.features(window)
     contract, scores = bundle.get("contract"), bundle.get("scores")
