@@ -26,7 +26,7 @@ def format_table(table: "pd.DataFrame") -> str:
     Parameters
     ----------
     table
-        Any table; of a long one the first and the last rows show, with the number of all.
+        Any table; of a long one the first and the last rows show, with the number of all; an empty one says so.
     """
     import pandas as pd
 
@@ -39,7 +39,7 @@ def format_table(table: "pd.DataFrame") -> str:
     options: dict[str, Any] = {"max_rows": rows, "max_cols": COLUMNS, "show_dimensions": not whole}
     with pd.option_context("display.max_colwidth", WIDTH):
         html = table.to_html(index=not counts, border=0, na_rep=DASH, float_format=format_number, **options)
-    return str(html).replace("<td>&lt;NA&gt;</td>", f"<td>{DASH}</td>")
+    return str(html).replace("<td>&lt;NA&gt;</td>", f"<td>{DASH}</td>") + ("" if len(table) else "\n<p>No rows.</p>")
 
 
 def format_number(number: float) -> str:

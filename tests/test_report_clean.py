@@ -115,6 +115,8 @@ def test_tables_without_columns_or_rows_stand():
         pd.DataFrame(columns=["a", "b"]),
     ):
         assert not Page(shown(frame)).wrong
+    assert "<p>No rows.</p>" in shown(pd.DataFrame(columns=["a", "b"]))
+    assert "No rows" not in shown(pd.DataFrame({"a": [1]}))
 
 
 def test_two_levels_of_columns_keep_their_heads():
