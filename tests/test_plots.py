@@ -183,3 +183,12 @@ def test_any_words_can_be_drawn(text):
         warnings.filterwarnings("ignore", message="Glyph|.*font")  # the reader's font draws it, not matplotlib's
         picture = plots.draw_bars(pd.DataFrame({"n": [text, "b"], "v": [1, 2]}), "n", "v", text)
     ET.fromstring(picture.svg)
+
+
+def test_times_are_drawn_along_time_and_one_that_is_missing_is_in_no_bin():
+    times = pd.date_range("2023-01-01", periods=200, tz="Europe/Berlin").to_series(index=range(200))
+    table = pd.DataFrame({"at": times.mask(times.index == 7), "y": np.tile([0, 1], 100)})
+    picture = plots.draw_distributions(table, ["at"], Problem("y"), "When")
+    assert "2023-01-0" in picture.svg
+    assert "NaT" not in picture.svg + picture.alt
+    assert re.search(r"at, y 0: most often 2023-\d\d-\d\d \(\d%\)", picture.alt), picture.alt

@@ -12,6 +12,7 @@ from nbkit.problem import Problem
 
 PANELS = 6  # of a picture
 LEVELS, BARS = 10, 24  # levels and bins of a distribution
+EPOCH = pd.Timestamp("1970-01-01", tz="UTC")
 
 
 def draw_distributions(table: pd.DataFrame, columns: Sequence[str], problem: Problem, title: str) -> Picture:
@@ -22,8 +23,8 @@ def draw_distributions(table: pd.DataFrame, columns: Sequence[str], problem: Pro
     table
         Rows with the target.
     columns
-        At most six are drawn: numbers as histograms between their first and last hundredth, anything else by its ten
-        commonest values.
+        At most six are drawn: numbers and times as histograms between their first and last hundredth, anything else by
+        its ten commonest values.
     problem
         What is predicted.
     title
@@ -47,7 +48,8 @@ def draw_distributions(table: pd.DataFrame, columns: Sequence[str], problem: Pro
                 axes.step(range(len(labels)), share, where="mid", label="" if place else str(level), **style)
                 most = labels[int(share.argmax())] if len(labels) else "no value"
                 words.append(f"{name}, {problem.target} {level}: most often {most} ({share.max(initial=0):.0%})")
-            shown = range(0, len(labels), max(1, len(labels) // 5))
+            room = 5 if max(map(len, labels), default=0) < 8 else 3
+            shown = range(0, len(labels), max(1, len(labels) // room))
             axes.set_xticks(list(shown), [clip(labels[each], 10) for each in shown], fontsize=8)
             axes.set_title(clip(name, 36), fontsize=9, loc="left")
             axes.tick_params(axis="y", labelsize=8)
@@ -59,12 +61,15 @@ def draw_distributions(table: pd.DataFrame, columns: Sequence[str], problem: Pro
 
 def _cut(column: "pd.Series[Any]") -> tuple[list[str], Any]:
     """Return the labels of a column's bins or levels, and the place of each row among them; -1 if in none."""
-    if pd.api.types.is_numeric_dtype(column.dtype) and column.nunique() > LEVELS:
-        values = to_floats(column)
+    moments = pd.api.types.is_datetime64_any_dtype(column.dtype)
+    if (moments or pd.api.types.is_numeric_dtype(column.dtype)) and column.nunique() > LEVELS:
+        days = (pd.to_datetime(column, utc=True) - EPOCH) / pd.Timedelta("1D") if moments else column
+        values = to_floats(days)
         low, high = np.nanquantile(values, [0.01, 0.99])
         edges = np.linspace(low, high if high > low else low + 1, BARS + 1)
         places = np.clip(np.searchsorted(edges, np.nan_to_num(values), side="right") - 1, 0, BARS - 1)
-        return [say_number(edge) for edge in edges[:-1]], np.where(np.isnan(values), -1, places)
+        starts = [f"{EPOCH + pd.Timedelta(edge, 'D'):%Y-%m-%d}" if moments else say_number(edge) for edge in edges[:-1]]
+        return starts, np.where(np.isnan(values), -1, places)
     texts = column.astype(object).where(column.notna(), "missing").astype(str)
     counts = texts.value_counts().head(LEVELS)
     numeric = pd.to_numeric(counts.index.to_series(), errors="coerce")
