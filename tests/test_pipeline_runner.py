@@ -14,10 +14,11 @@ import psutil
 import pytest
 import scrapbook
 
-from nbkit.errors import BadParameter, RunInUse, UnfinishedStage, UnknownRun, UnknownStage
+from nbkit.errors import BadNotebook, BadParameter, RunInUse, UnfinishedStage, UnknownRun, UnknownStage
 from nbkit.pipeline import execute_plan, find_run, list_runs, plan_resume, plan_run
-from nbkit.pipeline.runs import lock_run
-from nbkit.record import read_record
+from nbkit.pipeline.cache import Cache
+from nbkit.pipeline.runs import lock_run, take_over
+from nbkit.record import read_record, write_record
 from nbkit.run import Run, read_scraps, read_value
 from tests.conftest import make_notebook
 from tests.pipeline_helpers import Heard
@@ -235,6 +236,35 @@ def test_two_runs_at_once_get_two_folders_and_compute_each_stage_once(project, p
         "03_third",
     ]
     assert not list((project / "runs" / ".traces").rglob("*.lock"))
+
+
+@pytest.mark.slow
+def test_a_stage_has_passed_by_the_record_before_another_run_can_find_its_trace(project, params, monkeypatch):
+    seen, keep = [], Cache.keep
+
+    def look(cache, trace):
+        folder = project / "runs" / trace.run
+        seen.append((trace.stage, read_record(folder).find(trace.stage).status))
+        other = project / "runs" / f"other{len(seen)}"
+        other.mkdir()
+        assert take_over(folder, other, trace.stage).status == "passed"
+        keep(cache, trace)
+
+    monkeypatch.setattr(Cache, "keep", look)
+    assert execute_plan(plan_run(project, [params]))[1].exit == 0
+    make_notebook(project / "notebooks" / "03_third.ipynb", IMPORTS, "run.save('w', run.load('02_second', 'z') + 2)")
+    assert execute_plan(plan_run(project, [params]))[1].exit == 0  # takes two stages over
+    assert seen == [(stage, "passed") for stage in ("01_first", "02_second", "03_third")] * 2
+
+
+@pytest.mark.slow
+def test_what_is_still_running_elsewhere_is_not_taken_over(project, params):
+    folder, record = execute_plan(plan_run(project, [params]))
+    record.stages[0].status = "running"
+    write_record(folder, record)
+    with pytest.raises(BadNotebook, match="did not pass"):
+        take_over(folder, project / "runs" / "other", "01_first")
+    assert execute_plan(plan_run(project, [params]))[1].exit == 0
 
 
 @pytest.mark.slow

@@ -211,6 +211,7 @@ class Runner:
             return True
         if step.trace and step.source != self.folder:
             record.why, record.traced = step.why, True
+            self.ledger.note(record)  # before its trace: who finds one takes the stage as the record has it
             with contextlib.suppress(OSError):  # the trace of the run that it is taken from holds as well
                 self.cache.adopt(step.trace, self.folder)
         self._note(record)
@@ -256,8 +257,9 @@ class Runner:
         """Write down how an execution went, and try again if the stage is to be retried."""
         name = step.stage.name
         notes = observe.take_notes(self._notes(name))
-        record.traced = record.status == "passed" and self._leave_trace(step, record, notes)
         record.ended = now()
+        self.ledger.note(record)  # before its trace: who finds one takes the stage as the record has it
+        record.traced = record.status == "passed" and self._leave_trace(step, record, notes)
         self._note(record)
         self.listener.on_stage_end(record, self.folder)
         retries = self.plan.resolved.limits[name]["retries"]

@@ -239,8 +239,8 @@ def take_over(source: Path, folder: Path, stage: str, *, stored: bool = False) -
     """
     notebook = source / f"{stage}.ipynb"
     record = read_record(source).find(stage)
-    if record is None or not notebook.is_file():
-        raise BadNotebook(f"{notebook} is gone: run {stage} again")
+    if record is None or record.status != "passed" or not notebook.is_file():
+        raise BadNotebook(f"{notebook} is gone or did not pass: run {stage} again")
     if not stored:
         check_artifacts(notebook)
     for key in list_artifacts(read_scraps(notebook)):
