@@ -26,7 +26,7 @@ from nbkit.serve import (
     measure_latency,
     read_log,
 )
-from nbkit.serve.__main__ import _listen
+from nbkit.serve.command import listen
 from nbkit.serve.tryout import ask_service
 
 RNG = np.random.default_rng(0)
@@ -118,7 +118,7 @@ def test_the_try_out(registry, tmp_path):
 
 
 def test_answers_do_not_wait_for_nagles_algorithm():
-    with _listen("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP  # without it asyncio leaves the algorithm on: 40 ms a request
 
 

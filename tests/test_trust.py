@@ -251,7 +251,7 @@ RUNNERS = [  # names that run, open, import or unpickle something, under every n
     "sklearn.tree.export_graphviz", "sklearn.utils._show_versions._get_deps_info", "sklearn.setup_module",
     # through nbkit's own
     "nbkit.data.features._make", "nbkit.data.sources.load", "nbkit.formats.load", "nbkit.kernels.child.run",
-    "nbkit.serve.__main__.main", "nbkit.store.write_atomic", "nbkit._lazy.attach", "nbkit.pipeline.process.start",
+    "nbkit.serve.command.serve", "nbkit.store.write_atomic", "nbkit._lazy.attach", "nbkit.pipeline.process.start",
     "nbkit.registry.Registry", "nbkit.data.features.importlib", "nbkit.cli.main", "nbkit.model.baselines.clone",
 ]  # fmt: skip
 CASES = [(form, name) for form in FORMS for name in RUNNERS if not (form is as_dict and name.endswith("Bunch"))]

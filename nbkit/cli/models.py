@@ -141,8 +141,11 @@ def sign(by: str, why: str, place: str) -> None:
 @click.option("--use", multiple=True, help="A module that the version may need; by default those that params/ name.")
 @click.option("--changed-use", is_flag=True, help="Serve though such a module has changed since it was registered.")
 @click.option("--grace", default=10.0, show_default=True, help="Seconds from SIGTERM to the end, at most.")
+@click.option("--until-stdin-closes", is_flag=True, hidden=True, help="Stop when the starting process is gone.")
 @WHERE
-def serve(version: str, place: str, log: Path | None, use: tuple[str, ...], **limits: Any) -> None:
+def serve(
+    version: str, *, place: str, host: str, port: int, log: Path | None, use: tuple[str, ...], **more: Any
+) -> None:
     """Serve a registered version over HTTP until told to stop; NAME alone is the one in production.
 
     If NBKIT_SERVE_TOKEN is set, requests must carry it as `Authorization: Bearer TOKEN`, all but those of /health and
@@ -151,14 +154,22 @@ def serve(version: str, place: str, log: Path | None, use: tuple[str, ...], **li
     After SIGTERM /ready says 503 at once, answers end their connections, and running requests are finished.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before OpenMP is loaded
-    from nbkit.serve.__main__ import main
+    from nbkit.serve import command
+    from nbkit.serve.access import check_exposure, read_token
+    from nbkit.serve.server import Limits
     from nbkit.stages.preflight import list_used
 
-    arguments = ["--registry", _locate(place), "--model", version]
-    arguments += [f"--{name.replace('_', '-')}" for name in ("no_token", "changed_use") if limits.pop(name)]
-    arguments += ["--log", os.fspath(log)] if log else []
-    arguments += [f"--use={name}" for name in use or list_used(find_root())]
-    sys.exit(main([*arguments, *(f"--{name}={value}" for name, value in limits.items())]))
+    token, linger = read_token(), min(1.0, more["grace"] / 4)
+    with command.listen(host, port) as listener:
+        if not more["no_token"]:
+            check_exposure(listener.getsockname()[0], token)
+        known = use or list_used(find_root())
+        predictor = command.find_predictor(_locate(place), version, known, changed_use=more["changed_use"])
+        limits = Limits(
+            more["connections"], body=more["timeout"], answer=more["timeout"], grace=more["grace"],
+            linger=0.0 if more["until_stdin_closes"] else linger,
+        )  # fmt: skip
+        command.serve(predictor, listener, limits, token=token, log=log, until_stdin_closes=more["until_stdin_closes"])
 
 
 def _need_version(registry: Any, reference: str, what: str) -> None:

@@ -63,7 +63,9 @@ class Service:
         token: str | None = None,
     ) -> None:
         self.reference, self.timeout, self.token = reference, timeout, token
-        self._command = [sys.executable, "-m", "nbkit.serve", "--registry", os.fspath(registry), "--model", reference]
+        place = os.fspath(registry)
+        place = place if "://" in place else os.path.abspath(place)  # noqa: PTH100 - a text, also for URLs
+        self._command = [sys.executable, "-m", "nbkit", "serve", reference, "--registry", place]
         self._command += ["--port", str(port), "--until-stdin-closes", *(["--log", os.fspath(log)] if log else [])]
         self._command += [f"--use={name}" for name in imported]
         self._process: subprocess.Popen[bytes] | None = None
