@@ -95,14 +95,14 @@ def test_the_command_shows_first_and_removes_only_if_told(shop, answer):  # noqa
 def test_files_that_no_version_holds_are_found(tmp_path):
     models = registry.Registry(tmp_path / "registry")
     models.register("shop", bundle(), lineage={"run": "shop-1"})
-    assert registry.list_source_runs(models) == {"shop-1"}
-    assert registry.find_unused_files(models) == []
+    assert models.list_source_runs() == {"shop-1"}
+    assert models.find_unused_files() == []
     stray = tmp_path / "registry" / "blobs" / "ab" / "abc.json"
     stray.parent.mkdir(parents=True, exist_ok=True)
     stray.write_text("1")
-    assert registry.find_unused_files(models) == []
+    assert models.find_unused_files() == []
     old(stray)
-    assert registry.find_unused_files(models) == [stray]
+    assert models.find_unused_files() == [stray]
 
 
 def test_a_sweep_stays_or_goes_with_its_points(shop):  # noqa: F811

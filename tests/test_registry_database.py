@@ -157,9 +157,42 @@ def test_a_url_is_reached_from_the_command_line_and_params(tmp_path, postgres, p
     assert "All is as it was written" in done.stdout
     told = standing.describe_candidate({"registry": url}, {"version": "toy@1"}, project)
     assert told.startswith("toy@2 (")
-    run_sql(Registry(url), "UPDATE aliases SET number = 3 WHERE alias = 'production'")
+    run_sql(Registry(url), "UPDATE events SET number = 3 WHERE event = 'promote'")
     assert nbkit("registry", "verify", "--registry", url).exit_code == 3
     assert nbkit("serve", "toy@production", "--port", "0", "--registry", url).exit_code == 2
+
+
+OLDER = (  # what schema 2 kept beside the log
+    "ALTER TABLE versions ADD COLUMN state VARCHAR(20) DEFAULT 'draft' NOT NULL",
+    "CREATE TABLE aliases (name VARCHAR(200), alias VARCHAR(100), number INTEGER, PRIMARY KEY (name, alias))",
+    "CREATE TABLE gates (id INTEGER PRIMARY KEY, name VARCHAR(200), number INTEGER, gate VARCHAR(200))",
+    "INSERT INTO aliases VALUES ('toy', 'production', 3)",
+    "UPDATE schema_version SET version = 2",
+)
+
+
+@KINDS
+def test_a_registry_of_schema_2_is_brought_up_to_date_and_its_log_alone_counts(kind, tmp_path, postgres):
+    place = open_place(kind, tmp_path, postgres)
+    fill(Registry(*place))
+    run_sql(Registry(*place), *OLDER)
+    found = Registry(*place)
+    assert (found.verify(), found.get("toy@production").number) == ([], 1)
+    assert found.register("toy", bundle(7)).number == 5
+    with found.read() as connection:
+        tables = set(sa.inspect(connection).get_table_names())
+        assert connection.execute(sa.text("SELECT version FROM schema_version")).scalar() == 3
+    assert tables == {"schema_version", "settings", "models", "versions", "files", "events"}
+
+
+def test_a_registry_of_schema_2_that_may_only_be_read_is_read_as_it_is(tmp_path, monkeypatch):
+    fill(Registry(tmp_path))
+    run_sql(Registry(tmp_path), "PRAGMA journal_mode=DELETE")
+    run_sql(Registry(tmp_path), *OLDER)
+    monkeypatch.setattr("nbkit.registry.tables.is_read_only", lambda url: True)
+    found = Registry(tmp_path, create=False)
+    assert (found.verify(), found.get("toy@production").number) == ([], 1)
+    assert "production" in set(found.list("toy")["state"])
 
 
 @KINDS
@@ -278,7 +311,7 @@ def test_names_that_a_database_does_not_take_are_refused(kind, tmp_path, postgre
 @pytest.mark.parametrize(
     "spoil",
     [
-        "DROP TABLE events", "DROP TABLE aliases", "DROP TABLE settings", "DELETE FROM schema_version",
+        "DROP TABLE events", "DROP TABLE files", "DROP TABLE settings", "DELETE FROM schema_version",
         "UPDATE versions SET params = 'no json'", "UPDATE versions SET scores = '[1]'", "UPDATE events SET detail = '{'",
         "UPDATE events SET detail = '3'", "UPDATE versions SET number = -1 WHERE number = 4", "DELETE FROM versions",
         "UPDATE models SET name = 'x' WHERE name = 'toy'", "UPDATE events SET id = id * 1000000000000", "UPDATE files SET bytes = 'many'",

@@ -20,7 +20,7 @@ from nbkit.errors import (
     UntrustedType,
 )
 from nbkit.problem import Problem
-from nbkit.registry import Registry, admit, find_watched, make_golden, stage, stop_if_closed
+from nbkit.registry import Registry, find_watched, make_candidate, make_golden, move_to_staging, stop_if_closed
 from nbkit.registry.bundle import digest_manifest
 from nbkit.registry.replay import replay
 from nbkit.registry.versions import pack_table, split_reference, unpack_table
@@ -293,20 +293,20 @@ class TestSteps:
     def test_open_gates_admit_closed_ones_do_not(self, registry):
         version = registry.register("flights", bundle())
         closed = gates(a=False)
-        admit(registry, version, closed)
+        make_candidate(registry, version, closed)
         assert registry.get("flights").state == "draft"
         with pytest.raises(GateClosed, match="a: because"):
             stop_if_closed(version, closed)
         stop_if_closed(version, closed, enforce=False)
         stop_if_closed(version, closed.head(0))
         for ok, state in ((True, "draft"), (False, "candidate"), (True, "staging")):
-            stage(registry, "flights@1", gates(b=ok))  # a draft is not staged, whatever the service did
+            move_to_staging(registry, "flights@1", gates(b=ok))  # a draft is not staged, whatever the service did
             if state != "draft":
                 assert registry.get("flights").state == state
-            admit(registry, registry.get("flights"), closed.head(0))
+            make_candidate(registry, registry.get("flights"), closed.head(0))
         registry.record_gates("flights@1", gates(a=True))
         assert registry.promote("flights@1", by="ann", why="x").state == "production"
-        stage(registry, "flights@1", gates(b=True))
+        move_to_staging(registry, "flights@1", gates(b=True))
         assert registry.get("flights").state == "production"  # tried again, not taken down
 
     def test_the_version_to_watch(self, registry):

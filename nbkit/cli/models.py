@@ -175,11 +175,10 @@ def serve(
 def _need_version(registry: Any, reference: str, what: str) -> None:
     """Refuse a name without a version: nobody decides on whatever happens to be the newest."""
     from nbkit.errors import BadParameter
-    from nbkit.registry import say_versions
 
     name, _, version = reference.partition("@")
     if name and not version:
-        raise BadParameter(f"say which version of {name} to {what}; {say_versions(registry, name)}")
+        raise BadParameter(f"say which version of {name} to {what}; {registry.say_versions(name)}")
 
 
 def _find_production(registry: Any, name: str) -> Any:
@@ -206,7 +205,7 @@ def _refresh_fronts(*versions: Any) -> None:
 def _check_alias(alias: str, version: Any) -> None:
     """Refuse an alias that looks like a misspelt one: it would set a name and pass by the gates that were meant."""
     from nbkit.errors import BadParameter, GateClosed
-    from nbkit.registry.versions import STAGES
+    from nbkit.registry.replay import STAGES
 
     if alias in ("candidate", "staging"):
         stage = {"candidate": "09_register", "staging": "10_deploy"}[alias]

@@ -49,7 +49,6 @@ def prune(keep: int, yes: bool, as_json: bool) -> None:  # noqa: FBT001
 def _ask_registries(root: Path) -> tuple[set[str], "list[Waste]"]:
     """Return the runs that the registries of the project's runs refer to, and the files that no version holds."""
     from nbkit.pipeline.prune import Waste
-    from nbkit.registry import find_unused_files, list_source_runs
 
     named = {
         str(values["registry"])
@@ -62,9 +61,9 @@ def _ask_registries(root: Path) -> tuple[set[str], "list[Waste]"]:
         if "://" not in place and not (root / place / "registry.db").is_file():
             continue  # it is gone, and with it all that it referred to
         registry = open_registry(place if "://" in place else str(root / place))
-        needed |= list_source_runs(registry)
+        needed |= registry.list_source_runs()
         why = "no version in the registry holds it"
-        unused += [Waste(path, "blob", why, path.stat().st_size) for path in find_unused_files(registry)]
+        unused += [Waste(path, "blob", why, path.stat().st_size) for path in registry.find_unused_files()]
     return needed, unused
 
 

@@ -9,9 +9,15 @@ __getattr__, __dir__, __all__ = attach(
         "gates": ["evaluate_gates", "find_closed", "gate", "known_gates"],
         "golden": ["check_golden", "make_golden"],
         "registry": ["Registry"],
-        "steps": ["admit", "check_use", "find_served", "find_watched", "say_versions", "stage", "stop_if_closed"],
-        "upkeep": ["find_unused_files", "list_source_runs"],
-        "verdict": ["ASKS_A_PERSON", "Evidence", "Verdict", "reach_verdict"],
+        "steps": [
+            "check_use",
+            "find_served",
+            "find_watched",
+            "make_candidate",
+            "move_to_staging",
+            "stop_if_closed",
+        ],
+        "verdict": ["Evidence", "Verdict", "reach_verdict"],
         "versions": ["Version"],
     },
 )

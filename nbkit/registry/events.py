@@ -6,6 +6,7 @@ events and note are signed (HMAC-SHA256), so that who can write both but has no 
 """
 
 import datetime as dt
+import getpass
 import hashlib
 import hmac
 import json
@@ -27,6 +28,34 @@ RESTORED = "if an older copy of the database was put back on purpose, put that o
 def utc_now() -> str:
     """Return the time in UTC, ISO 8601 with milliseconds."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def user_name() -> str:
+    """Return the name of the user who runs this."""
+    try:
+        return getpass.getuser()
+    except OSError:  # a container without a user database
+        return "unknown"
+
+
+def need(text: str, what: str) -> str:
+    """Return a text that must not be empty, and that any database can keep."""
+    if not text.strip():
+        raise BadParameter(f"{what}= is empty; the log needs to know who did it and why")
+    if what == "by" and len(text) > 200:
+        raise BadParameter("by= has more than 200 signs; a name is enough, the reason belongs into why=")
+    return clean(text)
+
+
+def clean(text: Any) -> str:
+    """Return a text without what a database refuses: half characters and NUL.
+
+    Examples
+    --------
+    >>> clean("a" + chr(0) + chr(0xdcff))
+    'a??'
+    """
+    return str(text).replace("\0", "?").encode("utf-8", "replace").decode()
 
 
 def hash_plain(plain: Any) -> str:

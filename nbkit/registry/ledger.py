@@ -104,9 +104,13 @@ class Ledger:
         self, connection: sa.Connection, name: str, numbers: Collection[int] | None
     ) -> tuple[Standing, list[str]]:
         """Replay a model's log and compare its rows with it."""
+        standing, findings = self.replay(connection, name)
+        return standing, findings + compare_model(connection, name, standing, numbers)
+
+    def replay(self, connection: sa.Connection, name: str) -> tuple[Standing, list[str]]:
+        """Replay a model's log; return also what is wrong with its events."""
         events = read_events(connection, name)
-        standing = replay(events)
-        return standing, self.log.check_events(events) + compare_model(connection, name, standing, numbers)
+        return replay(events), self.log.check_events(events)
 
     def check(self, work: Callable[[sa.Connection], tuple[T, list[str]]]) -> tuple[T, list[str]]:
         """Read in one transaction, and return also what is wrong with the log, its end included.

@@ -1,72 +1,31 @@
 """The registry: versions of models, the names that point to them, and the moves that are allowed."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
-from nbkit.errors import BadParameter, CorruptArtifact, GateClosed, UnknownVersion
+from nbkit.errors import BadParameter, GateClosed
 from nbkit.registry import bundle as bundles
-from nbkit.registry.events import read_events, utc_now
+from nbkit.registry.events import clean, need, user_name, utc_now
 from nbkit.registry.golden import explain_golden
-from nbkit.registry.ledger import Ledger, refuse
-from nbkit.registry.moves import clean, follow_log, insert_gates, need, read_gates, user_name
-from nbkit.registry.queries import fetch_one, find_number, score_values
-from nbkit.registry.replay import Standing
-from nbkit.registry.rows import build_version, read_files
-from nbkit.registry.tables import ALIASES, FILES, MODELS, VERSIONS
-from nbkit.registry.verify import hash_facts, list_names
-from nbkit.registry.versions import STAGES, Version, is_name, pack_table, split_reference
+from nbkit.registry.reading import Reader
+from nbkit.registry.replay import STAGES, Standing, find_earlier
+from nbkit.registry.rows import build_version, fetch_one, find_number
+from nbkit.registry.tables import FILES, MODELS, VERSIONS
+from nbkit.registry.verdict import read_gates
+from nbkit.registry.verify import hash_facts
+from nbkit.registry.versions import Version, is_name, pack_table, split_reference
 from nbkit.values import encode
 
-Gates = list[dict[str, Any]]
-Findings = list[str]  # in the class below, `list` is a method
-Listing = list[tuple[str, pd.DataFrame]]
 
+class Registry(Reader):
+    """Models, versions, aliases, gates and the log of one team: what `Reader` shows, and the moves.
 
-class Registry:
-    """Models, versions, aliases, gates and the log of one team.
-
-    What is read is compared with the log: the digest is computed again, states, aliases and gates are replayed. What
-    does not fit raises `CorruptArtifact`; `verify` lists all of it.
-
-    Parameters
-    ----------
-    place
-        A folder (``registry.db`` and ``blobs/`` are laid in it) or the URL of a PostgreSQL or SQLite database, such as
-        ``postgresql://ann@db/models?files=s3://bucket/models``. The password comes from ``PGPASSWORD`` or
-        ``~/.pgpass``.
-    files
-        Where the files lie: a folder or any fsspec URL. Needed once, when a registry is laid at a URL: the database
-        remembers it.
-    create
-        Whether a registry that is not there is laid.
-
-    Raises
-    ------
-    BadParameter
-        A new registry at a URL without a place for the files, or a registry that another nbkit wrote.
-    UnknownVersion
-        There is no registry, and `create` is false.
-    CorruptArtifact
-        The database cannot be opened.
+    The parameters are those of `Reader`.
     """
-
-    def __init__(
-        self, place: str | os.PathLike[str] = "registry", files: str | None = None, *, create: bool = True
-    ) -> None:
-        self._ledger = Ledger(os.fspath(place), files or "", create=create)
-        self.store = self._ledger.files
-
-    def read(self) -> sa.Connection:
-        """Connect for reading."""
-        return self._ledger.read()
-
-    # --- versions
 
     def register(
         self,
@@ -133,7 +92,7 @@ class Registry:
             number = int(known or self._insert(connection, row, files))
             self._record(connection, name, number, evidence, by)
             note = f"the same bundle is already {name}@{number}: nothing new was registered" if known else ""
-            return replace(build_version(connection, name, number), note=note)
+            return replace(self._build(connection, name, number), note=note)
 
         return self._ledger.change(name, work)
 
@@ -142,7 +101,7 @@ class Registry:
         if fetch_one(connection, MODELS.c.name, MODELS.c.name == name) is None:
             connection.execute(MODELS.insert().values(name=name, created=row["created"]))
         number = int(fetch_one(connection, sa.func.max(VERSIONS.c.number), VERSIONS.c.name == name) or 0) + 1
-        connection.execute(VERSIONS.insert().values(number=number, state="draft", **row))
+        connection.execute(VERSIONS.insert().values(number=number, **row))
         listing = [{str(key): value for key, value in line.items()} for line in files.to_dict("records")]
         connection.execute(FILES.insert(), [{"name": name, "number": number, **line} for line in listing])
         facts = hash_facts(row)
@@ -151,92 +110,11 @@ class Registry:
         )
         return number
 
-    def _record(self, connection: sa.Connection, name: str, number: int, gates: Gates, by: str) -> None:
+    def _record(self, connection: sa.Connection, name: str, number: int, gates: list[dict[str, Any]], by: str) -> None:
         if gates:
             failed = [row["gate"] for row in gates if not row["passed"]]
             detail: dict[str, Any] = {"judged": len(gates), "failed": failed, "gates": gates}
-            event = self._ledger.log.append(connection, "gates", name, number, by=by, why="", **detail)
-            insert_gates(connection, name, number, gates, event["time"])
-
-    def get(self, reference: str) -> Version:
-        """Find a version: ``flights@candidate``, ``flights@3``, or ``flights`` for the newest.
-
-        Its digest is computed again from the rows of its files; its state, aliases and gates are compared with the log.
-        The bytes of the files are checked when they are loaded.
-
-        Raises
-        ------
-        UnknownVersion
-            No such model, number or alias; the message lists those that are there.
-        CorruptArtifact
-            The registry is not what its log says.
-        """
-        return self._find(reference)[0]
-
-    def _find(self, reference: str) -> tuple[Version, Standing]:
-        name, rest = split_reference(reference)
-
-        def work(connection: sa.Connection) -> tuple[tuple[Version, Standing], list[str]]:
-            number = find_number(connection, name, rest)
-            standing, findings = self._ledger.compare(connection, name, [number])
-            refuse(findings)
-            return (build_version(connection, name, number, standing), standing), findings
-
-        found, findings = self._ledger.check(work)
-        refuse(findings)
-        return found
-
-    def load(self, version: Version | str, entry: str = "model") -> Any:
-        """Load one entry of a version's bundle, its bytes checked against the digest and that against the log.
-
-        Raises
-        ------
-        UnknownVersion
-            No such version or entry.
-        CorruptArtifact
-            The bytes are gone or were changed, or the registry is not what its log says.
-        UntrustedType
-            The model holds types that this project does not vouch for.
-        """
-        return bundles.load_entry(self._renew(version).files, entry, self.store)
-
-    def load_bundle(self, version: Version | str) -> dict[str, Any]:
-        """Load all entries of a version's bundle, each checked: entry name to value."""
-        files = self._renew(version).files
-        return {Path(path).stem: bundles.load_entry(files, path, self.store) for path in files["path"]}
-
-    def _renew(self, version: Version | str) -> Version:
-        """Read a version again, as what a caller holds may be old or made by hand."""
-        found = self.get(version if isinstance(version, str) else version.reference)
-        if isinstance(version, Version) and found.digest != version.digest:
-            raise CorruptArtifact(f"{version.reference} has another digest in this registry: {found.digest[:12]}")
-        return found
-
-    def list(self, name: str | None = None) -> pd.DataFrame:
-        """List versions, newest first: name, number, state, aliases, created, by, digest, then one column per score.
-
-        Raises
-        ------
-        UnknownVersion
-            No model of that name.
-        """
-        with self._ledger.explain(), self.read() as connection, connection.begin():
-            query = sa.select(VERSIONS).order_by(VERSIONS.c.name, VERSIONS.c.number.desc())
-            if name is not None:
-                find_number(connection, name, "")
-                query = query.where(VERSIONS.c.name == name)
-            found = connection.execute(query).mappings().all()
-            aliases: dict[tuple[str, int], list[str]] = {}
-            for row in connection.execute(sa.select(ALIASES).order_by(ALIASES.c.alias)):
-                aliases.setdefault((row.name, row.number), []).append(row.alias)
-            columns = ["name", "number", "state", "created", "by", "digest"]
-            facts = [{column: row[column] for column in columns} for row in found]
-            table = pd.DataFrame(facts, columns=columns)
-            table.insert(3, "aliases", [", ".join(aliases.get((row["name"], row["number"]), [])) for row in found])
-            scores = pd.DataFrame([score_values(row["scores"]) for row in found])
-            return pd.concat([table, scores], axis=1)
-
-    # --- names and moves
+            self._ledger.log.append(connection, "gates", name, number, by=by, why="", **detail)
 
     def set_alias(self, name: str, number: int, alias: str, *, by: str = "", why: str = "") -> Version:
         """Let a name point to a version; ``candidate`` and ``staging`` also move the version's state.
@@ -264,7 +142,7 @@ class Registry:
         by = need(by or user_name(), "by")
 
         def work(connection: sa.Connection, standing: Standing) -> Version:
-            there = find_number(connection, name, str(number))
+            there = find_number(connection, name, str(number), standing)
             if alias in STAGES and standing.states[there] == "rejected":
                 raise GateClosed(f"{name}@{number} was rejected; register a new version")
             return self._move(connection, "alias", name, there, alias=alias, by=by, why=clean(why))
@@ -272,10 +150,12 @@ class Registry:
         return self._ledger.change(name, work)
 
     def _move(self, connection: sa.Connection, event: str, name: str, number: int, **facts: Any) -> Version:
-        """Write an event and let the rows follow."""
+        """Write an event; return where the version stands then."""
         self._ledger.log.append(connection, event, name, number, **facts)
-        follow_log(connection, name)
-        return build_version(connection, name, number)
+        return self._build(connection, name, number)
+
+    def _build(self, connection: sa.Connection, name: str, number: int) -> Version:
+        return build_version(connection, name, number, self._ledger.replay(connection, name)[0])
 
     def record_gates(self, version: Version | str, gates: pd.DataFrame, *, by: str = "") -> Version:
         """Record gate results as evidence for a version; the newest result of each gate counts.
@@ -299,7 +179,7 @@ class Registry:
 
         def work(connection: sa.Connection, _: Standing) -> Version:
             self._record(connection, found.name, found.number, rows, by)
-            return build_version(connection, found.name, found.number)
+            return self._build(connection, found.name, found.number)
 
         return self._ledger.change(found.name, work)
 
@@ -315,7 +195,7 @@ class Registry:
         name, rest = split_reference(reference)
 
         def work(connection: sa.Connection, standing: Standing) -> Version:
-            number = find_number(connection, name, rest)
+            number = find_number(connection, name, rest, standing)
             if standing.states[number] == "production":
                 raise GateClosed(f"{name}@{number} is in production; promote another or roll back first")
             return self._move(connection, "reject", name, number, by=by, why=why)
@@ -369,7 +249,7 @@ class Registry:
         last = events[(events["event"] == "promote") & (events["number"] == version.number)].iloc[-1]
         return f"approved by {last['by']} on {str(last['time'])[:10]}: {last['why']}"
 
-    def _prove(self, version: Version) -> Findings:
+    def _prove(self, version: Version) -> list[str]:
         """Check the bytes of all files; return why the version does not give its golden answers."""
         for row in version.files.to_dict("records"):
             bundles.read_file(row, self.store)
@@ -389,63 +269,17 @@ class Registry:
         """
         by, why = need(by, "by"), need(why, "why")
         now, standing = self._find(name)
-        target = _find_earlier(now.name, standing)
+        target = find_earlier(now.name, standing)
         version = self.get(f"{now.name}@{target}")
         _open(version.reference, self._prove(version))
 
         def work(connection: sa.Connection, standing: Standing) -> Version:
-            if _find_earlier(version.name, standing) != target:
+            if find_earlier(version.name, standing) != target:
                 raise GateClosed(f"another version of {version.name} was promoted in the meantime; look, and try again")
             facts = {"alias": "production", "by": by, "why": why, "before": standing.served[-1]}
             return self._move(connection, "rollback", version.name, target, **facts)
 
         return self._ledger.change(version.name, work)
-
-    def history(self, name: str | None = None) -> pd.DataFrame:
-        """Return the log, oldest first: time, event, name, number, alias, by, why, detail."""
-        with self._ledger.explain(), self.read() as connection, connection.begin():
-            if name is not None:
-                find_number(connection, name, "")
-            rows = read_events(connection, name)
-        return pd.DataFrame(rows, columns=["time", "event", "name", "number", "alias", "by", "why", "detail"])
-
-    # --- trust in what is kept
-
-    def verify(self, *, files: bool = True) -> Findings:
-        """Compare everything with the log: each event, version, name, gate result, and the bytes of each file.
-
-        Parameters
-        ----------
-        files
-            Whether the files are read, too.
-
-        Returns
-        -------
-        list of str
-            A sentence per finding; empty if all is as it was written. Without a key (``NBKIT_REGISTRY_KEY``) it cannot
-            be noticed that someone rewrote the database, its whole log and the note of its end consistently.
-        """
-
-        def work(connection: sa.Connection) -> tuple[Listing, Findings]:
-            findings: Findings = []
-            listing: Listing = []
-            for name in list_names(connection):
-                standing, odd = self._ledger.compare(connection, name, None)
-                findings += odd
-                listing += [(f"{name}@{number}", read_files(connection, name, number)) for number in standing.states]
-            return listing, findings
-
-        listing, findings = self._ledger.check(work)
-        for reference, rows in listing if files else ():
-            findings += bundles.check_files(reference, rows, self.store)
-        return findings
-
-    def explain_signature(self) -> str:
-        """Say whether the log is signed, and whether that was checked."""
-        if self._ledger.log.has_key:
-            return "signed with this key"
-        signed = self._ledger.is_signed()
-        return "signed, but there is no key here to check that" if signed else "not signed"
 
     def sign(self, *, by: str, why: str) -> int:
         """Sign the events that are not signed yet with the key in ``NBKIT_REGISTRY_KEY``; return how many they were.
@@ -460,21 +294,6 @@ class Registry:
         return self._ledger.sign(by=need(by, "by"), why=need(why, "why"))
 
 
-def _open(reference: str, closed: Findings) -> None:
+def _open(reference: str, closed: list[str]) -> None:
     if closed:
         raise GateClosed(f"{reference} may not go to production: {'; '.join(closed)}")
-
-
-def _find_earlier(name: str, standing: Standing) -> int:
-    """Return the version that a rollback leads to."""
-    earlier = [number for number in standing.served[:-1] if number not in standing.rejected]
-    if earlier:
-        return earlier[-1]
-    told = [
-        f"{name}@{number} was "
-        + (f"rejected by {standing.rejected[number]}" if number in standing.rejected else "rolled back")
-        for number in dict.fromkeys([*standing.served[:-1], *standing.left])
-        if number not in standing.served[-1:]
-    ]
-    why = "; ".join(told) or f"no version of {name!r} was in production before"
-    raise UnknownVersion(f"nothing to go back to: {why}; `nbkit promote` puts another into production")

@@ -1,11 +1,13 @@
 """What the log says: the states, names and gates of a model's versions, replayed from its events."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbkit.registry.versions import STAGES
+from nbkit.errors import UnknownVersion
 
+STAGES = ("candidate", "staging", "production")  # the aliases that move a version's state
 RANK = {state: place for place, state in enumerate(STAGES)}
 
 
@@ -39,6 +41,10 @@ class Standing:
     left: list[int] = field(default_factory=list)
     rejected: dict[int, str] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+
+    def list_aliases(self, number: int) -> tuple[str, ...]:
+        """Return the aliases that point to a version."""
+        return tuple(sorted(alias for alias, other in self.aliases.items() if other == number))
 
     def newest_gates(self, number: int) -> list[dict[str, Any]]:
         """Return the newest result of each gate of a version."""
@@ -86,6 +92,29 @@ def replay(events: Iterable[Mapping[str, Any]]) -> Standing:
             continue
         STEPS[kind](standing, number, event)
     return standing
+
+
+def replay_models(events: Iterable[Mapping[str, Any]]) -> dict[str, Standing]:
+    """Replay the events of several models, oldest first; return model to where its versions stand."""
+    by_model = defaultdict[str, list[Mapping[str, Any]]](list)
+    for event in events:
+        by_model[event["name"]].append(event)
+    return {name: replay(found) for name, found in by_model.items()}
+
+
+def find_earlier(name: str, standing: Standing) -> int:
+    """Return the version that a rollback leads to; raise `UnknownVersion` if there is none."""
+    earlier = [number for number in standing.served[:-1] if number not in standing.rejected]
+    if earlier:
+        return earlier[-1]
+    told = [
+        f"{name}@{number} was "
+        + (f"rejected by {standing.rejected[number]}" if number in standing.rejected else "rolled back")
+        for number in dict.fromkeys([*standing.served[:-1], *standing.left])
+        if number not in standing.served[-1:]
+    ]
+    why = "; ".join(told) or f"no version of {name!r} was in production before"
+    raise UnknownVersion(f"nothing to go back to: {why}; `nbkit promote` puts another into production")
 
 
 def _register(standing: Standing, number: int, event: Mapping[str, Any]) -> None:

@@ -2,14 +2,16 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-QUERY = (
-    "SELECT versions.number, versions.digest FROM aliases JOIN versions "
-    "ON versions.name = aliases.name AND versions.number = aliases.number "
-    "WHERE aliases.name = :name AND aliases.alias = :alias"
-)
+from nbkit.registry.replay import replay
+
+Ask = Callable[[str, dict[str, Any]], list[dict[str, Any]]]
+
+EVENTS = "SELECT id, event, name, number, alias, by, time, why FROM events WHERE name = :name ORDER BY id"
+DIGEST = "SELECT digest FROM versions WHERE name = :name AND number = :number"
 
 
 def describe_candidate(parameters: dict[str, Any], scraps: dict[str, Any], root: Path) -> str:
@@ -24,11 +26,17 @@ def describe_staging(parameters: dict[str, Any], scraps: dict[str, Any], root: P
 
 def _describe(alias: str, registry: str, reference: str, root: Path) -> str:
     name = reference.partition("@")[0]
-    row = _ask(registry, {"name": name, "alias": alias}, root)
-    return f"{name}@{row[0]} ({row[1][:8]}) as {alias}" if row else f"no {alias} of {name}"
+    with _connect(registry, root) as ask:
+        number = replay({**event, "detail": {}} for event in ask(EVENTS, {"name": name})).aliases.get(alias)
+        if number is None:
+            return f"no {alias} of {name}"
+        digest = next(row["digest"] for row in ask(DIGEST, {"name": name, "number": number}))
+    return f"{name}@{number} ({digest[:8]}) as {alias}"
 
 
-def _ask(registry: str, given: dict[str, str], root: Path) -> tuple[int, str] | None:
+@contextlib.contextmanager
+def _connect(registry: str, root: Path) -> Iterator[Ask]:
+    """Yield what asks the database: by way of SQLAlchemy, which takes a while to import, only where it must be."""
     if "://" in registry:
         import sqlalchemy
 
@@ -36,11 +44,14 @@ def _ask(registry: str, given: dict[str, str], root: Path) -> tuple[int, str] | 
 
         url, _ = split_place(registry)
         with explain(url), sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).connect() as connection:
-            row = connection.execute(sqlalchemy.text(QUERY), given).first()
-            return (row.number, row.digest) if row else None
+            yield lambda query, given: [
+                dict(row) for row in connection.execute(sqlalchemy.text(query), given).mappings()
+            ]
+        return
     path = root / registry / "registry.db"
     if not path.is_file():
-        return None
+        yield lambda query, given: []
+        return
     with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-        found: tuple[int, str] | None = database.execute(QUERY, given).fetchone()
-    return found
+        database.row_factory = sqlite3.Row
+        yield lambda query, given: [dict(row) for row in database.execute(query, given)]

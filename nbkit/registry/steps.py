@@ -10,7 +10,7 @@ from nbkit.registry.versions import Version
 WATCHED = ("production", "staging", "candidate")
 
 
-def admit(registry: Registry, version: Version, closed: pd.DataFrame) -> None:
+def make_candidate(registry: Registry, version: Version, closed: pd.DataFrame) -> None:
     """Point the alias ``candidate`` to a version whose gates are open.
 
     Parameters
@@ -24,7 +24,7 @@ def admit(registry: Registry, version: Version, closed: pd.DataFrame) -> None:
         registry.set_alias(version.name, version.number, "candidate", why="its gates are open")
 
 
-def stage(registry: Registry, reference: str, gates: pd.DataFrame) -> None:
+def move_to_staging(registry: Registry, reference: str, gates: pd.DataFrame) -> None:
     """Record what was seen of the service as gates, and point ``staging`` to a candidate for which all of them hold."""
     version = registry.record_gates(reference, gates)
     if gates["passed"].all() and version.state in ("candidate", "staging"):
@@ -112,10 +112,4 @@ def find_served(registry: Registry, reference: str) -> Version:
         return registry.get(reference)
     if "production" in set(registry.list(name)["state"]):
         return registry.get(f"{name}@production")
-    raise UnknownVersion(f"no version of {name} is in production: say which to serve; {say_versions(registry, name)}")
-
-
-def say_versions(registry: Registry, name: str) -> str:
-    """Say which versions of a model there are, and the state of each."""
-    rows = registry.list(name).sort_values("number").itertuples()
-    return f"there are {', '.join(f'{name}@{row.number} ({row.state})' for row in rows)}"
+    raise UnknownVersion(f"no version of {name} is in production: say which to serve; {registry.say_versions(name)}")

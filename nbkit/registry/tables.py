@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from nbkit.errors import BadParameter, CorruptArtifact, NbkitError, UnknownVersion
 
-SCHEMA = 2
+SCHEMA = 3
 BUSY_MS = 30_000
 LOCK = 0x6E626B6974  # "nbkit": the advisory lock that PostgreSQL's writers queue for
 CONFLICTS = ("40001", "40P01", "23505", "55P03")  # serialization, deadlock, unique, lock not available
@@ -35,49 +35,22 @@ VERSIONS = sa.Table(
     sa.Column("name", sa.ForeignKey("models.name"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("digest", sa.String(64), nullable=False),
-    sa.Column("state", sa.String(20), nullable=False),
     sa.Column("created", sa.String(40), nullable=False),
     sa.Column("by", sa.String(200), nullable=False),
     *(sa.Column(part, sa.JSON, nullable=False) for part in ("scores", "lineage", "params", "tags")),
     sa.UniqueConstraint("name", "digest"),
 )
-_VERSION = ("name", "number")
-
-
-def _of_version(*, key: bool) -> tuple[sa.Column[str], sa.Column[int]]:
-    return sa.Column("name", sa.String(200), primary_key=key), sa.Column("number", sa.Integer, primary_key=key)
-
-
 FILES = sa.Table(
     "files",
     META,
-    *_of_version(key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("path", sa.String(400), primary_key=True),
     sa.Column("kind", sa.String(40), nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("key", sa.String(200), nullable=False),
-    sa.ForeignKeyConstraint(_VERSION, ("versions.name", "versions.number")),
-)
-ALIASES = sa.Table(
-    "aliases",
-    META,
-    sa.Column("name", sa.String(200), primary_key=True),
-    sa.Column("alias", sa.String(100), primary_key=True),
-    sa.Column("number", sa.Integer, nullable=False),
-    sa.ForeignKeyConstraint(_VERSION, ("versions.name", "versions.number")),
-)
-GATES = sa.Table(
-    "gates",
-    META,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-    *_of_version(key=False),
-    sa.Column("gate", sa.String(200), nullable=False),
-    sa.Column("passed", sa.Boolean, nullable=False),
-    sa.Column("blocking", sa.Boolean, nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
-    sa.Column("time", sa.String(40), nullable=False),
-    sa.ForeignKeyConstraint(_VERSION, ("versions.name", "versions.number")),
+    sa.ForeignKeyConstraint(("name", "number"), ("versions.name", "versions.number")),
 )
 EVENTS = sa.Table(
     "events",
@@ -85,7 +58,8 @@ EVENTS = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("time", sa.String(40), nullable=False),
     sa.Column("event", sa.String(40), nullable=False),
-    *_of_version(key=False),
+    sa.Column("name", sa.String(200)),
+    sa.Column("number", sa.Integer),
     sa.Column("alias", sa.String(100), nullable=False),
     sa.Column("by", sa.String(200), nullable=False),
     sa.Column("why", sa.Text, nullable=False),
@@ -173,6 +147,11 @@ def open_database(url: sa.URL, files: str, *, create: bool = True) -> tuple[sa.E
                 )
             settings = _lay_tables(engine, files)
     found = settings.pop("schema")
+    if found == "2":  # its states, aliases and gates also stood in tables; the log alone is asked now
+        found = str(SCHEMA)
+        if not is_read_only(url):
+            with explain(url, "brought up to date"):
+                _upgrade(engine)
     if found != str(SCHEMA):
         which = "update nbkit" if int(found) > SCHEMA else "move it away, and register its versions again"
         raise BadParameter(f"the registry {show(url)} has schema {found}, this nbkit knows {SCHEMA}; {which}")
@@ -238,7 +217,7 @@ def _read_settings(engine: sa.Engine) -> dict[str, str] | None:
         if not sa.inspect(connection).has_table(SCHEMA_VERSION.name):
             return None
         found = connection.execute(sa.select(SCHEMA_VERSION.c.version)).scalar()
-        if found is None or int(found) != SCHEMA:
+        if found is None or int(found) not in (2, SCHEMA):
             return None if found is None else {"schema": str(found)}
         rows = connection.execute(sa.select(SETTINGS.c.name, SETTINGS.c.value)).all()
         return {"schema": str(found), "id": "", "files": "", **{row.name: row.value for row in rows}}
@@ -256,6 +235,15 @@ def _lay_tables(engine: sa.Engine, files: str) -> dict[str, str]:
     if settings is None:
         raise CorruptArtifact(f"the registry {show(engine.url)} has no schema; put a backup back")
     return settings
+
+
+def _upgrade(engine: sa.Engine) -> None:
+    """Drop what schema 2 kept beside its log, unless another process just did."""
+    with engine.connect().execution_options(write=True) as connection, connection.begin():
+        if connection.execute(sa.select(SCHEMA_VERSION.c.version)).scalar() == 2:
+            for change in ("DROP TABLE aliases", "DROP TABLE gates", "ALTER TABLE versions DROP COLUMN state"):
+                connection.exec_driver_sql(change)
+            connection.execute(SCHEMA_VERSION.update().values(version=SCHEMA))
 
 
 def _begin_postgres(connection: sa.Connection) -> None:

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from nbkit.errors import BadParameter
 
 APPROVE, CONDITIONS, UNDECIDED = "APPROVE", "APPROVE WITH CONDITIONS", "NOT DECIDED"
 REJECT, STOPPED = "REJECT", "STOPPED"
@@ -123,3 +127,26 @@ def _list_conditions(evidence: Evidence, gates: pd.DataFrame) -> list[str]:
 def _say_open(gates: pd.DataFrame) -> str:
     every = "Every gate is open" if gates["passed"].all() else "Every gate that blocks is open"
     return f"{every} ({len(gates)})."
+
+
+def read_gates(gates: pd.DataFrame) -> list[dict[str, Any]]:
+    """Read a gate table as rows; what is not True has not passed.
+
+    Raises
+    ------
+    BadParameter
+        A column is missing.
+    """
+    missing = [column for column in GATE_COLUMNS if column not in gates.columns]
+    if missing:
+        raise BadParameter(f"a gate table has the columns {', '.join(GATE_COLUMNS)}; {', '.join(missing)} is missing")
+    rows = gates[GATE_COLUMNS].itertuples(index=False, name=None)
+    return [
+        {"gate": str(gate), "passed": is_true(passed), "blocking": bool(blocking), "detail": str(detail)}
+        for gate, passed, blocking, detail in rows
+    ]
+
+
+def is_true(passed: Any) -> bool:
+    """Tell whether a gate's result is True, and not only something that counts as true."""
+    return isinstance(passed, bool | np.bool_) and bool(passed)

@@ -13,7 +13,6 @@ from nbkit.wording import suggest
 
 NUMBER = re.compile("[0-9]{1,9}")
 LONGEST = 200  # signs in the name of a model or an alias
-STAGES = ("candidate", "staging", "production")  # the aliases that move a version's state
 
 
 @dataclass(frozen=True, eq=False)
