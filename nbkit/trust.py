@@ -164,7 +164,7 @@ def load_model(content: bytes) -> Any:
         The file holds a type, a function or a kind of node that neither nbkit nor this project vouches for; nothing
         was imported, built or called.
     CorruptArtifact
-        It is no skops file, or its parts do not fit together.
+        It is not a skops file, or its parts do not fit together.
 
     Examples
     --------
@@ -223,7 +223,7 @@ def trusted_names() -> frozenset[str]:
     Raises
     ------
     BadParameter
-        A line is no dotted name, or names something of Python's standard library.
+        A line is not a dotted name, or names something of Python's standard library.
     """
     own = [(name, "NBKIT_TRUSTED") for name in os.environ.get("NBKIT_TRUSTED", "").split(",")]
     path = find_root() / TRUSTED_FILE

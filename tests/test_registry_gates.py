@@ -212,7 +212,7 @@ def test_without_a_rule_the_gate_says_that_a_constant_was_beaten():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"gate": "beats_rule"}, "none that a person can open"),
+        ({"gate": "beats_rule"}, "cannot be opened by a person"),
         ({"by": " "}, "by must not be empty"),
         ({"why": ""}, "why must not be empty"),
         ({"on": "yesterday"}, "on must be a date"),
@@ -225,7 +225,7 @@ def test_a_confirmation_needs_a_name_a_date_and_a_reason(change, says):
     said = {"gate": "split_respects_order", "by": "Ann", "on": "2026-11-28", "why": "sorted by name"}
     with pytest.raises(BadParameter, match=says):
         read_confirmations([{**said, **change}])
-    with pytest.raises(BadParameter, match="is no mapping"):
+    with pytest.raises(BadParameter, match="is not a mapping"):
         read_confirmations(["Ann"])
 
 

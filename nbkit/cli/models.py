@@ -135,7 +135,7 @@ def sign(by: str, why: str, place: str) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=8000, type=click.IntRange(0, 65535), show_default=True, help="0 takes a free one.")
 @click.option("--log", type=click.Path(path_type=Path), help="Folder of the request log; none by default.")
-@click.option("--no-token", is_flag=True, help="Listen beyond this machine though nobody has to say who asks.")
+@click.option("--no-token", is_flag=True, help="Listen beyond this machine though nobody has to authenticate.")
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds a client has to send a body, take an answer.")
 @click.option("--connections", default=500, type=click.IntRange(1), show_default=True, help="How many at a time.")
 @click.option("--use", multiple=True, help="A module that the version may need; by default those that params/ name.")
@@ -197,7 +197,7 @@ def _refresh_fronts(*versions: Any) -> None:
         from nbkit.report import refresh_versions
 
         refresh_versions(find_root(), [version.digest for version in versions if version])
-    except Exception as error:  # the move is made, and a page is no reason to say otherwise
+    except Exception as error:  # the move is made, and a page that fails does not undo it
         words = "a front page could not be written again"
         click.echo(f"nbkit: {words}: {error}; `nbkit report RUN` tries again", err=True)
 

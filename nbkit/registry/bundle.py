@@ -73,7 +73,7 @@ def digest_manifest(files: pd.DataFrame) -> str:
 
 
 def digest_rows(files: Iterable[Mapping[Any, Any]]) -> str:
-    """Return what `digest_manifest` returns, for rows that are no table."""
+    """Return what `digest_manifest` returns, for rows that are not a table."""
     rows = sorted([row["path"], row["kind"], row["sha256"], row["bytes"]] for row in files)
     return hashlib.sha256(json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 

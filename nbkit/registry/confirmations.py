@@ -45,14 +45,14 @@ def read_confirmations(stated: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     for number, one in enumerate(stated, start=1):
         where = f"confirmed, item {number}"
         if not isinstance(one, Mapping):
-            raise BadParameter(f"{where}: {one!r} is no mapping such as {EXAMPLE}")
+            raise BadParameter(f"{where}: {one!r} is not a mapping such as {EXAMPLE}")
         for key in one:
             if key not in KEYS:
                 raise BadParameter(f"{where}: no key {key!r}{suggest(str(key), KEYS)}")
         text = {key: str(one.get(key) or "").strip() for key in ("gate", "by", "on", "why")}
         if text["gate"] not in CONFIRMABLE:
             raise BadParameter(
-                f"{where}: gate {text['gate']!r} is none that a person can open{suggest(text['gate'], CONFIRMABLE)}"
+                f"{where}: gate {text['gate']!r} cannot be opened by a person{suggest(text['gate'], CONFIRMABLE)}"
             )
         if lacking := [key for key in ("by", "why") if not text[key]]:
             raise BadParameter(f"{where}: {' and '.join(lacking)} must not be empty, as in {EXAMPLE}")

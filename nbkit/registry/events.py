@@ -43,7 +43,7 @@ def need(text: str, what: str) -> str:
     if not text.strip():
         raise BadParameter(f"{what}= is empty; the log needs to know who did it and why")
     if what == "by" and len(text) > 200:
-        raise BadParameter("by= has more than 200 signs; a name is enough, the reason belongs into why=")
+        raise BadParameter("by= has more than 200 characters; a name is enough, the reason belongs into why=")
     return clean(text)
 
 

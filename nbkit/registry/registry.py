@@ -44,7 +44,7 @@ class Registry(Reader):
         Parameters
         ----------
         name
-            The model's name: no ``@``, slash or blanks, at most 200 signs.
+            The model's name: no ``@``, slash or blanks, at most 200 characters.
         bundle
             Entry name to value (``model``, ``contract``, ``catalogue``, ``reference``, ``golden``, …). `scores` and
             `params` join it where it has no entry of that name. Lineage does not: equal bytes that another run made
@@ -71,7 +71,7 @@ class Registry(Reader):
             No model in the bundle; a name that cannot be used.
         """
         if not is_name(name):
-            raise BadParameter(f"a model's name holds no @, slash or blank and at most 200 signs: {name!r}")
+            raise BadParameter(f"a model's name holds no @, slash or blank and at most 200 characters: {name!r}")
         by = need(by or user_name(), "by")
         evidence = [] if gates is None else read_gates(gates)
         parts = {"scores": scores, "params": dict(params) if params else None, **bundle}
@@ -124,7 +124,7 @@ class Registry(Reader):
         name, number
             The version.
         alias
-            Any word that is no number; ``production`` is reached with `promote` only.
+            Any word that is not a number; ``production`` is reached with `promote` only.
         by, why
             Who and the reason, for the log.
 
@@ -138,7 +138,7 @@ class Registry(Reader):
         if alias == "production":
             raise GateClosed(f"production is reached through the gates only: promote {name}@{number}")
         if not is_name(alias) or alias.isnumeric() or len(alias) > 100:
-            raise BadParameter(f"an alias is a word without @, slash or blank that is no number: {alias!r}")
+            raise BadParameter(f"an alias is a word without @, slash or blank that is not a number: {alias!r}")
         by = need(by or user_name(), "by")
 
         def work(connection: sa.Connection, standing: Standing) -> Version:

@@ -76,7 +76,7 @@ def split_place(place: str) -> tuple[sa.URL, str]:
     Raises
     ------
     BadParameter
-        It is no URL of SQLite or PostgreSQL, or the driver is not installed.
+        It is not a URL of SQLite or PostgreSQL, or the driver is not installed.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def split_place(place: str) -> tuple[sa.URL, str]:
             f"the driver for {place.partition(':')[0]} is not installed: pip install 'nbkit[postgres]'"
         ) from error
     except (sa.exc.ArgumentError, ValueError) as error:
-        raise BadParameter(f"this is no database URL: {error}; write postgresql://USER@HOST/DATABASE") from None
+        raise BadParameter(f"this is not a database URL: {error}; write postgresql://USER@HOST/DATABASE") from None
     if backend not in ("sqlite", "postgresql"):
         raise BadParameter(f"a registry is kept in SQLite or PostgreSQL, not in {backend}")
     return url, files if isinstance(files, str) else files[-1]
@@ -132,7 +132,7 @@ def open_database(url: sa.URL, files: str, *, create: bool = True) -> tuple[sa.E
     UnknownVersion
         There is no registry, and none may be laid.
     CorruptArtifact
-        It cannot be opened, or what is there is no database.
+        It cannot be opened, or what is there is not a database.
     """
     engine = _make_engine(url)
     with explain(url, "opened"):

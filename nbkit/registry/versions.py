@@ -12,7 +12,7 @@ from nbkit.values import decode, encode
 from nbkit.wording import suggest
 
 NUMBER = re.compile("[0-9]{1,9}")
-LONGEST = 200  # signs in the name of a model or an alias
+LONGEST = 200  # characters in the name of a model or an alias
 
 
 @dataclass(frozen=True, eq=False)

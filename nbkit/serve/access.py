@@ -50,7 +50,7 @@ def check_exposure(address: str, token: str | None) -> None:
     """
     if token is None and not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
         raise BadParameter(
-            f"{address} can be reached from other machines and nobody would have to say who asks: set {VARIABLE}, "
+            f"{address} can be reached from other machines and nobody would have to authenticate: set {VARIABLE}, "
             "or say --no-token if something in front of the service checks that"
         )
 

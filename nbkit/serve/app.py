@@ -108,7 +108,7 @@ class Endpoints:
             try:
                 asked = self.decoder.decode(body)
             except msgspec.ValidationError:
-                msgspec.json.decode(body)  # what is no JSON after the wrong value matters more
+                msgspec.json.decode(body)  # broken JSON after the wrong value matters more
                 raise
         except msgspec.ValidationError as error:
             raise HTTPException(422, _cut(error)) from error
@@ -164,7 +164,7 @@ class Endpoints:
         return say({**self.predictor.describe(), "max_rows": self.max_rows, "max_bytes": self.max_bytes})
 
     async def metrics(self, _: Request) -> Response:
-        """Say how the service fares."""
+        """Report the service's metrics."""
         return Response(generate_latest(self.telemetry.registry), media_type="text/plain; version=0.0.4")
 
 
@@ -180,9 +180,9 @@ def create_app(
 
     ``POST /predict`` takes ``{"rows": [{…}]}`` or ``{"columns": {…: […]}}`` and answers ``{"request", "model",
     "predictions"}``; ``GET /health`` says the process lives, ``/ready`` that the golden examples pass, ``/model`` what
-    it is and takes, ``/metrics`` how it fares. What cannot be answered gets ``{"error"}`` with status 400 (no JSON),
-    401 (no token), 413 (too much), 415 (not declared as JSON), 422 (with the path of the wrong value), 503 (too many
-    wait, or the golden examples fail).
+    it is and takes, ``/metrics`` its metrics for Prometheus. What cannot be answered gets ``{"error"}`` with status 400
+    (no JSON), 401 (no token), 413 (too much), 415 (not declared as JSON), 422 (with the path of the wrong value), 503
+    (too many wait, or the golden examples fail).
 
     Parameters
     ----------

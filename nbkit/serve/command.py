@@ -115,7 +115,7 @@ def _explain(url: str, predictor: Predictor, *, has_token: bool) -> str:
     token = f' -H "Authorization: Bearer ${VARIABLE}"' if has_token else ""
     return (
         f"ask it: curl -s {url}/predict -H 'Content-Type: application/json'{token} -d {shlex.quote(body)}\n"
-        f"what it takes: GET {url}/model; how it fares: /health, /ready, /metrics"
+        f"what it takes: GET {url}/model; its health: /health, /ready, /metrics"
     )
 
 

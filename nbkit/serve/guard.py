@@ -53,7 +53,7 @@ class Guard:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
         given = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
         if not is_allowed(scope["path"], given, self.token):
-            answer = say({"error": "who asks? send 'Authorization: Bearer TOKEN'"}, 401)
+            answer = say({"error": "authentication required: send 'Authorization: Bearer TOKEN'"}, 401)
             answer.headers["www-authenticate"] = "Bearer"
             return answer
         try:

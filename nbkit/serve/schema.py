@@ -118,7 +118,7 @@ class RowDecoder:
         msgspec.ValidationError
             With the path of the wrong value, such as ``$.rows[0].hour``.
         msgspec.DecodeError
-            It is no JSON.
+            It is not JSON.
         UnicodeDecodeError
             It is not UTF-8.
         RecursionError

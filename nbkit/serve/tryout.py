@@ -236,7 +236,7 @@ def _bad_bodies(model: Mapping[str, Any]) -> list[tuple[str, str, bytes]]:
         ("another shape", "422", b"[1, 2]"),
         (f"{first} twice in a row", "422", rows(row).replace(b"[{", b"[{" + json.dumps(first).encode() + b": null, ")),
         ("no rows", "422", rows()),
-        ("a row that is no object", "422", rows(1)),
+        ("a row that is not an object", "422", rows(1)),
         (f"{first} is missing", "422", rows({key: value for key, value in row.items() if key != first})),
         *((f"{one['column']} of a wrong type", "422", rows({**row, one["column"]: wrong(one)})) for one in needed[:3]),
         ("every value null", "200|422", rows(dict.fromkeys(row))),
