@@ -1,7 +1,6 @@
 """What one kernel costs, forked and cold, and whether a hundred runs in a row leave anything behind."""
 
 import asyncio
-import contextlib
 import os
 import subprocess
 import tempfile
@@ -13,7 +12,7 @@ import psutil
 
 from benchmarks.harness import Options, Row, Skip, compare
 from benchmarks.projects import lay_project
-from nbkit.kernels import folders, make_environment, start_server
+from nbkit.kernels import make_environment, use_server
 from nbkit.pipeline import execute_plan, plan_run
 from nbkit.pipeline.kernel import OwnKernelManager
 
@@ -28,7 +27,7 @@ def measure(options: Options) -> list[Row]:
     lay_project(options.folder, 1)
     found: dict[str, list[dict[str, float]]] = {"cold": [], "forked": []}
     notebooks = sorted((options.folder / "notebooks").glob("*.ipynb"))
-    with start_server(notebooks, options.folder, make_environment()) or contextlib.nullcontext():
+    with use_server(notebooks, options.folder):
         asyncio.run(run_kernel(options.folder / "notebooks", "1"))  # the server's own start
         for _ in range(KERNELS):
             for name, warm in (("cold", "0"), ("forked", "1")):
@@ -64,7 +63,7 @@ def list_left(root: Path) -> list[str]:
     """Run the project many times; return what is there afterwards and was not after the first time."""
 
     def run() -> None:
-        status = execute_plan(plan_run(root, [root / "params" / "toy.yaml"], force=True))[1]["status"]
+        status = execute_plan(plan_run(root, [root / "params" / "toy.yaml"], force=True))[1].status
         if status != "passed":
             raise SystemExit(f"a run ended as {status}")
 
@@ -77,12 +76,11 @@ def list_left(root: Path) -> list[str]:
 
 
 def look() -> dict[str, Any]:
-    """List this process's children and open files, the temporary folder, and the kernels' own."""
-    here, home = psutil.Process(), folders.find_home()
+    """List this process's children and open files, the temporary folder."""
+    here = psutil.Process()
     temporary = {path.name for path in Path(tempfile.gettempdir()).iterdir()}
     return {
         "processes": {child.pid for child in here.children(recursive=True)},
         "descriptors": {f"{number}" for number in range(here.num_fds())},
         "temporary files": temporary,
-        "kernels' files": {path.name for path in home.iterdir()} if home.is_dir() else set(),
     }

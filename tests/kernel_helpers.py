@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from nbkit.kernels import folders, make_environment
-from nbkit.kernels.forked import Forked
+from nbkit.kernels import make_environment
+from nbkit.kernels.client import Forked
+from nbkit.kernels.provisioner import FOLDER
 from nbkit.pipeline.kernel import OwnKernelManager
 
 
@@ -90,9 +91,8 @@ def wait_until(true, seconds=20.0):
 
 
 def list_left():
-    """Return what lies in the folder that servers and kernels share."""
-    home = folders.find_home()
-    return sorted(path.name for path in home.iterdir()) if home.is_dir() else []
+    """Return the folders that kernels have left."""
+    return sorted(path.name for path in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"))
 
 
 def make_temporary():

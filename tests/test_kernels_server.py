@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import psutil
@@ -17,10 +18,14 @@ from conftest import make_notebook
 from kernel_helpers import execute, is_gone, list_left, make_temporary, run_code, start_kernel, start_run, wait_until
 
 from nbkit.errors import NoWarmKernel
-from nbkit.kernels import client, find_servers, folders, identity, make_environment, start_server, stop_servers
+from nbkit.kernels import make_environment, use_server
+from nbkit.kernels.client import _find_server, _servers, fork_kernel
+from nbkit.kernels.provisioner import make_kernel_folder
 
 pytestmark = pytest.mark.slow
 IMPORTS = "import numpy, pandas"
+ROOT = Path(__file__).parents[1]
+INSTALLED = bool(entry_points(group="jupyter_client.kernel_provisioners", name="nbkit"))
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def temporary(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setenv("TMPDIR", str(folder))
     yield folder
-    stop_servers()
+    assert not _servers
     assert wait_until(lambda: not any(folder.glob("nbkit-*"))), list(folder.rglob("*"))
     folder.rmdir()
 
@@ -44,8 +49,8 @@ def stages(project, temporary):
 
 @pytest.fixture
 def server(stages):
-    with start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment()) as lease:
-        yield lease
+    with use_server(sorted(stages.glob("*.ipynb")), stages.parent) as server:
+        yield server
 
 
 FACTS = r"""
@@ -133,7 +138,7 @@ def test_what_forked_kernels_compute_is_what_a_cold_one_computes_byte_for_byte(s
     def run(name, **options):
         found[name] = run_code(COMPUTE, folder=stages, **options)
 
-    with start_server(notebooks, stages.parent, make_environment()):
+    with use_server(notebooks, stages.parent):
         both = [threading.Thread(target=run, args=(name,)) for name in ("first", "second")]
         for thread in both:
             thread.start()
@@ -224,72 +229,66 @@ def test_a_figure_is_shown_at_the_end_of_its_cell(server, stages):
 
 def test_twenty_kernels_leave_nothing(server, stages):
     run_code("1", folder=stages)
-    me, it = psutil.Process(), psutil.Process(dict(find_servers())[server.place]["pid"])
+    me, it = psutil.Process(), psutil.Process(server.process.pid)
     before = (me.num_fds(), it.num_fds())
     for _ in range(20):
         assert run_code("1", folder=stages).forked
     assert wait_until(lambda: not it.children())
     assert me.num_fds() <= before[0]
     assert it.num_fds() <= before[1]
-    assert list_left() == sorted([server.place.name, server.place.with_suffix(".log").name])
+    assert list_left() == []
 
 
 # --- servers
 
 
-def test_what_the_owner_of_a_cold_kernel_left_is_swept_by_the_next(temporary):
+def test_what_the_owner_of_a_kernel_left_is_swept_by_the_next_and_nothing_else_is(temporary):
     make = (
-        "from nbkit.kernels import folders; import os; print(folders.make_kernel_folder()[0], flush=True); os._exit(9)"
+        "from nbkit.kernels.provisioner import make_kernel_folder; import os\n"
+        "print(make_kernel_folder()[0], flush=True); os._exit(9)"
     )
     told = subprocess.run([sys.executable, "-c", make], capture_output=True, text=True, check=False)
     left = Path(told.stdout.strip())
-    assert left.is_dir()
-    folder, handle = folders.make_kernel_folder()
-    assert not left.exists()
-    folders.remove_kernel_folder(folder)
-    os.close(handle)
+    assert left.parent == temporary
+    fresh, held = make_kernel_folder()
+    assert left.is_dir()  # somebody may be about to hold it
+    for path in (left, fresh):
+        os.utime(path, (0, 0))
+    last, handle = make_kernel_folder()
+    assert [path.is_dir() for path in (left, fresh, last)] == [False, True, True]
+    assert stat.S_IMODE(last.stat().st_mode) == 0o700
+    for path, number in ((fresh, held), (last, handle)):
+        path.rmdir()
+        os.close(number)
 
 
-def test_a_server_that_was_killed_is_replaced_and_the_held_one_too(server, stages):
-    first = dict(find_servers())[server.place]["pid"]
-    os.kill(first, signal.SIGKILL)
+def test_a_server_that_was_killed_is_replaced(server, stages):
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait()
     assert run_code("1", folder=stages).forked
-    assert dict(find_servers())[server.place]["pid"] != first
-    server.close()
-    assert wait_until(lambda: not server.place.exists())
+    assert [each is server for each in _servers.values()] == [False]
 
 
-def test_a_stale_socket_and_what_else_the_dead_left_is_swept(stages):
-    with folders.lock_runtime_dir() as home:
-        (home / "dead" / "x").mkdir(parents=True)
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(home / "0123.sock"))
-    place = client.place_of(identity.identify((sys.executable,), make_environment(), stages))
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place))
-    with start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment()) as lease:
-        assert lease.place == place
-        assert run_code("1", folder=stages).forked
-        assert list_left() == sorted([place.name, place.with_suffix(".log").name])
-
-
-def test_many_who_start_the_server_at_once_get_the_same(stages):
-    leases = []
+def test_many_who_start_the_server_at_once_get_the_same(server, stages):
+    found = []
     start = threading.Barrier(8)
 
     def act():
         start.wait()
-        leases.append(start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment()))
+        found.append(_find_server((sys.executable,), make_environment()))
 
     threads = [threading.Thread(target=act) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(list(find_servers())) == 1
-    for lease in leases:
-        lease.close()
-    assert wait_until(lambda: not list_left())
+    assert [each is server for each in found] == [True] * 8
+
+
+def test_a_block_within_another_leaves_the_server_to_that(server, stages):
+    with use_server(sorted(stages.glob("*.ipynb")), stages.parent) as again:
+        assert again is server
+    assert server.process.poll() is None
 
 
 def test_a_module_that_changed_is_never_served(stages, tmp_path, monkeypatch):
@@ -301,7 +300,7 @@ def test_a_module_that_changed_is_never_served(stages, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONUSERBASE", str(base))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(home), os.environ.get("PYTHONPATH", "")]))
     code = "import sys; print('changing' in sys.modules); import changing; print(changing.value)"
-    with start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment()):
+    with use_server(sorted(stages.glob("*.ipynb")), stages.parent):
         assert run_code(code, folder=stages).texts == ["True\n1\n"]
         (home / "changing.py").write_text("value = 22\n")
         assert run_code(code, folder=stages).texts == ["True\n22\n"]
@@ -330,61 +329,58 @@ def test_a_module_whose_import_does_more_than_define_is_left_to_the_kernels(
     make_notebook(stages / "01_first.ipynb", "import odd")
     monkeypatch.setenv("PYTHONUSERBASE", str(base))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(home), os.environ.get("PYTHONPATH", "")]))
-    with start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment()) as lease:
+    with use_server(sorted(stages.glob("*.ipynb")), stages.parent) as server:
         ran = run_code("import sys; print('odd' in sys.modules)", folder=stages)
         assert (ran.forked, ran.texts) == (True, ["False\n"])
-        assert reason in dict(find_servers())[lease.place]["skipped"]["odd"]
-
-
-def test_a_folder_that_others_may_enter_is_not_used(stages, caplog):
-    home = folders.find_home()
-    home.mkdir()
-    home.chmod(0o755)
-    assert start_server([], stages.parent, make_environment()) is None
-    assert not run_code("1", folder=stages).forked
-    assert "is not a folder for this user alone" in caplog.text
-    assert stat.S_IMODE(home.stat().st_mode) == 0o755
-    home.rmdir()
+        assert reason in server.status()["skipped"]["odd"]
 
 
 def test_where_nobody_wants_it_nothing_is_forked_and_nothing_said(stages, monkeypatch, caplog):
     monkeypatch.setenv("NBKIT_WARM", "0")
-    assert start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment()) is None
-    assert not run_code("1", folder=stages, warm=False).forked
+    with use_server(sorted(stages.glob("*.ipynb")), stages.parent) as server:
+        assert server is None
+        assert not run_code("1", folder=stages, warm=False).forked
     assert not caplog.text
 
 
-def test_garbage_at_the_socket_does_not_end_the_server(server, stages):
-    for data in (b"", b"\n", b"{}\n", b"[]\n", b"\xff\n", b'{"do": "fork"}\n', b'{"do": "hold"}\n', b"x" * 100_000):
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(server.place))
-            connection.sendall(data)
+def test_garbage_does_not_end_the_server(server, stages):
+    server.status()
+    for data in (b"", b"\n", b"{}\n", b"[]\n", b"\xff\n", b'{"do": "fork"}\n', b'{"do": "expect"}\n', b"x" * 100_000):
+        ours, other = socket.socketpair()
+        with ours, other:
+            socket.send_fds(server.control, [b"+"], [other.fileno()])
+            ours.sendall(data)
     assert run_code("1", folder=stages).forked
+    assert server.process.poll() is None
 
 
 def test_a_kernel_that_cannot_be_forked_says_why(server, stages):
-    request = {"env": make_environment()}
     with pytest.raises(NoWarmKernel):
-        client.ask_fork(server.key, (sys.executable,), request, [0, 1, 2])
+        fork_kernel((sys.executable,), {"do": "fork", "env": make_environment()}, [0, 1, 2])
 
 
-def test_a_lease_that_is_given_back_at_once_leaves_nothing(stages):
+def test_a_server_that_is_given_up_at_once_leaves_nothing(stages):
     make_notebook(stages / "01_first.ipynb", "import shap, skops.io")
     for pause in (0.0, 0.05, 0.3, 1.0):
-        lease = start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment())
-        time.sleep(pause)
-        lease.close()
-        assert lease.process.returncode is not None
+        with use_server(sorted(stages.glob("*.ipynb")), stages.parent) as server:
+            time.sleep(pause)
+        assert server.process.returncode is not None
         assert list_left() == []
 
 
-def test_a_server_that_ends_removes_the_folder_of_an_owner_that_died_after_its_kernel(stages):
-    lease = start_server(sorted(stages.glob("*.ipynb")), stages.parent, make_environment())
-    folder, handle = folders.make_kernel_folder()
-    (folder / "c-1").touch()
-    os.close(handle)  # as the end of its owner does
-    lease.close()
-    assert list_left() == []
+# --- elsewhere
+
+
+@pytest.mark.skipif(not INSTALLED, reason="needs nbkit installed with its entry points")
+def test_plain_papermill_gets_forked_kernels_by_the_name_of_the_kernel(temporary, project):
+    kernels = project / "jupyter" / "kernels" / "nbkit"
+    kernels.mkdir(parents=True)
+    (kernels / "kernel.json").write_text((ROOT / "kernelspec" / "kernel.json").read_text())
+    make_notebook(project / "plain.ipynb", "import sys\nprint('numpy' in sys.modules)\nimport numpy")
+    command = [sys.executable, "-m", "papermill", "-k", "nbkit", "--no-progress-bar", "plain.ipynb", "out.ipynb"]
+    settings = {**os.environ, "JUPYTER_PATH": str(project / "jupyter")}
+    subprocess.run(command, cwd=project, env=settings, check=True, capture_output=True)
+    assert json.loads((project / "out.ipynb").read_text())["cells"][-1]["outputs"][0]["text"] == ["True\n"]
 
 
 # --- runs

@@ -6,8 +6,8 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "preload": ["find_imports", "find_preload", "read_imports"],
-        "client": ["Lease", "find_servers", "use_server", "start_server", "stop_servers"],
-        "identity": ["make_environment"],
+        "client": ["use_server"],
+        "environment": ["make_environment"],
         "provisioner": ["WarmProvisioner"],
     },
 )

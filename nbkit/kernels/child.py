@@ -25,7 +25,7 @@ def become_kernel(request: dict[str, Any], handles: list[int], connection: socke
     Parameters
     ----------
     request
-        ``arguments`` (the kernel's command line after the module), ``env``, ``cwd``, ``umask``.
+        ``arguments`` (the kernel's command line after the module), ``env``, ``cwd``.
     handles
         The three standard streams.
     connection
@@ -45,9 +45,7 @@ def become_kernel(request: dict[str, Any], handles: list[int], connection: socke
 def _take_place(request: dict[str, Any], handles: list[int]) -> None:
     os.setsid()
     gc.enable()
-    signal.set_wakeup_fd(-1)
-    for which in (signal.SIGCHLD, signal.SIGUSR1):
-        signal.signal(which, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, handle in enumerate(handles):
         os.dup2(handle, number)
@@ -57,7 +55,6 @@ def _take_place(request: dict[str, Any], handles: list[int]) -> None:
     os.environ.update(request["env"])
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
     time.tzset()
-    os.umask(request["umask"])
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text("nbkit-kernel")  # what `ps -e` and `top` show
     os.chdir(request["cwd"])

@@ -1,10 +1,10 @@
-"""Finds, starts, holds and asks fork servers."""
+"""Starts and ends this process's fork servers, and has them fork kernels."""
 
-import atexit
 import contextlib
 import json
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -12,126 +12,168 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nbkit.errors import NoWarmKernel
-from nbkit.kernels import folders
-from nbkit.kernels.forked import Forked, hear
-from nbkit.kernels.identity import OF_ONE_KERNEL, SET_LATER, identify, is_wanted, make_environment
+from nbkit.kernels.environment import SET_LATER, identify, is_wanted, make_environment
 
 PATIENCE = 60.0  # seconds for a server to import and a kernel to listen
+OF_ONE_KERNEL = ("NBKIT_", "JPY_")
 # nothing of ours may lie on the path of a kernel
 BOOT = "import sys; sys.path[0] = sys.argv.pop(1); from nbkit.kernels import server; del sys.path[0]; server.main()"
 
 log = logging.getLogger("nbkit.kernels")
 _lock = threading.Lock()
-_started: list[subprocess.Popen[bytes]] = []
-_held: dict[str, "Lease"] = {}
-_hung: set[str] = set()
+_servers: dict[tuple[str, ...], "ForkServer"] = {}  # by `identify`
+_retired: list["ForkServer"] = []  # fork no more, and end with their last kernel
 
 
-@dataclass
-class Lease:
-    """Keeps a server up until it is closed or this process ends.
+class ForkServer:
+    """A fork server, which ends when it is closed or this process ends.
 
-    Attributes
+    Parameters
     ----------
-    key
-        The server's identity.
-    place
-        The server's socket.
+    python
+        The interpreter and its options.
+    environment
+        The environment of its kernels.
     """
 
-    key: str
-    place: Path
-    connection: socket.socket
-    notebooks: tuple[str, ...] = ()
-    root: str = ""
-    idle: float = 0.0
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    def __init__(self, python: Sequence[str], environment: Mapping[str, str]) -> None:
+        kept = {
+            name: value
+            for name, value in environment.items()
+            if name not in SET_LATER and not name.startswith(OF_ONE_KERNEL)
+        }
+        self.hangs = False
+        self.control, other = socket.socketpair()
+        with other:
+            self.process = subprocess.Popen(
+                [*python, "-c", BOOT, str(Path(__file__).parents[2]), str(other.fileno())],
+                env=kept,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[other.fileno()],
+                start_new_session=True,
+            )
 
-    def __enter__(self) -> "Lease":
-        return self
+    def say(self, request: Mapping[str, Any], streams: Sequence[int] = ()) -> socket.socket:
+        """Send a request over a connection of its own, and return that."""
+        connection, other = socket.socketpair()
+        with other:
+            connection.settimeout(PATIENCE)
+            try:
+                socket.send_fds(self.control, [b"+"], [other.fileno()])
+                data = json.dumps(request).encode() + b"\n"
+                sent = socket.send_fds(connection, [data[:65536]], list(streams)) if streams else 0
+                connection.sendall(data[sent:])
+            except OSError:
+                connection.close()
+                raise
+        return connection
 
-    def __exit__(self, *trouble: object) -> None:
-        self.close()
+    def status(self) -> dict[str, Any]:
+        """Return what it says of itself: its `skipped` modules, what waits, and why it must fork no more."""
+        with self.say({"do": "status"}) as connection:
+            return _hear(connection)
 
     def close(self) -> None:
-        """Let the server go, and wait for its end if nobody else holds it."""
-        with _lock:
-            _held.pop(self.key, None)
-        self.connection.close()
-        if self.process is None or self.idle:
-            return
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGUSR1)  # it may be importing what nobody needs any more
-        deadline = time.monotonic() + 1.0
-        while self.process.poll() is None and self.place.exists() and time.monotonic() < deadline:
-            time.sleep(0.002)
-        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
-            if not self.place.exists():
-                self.process.wait(5.0)
-            elif self.process.poll() is not None:  # it had only just begun
-                with folders.lock_runtime_dir() as home:
-                    folders.sweep(home)
+        """End it at once, whatever it imports just now; its kernels have ended."""
+        self.control.close()
+        with contextlib.suppress(OSError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
-def start_server(
-    notebooks: Sequence[Path], root: Path, environment: Mapping[str, str], *, idle: float = 0.0
-) -> Lease | None:
-    """Start a fork server for a folder of notebooks, or take the one there is, without waiting for it.
+class Forked:
+    """A kernel that a server forked, with the part of ``subprocess.Popen`` that provisioners use."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, connection: socket.socket, pid: int, server: ForkServer) -> None:
+        self.connection = connection
+        self.pid = pid
+        self.server = server
+        self.returncode: int | None = None
+
+    def is_up_to_date(self) -> bool:
+        """Tell whether its server would fork another: nothing that it imported has changed."""
+        try:
+            return not self.server.status()["changed"]
+        except (OSError, NoWarmKernel):
+            return False
+
+    def poll(self) -> int | None:
+        """Return the exit code once the kernel has ended; a server that died took it along."""
+        if self.returncode is None and self._is_told(0):
+            try:
+                answer = _hear(self.connection)
+            except (OSError, NoWarmKernel):
+                for send in (os.killpg, os.kill):
+                    with contextlib.suppress(OSError):
+                        send(self.pid, signal.SIGKILL)
+                answer = {"exit": -signal.SIGKILL}
+            self.returncode = answer["exit"]
+            self.connection.close()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; return the exit code."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.poll() is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("kernel", timeout or 0)
+            self._is_told(0.1)
+        return self.returncode or 0
+
+    def send_signal(self, signum: int) -> None:
+        """Signal the kernel, if it has not ended."""
+        if self.poll() is None:
+            os.kill(self.pid, signum)
+
+    def terminate(self) -> None:
+        """Ask the kernel to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the kernel."""
+        self.send_signal(signal.SIGKILL)
+
+    def _is_told(self, timeout: float) -> bool:
+        return bool(select.select([self.connection], [], [], timeout)[0])
+
+
+@contextlib.contextmanager
+def use_server(notebooks: Sequence[Path], root: Path) -> Iterator[ForkServer | None]:
+    """Keep a fork server for a run's notebooks while the block lasts; None where none is needed or possible.
 
     Parameters
     ----------
     notebooks
-        What is to be run; they lie in one folder, in which their kernels will work.
+        What is to be run.
     root
         The project, whose modules are never preloaded.
-    environment
-        The environment of the kernels.
-    idle
-        Seconds that the server stays up after the last who needs it.
-
-    Returns
-    -------
-    Lease or None
-        None where forking is not possible or not wanted: kernels will be started the ordinary way.
     """
-    if not is_wanted(environment):
-        return None
-    python = (sys.executable,)
-    key = identify(python, environment, notebooks[0].parent if notebooks else root)
-    names = tuple(map(str, notebooks))
+    environment = make_environment()
+    if not notebooks or not is_wanted(environment):
+        yield None
+        return
+    key, server = identify((sys.executable,), environment), None
+    held = key in _servers  # a block around this one ends it
     try:
-        connection, process = _connect(key, python, environment)
-        lease = Lease(key, place_of(key), connection, names, str(root), idle, process)
-        _say(connection, {"do": "hold", "notebooks": names, "root": str(root), "idle": idle})
-    except OSError:
-        return None
-    with _lock:
-        _held[key] = lease
-    return lease
+        with contextlib.suppress(OSError):
+            server = _find_server((sys.executable,), environment)
+            server.say({"do": "expect", "notebooks": list(map(str, notebooks)), "root": str(root)}).close()
+        yield server
+    finally:
+        if not held:
+            _end_servers(key)
 
 
-def use_server(notebooks: Sequence[Path], root: Path) -> contextlib.AbstractContextManager[Any]:
-    """Hold a fork server for a run's notebooks while the block lasts; nothing where none is needed or possible."""
-    server = start_server(notebooks, root, make_environment()) if notebooks else None
-    return server or contextlib.nullcontext()
-
-
-def is_held(key: str) -> bool:
-    """Tell whether a run of this process holds the server of that identity."""
-    return key in _held
-
-
-def place_of(key: str) -> Path:
-    """Return the socket of a server."""
-    return folders.find_home() / f"{key}.sock"
-
-
-def ask_fork(key: str, python: Sequence[str], request: dict[str, Any], streams: Sequence[int]) -> Forked:
+def fork_kernel(python: Sequence[str], request: dict[str, Any], streams: Sequence[int]) -> Forked:
     """Have a kernel forked, by the server there is or a new one, and wait until it listens.
 
     Raises
@@ -139,150 +181,72 @@ def ask_fork(key: str, python: Sequence[str], request: dict[str, Any], streams: 
     NoWarmKernel
         If no server can do it; says why.
     """
-    if key in _hung:
-        raise NoWarmKernel("the fork server hangs")
     reason = ""
-    for _ in range(3):  # a server that found its modules changed, or that was just ending, has made room for another
+    for _ in range(3):  # a server that found its modules changed, or that was killed, makes room for another
         try:
-            connection, _process = _connect(key, python, request["env"])
+            server = _find_server(python, request["env"])
         except OSError as error:
             raise NoWarmKernel(f"no fork server can be started: {error}") from None
+        if server.hangs:
+            raise NoWarmKernel("the fork server hangs")
         try:
-            return _fork_at(connection, request, streams)
+            return _fork_at(server, request, streams)
         except TimeoutError:
-            connection.close()
-            _hung.add(key)
+            server.hangs = True
             raise NoWarmKernel(f"the fork server did not answer in {PATIENCE:.0f} s") from None
         except (OSError, NoWarmKernel) as error:
-            connection.close()
             reason = str(error)
             log.info("asking another fork server: %s", reason)
+            _retire(server)
     raise NoWarmKernel(reason)
 
 
-def is_up_to_date(kernel: Forked) -> bool:
-    """Tell whether the server that forked a kernel would fork another: nothing that it imported has changed."""
+def _find_server(python: Sequence[str], environment: Mapping[str, str]) -> ForkServer:
+    key = identify(python, environment)
+    with _lock:
+        if key not in _servers:
+            _servers[key] = ForkServer(python, environment)
+        return _servers[key]
+
+
+def _retire(server: ForkServer) -> None:
+    with _lock:
+        for key in [key for key, each in _servers.items() if each is server]:
+            _retired.append(_servers.pop(key))
+            server.control.close()
+
+
+def _end_servers(key: tuple[str, ...]) -> None:
+    with _lock:
+        ended = [*_retired, *([_servers.pop(key)] if key in _servers else [])]
+        _retired.clear()
+    for server in ended:
+        server.close()
+
+
+def _fork_at(server: ForkServer, request: dict[str, Any], streams: Sequence[int]) -> Forked:
+    connection = server.say(request, streams)
     try:
-        place = Path(kernel.connection.getpeername())
-        return not _ask(place, {"do": "status"})["changed"]
+        answer = _hear(connection)
+        if "pid" not in answer:
+            raise NoWarmKernel(answer.get("refused", "the fork server gave no kernel"))
+        kernel = Forked(connection, answer["pid"], server)
+        answer = _hear(connection)
+        if "ready" not in answer:
+            raise NoWarmKernel(f"the forked kernel ended with {answer.get('exit')} before it listened")
     except (OSError, NoWarmKernel):
-        return False
-
-
-def find_servers() -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the user's servers with what each says of itself."""
-    for path in sorted(folders.find_home().glob("*.sock")):
-        with contextlib.suppress(OSError, NoWarmKernel):
-            yield path, _ask(path, {"do": "status"})
-
-
-def stop_servers() -> int:
-    """Tell the user's servers to end as soon as their kernels have ended; return how many there were."""
-    places = [path for path, _ in find_servers()]
-    for path in places:
-        with contextlib.suppress(OSError, NoWarmKernel):
-            _ask(path, {"do": "stop"})
-    return len(places)
-
-
-def _fork_at(connection: socket.socket, request: dict[str, Any], streams: Sequence[int]) -> Forked:
-    connection.settimeout(PATIENCE)
-    _say(connection, request, streams)
-    answer = hear(connection)
-    if "pid" not in answer:
-        raise NoWarmKernel(answer.get("refused", "the fork server gave no kernel"))
-    kernel = Forked(connection, answer["pid"])
-    answer = hear(connection)
-    if "ready" not in answer:
-        raise NoWarmKernel(f"the forked kernel ended with {answer.get('exit')} before it listened")
+        connection.close()
+        raise
     return kernel
 
 
-def _connect(
-    key: str, python: Sequence[str], environment: Mapping[str, str]
-) -> tuple[socket.socket, subprocess.Popen[bytes] | None]:
-    """Connect to the server of that identity; start it if there is none."""
-    place = place_of(key)
-    with contextlib.suppress(OSError):
-        return _dial(place), None
-    with folders.lock_runtime_dir() as home:
-        folders.sweep(home)
-        if place.exists():  # somebody else was faster
-            return _dial(place), None
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(str(place))
-            listener.listen(64)
-            connection = _dial(place)  # before it runs: it finds us waiting
-            process = _spawn(listener, place, python, environment)
-    with _lock:
-        _started[:] = [each for each in _started if each.poll() is None]
-        _started.append(process)
-        lease = _held.get(key)
-    if lease is not None:  # the server of a run was killed or has stepped down
-        lease.process = process
-        lease.connection.close()
-        lease.connection = _dial(place)
-        _say(lease.connection, {"do": "hold", "notebooks": lease.notebooks, "root": lease.root, "idle": 0})
-    return connection, process
-
-
-def _dial(place: Path) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.connect(str(place))
-        _check_peer(connection)
-    except OSError:
-        connection.close()
-        raise
-    return connection
-
-
-@atexit.register
-def _part() -> None:
-    """Leave the servers that outlive this process without a word about them."""
-    for process in _started:
-        if process.poll() is None:
-            process.returncode = 0
-
-
-def _spawn(
-    listener: socket.socket, place: Path, python: Sequence[str], environment: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    kept = {
-        name: value
-        for name, value in environment.items()
-        if name not in SET_LATER and not name.startswith(OF_ONE_KERNEL)
-    }
-    package = Path(__file__).parent.parent.parent
-    with place.with_suffix(".log").open("wb") as log:
-        return subprocess.Popen(
-            [*python, "-c", BOOT, str(package), str(listener.fileno()), str(place)],
-            env=kept,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[listener.fileno()],
-            start_new_session=True,
-        )
-
-
-def _say(connection: socket.socket, request: Mapping[str, Any], streams: Sequence[int] = ()) -> None:
-    data = json.dumps(request).encode() + b"\n"
-    sent = socket.send_fds(connection, [data[:65536]], list(streams)) if streams else 0
-    connection.sendall(data[sent:])
-
-
-def _ask(place: Path, request: Mapping[str, Any]) -> dict[str, Any]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(10.0)
-        connection.connect(str(place))
-        _say(connection, request)
-        return hear(connection)
-
-
-def _check_peer(connection: socket.socket) -> None:
-    if hasattr(socket, "SO_PEERCRED"):
-        found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        if int.from_bytes(found[4:8], sys.byteorder) != os.getuid():
-            raise PermissionError("the fork server belongs to somebody else")
+def _hear(connection: socket.socket) -> dict[str, Any]:
+    """Read one line byte by byte: the next may belong to somebody else."""
+    data = b""
+    while not data.endswith(b"\n"):
+        byte = connection.recv(1)
+        if not byte:
+            raise NoWarmKernel("the fork server ended")
+        data += byte
+    answer: dict[str, Any] = json.loads(data)
+    return answer

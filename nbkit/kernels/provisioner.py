@@ -4,31 +4,35 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
-from traitlets import Float
 
 from nbkit.errors import NoWarmKernel
-from nbkit.kernels import client, folders, identity
-from nbkit.kernels.forked import Forked
+from nbkit.kernels.client import Forked, fork_kernel
+from nbkit.kernels.environment import is_wanted, list_installed
 from nbkit.project import find_root
 
 log = logging.getLogger("nbkit.kernels")
 LAUNCHER = "ipykernel_launcher"
 STREAMS = ("stdin", "stdout", "stderr")
 _PIPES = {subprocess.PIPE, subprocess.STDOUT}
+FOLDER = "nbkit-kernel-"
+LONGEST = 50  # characters of the temporary folder's path: a socket's whole path may have 104 on macOS
+JUST_MADE = 10.0  # seconds in which nobody may hold a folder yet
 _said: set[str] = set()
 
 
 class WarmProvisioner(LocalProvisioner):
     """Asks a fork server for the kernel; its sockets are files in a private folder."""
 
-    idle = Float(5.0, config=True, help="Minutes that a fork server stays up when no kernel needs it any more.")
     folder: Path | None = None
     handle = -1
     installed: Sequence[tuple[str, int]] = ()
@@ -43,7 +47,7 @@ class WarmProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **options: Any) -> Any:
         """Have a kernel forked, else start one."""
-        self.installed = identity.list_installed()
+        self.installed = list_installed()
         try:
             kernel = await asyncio.to_thread(self._fork, cmd, options)
         except NoWarmKernel as reason:
@@ -58,10 +62,10 @@ class WarmProvisioner(LocalProvisioner):
 
     def is_up_to_date(self) -> bool:
         """Tell whether a kernel that has waited would be started just like that now."""
-        if identity.list_installed() != self.installed:
+        if list_installed() != self.installed:
             return False
         kernel = cast(Any, self.process)
-        return not isinstance(kernel, Forked) or client.is_up_to_date(kernel)
+        return not isinstance(kernel, Forked) or kernel.is_up_to_date()
 
     async def poll(self) -> int | None:
         """Tell whether the kernel has ended, and keep how."""
@@ -81,7 +85,7 @@ class WarmProvisioner(LocalProvisioner):
         """Remove the kernel's folder."""
         await super().cleanup(restart=restart)
         if not restart and self.folder is not None:
-            folders.remove_kernel_folder(self.folder)
+            shutil.rmtree(self.folder, ignore_errors=True)
             os.close(self.handle)
             self.folder = None
 
@@ -89,7 +93,7 @@ class WarmProvisioner(LocalProvisioner):
         manager = self.parent
         if not hasattr(os, "fork") or self.folder is not None or manager is None or manager.transport != "tcp":
             return
-        self.folder, self.handle = folders.make_kernel_folder()
+        self.folder, self.handle = make_kernel_folder()
         manager.transport = "ipc"
         manager.ip = str(self.folder / "c")
         if not manager.connection_file:
@@ -97,7 +101,7 @@ class WarmProvisioner(LocalProvisioner):
 
     def _fork(self, cmd: list[str], options: dict[str, Any]) -> Forked:
         environment = options.get("env") or dict(os.environ)
-        if not identity.is_wanted(environment):
+        if not is_wanted(environment):
             raise NoWarmKernel("")
         python, arguments = _split(cmd)
         if unknown := set(options) - {"env", "cwd", "independent", "kernel_id", "extra_arguments", *STREAMS}:
@@ -111,19 +115,47 @@ class WarmProvisioner(LocalProvisioner):
             "arguments": arguments,
             "env": environment,
             "cwd": str(folder),
-            "umask": _read_umask(),
             "folder": str(self.folder or ""),
             "notebooks": [str(path) for path in _find_notebooks(folder, environment)],
             "root": str(find_root(folder)),
-            "idle": self.idle * 60,
         }
-        key = identity.identify(python, environment, folder)
-        if client.is_held(key) or environment.get("NBKIT_STAGE"):  # a run, which holds the server while it lasts
-            request["idle"] = 0.0
         with open(os.devnull, "r+b") as nothing:  # noqa: PTH123
             usual = {"stdin": nothing.fileno(), "stdout": 1, "stderr": 2}
             streams = [_number(options.get(name), number, nothing.fileno()) for name, number in usual.items()]
-            return client.ask_fork(key, python, request, streams)
+            return fork_kernel(python, request, streams)
+
+
+def make_kernel_folder() -> tuple[Path, int]:
+    """Make a private folder for one kernel's sockets and connection file, and sweep those whose owner was killed.
+
+    Returns
+    -------
+    tuple
+        The folder, and a handle that holds it: once its process is gone, the folder is swept by the next.
+
+    Raises
+    ------
+    OSError
+        If there is no place whose path is short enough for sockets.
+    """
+    import fcntl
+
+    place = next((each for each in (tempfile.gettempdir(), "/tmp") if len(os.fsencode(each)) <= LONGEST), None)  # noqa: S108
+    if place is None:
+        raise OSError(f"the path of the temporary folder is too long for sockets: {tempfile.gettempdir()}")
+    for left in Path(place).glob(f"{FOLDER}*"):
+        with contextlib.suppress(OSError):  # somebody else's, or held
+            handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - left.stat().st_mtime > JUST_MADE:
+                    shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(handle)
+    folder = Path(tempfile.mkdtemp(prefix=FOLDER, dir=place))  # for this user alone
+    handle = os.open(folder, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    return folder, handle
 
 
 def _split(cmd: list[str]) -> tuple[list[str], list[str]]:
@@ -148,9 +180,3 @@ def _number(stream: Any, usual: int, nothing: int) -> int:
         return usual
     number = stream if isinstance(stream, int) else int(stream.fileno())
     return nothing if number == subprocess.DEVNULL else number
-
-
-def _read_umask() -> int:
-    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/self/status") as status:  # noqa: PTH123
-        return int(next(line for line in status if line.startswith("Umask")).split()[1], 8)
-    return 0o022

@@ -1,7 +1,7 @@
-"""The fork server: imports what notebooks import, computes nothing, and forks a kernel for each who asks.
+"""The fork server: imports what notebooks import, computes nothing, and forks a kernel for each request.
 
-It runs in a process of its own (`client.py` starts it) and has no thread. Whoever is connected keeps it alive: a run
-that holds it, and each kernel's owner. A connection that ends ends its kernel.
+It is a process of its own without a thread, and belongs to the process that started it (`client.py`): it ends when that
+has let go of it and no kernel is left. Each request comes over a connection of its own; one that ends ends its kernel.
 """
 
 import contextlib
@@ -10,17 +10,18 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
 import threading
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nbkit.kernels import folders, trial
+from nbkit.kernels import trial
 from nbkit.kernels.preload import find_preload
 from nbkit.lighten import defer_imports
 
@@ -46,24 +47,23 @@ PATIENCE = 2.0  # seconds for a connected client to say what it wants
 
 @dataclass
 class Client:
-    """Somebody who is connected: asking something, or in need of the server for a run or a kernel."""
+    """A request, and the kernel that was forked for it, if any."""
 
     connection: socket.socket
-    needs: bool = False
     pid: int = 0
     folder: str = ""
 
 
-@dataclass
 class Server:
     """The state of a server.
 
+    Parameters
+    ----------
+    control
+        The socket over which connections come; its end is the server's.
+
     Attributes
     ----------
-    listener, path
-        The socket that it was started with, and its place.
-    idle
-        Seconds without anybody connected after which it ends.
     waiting
         Modules that it imports when nobody asks for anything.
     skipped
@@ -74,102 +74,58 @@ class Server:
         The environment that it was started with.
     """
 
-    listener: socket.socket
-    path: Path
-    idle: float = 0.0
-    clients: dict[int, Client] = field(default_factory=dict)
-    waiting: list[str] = field(default_factory=list)
-    skipped: dict[str, str] = field(default_factory=dict)
-    files: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    known: set[str] = field(default_factory=set)
-    given: dict[str, str] = field(default_factory=lambda: dict(os.environ))
-    born: float = field(default_factory=time.monotonic)
-    lonely: float = field(default_factory=time.monotonic)
-    closed: bool = False
-    importing: bool = False
-    served: bool = False
-
-    def __post_init__(self) -> None:
-        self.alarm, wake = socket.socketpair()
-        for end in (self.alarm, wake):
-            end.settimeout(0)
-        self.wake = wake
-        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGUSR1, lambda number, frame: self._end_early() if self.importing else None)
-        signal.signal(signal.SIGCHLD, lambda number, frame: self._reap() if self.importing else None)
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.clients: dict[int, Client] = {}
+        self.waiting = list(LATER)
+        self.skipped: dict[str, str] = {}
+        self.files: dict[str, tuple[int, int, int]] = {}
+        self.known: set[str] = set()
+        self.given = dict(os.environ)
+        self.folders: set[str] = set()  # of the kernels that it has forked
+        self.open = True
+        self.served = False
+        signal.signal(signal.SIGCHLD, lambda number, frame: self._reap())
 
     # --- serving
 
     def serve(self) -> None:
-        """Answer until nobody is connected for as long as `idle`."""
+        """Answer until the owner lets go, and the last kernel has ended."""
         self.load(FIRST)
-        self.waiting += LATER
         busy = False
-        while not self._is_over():
-            pause = QUIET if busy and self.served else 0.0
-            busy = self._answer_those_who_ask(pause if self.waiting else self._remaining())
+        while self.open or self.clients:
+            importing = self.open and self.waiting
+            pause = QUIET * 1000 if busy and self.served else 0
+            busy = self._answer(pause if importing else None)
             self._reap()
-            if not busy and self.waiting:
+            if not busy and importing:
                 self.load([self.waiting.pop(0)])
+        for folder in self.folders:  # of an owner that was killed before it cleaned up
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def _answer_those_who_ask(self, patience: float) -> bool:
+    def _answer(self, patience: float | None) -> bool:
         poll = select.poll()
-        for number in (self.alarm.fileno(), *([] if self.closed else [self.listener.fileno()]), *self.clients):
+        for number in ([self.control.fileno()] if self.open else []) + list(self.clients):
             poll.register(number, select.POLLIN)
-        ready = poll.poll(patience * 1000)
+        ready = poll.poll(patience)
         for number, _ in ready:
-            if number == self.alarm.fileno():
-                self.alarm.recv(1000)
-            elif number == self.listener.fileno():
-                connection = self.listener.accept()[0]
-                connection.settimeout(PATIENCE)
-                self.clients[connection.fileno()] = Client(connection)
-            elif number in self.clients:
+            if number in self.clients:
                 self._hear(self.clients[number])
+            elif number == self.control.fileno():
+                self._accept()
         return bool(ready)
 
-    def _remaining(self) -> float:
-        return 3600.0 if self.clients else max(self.lonely + self.idle - time.monotonic(), 0.0) + 0.001
-
-    def _is_over(self) -> bool:
-        if self.clients or time.monotonic() < self.lonely + self.idle:
-            return False
-        with folders.lock_runtime_dir():
-            if not self.closed and select.select([self.listener], [], [], 0)[0]:
-                return False
-            self._close()
-            folders.sweep_kernel_folders()  # of an owner that was killed between its kernel's end and cleaning up
-        return True
-
-    def _end_early(self) -> None:
-        """End in the middle of an import, if nobody is left to import for."""
-        if self.idle or any(client.pid or not _has_hung_up(client.connection) for client in self.clients.values()):
-            return
-        with folders.lock_runtime_dir():
-            if self.closed or select.select([self.listener], [], [], 0)[0]:
-                return
-            self._close()
-        os._exit(0)
-
-    def _step_down(self) -> None:
-        """Accept nobody any more, as the next who asks shall start another server, and end with the last kernel."""
-        self.idle = 0.0
-        with folders.lock_runtime_dir():
-            self._close()
-
-    def _close(self) -> None:
-        if not self.closed:
-            folders.remove_socket(self.path)
-            self.listener.close()
-            self.closed = True
+    def _accept(self) -> None:
+        data, handles, _, _ = socket.recv_fds(self.control, 1, 1)
+        self.open = bool(data)
+        for handle in handles:
+            connection = socket.socket(fileno=handle)
+            connection.settimeout(PATIENCE)
+            self.clients[handle] = Client(connection)
 
     def _drop(self, client: Client) -> None:
-        self.clients.pop(client.connection.fileno(), None)
+        del self.clients[client.connection.fileno()]
         client.connection.close()
-        if client.needs:
-            self.lonely = time.monotonic()
-
-    # --- requests
 
     def _hear(self, client: Client) -> None:
         try:
@@ -177,13 +133,18 @@ class Server:
         except (OSError, ValueError):
             request, handles = {}, []
         try:
-            if not request:
-                self._lose(client)
-            elif request["do"] == "fork":
+            if request and request["do"] == "fork":
                 self._fork(client, request, handles)
+            elif request and request["do"] == "expect":
+                self._expect(request)
+                self._drop(client)
+            elif request:
+                told = {"waiting": self.waiting, "skipped": self.skipped, "changed": self._find_trouble()}
+                _send(client.connection, told)
+                self._drop(client)
             else:
-                self._obey(client, request)
-        except (OSError, LookupError, TypeError):  # gone, no process to be had, or nobody of ours
+                self._lose(client)
+        except (OSError, LookupError, TypeError):  # gone, no process to be had, or no request of ours
             self._lose(client)
         finally:
             for handle in handles:
@@ -193,46 +154,17 @@ class Server:
         """Forget a client that is gone; a kernel that still runs goes with it, and what it left in the file system."""
         if client.pid:
             _kill_group(client.pid)
-            _await_end(client.pid)
-            folders.remove_kernel_folder(Path(client.folder))
+            shutil.rmtree(client.folder, ignore_errors=True)
         self._drop(client)
-
-    def _obey(self, client: Client, request: dict[str, Any]) -> None:
-        if "idle" in request:
-            self.idle = max(self.idle, request["idle"])
-        if request["do"] == "hold":
-            client.needs = True
-            self._expect(request)
-            return
-        if request["do"] == "stop":
-            self._step_down()
-        _send(client.connection, self._describe())
-        self._drop(client)
-
-    def _describe(self) -> dict[str, Any]:
-        kernels = [client.pid for client in self.clients.values() if client.pid]
-        return {
-            "pid": os.getpid(),
-            "python": sys.executable,
-            "up": round(time.monotonic() - self.born, 1),
-            "idle": self.idle,
-            "kernels": kernels,
-            "modules": len(sys.modules),
-            "waiting": self.waiting,
-            "skipped": self.skipped,
-            "changed": self._find_trouble(),
-        }
 
     def _fork(self, client: Client, request: dict[str, Any], handles: list[int]) -> None:
-        client.needs = True
-        self.idle = max(self.idle, request["idle"])
         self.load(self._expect(request))
         if trouble := self._find_trouble():
-            self._step_down()
             _send(client.connection, {"refused": trouble})
             self._drop(client)
             return
         client.folder = request["folder"]
+        self.folders.update(filter(None, [client.folder]))
         gc.freeze()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on: a process with threads forks
@@ -240,16 +172,18 @@ class Server:
         if pid == 0:
             from nbkit.kernels.child import become_kernel
 
-            for number in (self.alarm, self.wake, self.listener, *(each.connection for each in self.clients.values())):
-                if number is not client.connection:
-                    number.close()
+            for each in (self.control, *(each.connection for each in self.clients.values())):
+                if each is not client.connection:
+                    each.close()
             added = {
                 name: value for name, value in os.environ.items() if name not in self.given
             }  # by what was imported
             become_kernel({**request, "env": {**added, **request["env"]}}, handles, client.connection)
-        client.pid = pid
         self.served = True
-        _send(client.connection, {"pid": pid})
+        try:
+            _send(client.connection, {"pid": pid})
+        finally:
+            client.pid = pid  # from now on its end may be told
 
     def _expect(self, request: dict[str, Any]) -> list[str]:
         """Queue what notebooks reach; return what they cannot do without."""
@@ -269,16 +203,13 @@ class Server:
         return f"{changed} has changed" if changed else ""
 
     def _reap(self) -> None:
-        """Tell the owners of kernels that ended how they ended."""
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if not pid:
-                    return
-                for client in [each for each in self.clients.values() if each.pid == pid]:
+        """Tell the owner of kernels that ended how they ended; at once, also in the middle of an import."""
+        for client in list(self.clients.values()):
+            with contextlib.suppress(OSError):
+                pid, status = os.waitpid(client.pid, os.WNOHANG) if client.pid else (0, 0)
+                if pid:
                     client.pid = 0
-                    with contextlib.suppress(OSError):
-                        _send(client.connection, {"exit": os.waitstatus_to_exitcode(status)})
+                    _send(client.connection, {"exit": os.waitstatus_to_exitcode(status)})
 
     # --- importing
 
@@ -287,11 +218,8 @@ class Server:
         for name in names:
             if name in sys.modules or name in self.skipped:
                 continue
-            reason = trial.judge(name)
-            self.importing = True  # for a second, maybe: a kernel that ends meanwhile is told at once
-            if reason := reason or _import(name):
+            if reason := trial.judge(name) or _import(name):
                 self.skipped[name] = reason
-            self.importing = False
         for name, module in list(sys.modules.items()):
             if name not in self.known:
                 self.known.add(name)
@@ -302,10 +230,7 @@ class Server:
 def main() -> None:
     """Serve at the socket that the command line tells."""
     gc.disable()  # what is imported stays: looking for garbage among it costs a tenth of the time
-    number, place = int(sys.argv[1]), Path(sys.argv[2])
-    os.chdir("/")
-    Server(socket.socket(fileno=number), place).serve()
-    sys.stdout.flush()
+    Server(socket.socket(fileno=int(sys.argv[1]))).serve()
     os._exit(0)
 
 
@@ -332,15 +257,6 @@ def _send(connection: socket.socket, facts: dict[str, Any]) -> None:
     connection.sendall(json.dumps(facts).encode() + b"\n")
 
 
-def _has_hung_up(connection: socket.socket) -> bool:
-    if not select.select([connection], [], [], 0)[0]:
-        return False
-    try:
-        return not connection.recv(1, socket.MSG_PEEK)
-    except OSError:
-        return True
-
-
 def _look(place: str) -> tuple[int, int, int]:
     try:
         found = os.stat(place)  # noqa: PTH116 - thousands of them before each fork
@@ -349,15 +265,12 @@ def _look(place: str) -> tuple[int, int, int]:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _await_end(pid: int) -> None:
-    """Wait for a killed child: until it is gone it may still lay sockets into its folder."""
-    deadline = time.monotonic() + PATIENCE
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
-            time.sleep(0.001)
-
-
 def _kill_group(pid: int) -> None:
+    """Kill a child with its group, and wait: until it is gone it may still lay sockets into its folder."""
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(OSError):
             kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + PATIENCE
+    with contextlib.suppress(ChildProcessError):  # reaped already
+        while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
+            time.sleep(0.001)

@@ -1,13 +1,9 @@
-"""Decides which kernels one server can serve: those that would import the same code in the same way."""
+"""The environment of kernels, and what of it counts while Python and libraries are loaded."""
 
 import contextlib
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 IMPORTED_UNDER = (  # beginnings of environment variables that count when Python or a library is loaded
     "PYTHON", "LD_", "DYLD_", "LANG", "LC_", "HOME", "GOMP_", "KMP_", "OMP_", "MKL_", "OPENBLAS_", "BLIS_", "GOTO_",
@@ -17,7 +13,6 @@ IMPORTED_UNDER = (  # beginnings of environment variables that count when Python
 # that never spin make it three times slower on idle ones
 KERNEL = {"GOMP_SPINCOUNT": "1000"}
 SET_LATER = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MPLBACKEND")  # the child applies them
-OF_ONE_KERNEL = ("NBKIT_", "JPY_")
 
 
 def make_environment(**more: str) -> dict[str, str]:
@@ -30,8 +25,8 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
     return hasattr(os, "fork") and environment.get("NBKIT_WARM", "1") not in ("0", "no", "off", "false")
 
 
-def identify(python: Sequence[str], environment: Mapping[str, str], folder: Path) -> str:
-    """Return a name for the servers whose children are just what a kernel started now would be.
+def identify(python: Sequence[str], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what two kernels have in common that would import the same code in the same way.
 
     Parameters
     ----------
@@ -39,22 +34,13 @@ def identify(python: Sequence[str], environment: Mapping[str, str], folder: Path
         The interpreter and its options.
     environment
         The kernel's environment.
-    folder
-        Where the kernel works: servers are not shared between projects.
     """
-    facts = {
-        "python": [*python, sys.version],
-        "environment": {
-            name: value
-            for name, value in sorted(environment.items())
-            if name.startswith(IMPORTED_UNDER) and name not in SET_LATER
-        },
-        "folder": str(folder.resolve()),
-        "installed": list_installed(),
-        "own": [path.stat().st_mtime_ns for path in sorted(Path(__file__).parent.glob("*.py"))],
-        "process": _describe_process(),
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    counting = sorted(
+        f"{name}={value}"
+        for name, value in environment.items()
+        if name.startswith(IMPORTED_UNDER) and name not in SET_LATER
+    )
+    return (*python, *counting)
 
 
 def list_installed() -> list[tuple[str, int]]:
@@ -68,18 +54,3 @@ def list_installed() -> list[tuple[str, int]]:
                     changed = os.stat(record if os.path.exists(record) else entry.path).st_mtime_ns  # noqa: PTH110, PTH116
                     found.append((entry.path, changed))
     return sorted(found)
-
-
-def _describe_process() -> dict[str, Any]:
-    """Return what a child inherits from its server rather than from its owner."""
-    import resource
-
-    limits = {name: resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")}
-    groups = Path("/proc/self/cgroup")
-    return {
-        "user": [os.getuid(), os.getgid()],
-        "limits": limits,
-        "nice": os.nice(0),
-        "cores": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
-        "group": groups.read_text() if groups.is_file() else "",
-    }
