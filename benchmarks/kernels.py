@@ -27,7 +27,7 @@ def measure(options: Options) -> list[Row]:
     lay_project(options.folder, 1)
     found: dict[str, list[dict[str, float]]] = {"cold": [], "forked": []}
     notebooks = sorted((options.folder / "notebooks").glob("*.ipynb"))
-    with use_server(notebooks, options.folder):
+    with use_server(notebooks):
         asyncio.run(run_kernel(options.folder / "notebooks", "1"))  # the server's own start
         for _ in range(KERNELS):
             for name, warm in (("cold", "0"), ("forked", "1")):

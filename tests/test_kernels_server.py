@@ -49,7 +49,7 @@ def stages(project, temporary):
 
 @pytest.fixture
 def server(stages):
-    with use_server(sorted(stages.glob("*.ipynb")), stages.parent) as server:
+    with use_server(sorted(stages.glob("*.ipynb"))) as server:
         yield server
 
 
@@ -138,7 +138,7 @@ def test_what_forked_kernels_compute_is_what_a_cold_one_computes_byte_for_byte(s
     def run(name, **options):
         found[name] = run_code(COMPUTE, folder=stages, **options)
 
-    with use_server(notebooks, stages.parent):
+    with use_server(notebooks):
         both = [threading.Thread(target=run, args=(name,)) for name in ("first", "second")]
         for thread in both:
             thread.start()
@@ -286,7 +286,7 @@ def test_many_who_start_the_server_at_once_get_the_same(server, stages):
 
 
 def test_a_block_within_another_leaves_the_server_to_that(server, stages):
-    with use_server(sorted(stages.glob("*.ipynb")), stages.parent) as again:
+    with use_server(sorted(stages.glob("*.ipynb"))) as again:
         assert again is server
     assert server.process.poll() is None
 
@@ -300,7 +300,7 @@ def test_a_module_that_changed_is_never_served(stages, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONUSERBASE", str(base))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(home), os.environ.get("PYTHONPATH", "")]))
     code = "import sys; print('changing' in sys.modules); import changing; print(changing.value)"
-    with use_server(sorted(stages.glob("*.ipynb")), stages.parent):
+    with use_server(sorted(stages.glob("*.ipynb"))):
         assert run_code(code, folder=stages).texts == ["True\n1\n"]
         (home / "changing.py").write_text("value = 22\n")
         assert run_code(code, folder=stages).texts == ["True\n22\n"]
@@ -329,7 +329,7 @@ def test_a_module_whose_import_does_more_than_define_is_left_to_the_kernels(
     make_notebook(stages / "01_first.ipynb", "import odd")
     monkeypatch.setenv("PYTHONUSERBASE", str(base))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(home), os.environ.get("PYTHONPATH", "")]))
-    with use_server(sorted(stages.glob("*.ipynb")), stages.parent) as server:
+    with use_server(sorted(stages.glob("*.ipynb"))) as server:
         ran = run_code("import sys; print('odd' in sys.modules)", folder=stages)
         assert (ran.forked, ran.texts) == (True, ["False\n"])
         assert reason in server.status()["skipped"]["odd"]
@@ -337,7 +337,7 @@ def test_a_module_whose_import_does_more_than_define_is_left_to_the_kernels(
 
 def test_where_nobody_wants_it_nothing_is_forked_and_nothing_said(stages, monkeypatch, caplog):
     monkeypatch.setenv("NBKIT_WARM", "0")
-    with use_server(sorted(stages.glob("*.ipynb")), stages.parent) as server:
+    with use_server(sorted(stages.glob("*.ipynb"))) as server:
         assert server is None
         assert not run_code("1", folder=stages, warm=False).forked
     assert not caplog.text
@@ -362,7 +362,7 @@ def test_a_kernel_that_cannot_be_forked_says_why(server, stages):
 def test_a_server_that_is_given_up_at_once_leaves_nothing(stages):
     make_notebook(stages / "01_first.ipynb", "import shap, skops.io")
     for pause in (0.0, 0.05, 0.3, 1.0):
-        with use_server(sorted(stages.glob("*.ipynb")), stages.parent) as server:
+        with use_server(sorted(stages.glob("*.ipynb"))) as server:
             time.sleep(pause)
         assert server.process.returncode is not None
         assert list_left() == []

@@ -149,7 +149,7 @@ def _warm_up(root: Path) -> contextlib.AbstractContextManager[Any]:
     from nbkit.kernels import use_server
 
     notebooks = sorted(find_notebooks(root).glob("[0-9][0-9]*_*.ipynb"))
-    server: contextlib.AbstractContextManager[Any] = use_server(notebooks, root)
+    server: contextlib.AbstractContextManager[Any] = use_server(notebooks)
     return server
 
 

@@ -5,7 +5,7 @@ from nbkit._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "preload": ["find_imports", "find_preload", "read_imports"],
+        "preload": ["find_preload", "read_imports"],
         "client": ["use_server"],
         "environment": ["make_environment"],
         "provisioner": ["WarmProvisioner"],

@@ -147,16 +147,8 @@ class Forked:
 
 
 @contextlib.contextmanager
-def use_server(notebooks: Sequence[Path], root: Path) -> Iterator[ForkServer | None]:
-    """Keep a fork server for a run's notebooks while the block lasts; None where none is needed or possible.
-
-    Parameters
-    ----------
-    notebooks
-        What is to be run.
-    root
-        The project, whose modules are never preloaded.
-    """
+def use_server(notebooks: Sequence[Path]) -> Iterator[ForkServer | None]:
+    """Keep a fork server for a run's notebooks while the block lasts; None where none is needed or possible."""
     environment = make_environment()
     if not notebooks or not is_wanted(environment):
         yield None
@@ -166,7 +158,7 @@ def use_server(notebooks: Sequence[Path], root: Path) -> Iterator[ForkServer | N
     try:
         with contextlib.suppress(OSError):
             server = _find_server((sys.executable,), environment)
-            server.say({"do": "expect", "notebooks": list(map(str, notebooks)), "root": str(root)}).close()
+            server.say({"do": "expect", "notebooks": list(map(str, notebooks))}).close()
         yield server
     finally:
         if not held:

@@ -18,7 +18,6 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from nbkit.errors import NoWarmKernel
 from nbkit.kernels.client import Forked, fork_kernel
 from nbkit.kernels.environment import is_wanted, list_installed
-from nbkit.project import find_root
 
 log = logging.getLogger("nbkit.kernels")
 LAUNCHER = "ipykernel_launcher"
@@ -117,7 +116,6 @@ class WarmProvisioner(LocalProvisioner):
             "cwd": str(folder),
             "folder": str(self.folder or ""),
             "notebooks": [str(path) for path in _find_notebooks(folder, environment)],
-            "root": str(find_root(folder)),
         }
         with open(os.devnull, "r+b") as nothing:  # noqa: PTH123
             usual = {"stdin": nothing.fileno(), "stdout": 1, "stderr": 2}

@@ -188,9 +188,9 @@ class Server:
     def _expect(self, request: dict[str, Any]) -> list[str]:
         """Queue what notebooks reach; return what they cannot do without."""
         try:
-            sure, perhaps = find_preload(map(Path, request["notebooks"]), Path(request["root"]))
+            sure, perhaps = find_preload(map(Path, request["notebooks"]))
         except Exception as error:  # what is in a project may be anything: its kernels import for themselves
-            self.skipped[request["root"]] = f"{type(error).__name__}: {error}"
+            self.skipped[", ".join(request["notebooks"])] = f"{type(error).__name__}: {error}"
             return []
         self.waiting = list(dict.fromkeys([*sure, *perhaps, *self.waiting]))
         return sure

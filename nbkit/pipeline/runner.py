@@ -70,7 +70,7 @@ def execute_plan(plan: Plan, listener: Listener | None = None, *, jobs: int = 1)
 def _warm(plan: Plan) -> contextlib.AbstractContextManager[Any]:
     """Let a server import for the kernels while this process imports for itself."""
     notebooks = [step.stage.path for step in plan.steps if step.action != "skip"]
-    server: contextlib.AbstractContextManager[Any] = use_server(notebooks, plan.root)
+    server: contextlib.AbstractContextManager[Any] = use_server(notebooks)
     if notebooks and plan.caching:
         threading.Thread(target=list_owners, daemon=True).start()  # wanted when the first stage has passed
     return server

@@ -126,7 +126,7 @@ def finish_trace(now: Trace, stage: Stage, execution: Execution, root: Path, mem
     own = [Path(path) for path in seen["modules"].values() if not path.startswith(installed)]
     computing = [stage.path, *(Path(path) for name, path in seen["modules"].items() if name not in HANDING_OVER)]
     named = {name.partition(".")[0] for name in seen["imports"]}
-    foreign = named.union(*map(read_imports, computing)) - sys.stdlib_module_names
+    named |= {name.partition(".")[0] for path in computing for name in read_imports(path)}
     texts = {*stage.file_names, *_list_texts(now.parameters)}
     opened = [Path(path) for path in seen["files"] if not _is_kept(path, stage, seen)]
     read = {path: _digest_settled(path, started, memo) for path in opened}
@@ -139,7 +139,7 @@ def finish_trace(now: Trace, stage: Stage, execution: Execution, root: Path, mem
         files={_name(path, root): digest for path, digest in read.items()}
         | {f"{_name(Path(path), root)}/": digest for path, digest in seen["folders"].items()},
         modules={_name(path, root): _digest_settled(path, started, memo) for path in own},
-        packages=find_packages(foreign) | _own_version(),
+        packages=find_packages(named - sys.stdlib_module_names) | _own_version(),
         outside=seen["outside"],
         effects=describe_effects(stage, now.parameters, scraps, root),
         saves=digest_scraps(scraps),
