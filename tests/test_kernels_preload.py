@@ -33,7 +33,7 @@ def lay(path, *cells):
     return path
 
 
-def test_installed_modules_are_preloaded_and_those_of_the_project_and_of_python_are_not(tmp_path, monkeypatch):
+def test_known_modules_are_preloaded_and_those_of_the_project_and_of_python_are_not(tmp_path, monkeypatch):
     (tmp_path / "own.py").write_text("import numba")
     monkeypatch.syspath_prepend(str(tmp_path))
     notebook = lay(

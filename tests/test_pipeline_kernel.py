@@ -77,15 +77,15 @@ def test_one_that_ended_too_early_is_replaced(project, params):
 def test_one_that_imported_what_has_changed_meanwhile_is_replaced(project, params, tmp_path, monkeypatch):
     home = tmp_path / "site-packages"
     home.mkdir()
-    (home / "changing.py").write_text("value = 1\n")
+    (home / "mistune.py").write_text("value = 1\n")
     monkeypatch.setenv("PYTHONPATH", str(home))
     lay(
         project,
         "01_first",
-        f"import changing\ntime.sleep(2)\nopen({str(home / 'changing.py')!r}, 'w').write('value = 22\\n')",
-        "run.save('value', changing.value)",
+        f"import mistune\ntime.sleep(2)\nopen({str(home / 'mistune.py')!r}, 'w').write('value = 22\\n')",
+        "run.save('value', mistune.value)",
     )
-    lay(project, "02_second", "import changing", "run.save('value', changing.value)")
+    lay(project, "02_second", "import mistune", "run.save('value', mistune.value)")
     folder, record = execute_plan(plan_run(project, [params]))
     assert record.status == "passed", record.stages
     assert [read_value(folder, stage, "value") for stage in ("01_first", "02_second")] == [1, 22]

@@ -33,7 +33,7 @@ def told(graph):
 
 
 def calls(*cells):
-    return list(find_calls([ast.parse(cell) for cell in cells], {}))
+    return list(find_calls([ast.parse(cell) for cell in cells]))
 
 
 def test_edges_name_what_goes_along_them(project):

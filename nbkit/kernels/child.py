@@ -16,8 +16,6 @@ from typing import Any, NoReturn
 
 from nbkit._leave import leave
 
-THREADS = {"openmp": ("OMP_NUM_THREADS",), "blas": ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")}
-
 
 def become_kernel(request: dict[str, Any], handles: list[int], connection: socket.socket) -> NoReturn:
     """Take over what the request says, run the kernel, and leave the process.
@@ -74,18 +72,6 @@ def _forget_server() -> None:
         sys.modules["numpy"].random.seed()
     if "multiprocessing.process" in sys.modules:
         sys.modules["multiprocessing.process"].current_process().authkey = os.urandom(32)
-    _limit_threads()
-
-
-def _limit_threads() -> None:
-    """Apply the environment's numbers of threads to libraries that were loaded before they were set."""
-    wanted = {}
-    for kind, names in THREADS.items():
-        values = [os.environ[name] for name in names if os.environ.get(name, "").isdigit()]
-        if values:
-            wanted[kind] = int(values[0])
-    if wanted and "threadpoolctl" in sys.modules:
-        sys.modules["threadpoolctl"].threadpool_limits(wanted)
 
 
 def _run(arguments: list[str], connection: socket.socket) -> int:

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import NoWarmKernel
-from nbkit.kernels.environment import SET_LATER, identify, is_wanted, make_environment
+from nbkit.kernels.environment import identify, is_wanted, make_environment
 
 PATIENCE = 60.0  # seconds for a server to import and a kernel to listen
-OF_ONE_KERNEL = ("NBKIT_", "JPY_")
+OF_ONE_KERNEL = ("NBKIT_", "JPY_", "MPLBACKEND")
 # nothing of ours may lie on the path of a kernel
 BOOT = "import sys; sys.path[0] = sys.argv.pop(1); from nbkit.kernels import server; del sys.path[0]; server.main()"
 
@@ -41,11 +41,7 @@ class ForkServer:
     """
 
     def __init__(self, python: Sequence[str], environment: Mapping[str, str]) -> None:
-        kept = {
-            name: value
-            for name, value in environment.items()
-            if name not in SET_LATER and not name.startswith(OF_ONE_KERNEL)
-        }
+        kept = {name: value for name, value in environment.items() if not name.startswith(OF_ONE_KERNEL)}
         self.hangs = False
         self.control, other = socket.socketpair()
         with other:
@@ -153,16 +149,15 @@ def use_server(notebooks: Sequence[Path]) -> Iterator[ForkServer | None]:
     if not notebooks or not is_wanted(environment):
         yield None
         return
-    key, server = identify((sys.executable,), environment), None
-    held = key in _servers  # a block around this one ends it
+    server, inner = None, bool(_servers)  # a block around this one ends them
     try:
         with contextlib.suppress(OSError):
             server = _find_server((sys.executable,), environment)
             server.say({"do": "expect", "notebooks": list(map(str, notebooks))}).close()
         yield server
     finally:
-        if not held:
-            _end_servers(key)
+        if not inner:
+            _end_servers()
 
 
 def fork_kernel(python: Sequence[str], request: dict[str, Any], streams: Sequence[int]) -> Forked:
@@ -208,10 +203,11 @@ def _retire(server: ForkServer) -> None:
             server.control.close()
 
 
-def _end_servers(key: tuple[str, ...]) -> None:
+def _end_servers() -> None:
     with _lock:
-        ended = [*_retired, *([_servers.pop(key)] if key in _servers else [])]
+        ended = [*_retired, *_servers.values()]
         _retired.clear()
+        _servers.clear()
     for server in ended:
         server.close()
 

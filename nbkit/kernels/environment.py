@@ -12,7 +12,6 @@ IMPORTED_UNDER = (  # beginnings of environment variables that count when Python
 # OpenMP threads that spin long while they wait make boosting five times slower on cores that others use as well; those
 # that never spin make it three times slower on idle ones
 KERNEL = {"GOMP_SPINCOUNT": "1000"}
-SET_LATER = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MPLBACKEND")  # the child applies them
 
 
 def make_environment(**more: str) -> dict[str, str]:
@@ -35,11 +34,7 @@ def identify(python: Sequence[str], environment: Mapping[str, str]) -> tuple[str
     environment
         The kernel's environment.
     """
-    counting = sorted(
-        f"{name}={value}"
-        for name, value in environment.items()
-        if name.startswith(IMPORTED_UNDER) and name not in SET_LATER
-    )
+    counting = sorted(f"{name}={value}" for name, value in environment.items() if name.startswith(IMPORTED_UNDER))
     return (*python, *counting)
 
 

@@ -3,14 +3,11 @@
 import ast
 import contextlib
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from nbkit.cells import parse_cell
-from nbkit.observe import installed_folders
 
 FOR_RUN = ("msgspec", "pandas", "psutil", "scrapbook")  # what nbkit.Run imports, and what the other parts of nbkit may
 FOR_PARTS = (
@@ -18,6 +15,13 @@ FOR_PARTS = (
     "sklearn.compose", "sklearn.ensemble", "sklearn.linear_model", "sklearn.metrics", "matplotlib.backends.backend_svg",
     "skops.io", "shap", "sqlalchemy", "sklearn.isotonic", "sklearn.inspection",
 )  # fmt: skip
+# importing these was tried: they start no Python thread, print nothing, ask for no kernel and work in a forked child
+SAFE = frozenset(
+    """IPython anyio debugpy fsspec ipykernel jedi jinja2 joblib lightgbm matplotlib mistune msgspec
+    narwhals nbclient nbformat numba numpy pandas papermill prometheus_client psutil pyarrow pydantic requests
+    ruamel scipy scrapbook shap skops sklearn sqlalchemy stack_data starlette threadpoolctl traitlets
+    uvicorn""".split()  # noqa: SIM905
+)
 
 
 def find_imports(tree: ast.AST) -> Iterator[str]:
@@ -50,7 +54,7 @@ def read_imports(path: Path) -> frozenset[str]:
 
 
 def find_preload(notebooks: Iterable[Path]) -> tuple[list[str], list[str]]:
-    """Return the installed modules that notebooks will import, and those that the parts of nbkit may import for them.
+    """Return the modules of `SAFE` that notebooks will import, and those that the parts of nbkit may import for them.
 
     Parameters
     ----------
@@ -59,8 +63,8 @@ def find_preload(notebooks: Iterable[Path]) -> tuple[list[str], list[str]]:
     """
     named = {name for notebook in notebooks for name in read_imports(notebook)}
     ours = any(name.partition(".")[0] == "nbkit" for name in named)
-    sure = filter(_is_installed, sorted(named.union(FOR_RUN if ours else ())))
-    return list(sure), list(FOR_PARTS if ours else ())
+    sure = [name for name in sorted(named.union(FOR_RUN if ours else ())) if name.partition(".")[0] in SAFE]
+    return sure, list(FOR_PARTS if ours else ())
 
 
 @cache
@@ -72,15 +76,3 @@ def _read_imports(path: Path, changed: int) -> frozenset[str]:
         with contextlib.suppress(SyntaxError, ValueError, RecursionError):  # it will fail by itself
             found.update(find_imports(parse_cell("".join(cell["source"]))) if cell["cell_type"] == "code" else ())
     return frozenset(found)
-
-
-@cache
-def _is_installed(name: str) -> bool:
-    """Tell an installed package from the standard library, the project's own modules and nbkit, which may change."""
-    top = name.partition(".")[0]
-    if not top or top == "nbkit" or top in sys.stdlib_module_names:
-        return False
-    spec = find_spec(top)
-    places = [spec.origin or "", *(spec.submodule_search_locations or ())] if spec else []
-    homes = tuple(home for home in installed_folders() if home.rstrip("/").endswith(("site-packages", "dist-packages")))
-    return any(place.startswith(homes) for place in places)

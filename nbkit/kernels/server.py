@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nbkit.kernels import trial
 from nbkit.kernels.preload import find_preload
 from nbkit.lighten import defer_imports
 
@@ -214,12 +213,15 @@ class Server:
     # --- importing
 
     def load(self, names: Any) -> None:
-        """Import modules, after a trial where nobody knows what importing them does."""
+        """Import modules, unless they are there or could not be imported before."""
         for name in names:
             if name in sys.modules or name in self.skipped:
                 continue
-            if reason := trial.judge(name) or _import(name):
-                self.skipped[name] = reason
+            try:
+                with defer_imports(name):
+                    importlib.import_module(name)
+            except Exception as error:  # a kernel will meet the same where it can be seen
+                self.skipped[name] = f"{type(error).__name__}: {error}"
         for name, module in list(sys.modules.items()):
             if name not in self.known:
                 self.known.add(name)
@@ -232,16 +234,6 @@ def main() -> None:
     gc.disable()  # what is imported stays: looking for garbage among it costs a tenth of the time
     Server(socket.socket(fileno=int(sys.argv[1]))).serve()
     os._exit(0)
-
-
-def _import(name: str) -> str:
-    """Import a module; return why that failed, if it did: a kernel will meet the same error where it can be seen."""
-    try:
-        with defer_imports(name):
-            importlib.import_module(name)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
 
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:

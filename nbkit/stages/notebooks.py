@@ -175,7 +175,7 @@ def read_stage(path: Path) -> Stage:
     code = [cell for cell in cells if cell["cell_type"] == "code" and "injected-parameters" not in cell["tags"]]
     parameters = {each.name: each for each in _read_parameters(tagged[0]["source"], path)}
     trees = [_parse(cell["source"], path) for cell in code]
-    calls = tuple(find_calls(trees, {each.name: each.annotation for each in parameters.values()}))
+    calls = tuple(find_calls(trees, parameters))
     return Stage(
         name=path.stem,
         path=path,
