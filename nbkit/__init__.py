@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "run": ["Run"],
-        "formats": ["Picture"],
+        "pictures": ["Picture"],
         "problem": ["Problem"],
         "wording": ["Markdown"],
         "registry": ["Registry", "gate"],

@@ -1,32 +1,26 @@
 """What a notebook sees of its run: it saves into itself and loads from its neighbours."""
 
 import datetime as dt
-import hashlib
-import json
 import os
-import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbkit import formats
-from nbkit.errors import CorruptArtifact, MissingScrap, UnfinishedStage, UnknownStage
+from nbkit.errors import UnknownStage
 from nbkit.extend import import_modules
 from nbkit.lighten import defer_imports
-from nbkit.observe import note_load, reading_notebook
+from nbkit.observe import note_load
 from nbkit.project import find_root
 from nbkit.record import RECORD, RunRecord, iterate_runs, name_sweep, read_record, to_plain
-from nbkit.store import Store
+from nbkit.scraps import ALL, digest_value, open_store, pick, read_finished, read_notebook, read_scrap, read_scraps
 from nbkit.tables import show_tables
-from nbkit.values import TAG, decode, encode
+from nbkit.values import TAG, encode
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STORE = "artifacts"
-ALL = "*"  # stands for the names that a stage hands over
-SCRAP = re.compile(r"application/scrapbook\.scrap\.(\w+)\+json")
 INLINE = 32_000  # characters of JSON above which a value is kept by reference
 BY_REFERENCE = ("table", "series", "figure", "model", "problem", "contract")
 
@@ -159,8 +153,8 @@ class Run:
         if not names:
             raise TypeError(f"run.load({stage!r}) needs the names to load; run.names({stage!r}) lists them")
         notebook = self._find(stage)
-        scraps = _read_finished(notebook)
-        found = [_pick(scraps, stage, name, notebook) for name in names]
+        scraps = read_finished(notebook)
+        found = [pick(scraps, stage, name, notebook) for name in names]
         for name, data in zip(names, found, strict=True):
             note_load(stage, name, digest_value(data))
         print(f"{', '.join(names)} ← {_describe(notebook, self)}")  # noqa: T201
@@ -169,7 +163,7 @@ class Run:
 
     def names(self, stage: str) -> list[str]:
         """List what a neighbour hands over."""
-        scraps = _read_finished(self._find(stage))
+        scraps = read_finished(self._find(stage))
         note_load(stage, ALL, digest_value(sorted(scraps)))
         return sorted(scraps)
 
@@ -229,121 +223,6 @@ class Run:
         print(f"parameters ← {record.run} (change them in the parameters cell): {shown}")  # noqa: T201
 
 
-def open_store(folder: Path) -> Store:
-    """Open the artifacts of a run; what is not here comes from the storage that the run was copied to."""
-
-    def find_remote() -> str:
-        storage = read_record(folder).storage
-        return f"{storage}/{STORE}" if storage else ""
-
-    return Store(folder / STORE, find_remote)
-
-
-def read_scraps(notebook: Path) -> dict[str, Any]:
-    """Read everything that was glued into a notebook, still encoded; the last of a name counts.
-
-    Parameters
-    ----------
-    notebook
-        An ``.ipynb`` file, executed or not.
-
-    Returns
-    -------
-    dict
-        Name to the scrap's data, exactly what ``scrapbook.read_notebook(…).scraps[name].data`` is.
-    """
-    return find_scraps(_read_notebook(notebook))
-
-
-def find_scraps(notebook: Mapping[str, Any]) -> dict[str, Any]:
-    """Find everything that was glued into a notebook, given as JSON; as `read_scraps`."""
-    outputs = (output for cell in notebook.get("cells", []) for output in cell.get("outputs", []))
-    payloads = (data for each in outputs for mime, data in each.get("data", {}).items() if SCRAP.fullmatch(mime))
-    return {payload["name"]: payload["data"] for payload in payloads}
-
-
-def read_scrap(data: Any, folder: Path) -> Any:
-    """Turn a scrap's data into the value, reading and verifying its artifact in the store of `folder`."""
-    if isinstance(data, dict) and data.get(TAG) == "artifact":
-        reference = data["value"]
-        content = open_store(folder).get(reference["key"])
-        if len(content) != reference["bytes"] or Path(reference["key"]).name.split(".")[0] != reference["sha256"]:
-            raise CorruptArtifact(f"{folder}: the reference to {reference['key']} was changed: run its stage again")
-        return formats.load(reference["kind"], content)
-    return decode(data)
-
-
-def read_value(folder: Path, stage: str, name: str) -> Any:
-    """Read one value of a run without a notebook, as the report and the command line do.
-
-    Raises
-    ------
-    UnknownStage, MissingScrap, CorruptArtifact
-        As `Run.load`.
-    """
-    notebook = folder / f"{stage}.ipynb"
-    if not notebook.is_file():
-        raise UnknownStage(f"{stage} has not run in {folder}")
-    return read_scrap(_pick(read_scraps(notebook), stage, name, notebook), folder)
-
-
-def digest_scraps(scraps: dict[str, Any]) -> dict[str, str]:
-    """Digest what a notebook hands over, name by name; ``"*"`` is the digest of the names."""
-    digests = {name: digest_value(data) for name, data in scraps.items()}
-    return {**digests, ALL: digest_value(sorted(scraps))}
-
-
-def list_artifacts(scraps: dict[str, Any]) -> list[str]:
-    """Return the keys of the artifacts that scraps refer to."""
-    return [data["value"]["key"] for data in scraps.values() if isinstance(data, dict) and data.get(TAG) == "artifact"]
-
-
-def digest_value(data: Any) -> str:
-    """Digest a value that JSON can hold, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def check_artifacts(notebook: Path) -> None:
-    """Verify every artifact that a notebook hands over.
-
-    Raises
-    ------
-    CorruptArtifact
-        If one is gone or was changed, or the notebook is damaged.
-    """
-    store = open_store(notebook.parent)
-    for key in list_artifacts(read_scraps(notebook)):
-        store.get(key)
-
-
-def _read_notebook(path: Path) -> dict[str, Any]:
-    try:
-        with reading_notebook():
-            text = path.read_bytes()
-        content: dict[str, Any] = {"metadata": {}, **json.loads(text)}
-    except (ValueError, TypeError) as error:
-        raise CorruptArtifact(f"{path} is damaged ({error}): run its stage again") from None
-    return content
-
-
-def _pick(scraps: dict[str, Any], stage: str, name: str, notebook: Path) -> Any:
-    if name not in scraps:
-        offered = ", ".join(sorted(scraps)) or "nothing"
-        raise MissingScrap(f"{stage} hands over no {name!r} ({notebook}); it hands over: {offered}")
-    return scraps[name]
-
-
-def _read_finished(notebook: Path) -> dict[str, Any]:
-    content = _read_notebook(notebook)
-    status = content["metadata"].get("nbkit", {}).get("status", "passed")
-    if status != "passed" or content["metadata"].get("papermill", {}).get("exception"):
-        raise UnfinishedStage(
-            f"{notebook.stem} did not run to its end in {notebook.parent}, so nothing is read from it: "
-            f"correct what stopped it, then `nbkit resume {notebook.parent.name}`"
-        )
-    return find_scraps(content)
-
-
 def _leads_to(record: RunRecord, stage: str) -> bool:
     """Tell a run with this stage, or that stopped before it, from one of later stages only, such as a monitor's."""
     return any(each.stage <= stage for each in record.stages)
@@ -356,26 +235,14 @@ def _has_passed(folder: Path, stage: str) -> bool:
 def _is_sources(folder: Path) -> bool:
     """Tell whether a folder holds sources (the desk) rather than executed notebooks of a plain papermill run."""
     for path in sorted(folder.glob("[0-9][0-9]*_*.ipynb")):
-        return "papermill" not in _read_notebook(path)["metadata"]
+        return "papermill" not in read_notebook(path)["metadata"]
     return False
 
 
 def _name_of_notebook(namespace: MutableMapping[str, Any]) -> str:
     """Return the stage that the kernel runs, as JupyterLab, VS Code or the runner tell it; empty if nobody does."""
     told = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or os.environ.get("NBKIT_STAGE")
-    return Path(str(told)).stem if told else _name_by_command()
-
-
-def _name_by_command() -> str:
-    """Return the only notebook that the command which started this kernel names, as `nbconvert --execute` does."""
-    import psutil
-
-    try:
-        command = psutil.Process().parent().cmdline()
-    except (psutil.Error, AttributeError):
-        return ""
-    named = {Path(word).stem for word in command if word.endswith(".ipynb")}
-    return named.pop() if len(named) == 1 else ""
+    return Path(str(told)).stem if told else ""
 
 
 def _describe(notebook: Path, run: Run) -> str:

@@ -152,6 +152,10 @@ def _pandas(name: str) -> Callable[[Any], Any]:
     return build
 
 
+def _pack_timedelta(value: dt.timedelta) -> list[int]:
+    return [value.days, value.seconds, value.microseconds]
+
+
 def _pack_timestamp(value: Any) -> list[Any]:
     plain = value.tz_localize(None) if value.tz is None else value.tz_convert("UTC").tz_localize(None)
     zone = None if value.tz is None else str(value.tz)
@@ -165,6 +169,10 @@ def _unpack_timestamp(inner: list[Any]) -> Any:
     return (stamp if inner[1] is None else stamp.tz_localize("UTC").tz_convert(inner[1])).as_unit(inner[2])
 
 
+def _pack_set(value: Any) -> list[Any]:
+    return sorted((encode(item) for item in value), key=repr)
+
+
 # name, does it belong, to JSON, from JSON; the first that fits wins, so subclasses come before what they extend
 CODECS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any], Any], Callable[[Any], Any]], ...] = (
     ("NaT", _is_missing("NaT"), lambda _: None, _pandas("NaT")),
@@ -173,38 +181,19 @@ CODECS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any], Any], Callable[[
     ("numpy", _is("numpy", "generic"), _pack_scalar, _unpack_scalar),
     ("Timestamp", _is("pandas", "Timestamp"), _pack_timestamp, _unpack_timestamp),
     ("Timedelta", _is("pandas", "Timedelta"), lambda value: value.isoformat(), _pandas("Timedelta")),
-    ("datetime", lambda value: isinstance(value, dt.datetime), lambda v: v.isoformat(), dt.datetime.fromisoformat),
-    ("date", lambda value: isinstance(value, dt.date), lambda v: v.isoformat(), dt.date.fromisoformat),
-    ("time", lambda value: isinstance(value, dt.time), lambda v: v.isoformat(), dt.time.fromisoformat),
-    (
-        "timedelta",
-        lambda value: isinstance(value, dt.timedelta),
-        lambda v: [v.days, v.seconds, v.microseconds],
-        lambda inner: dt.timedelta(*inner),
-    ),
-    ("Decimal", lambda value: isinstance(value, decimal.Decimal), str, decimal.Decimal),
-    (
-        "bytes",
-        lambda value: isinstance(value, bytes | bytearray),
-        lambda value: base64.b64encode(value).decode("ascii"),
-        base64.b64decode,
-    ),
+    ("datetime", _is("datetime", "datetime"), lambda value: value.isoformat(), dt.datetime.fromisoformat),
+    ("date", _is("datetime", "date"), lambda value: value.isoformat(), dt.date.fromisoformat),
+    ("time", _is("datetime", "time"), lambda value: value.isoformat(), dt.time.fromisoformat),
+    ("timedelta", _is("datetime", "timedelta"), _pack_timedelta, lambda inner: dt.timedelta(*inner)),
+    ("Decimal", _is("decimal", "Decimal"), str, decimal.Decimal),
+    ("bytes", _is("builtins", "bytes"), lambda value: base64.b64encode(value).decode("ascii"), base64.b64decode),
+    ("bytes", _is("builtins", "bytearray"), lambda value: base64.b64encode(value).decode("ascii"), base64.b64decode),
     (
         "tuple",
-        lambda value: isinstance(value, tuple),
-        lambda value: [encode(item) for item in value],
-        lambda inner: tuple(decode(item) for item in inner),
+        _is("builtins", "tuple"),
+        lambda value: list(map(encode, value)),
+        lambda inner: tuple(map(decode, inner)),
     ),
-    (
-        "frozenset",
-        lambda value: isinstance(value, frozenset),
-        lambda value: sorted((encode(item) for item in value), key=repr),
-        lambda inner: frozenset(decode(item) for item in inner),
-    ),
-    (
-        "set",
-        lambda value: isinstance(value, set),
-        lambda value: sorted((encode(item) for item in value), key=repr),
-        lambda inner: {decode(item) for item in inner},
-    ),
+    ("frozenset", _is("builtins", "frozenset"), _pack_set, lambda inner: frozenset(map(decode, inner))),
+    ("set", _is("builtins", "set"), _pack_set, lambda inner: set(map(decode, inner))),
 )

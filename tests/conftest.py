@@ -52,7 +52,8 @@ def project(tmp_path, monkeypatch):
 def glue(path: Path, folder: Path | None = None, **values) -> Path:
     """Write an executed notebook that hands over values, as the runner would leave it."""
     from nbkit import formats
-    from nbkit.run import BY_REFERENCE, STORE
+    from nbkit.run import BY_REFERENCE
+    from nbkit.scraps import STORE
     from nbkit.store import Store
     from nbkit.values import encode
 

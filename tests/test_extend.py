@@ -32,7 +32,8 @@ from nbkit.problem import Problem
 from nbkit.record import RunRecord, write_record
 from nbkit.registry import check_use
 from nbkit.registry.gates import GATES
-from nbkit.run import Run, read_value
+from nbkit.run import Run
+from nbkit.scraps import read_value
 from nbkit.stages import build_graph, read_stages
 from nbkit.stages.preflight import import_used, list_used
 from tests.conftest import make_notebook

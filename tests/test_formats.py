@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from nbkit import formats
+from nbkit import formats, pictures
 from nbkit.contract import ColumnRule, Confirmation, Contract, TableRule
 from nbkit.errors import CorruptArtifact, UnknownKind, UntrustedType
 
@@ -128,7 +128,7 @@ def test_a_large_figure_becomes_a_png():
 
 
 def test_a_picture_keeps_its_words():
-    picture = formats.Picture("<svg width='1'><path/></svg>", alt='two "bars", 3 < 4', title="Bars")
+    picture = pictures.Picture("<svg width='1'><path/></svg>", alt='two "bars", 3 < 4', title="Bars")
     kind, suffix, content = formats.dump(picture)
     assert suffix == ".svg"
     assert content.startswith(
@@ -154,9 +154,9 @@ def test_an_unknown_kind_lists_the_known():
 
 def test_a_picture_is_kept_on_a_plate_and_loaded_without():
     for svg in ('<svg style="x: y"><g/></svg>', '<svg><g style="x: y"/></svg>'):
-        kind, _, content = formats.dump(formats.Picture(svg, "alt", "title"))
+        kind, _, content = formats.dump(pictures.Picture(svg, "alt", "title"))
         assert b"color: #1f2328; background: #ffffff" in content.split(b">")[0]
-        assert formats.load(kind, content) == formats.Picture(svg, "alt", "title")
+        assert formats.load(kind, content) == pictures.Picture(svg, "alt", "title")
 
 
 def test_a_contract_is_a_kind_of_its_own():

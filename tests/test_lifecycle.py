@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 from nbkit import Run
 from nbkit.record import read_record
 from nbkit.registry import Registry
-from nbkit.run import read_scraps, read_value
+from nbkit.scraps import read_scraps, read_value
 from tests.page_checks import check_page
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from table_helpers import write_customers, write_houses
 
-from nbkit.run import read_value
+from nbkit.scraps import read_value
 
 HOME = Path(__file__).parents[1]
 QUICK = (

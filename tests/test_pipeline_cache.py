@@ -74,13 +74,13 @@ def engine_of(root, monkeypatch):
 
 
 def read(folder, stage, name):
-    from nbkit.run import read_value
+    from nbkit.scraps import read_value
 
     return read_value(folder, stage, name)
 
 
 def digest(folder, stage, name):
-    from nbkit.run import digest_scraps, read_scraps
+    from nbkit.scraps import digest_scraps, read_scraps
 
     return digest_scraps(read_scraps(folder / f"{stage}.ipynb"))[name]
 

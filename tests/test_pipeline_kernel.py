@@ -14,7 +14,7 @@ from nbkit.pipeline import engine, execute_plan, plan_run
 from nbkit.pipeline.kernel import StageKernel
 from nbkit.pipeline.task import Task
 from nbkit.record import StageRecord, read_record
-from nbkit.run import read_value
+from nbkit.scraps import read_value
 from nbkit.stages import read_stages
 from tests.conftest import make_notebook
 

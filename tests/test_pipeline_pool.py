@@ -10,7 +10,7 @@ import pytest
 
 from nbkit.pipeline import execute_plan, find_run, plan_resume, plan_run
 from nbkit.record import read_record
-from nbkit.run import digest_scraps, read_scraps
+from nbkit.scraps import digest_scraps, read_scraps
 from tests.conftest import make_notebook
 from tests.test_pipeline_runner import wait_for
 

@@ -19,7 +19,8 @@ from nbkit.pipeline import execute_plan, find_run, list_runs, plan_resume, plan_
 from nbkit.pipeline.cache import Cache
 from nbkit.pipeline.runs import lock_run, take_over
 from nbkit.record import read_record, write_record
-from nbkit.run import Run, read_scraps, read_value
+from nbkit.run import Run
+from nbkit.scraps import read_scraps, read_value
 from tests.conftest import make_notebook
 from tests.pipeline_helpers import Heard
 

@@ -10,7 +10,7 @@ import pytest
 from nbkit.errors import BadParameter, CorruptArtifact, StorageFailed
 from nbkit.pipeline import execute_plan, plan_resume, plan_run, storage
 from nbkit.pipeline.storage import Storage
-from nbkit.run import read_value
+from nbkit.scraps import read_value
 from tests.conftest import connect_s3, serve_s3
 from tests.pipeline_helpers import Heard
 from tests.test_pipeline_cache import CELLS, engine_of, shop  # noqa: F401 - a fixture

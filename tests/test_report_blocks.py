@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from nbkit.formats import Picture
+from nbkit.pictures import Picture
 from nbkit.plots import draw_bars
 from nbkit.report.blocks import UNDESCRIBED, Block, read_blocks, render_markdown
 from nbkit.report.figures import clean_svg

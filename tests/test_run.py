@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from nbkit.errors import CorruptArtifact, MissingScrap, UnfinishedStage, UnknownStage
-from nbkit.run import STORE, Run, read_scraps, read_value
+from nbkit.run import Run
+from nbkit.scraps import STORE, read_scraps, read_value
 from tests.conftest import glue, make_notebook
 
 TABLE = pd.DataFrame({"a": [1, 2], "b": ["x", None]})

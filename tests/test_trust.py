@@ -38,7 +38,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, SplineTransformer, StandardScaler
 
 import nbkit
-from nbkit import formats, trust
+from nbkit import formats, pictures, trust
 from nbkit.errors import BadParameter, CorruptArtifact, NbkitError, UntrustedType
 
 RANDOM = np.random.default_rng(0)
@@ -375,7 +375,7 @@ def test_a_damaged_file_is_told_in_words(kind, damage):
 
     whole = {
         "model": LogisticRegression().fit(N, Y), "table": N, "series": N["a"], "array": N.to_numpy(),
-        "value": {"a": 1}, "figure": formats.Picture("<svg></svg>", "alt"),
+        "value": {"a": 1}, "figure": pictures.Picture("<svg></svg>", "alt"),
     }[kind]  # fmt: skip
     content = formats.dump(whole)[2]
     empty = io.BytesIO()

@@ -107,7 +107,7 @@ def _list_windows(root: Path, given: dict[str, Any]) -> list[str]:
 
 def _read_row(folder: Path, window: str) -> dict[str, Any]:
     from nbkit.errors import NbkitError
-    from nbkit.run import read_value
+    from nbkit.scraps import read_value
 
     try:
         found = {name: read_value(folder, STAGE, name) for name in ("decision", "headline")}

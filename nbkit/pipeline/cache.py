@@ -20,7 +20,7 @@ from nbkit.pipeline.fingerprint import Memo, list_versions
 from nbkit.pipeline.runs import try_lock
 from nbkit.pipeline.storage import Storage
 from nbkit.pipeline.trace import UNKNOWN, Handed, Trace, describe_effects
-from nbkit.run import STORE, read_scraps
+from nbkit.scraps import STORE, read_scraps
 from nbkit.stages.notebooks import ALWAYS, Stage
 from nbkit.store import write_atomic
 

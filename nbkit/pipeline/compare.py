@@ -6,7 +6,7 @@ from typing import Any
 
 from nbkit.pipeline.runs import find_run
 from nbkit.record import RunRecord, read_record, to_plain
-from nbkit.run import read_scrap, read_scraps
+from nbkit.scraps import read_scrap, read_scraps
 from nbkit.values import TAG
 from nbkit.wording import say_count
 

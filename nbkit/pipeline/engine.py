@@ -21,7 +21,7 @@ from nbkit.pipeline.outcome import Job, judge, must_run
 from nbkit.pipeline.task import Task
 from nbkit.pipeline.watch import GIGABYTE
 from nbkit.record import StageRecord
-from nbkit.run import find_scraps
+from nbkit.scraps import find_scraps
 from nbkit.scrub import Scrubber
 from nbkit.stages.notebooks import digest_code_of
 from nbkit.store import write_atomic

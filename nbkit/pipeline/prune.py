@@ -12,7 +12,7 @@ from nbkit.pipeline.cache import TRACES
 from nbkit.pipeline.runs import is_held
 from nbkit.pipeline.storage import FETCHED
 from nbkit.record import RECORD, SWEEP, UNREADABLE, RunRecord, iterate_runs, name_sweep
-from nbkit.run import STORE, list_artifacts, read_scraps
+from nbkit.scraps import STORE, list_artifacts, read_scraps
 from nbkit.store import is_settled
 from nbkit.wording import say_count
 

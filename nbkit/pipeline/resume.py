@@ -11,7 +11,7 @@ from nbkit.pipeline.runs import find_run, has_side_files
 from nbkit.pipeline.storage import open_storage
 from nbkit.project import find_notebooks
 from nbkit.record import RECORD, StageRecord, iterate_runs, name_sweep, read_record
-from nbkit.run import check_artifacts
+from nbkit.scraps import check_artifacts
 from nbkit.stages.graph import check_graph
 from nbkit.stages.notebooks import ALWAYS, Stage, read_stages
 from nbkit.stages.params import resolve_params

@@ -30,7 +30,7 @@ from nbkit.pipeline.storage import Storage, open_storage
 from nbkit.pipeline.task import Task
 from nbkit.pipeline.trace import Execution, finish_trace
 from nbkit.record import RECORD, Listener, RunRecord, StageRecord, now, read_record
-from nbkit.run import digest_scraps, read_scraps
+from nbkit.scraps import digest_scraps, read_scraps
 from nbkit.stages.graph import build_graph
 
 STEP = 0.2  # seconds between two looks at what moves by itself: the clock, another run

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from nbkit.errors import BadNotebook, BadParameter, RunInUse, UnknownRun
 from nbkit.record import RECORD, Git, RunRecord, StageRecord, Surroundings, iterate_runs, name_sweep, read_record
-from nbkit.run import STORE, check_artifacts, list_artifacts, read_scraps
+from nbkit.scraps import STORE, check_artifacts, list_artifacts, read_scraps
 from nbkit.wording import suggest
 
 LOCK = ".lock"

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from nbkit.errors import BadParameter, StorageFailed
 from nbkit.record import RECORD
-from nbkit.run import STORE
+from nbkit.scraps import STORE
 from nbkit.store import Store, write_atomic
 
 VARIABLE = "NBKIT_STORAGE"

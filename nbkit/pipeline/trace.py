@@ -17,12 +17,13 @@ from typing import Any
 from nbkit.kernels import read_imports
 from nbkit.observe import installed_folders
 from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions
-from nbkit.run import STORE, digest_scraps, list_artifacts, read_scraps
+from nbkit.scraps import STORE, digest_scraps, list_artifacts, read_scraps
 from nbkit.stages.notebooks import LONGEST, Stage
 
 CHANGED = "changed while the stage ran"
 UNKNOWN = "?"  # what a stage left outside of its run cannot be told
-HANDING_OVER = ("nbkit.run", "nbkit.formats", "nbkit.trust")  # what they import keeps results and makes none
+# what they import keeps results and makes none
+HANDING_OVER = ("nbkit.run", "nbkit.scraps", "nbkit.formats", "nbkit.pictures", "nbkit.trust")
 Handed = Mapping[str, "dict[str, str] | None"]
 
 

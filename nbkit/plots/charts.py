@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.formats import Picture
+from nbkit.pictures import Picture
 from nbkit.plots.picture import (
     COLOURS,
     INK,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.formats import Picture
+from nbkit.pictures import Picture
 from nbkit.plots.picture import COLOURS, LINES, SHOWN, clip, finish, new_figure, say_number, to_floats
 from nbkit.problem import Problem
 

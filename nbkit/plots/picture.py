@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from nbkit.formats import Picture
+from nbkit.pictures import Picture
 
 INK = "#010203"  # what is drawn with it takes the text colour of the page
 COLOURS = ("#3b82c4", "#c8651b", "#2b9079", "#a95fb0", "#8a7a1f")  # at least 3:1 on white and on #111

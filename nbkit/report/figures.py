@@ -7,7 +7,7 @@ from string import ascii_lowercase
 
 import nh3
 
-from nbkit.formats import PLATE
+from nbkit.pictures import PLATE
 
 ELEMENTS = set(re.findall(r"\w+", """
     svg g path rect circle ellipse line polyline polygon text tspan textPath defs use clipPath mask marker pattern

@@ -8,7 +8,7 @@ import pandas as pd
 
 from nbkit.errors import NbkitError
 from nbkit.record import RunRecord, iterate_runs, read_record
-from nbkit.run import digest_value, read_scraps, read_value
+from nbkit.scraps import digest_value, read_scraps, read_value
 
 REGISTER, MONITOR, FRAME, INGEST, EVALUATE = "09_register", "11_monitor", "01_frame", "02_ingest", "07_evaluate"
 Key = tuple[str, str, str]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 ANY = "*"  # stands for what is made when the notebook runs
-READERS = {"scrapbook.read_notebook", "scrapbook.read_notebooks", "nbkit.run.read_value", "nbkit.run.read_scraps"}
+READERS = {"scrapbook.read_notebook", "scrapbook.read_notebooks", "nbkit.scraps.read_value", "nbkit.scraps.read_scraps"}
 VERBS = ("save", "load", "names", "headlines")
 SHOWING = {"print", "repr", "str", "display", "type", "isinstance"}
 

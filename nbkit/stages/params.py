@@ -160,7 +160,7 @@ def _parse_yaml(text: str, place: str) -> Any:
     class Reader(RoundTripConstructor):
         """YAML 1.2 in which dates stay strings."""
 
-    Reader.add_constructor(DATE, lambda self, node: self.construct_scalar(node))
+    Reader.add_constructor(DATE, Reader.construct_scalar)
     yaml = YAML(typ="rt")
     yaml.Constructor = Reader
     try:
@@ -185,12 +185,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_setting(text: str, option: str = "--set") -> Entry:
-    """Read ``STAGE.KEY=VALUE``, the value as in YAML.
-
-    Raises
-    ------
-    BadParameter
-        If it is not written so.
+    """Read ``STAGE.KEY=VALUE``, the value as in YAML; `BadParameter` if it is not written so.
 
     Examples
     --------
@@ -217,15 +212,14 @@ def _check_entry(entry: Entry, stages: dict[str, Stage]) -> Any:
         among = [stage.parameters for stage in stages.values()]
     else:
         among = [stages[_known(entry.section, [SHARED, *stages], entry, "section")].parameters]
-    declared = {key: parameter for parameters in [*among, LIMITS] for key, parameter in parameters.items()}
-    declared.pop(GIVEN, None)
+    declared = {key for parameters in [*among, LIMITS] for key in parameters} - {GIVEN}
     key, dot, inner = entry.key.partition(".")
     if dot and key in declared:
         raise BadParameter(
             f"{entry.place}: {key} is one value, so {inner} cannot be set alone: give it whole, in a file or as "
             f"--set '{entry.section}.{key}={{…}}'"
         )
-    _known(entry.key, list(declared), entry, f"key of {entry.section}")
+    _known(entry.key, sorted(declared), entry, f"key of {entry.section}")
     for parameters in [*among, LIMITS]:
         if entry.key in parameters:
             value = check_value(entry.value, parameters[entry.key], entry.place)
@@ -239,12 +233,7 @@ def _known(name: str, known: list[str], entry: Entry, what: str) -> str:
 
 
 def check_value(value: Any, parameter: Parameter, place: str) -> Any:
-    """Check one value against the type, the choices and the range that its notebook declares.
-
-    Returns
-    -------
-    object
-        The value, an int made a float where a float is declared.
+    """Check one value against what its notebook declares, and return it; an int is made a float where one is declared.
 
     Raises
     ------

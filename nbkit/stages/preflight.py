@@ -4,7 +4,7 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ from nbkit.stages.params import read_params
 from nbkit.wording import suggest
 
 Values = dict[str, Any]
-Check = Callable[[Any, Values, Path], object]
+Check = Callable[[Any, Values], object]
 COLUMNS = {  # the keys that name columns
     "01_frame": ("target", "time", "group", "keys", "rule", "protected"),
     "05_features": ("numeric", "categorical", "datetime", "target_encoded", "drop"),
     "07_evaluate": ("slice_by",),
 }
+
+
+JUDGED = {"01_frame", "02_ingest", "03_validate", "05_features"}
 
 
 def import_used(limits: dict[str, Values], chosen: list[str], root: Path, places: Mapping[str, str]) -> None:
@@ -78,14 +81,47 @@ def check_sense(
         Naming the place, the stage and the parameter.
     """
     frame = values.get("01_frame", {})
-    for (stage, key), check in CHECKS.items():
+    for (stage, key), check in _list_checks(root).items() if JUDGED.intersection(chosen) else ():
         given = values.get(stage, {})
         if stage in chosen and given.get(key):
             try:
-                check(given[key], {**frame, **given}, root)
+                check(given[key], {**frame, **given})
             except NbkitError as error:
                 raise BadParameter(f"{_name_place(stage, key, places)}: {error}") from None
     _check_columns(values, chosen, root, places)
+
+
+def _list_checks(root: Path) -> dict[tuple[str, str], Check]:
+    """Return what judges a parameter, given its value and those of its stage and of 01_frame."""
+    from nbkit.data import check_features, check_split, read_contract
+    from nbkit.model.costs import read_costs
+    from nbkit.model.criteria import check_requirements, read_criteria
+    from nbkit.model.metrics import find_metric
+
+    def check_metrics(names: Any, given: Values) -> None:
+        for name in [names] if isinstance(names, str) else names:
+            find_metric(str(name), given["task"])
+
+    def check_names(kind: str, names: Any, given: Values) -> None:
+        check_features({kind: names})
+
+    def check_problem(target: Any, given: Values) -> None:
+        Problem(**{each.name: given[each.name] for each in fields(Problem) if each.name in given})
+
+    return {
+        ("01_frame", "metrics"): check_metrics,
+        ("01_frame", "criteria"): lambda criteria, given: read_criteria(criteria, given["task"]),
+        ("01_frame", "costs"): lambda costs, given: given["task"] == "multiclass" or read_costs(costs, given["task"]),
+        ("01_frame", "nonfunctional"): lambda requirements, given: check_requirements(requirements),
+        ("02_ingest", "split"): lambda spec, given: check_split(
+            spec, time=given.get("time", ""), group=given.get("group", "")
+        ),
+        **{("05_features", kind): partial(check_names, kind) for kind in COLUMNS["05_features"]},
+        ("03_validate", "contract"): lambda path, given: read_contract(root / path),
+        ("01_frame", "lead"): lambda lead, given: Problem("target", lead=lead),
+        ("01_frame", "target"): check_problem,
+        ("01_frame", "metric"): check_metrics,
+    }
 
 
 def _name_place(stage: str, key: str, places: Mapping[str, str] | None) -> str:
@@ -128,71 +164,3 @@ def _read_columns(path: Path, changed: int) -> tuple[str, ...]:
 
 def _listed(value: Any) -> list[Any]:
     return [] if value in (None, "auto") else list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _check_metrics(names: Any, given: Values, root: Path) -> None:
-    from nbkit.model.metrics import find_metric
-
-    for name in [names] if isinstance(names, str) else names:
-        find_metric(str(name), given["task"])
-
-
-def _check_criteria(criteria: Any, given: Values, root: Path) -> object:
-    from nbkit.model import read_criteria
-
-    return read_criteria(criteria, given["task"])
-
-
-def _check_requirements(requirements: Any, given: Values, root: Path) -> None:
-    from nbkit.model.criteria import check_requirements
-
-    check_requirements(requirements)
-
-
-def _check_costs(costs: Any, given: Values, root: Path) -> object:
-    from nbkit.model.costs import read_costs
-
-    return None if given["task"] == "multiclass" else read_costs(costs, given["task"])
-
-
-def _check_split(spec: Any, given: Values, root: Path) -> object:
-    from nbkit.data import check_split
-
-    return check_split(spec, time=given.get("time", ""), group=given.get("group", ""))
-
-
-def _check_contract(path: Any, given: Values, root: Path) -> object:
-    from nbkit.data import read_contract
-
-    return read_contract(root / path)
-
-
-def _check_problem(target: Any, given: Values, root: Path) -> object:
-    return Problem(**{each.name: given[each.name] for each in fields(Problem) if each.name in given})
-
-
-def _check_lead(lead: Any, given: Values, root: Path) -> object:
-    return Problem("target", lead=lead)
-
-
-def _check_kind(kind: str) -> Check:
-    def check(names: Any, given: Values, root: Path) -> None:
-        from nbkit.data import check_features
-
-        check_features({kind: names})
-
-    return check
-
-
-CHECKS: dict[tuple[str, str], Check] = {
-    ("01_frame", "metrics"): _check_metrics,
-    ("01_frame", "criteria"): _check_criteria,
-    ("01_frame", "costs"): _check_costs,
-    ("01_frame", "nonfunctional"): _check_requirements,
-    ("02_ingest", "split"): _check_split,
-    **{("05_features", kind): _check_kind(kind) for kind in COLUMNS["05_features"]},
-    ("03_validate", "contract"): _check_contract,
-    ("01_frame", "lead"): _check_lead,
-    ("01_frame", "target"): _check_problem,
-    ("01_frame", "metric"): _check_metrics,
-}

@@ -9,7 +9,7 @@ from typing import Any
 from nbkit.errors import BadModel, NbkitError
 from nbkit.pipeline.runs import read_status, say_end
 from nbkit.record import RunRecord, read_record
-from nbkit.run import read_value
+from nbkit.scraps import read_value
 from nbkit.sweep.plan import FRAME, SCORES, Sweep
 from nbkit.sweep.points import say_point
 from nbkit.sweep.pool import Answer, list_attempts
