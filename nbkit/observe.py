@@ -22,17 +22,8 @@ VARIABLE = "NBKIT_OBSERVE"
 ROOT = "NBKIT_ROOT"
 THREADS = "NBKIT_THREADS"
 SYSTEM = (
-    "/proc/",
-    "/sys/",
-    "/dev/",
-    "/etc/",
-    "/usr/lib/",
-    "/usr/lib64/",
-    "/usr/share/",
-    "/lib/",
-    "/lib64/",
-    "/var/cache/",
-)
+    "/proc/", "/sys/", "/dev/", "/etc/", "/usr/lib/", "/usr/lib64/", "/usr/share/", "/lib/", "/lib64/", "/var/cache/"
+)  # fmt: skip
 PERSONAL = (".config", ".local", ".ipython", ".jupyter", ".matplotlib")
 PASSING = ("/dev/shm/", "/var/tmp/")  # noqa: S108 - what lies there counts if the stage did not make it
 HIDDEN = {".git", "__pycache__", ".ipynb_checkpoints"}
@@ -73,7 +64,6 @@ class Notes:
         self.outside: set[str] = set()
         self.kept: set[str] = set()
         self.pausing = False
-        self._listing = False
         self._written: set[str] = set()
         self._modules: dict[str, str] = {}
         self._seen: dict[str, int] = {}
@@ -89,7 +79,7 @@ class Notes:
         """Take note of a file that Python opens, and of a folder that it lists (an audit hook)."""
         if event == "open" and isinstance(arguments[0], str | bytes):
             self._note_open(*arguments)
-        elif event in LISTING and not self._listing and _is_asked(sys._getframe(1), self._installed):
+        elif event in LISTING and _is_asked(sys._getframe(1), self._installed):
             with contextlib.suppress(TypeError, ValueError):  # a descriptor is no name
                 place = os.path.abspath(os.fsdecode(arguments[0] or "."))  # noqa: PTH100
                 if self._counts(place + os.sep):
@@ -119,18 +109,11 @@ class Notes:
 
     def _note_folder(self, place: str) -> None:
         if place not in self.folders:
-            self.folders[place] = self._list(place)
-
-    def _list(self, place: str) -> list[str]:
-        self._listing = True
-        try:
-            return list_names(place)
-        finally:
-            self._listing = False
+            self.folders[place] = list_names(place)
 
     def _settle(self, place: str, names: list[str]) -> list[str]:
         """Return the names in a folder with those that the stage has added itself: the next run finds them there."""
-        now = self._list(place)
+        now = list_names(place)
         added = {os.path.join(place, name) for name in set(now) - set(names)}  # noqa: PTH118
         return now if added <= self._written and set(names) <= set(now) else names
 

@@ -79,43 +79,32 @@ def _compare_scraps(before: Path, after: Path) -> Iterator[Row]:
 
 
 def _describe(where: str, old: Any, new: Any, before: Path, after: Path) -> Iterator[Row]:
-    if where.endswith("scores") and _is_table(old) and _is_table(new):
+    kinds = [
+        data["value"]["kind"] if isinstance(data, dict) and data.get(TAG) == "artifact" else "" for data in (old, new)
+    ]
+    if where.endswith("scores") and kinds == ["table", "table"]:
         yield from _compare_scores(where, read_scrap(old, before), read_scrap(new, after))
-    elif _is_artifact(old) or _is_artifact(new):
-        yield {"what": "artifact", "where": where, "before": _name(old), "after": _name(new)}
+    elif any(kinds):
+        yield {"what": "artifact", "where": where, "before": _name(old, kinds[0]), "after": _name(new, kinds[1])}
     else:
         what = "headline" if where.endswith(".headline") else "value"
         yield {"what": what, "where": where, "before": old, "after": new}
 
 
-def _is_artifact(data: Any) -> bool:
-    return isinstance(data, dict) and data.get(TAG) == "artifact"
-
-
-def _is_table(data: Any) -> bool:
-    return _is_artifact(data) and data["value"]["kind"] == "table"
-
-
-def _name(data: Any) -> Any:
-    if not _is_artifact(data):
+def _name(data: Any, kind: str) -> Any:
+    if not kind:
         return "–" if data is None else data
     rows = f", {say_count(data['value']['rows'], 'row')}" if "rows" in data["value"] else ""
-    return f"{data['value']['kind']} {data['value']['sha256'][:8]}{rows}"
+    return f"{kind} {data['value']['sha256'][:8]}{rows}"
 
 
 def _compare_scores(where: str, old: Any, new: Any) -> Iterator[Row]:
     """Compare two tables of scores metric by metric, with their intervals."""
     keys = [column for column in ("candidate", "metric") if column in old.columns]
-    tables = [table.set_index(keys) if keys else table for table in (old, new)]
-    for key in tables[0].index.union(tables[1].index, sort=False):
-        shown = [_show_score(table, key) for table in tables]
-        if shown[0] != shown[1]:
-            label = " ".join(key) if isinstance(key, tuple) else str(key)
-            yield {"what": "score", "where": f"{where} {label}", "before": shown[0], "after": shown[1]}
-
-
-def _show_score(table: Any, key: Any) -> str:
-    if key not in table.index:
-        return "–"
-    row = table.loc[key]
-    return f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+    shown = []
+    for table in (old, new):
+        rows = (table.set_index(keys) if keys else table).to_dict("index")
+        shown.append({key: f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})" for key, row in rows.items()})
+    for row in _differ("score", *shown):
+        label = " ".join(row["where"]) if isinstance(row["where"], tuple) else row["where"]
+        yield row | {"where": f"{where} {label}"}

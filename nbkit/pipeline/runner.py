@@ -28,7 +28,7 @@ from nbkit.pipeline.runs import has_side_files, keep_edit, lock_run, make_run_di
 from nbkit.pipeline.signals import hear_signals
 from nbkit.pipeline.storage import Storage, open_storage
 from nbkit.pipeline.task import Task
-from nbkit.pipeline.trace import Execution, finish_trace
+from nbkit.pipeline.trace import finish_trace
 from nbkit.record import RECORD, Listener, RunRecord, StageRecord, now, read_record
 from nbkit.scraps import digest_scraps, read_scraps
 from nbkit.stages.graph import build_graph
@@ -275,10 +275,9 @@ class Runner:
         bare = self.ledger.scrubber.clean(text) == text  # a trace holds the parameters as they are
         if not (notes and as_planned and bare and self.plan.caching) or has_side_files(self.folder):
             return False
-        execution = Execution(self.folder, record.started, notes, self.handed)
         with contextlib.suppress(OSError):  # a full disk: the next run does it again
-            given = (begin(step.stage, self.plan.resolved), step.stage, execution)
-            self.cache.keep(finish_trace(*given, self.plan.root, self.cache.memo))
+            given = (begin(step.stage, self.plan.resolved), step.stage, self.folder, record.started, notes, self.handed)
+            self.cache.keep(finish_trace(*given, self.cache.memo))
             return True
         return False
 

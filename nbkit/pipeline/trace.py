@@ -79,51 +79,35 @@ class Trace:
         return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class Execution:
-    """What is known of a stage that has passed.
-
-    Attributes
-    ----------
-    folder
-        The run.
-    started
-        When it began, as in the record: what has changed since then may not be what it read.
-    seen
-        What was noted in its kernel (`nbkit.observe`).
-    handed
-        Earlier stage to the digests of what it handed over.
-    """
-
-    folder: Path
-    started: str
-    seen: Mapping[str, Any]
-    handed: Handed
-
-
 def begin_trace(stage: Stage, parameters: dict[str, Any], threads: int) -> Trace:
     """Return what is known of a stage before it runs."""
     return Trace(stage.name, "", platform.python_version(), threads, list(stage.cells), parameters)
 
 
-def finish_trace(now: Trace, stage: Stage, execution: Execution, root: Path, memo: Memo) -> Trace:
+def finish_trace(
+    now: Trace, stage: Stage, folder: Path, began: str, seen: Mapping[str, Any], handed: Handed, memo: Memo
+) -> Trace:
     """Return the trace of a stage that has passed.
 
     Parameters
     ----------
     now, stage
         From `begin_trace`, and what it was called with.
-    execution
-        How it went.
-    root
-        The project.
+    folder
+        The run, in ``runs/`` of the project.
+    began
+        When it began, as in the record: what has changed since then may not be what it read.
+    seen
+        What was noted in its kernel (`nbkit.observe`).
+    handed
+        Earlier stage to the digests of what it handed over.
     memo
         What digests files.
     """
-    folder, seen = execution.folder, execution.seen
+    root = folder.parents[1]
     notebook = folder / f"{stage.name}.ipynb"
     scraps = read_scraps(notebook)
-    installed, started = installed_folders(), dt.datetime.fromisoformat(execution.started).timestamp()
+    installed, started = installed_folders(), dt.datetime.fromisoformat(began).timestamp()
     own = [Path(path) for path in seen["modules"].values() if not path.startswith(installed)]
     computing = [stage.path, *(Path(path) for name, path in seen["modules"].items() if name not in HANDING_OVER)]
     named = {name.partition(".")[0] for name in seen["imports"]}
@@ -136,7 +120,7 @@ def finish_trace(now: Trace, stage: Stage, execution: Execution, root: Path, mem
     return replace(
         now,
         run=folder.name,
-        loads={**dict(_list_loads(execution)), **seen["loads"]},
+        loads={**dict(_list_loads(seen, handed)), **seen["loads"]},
         files={_name(path, root): digest for path, digest in read.items()}
         | {f"{_name(Path(path), root)}/": digest for path, digest in seen["folders"].items()},
         modules={_name(path, root): _digest_settled(path, started, memo) for path in own},
@@ -173,10 +157,10 @@ def describe_effects(stage: Stage, parameters: dict[str, Any], scraps: dict[str,
         return UNKNOWN
 
 
-def _list_loads(execution: Execution) -> Iterator[tuple[str, str]]:
+def _list_loads(seen: Mapping[str, Any], handed: Handed) -> Iterator[tuple[str, str]]:
     """Yield what was read past `run.load`: all of the notebooks that were read whole."""
-    for stage, digests in execution.handed.items():
-        if stage in execution.seen["notebooks"]:
+    for stage, digests in handed.items():
+        if stage in seen["notebooks"]:
             yield from ((f"{stage}.{name}", digest) for name, digest in (digests or {}).items())
 
 
