@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from nbkit.contract import Contract
 from nbkit.errors import CorruptArtifact, NbkitError, UnknownKind, UntrustedType
 from nbkit.pictures import PNG, dump_figure, is_figure, load_figure
@@ -126,14 +128,6 @@ def _load_table(content: bytes) -> Any:
     return pd.read_parquet(io.BytesIO(content), engine="pyarrow")
 
 
-def _dump_series(series: Any) -> bytes:
-    return _dump_table(series.to_frame("value" if series.name is None else series.name))
-
-
-def _load_series(content: bytes) -> Any:
-    return _load_table(content).iloc[:, 0]
-
-
 # --- models
 
 
@@ -228,35 +222,39 @@ def _load_array(content: bytes) -> Any:
     return array
 
 
-def _dump_problem(problem: Problem) -> bytes:
-    return _dump_value(asdict(problem))
-
-
-def _load_problem(content: bytes) -> Problem:
-    return Problem(**decode(json.loads(content)))
-
-
-def _dump_contract(contract: Contract) -> bytes:
-    return json.dumps(asdict(contract), ensure_ascii=False, default=str).encode()
-
-
-def _load_contract(content: bytes) -> Contract:
-    import msgspec
-
-    return msgspec.convert(json.loads(content), Contract)
-
-
 def _dump_value(value: Any) -> bytes:
     return json.dumps(encode(value), ensure_ascii=False, allow_nan=False).encode()
 
 
+def _load_value(content: bytes) -> Any:
+    return decode(json.loads(content))
+
+
 FORMATS: tuple[Format, ...] = (
     Format("table", ".parquet", _is_pandas("DataFrame"), _dump_table, _load_table),
-    Format("series", ".parquet", _is_pandas("Series"), _dump_series, _load_series),
+    Format(
+        "series",
+        ".parquet",
+        _is_pandas("Series"),
+        lambda series: _dump_table(series.to_frame("value" if series.name is None else series.name)),
+        lambda content: _load_table(content).iloc[:, 0],
+    ),
     Format("figure", ".svg", is_figure, dump_figure, load_figure),
     Format("model", ".skops", _is_model, _dump_model, load_model),
     Format("array", ".npy", _is_array, _dump_array, _load_array),
-    Format("problem", ".json", lambda value: isinstance(value, Problem), _dump_problem, _load_problem),
-    Format("contract", ".json", lambda value: isinstance(value, Contract), _dump_contract, _load_contract),
-    Format("value", ".json", lambda _: True, _dump_value, lambda content: decode(json.loads(content))),
+    Format(
+        "problem",
+        ".json",
+        lambda value: isinstance(value, Problem),
+        lambda problem: _dump_value(asdict(problem)),
+        lambda content: Problem(**_load_value(content)),
+    ),
+    Format(
+        "contract",
+        ".json",
+        lambda value: isinstance(value, Contract),
+        lambda contract: json.dumps(asdict(contract), ensure_ascii=False, default=str).encode(),
+        lambda content: msgspec.convert(json.loads(content), Contract),
+    ),
+    Format("value", ".json", lambda _: True, _dump_value, _load_value),
 )

@@ -38,11 +38,11 @@ def test_a_line_a_stage_and_a_verdict(laid):
 
 
 def test_what_cannot_work_exits_with_2_and_says_where(laid):
-    make_notebook(laid / "notebooks" / "03_c.ipynb", "def f(): ...", "run.load('01_a', 'xx')")
+    make_notebook(laid / "notebooks" / "03_c.ipynb", "other = run", "run.load('01_a', 'xx')")
     code, said = call("check", "--set", "01_a.speed=1")
     assert code == 2
     assert "✕ error: 03_c, code cell 3, loads 'xx' from 01_a, which saves no such value; did you mean 'x'?" in said
-    assert "■ hint: 03_c, code cell 2, defines f" in said
+    assert "■ hint: 03_c, code cell 2, hands its run on" in said
     assert "✕ error: params do not fit: --set 01_a.speed" in said
     assert said.splitlines()[-1] == "2 errors, 1 hint"
     code, said = call("check", "--json")

@@ -25,23 +25,21 @@ def check(params: tuple[Path, ...], settings: tuple[str, ...], as_json: bool) ->
 
     Exit codes: 0 if a run could start, also with hints; 2 if not.
     """
-    from nbkit.stages.check import check_notebooks, check_params
+    from nbkit.stages.check import check_notebooks
 
     root = root_of(params) if params else find_root()
     folder = find_notebooks(root)
-    found = check_notebooks(folder)
-    if params or settings:
-        found = check_params(found, params, settings, root)
+    found = check_notebooks(folder, params, settings, root)
     if as_json:
-        shown = {"stages": found.rows(), "edges": found.graph.rows(), "hands over": found.graph.handovers()}
+        shown = {"stages": found.stage_rows(), "edges": found.rows(), "hands over": found.handovers()}
         shown["problems"] = [asdict(problem) for problem in found.problems]
         click.echo(json.dumps(shown, indent=1, ensure_ascii=False))
     else:
         if not folder.is_relative_to(root):
             click.echo(f"{root} has no notebooks of its own; those of nbkit, in {folder}:")
-        for row in found.rows():
+        for row in found.stage_rows():
             click.echo(_say_row(row))
-        if rows := found.graph.handovers():
+        if rows := found.handovers():
             click.echo("\nWhat a stage has to hand over for others to work:")
             print_table(rows, list(rows[0]))
         for each in found.problems:

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "notebooks": ["Parameter", "Stage", "read_stages"],
         "graph": ["Edge", "Graph", "Finding", "build_graph", "check_graph"],
-        "check": ["Checked", "check_notebooks"],
+        "check": ["check_notebooks"],
         "params": ["Resolved", "resolve_params"],
     },
 )

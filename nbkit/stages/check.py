@@ -3,9 +3,8 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nbkit.errors import BadNotebook, NbkitError
 from nbkit.stages.calls import Call
@@ -14,54 +13,21 @@ from nbkit.stages.notebooks import STAGE_NAME, Stage, list_stages, read_stage
 from nbkit.stages.params import resolve_params
 from nbkit.stages.preflight import check_sense, import_used
 
+HERE = Path()
 RUN = re.compile(r"\b(nbkit\.)?Run\(")
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What a check found.
-
-    Attributes
-    ----------
-    stages
-        The notebooks that can be read as stages.
-    graph
-        Who needs whom, among them.
-    problems
-        What is wrong or odd, by place.
-    """
-
-    stages: dict[str, Stage]
-    graph: Graph
-    problems: tuple[Finding, ...]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return a plain row for each stage: stage, title, cadence, loads, sources, saves."""
-        return [
-            {
-                "stage": stage.name,
-                "title": stage.title,
-                "cadence": stage.cadence,
-                "loads": sum(len(edge.names) for edge in self.graph.edges if edge.target == stage.name),
-                "sources": list(self.graph.upstream(stage.name)),
-                "saves": list(stage.saves),
-            }
-            for stage in self.stages.values()
-        ]
-
-    @property
-    def errors(self) -> int:
-        """How many problems no run can live with."""
-        return sum(each.level == "error" for each in self.problems)
-
-
-def check_notebooks(folder: Path) -> Checked:
+def check_notebooks(folder: Path, files: Sequence[Path] = (), settings: Sequence[str] = (), root: Path = HERE) -> Graph:
     """Read every notebook of a folder and say all that is wrong or odd, instead of stopping at the first.
 
     Parameters
     ----------
     folder
         Where the notebooks lie.
+    files, settings
+        Params that are held against them, as for `resolve_params`, and read by the libraries that will be given them.
+    root
+        The project.
 
     Raises
     ------
@@ -79,39 +45,17 @@ def check_notebooks(folder: Path) -> Checked:
     others = {name: Stage(name, folder / f"{name}.ipynb", name, "", calls=(Call("give", 0),)) for name in broken}
     graph = build_graph(stages | others)
     problems += [each for each in graph.problems if each.place not in broken]
-    problems += [
-        Finding("hint", stage.name, cell, f"defines {name}: a module of the project can be tested and used by others")
-        for stage in stages.values()
-        for cell, name in stage.helpers
-    ]
-    problems += _find_strangers(folder)
-    return Checked(stages, graph, tuple(sorted(problems, key=lambda each: (each.place, each.cell))))
-
-
-def check_params(found: Checked, files: Sequence[Path], settings: Sequence[str], root: Path) -> Checked:
-    """Check params files against notebooks that have been read, and let the libraries read what they give.
-
-    Parameters
-    ----------
-    found
-        From `check_notebooks`.
-    files, settings
-        As for `resolve_params`.
-    root
-        The project.
-    """
-    if set(found.graph.stages) - set(found.stages):
-        problem = Finding("hint", "params", 0, "are not checked before every notebook can be read")
-    else:
+    problems = sorted([*problems, *_find_strangers(folder)], key=lambda each: (each.place, each.cell))
+    if broken and (files or settings):
+        problems.append(Finding("hint", "params", 0, "are not checked before every notebook can be read"))
+    elif files or settings:
         try:
-            resolved = resolve_params(files, settings, found.stages)
-            import_used(resolved.limits, list(found.stages), root, resolved.places)
-            check_sense(resolved.values, list(found.stages), root, resolved.places)
+            resolved = resolve_params(files, settings, stages)
+            import_used(resolved.limits, list(stages), root, resolved.places)
+            check_sense(resolved.values, list(stages), root, resolved.places)
         except NbkitError as error:
-            problem = Finding("error", "params", 0, f"do not fit: {error}")
-        else:
-            return found
-    return replace(found, problems=(*found.problems, problem))
+            problems.append(Finding("error", "params", 0, f"do not fit: {error}"))
+    return replace(graph, stages=stages, problems=tuple(problems))
 
 
 def _find_strangers(folder: Path) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """The contract between notebooks: who loads what from whom, read from their code, and what is wrong with it."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,14 +60,14 @@ class Graph:
     Attributes
     ----------
     stages
-        Their names, in the order in which they run.
+        By name, in the order in which they run.
     edges
         One for each pair of stages of which the later loads from the earlier, by target, then source.
     problems
         What is wrong or odd, by stage.
     """
 
-    stages: tuple[str, ...]
+    stages: dict[str, Stage]
     edges: tuple[Edge, ...]
     problems: tuple[Finding, ...] = ()
 
@@ -75,9 +75,28 @@ class Graph:
         """Return the stages that a stage loads from."""
         return tuple(edge.source for edge in self.edges if edge.target == stage)
 
+    @property
+    def errors(self) -> int:
+        """How many problems no run can live with."""
+        return sum(each.level == "error" for each in self.problems)
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the edges as plain rows: source, target, names."""
         return [asdict(edge) | {"names": list(edge.names)} for edge in self.edges]
+
+    def stage_rows(self) -> list[dict[str, Any]]:
+        """Return a plain row for each stage: stage, title, cadence, loads, sources, saves."""
+        return [
+            {
+                "stage": stage.name,
+                "title": stage.title,
+                "cadence": stage.cadence,
+                "loads": sum(len(edge.names) for edge in self.edges if edge.target == stage.name),
+                "sources": list(self.upstream(stage.name)),
+                "saves": list(stage.saves),
+            }
+            for stage in self.stages.values()
+        ]
 
     def handovers(self) -> list[dict[str, str]]:
         """Return what each stage has to hand over for others to work, as plain rows: stage, hands over, to.
@@ -105,16 +124,15 @@ def build_graph(stages: Mapping[str, Stage]) -> Graph:
     stages
         From `read_stages`.
     """
-    names = sorted(stages)
+    stages = dict(sorted(stages.items()))
     found: dict[tuple[str, str], list[str]] = {}
     for stage in stages.values():
         for call in stage.calls:
-            for source in _find_sources(call, stage.name, names):
+            for source in _find_sources(call, stage.name, list(stages)):
                 found.setdefault((stage.name, source), []).append(call.name)
     edges = [Edge(source, target, tuple(dict.fromkeys(loaded))) for (target, source), loaded in sorted(found.items())]
     problems = [each for stage in stages.values() for each in _judge_stage(stage, stages)]
-    graph = Graph(tuple(names), tuple(edges), tuple(problems))
-    return Graph(graph.stages, graph.edges, (*graph.problems, *_find_orphans(graph, stages)))
+    return Graph(stages, tuple(edges), (*problems, *_find_orphans(stages, edges)))
 
 
 def check_graph(stages: Mapping[str, Stage]) -> Graph:
@@ -198,9 +216,9 @@ def _judge_value(call: Call, source: Stage) -> tuple[str, str]:
     return "", ""
 
 
-def _find_orphans(graph: Graph, stages: Mapping[str, Stage]) -> Iterator[Finding]:
-    usual = [name for name in graph.stages if stages[name].cadence == "run"]
-    linked = {end for edge in graph.edges for end in (edge.source, edge.target)}
+def _find_orphans(stages: Mapping[str, Stage], edges: Sequence[Edge]) -> Iterator[Finding]:
+    usual = [name for name in stages if stages[name].cadence == "run"]
+    linked = {end for edge in edges for end in (edge.source, edge.target)}
     for name in usual if len(usual) > 1 else ():
         if name not in linked:
             yield Finding("hint", name, 0, "neither loads from another stage nor is loaded from: does it belong here?")

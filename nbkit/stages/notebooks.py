@@ -77,8 +77,6 @@ class Stage:
         By name, in the order of the cell.
     calls
         What it loads and saves.
-    helpers
-        The functions and classes that it defines, each with its code cell.
     cadence
         ``"run"`` for a stage of ``nbkit run``, ``"window"`` for one that has its own.
     cells
@@ -97,7 +95,6 @@ class Stage:
     question: str
     parameters: dict[str, Parameter] = field(default_factory=dict)
     calls: tuple[Call, ...] = ()
-    helpers: tuple[tuple[int, str], ...] = ()
     cadence: str = "run"
     cells: tuple[str, ...] = ()
     effects: str = ""
@@ -183,7 +180,6 @@ def read_stage(path: Path) -> Stage:
         question=next((line for line in lines[1:] if not line.startswith(("#", "-", "*"))), ""),
         parameters=parameters,
         calls=calls,
-        helpers=tuple(_find_helpers(trees)),
         cells=tuple(_digest_cells(notebook["cells"])),
         file_names=frozenset(_find_file_names([cell["source"] for cell in code])),
         **_read_settings(settings, path),
@@ -233,13 +229,6 @@ def _parse(source: str, path: Path, parse: Callable[[str], ast.Module] = parse_c
         raise BadNotebook(f"{path}: a cell does not parse ({error.msg}): {where}") from None
     except (ValueError, RecursionError, MemoryError) as error:  # a zero byte, half a character, a thousand brackets
         raise BadNotebook(f"{path}: a cell does not parse ({error or type(error).__name__})") from None
-
-
-def _find_helpers(trees: list[ast.Module]) -> Iterator[tuple[int, str]]:
-    for number, tree in enumerate(trees, start=1):
-        for node in tree.body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                yield number, node.name
 
 
 def _read_parameters(source: str, path: Path) -> Iterator[Parameter]:
