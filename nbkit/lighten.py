@@ -1,6 +1,7 @@
 """Keeps costly imports that hardly anybody needs out of the way until somebody does."""
 
 import contextlib
+import functools
 import importlib
 import importlib.util
 import sys
@@ -20,10 +21,19 @@ COSTLY = {
 class StandIn(types.ModuleType):
     """Stands for a module: what is called of it loads the real one first, and whatever else is asked of it as well."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        vars(self).update({each: functools.partial(self._call, each) for each in COSTLY[name]})
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(_load(self.__name__), name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+    def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
+        return self.__getattr__(name)(*arguments, **options)
 
 
 @contextlib.contextmanager
@@ -45,7 +55,8 @@ def defer_imports(wanted: str = "") -> Iterator[None]:
     if wanted in sys.modules:
         yield
         return
-    stand_ins = {name: _make(name) for name in COSTLY if name not in sys.modules and _is_there(name)}
+    there = [name for name in COSTLY if importlib.util.find_spec(name.partition(".")[0])]
+    stand_ins = {name: StandIn(name) for name in there if name not in sys.modules}
     sys.modules.update(stand_ins)
     try:
         yield
@@ -53,27 +64,3 @@ def defer_imports(wanted: str = "") -> Iterator[None]:
         for name, stand_in in stand_ins.items():
             if sys.modules.get(name) is stand_in:
                 del sys.modules[name]
-
-
-def _is_there(name: str) -> bool:
-    return importlib.util.find_spec(name.partition(".")[0]) is not None
-
-
-def _make(name: str) -> StandIn:
-    stand_in = StandIn(name)
-    for each in COSTLY[name]:
-        setattr(stand_in, each, _defer(name, each))
-    return stand_in
-
-
-def _defer(module: str, name: str) -> Any:
-    def call(*arguments: Any, **options: Any) -> Any:
-        return getattr(_load(module), name)(*arguments, **options)
-
-    return call
-
-
-def _load(name: str) -> types.ModuleType:
-    if isinstance(sys.modules.get(name), StandIn):
-        del sys.modules[name]
-    return importlib.import_module(name)

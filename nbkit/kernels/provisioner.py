@@ -73,13 +73,6 @@ class WarmProvisioner(LocalProvisioner):
             self.exit_code = code
         return code
 
-    async def wait(self) -> int | None:
-        """Wait for the kernel's end, noticing it sooner than Jupyter would."""
-        while self.process and self.process.poll() is None:
-            await asyncio.sleep(0.005)
-        code: int | None = await super().wait()
-        return code
-
     async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 - Jupyter's signature
         """Remove the kernel's folder."""
         await super().cleanup(restart=restart)

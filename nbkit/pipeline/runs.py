@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
@@ -99,16 +100,12 @@ def describe_surroundings(root: Path) -> Surroundings:
 
 
 def _read_git(root: Path) -> Git:
-    found = Git()
+    ask = partial(subprocess.run, capture_output=True, text=True, timeout=5, check=True)
+    git, found = ["git", "-C", str(root)], Git()
     with contextlib.suppress(OSError, subprocess.SubprocessError):  # no git, no repository, or it takes too long
-        found.commit = _ask_git(root, "rev-parse", "HEAD")
-        found.dirty = bool(_ask_git(root, "status", "--porcelain", "--untracked-files=no"))
+        found.commit = ask([*git, "rev-parse", "HEAD"]).stdout.strip()
+        found.dirty = bool(ask([*git, "status", "--porcelain", "--untracked-files=no"]).stdout.strip())
     return found
-
-
-def _ask_git(root: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=5, check=True)  # noqa: S607
-    return done.stdout.strip()
 
 
 def has_side_files(folder: Path) -> bool:
@@ -265,9 +262,9 @@ def keep_edit(folder: Path, record: StageRecord) -> Path | None:
 
 def _link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        return
     try:
         target.hardlink_to(source)
+    except FileExistsError:
+        pass
     except OSError:
         shutil.copy2(source, target)
