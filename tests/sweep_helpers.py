@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -57,10 +56,10 @@ def fake(monkeypatch):
     """Starts no process: points of the toy project end at once as they would; lists the runs that were begun."""
     begun, passed = [], {}
 
-    def run(task, name, is_unwanted):
+    def run(sweep, settings, name, is_unwanted):
         begun.append(name)
-        folder = Path(task["root"]) / "runs" / name
-        k = int(next(text for text in task["settings"] if text.startswith("02.k=")).partition("=")[2])
+        folder = sweep.root / "runs" / name
+        k = int(next(text for text in settings if text.startswith("02.k=")).partition("=")[2])
         if k == 4:
             return "its process was killed (SIGKILL)"
         if k == 3:
@@ -71,7 +70,7 @@ def fake(monkeypatch):
         glue(folder / "01_frame.ipynb", problem=Problem("late", "regression"))
         glue(folder / "02_second.ipynb", scores=pd.DataFrame([row]))
         write_run(folder, "passed", headline=f"k is {k}.")
-        passed[tuple(task["settings"])] = folder
+        passed[tuple(settings)] = folder
         return ""
 
     def plan(root, files, settings, **options):

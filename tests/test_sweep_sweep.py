@@ -59,8 +59,8 @@ def test_interrupted_points_are_told_and_the_rest_is_not_begun(project, toy, fak
     class Pool:
         """Does the first point, is interrupted, and never ends the others."""
 
-        def submit(self, task):
-            return Future(task["name"])
+        def submit(self, sweep, number):
+            return Future(sweep.name_point(number))
 
         def cancel(self, futures):
             self.cancelled = [future.name for future in futures]
@@ -89,8 +89,7 @@ def test_interrupted_points_are_told_and_the_rest_is_not_begun(project, toy, fak
 
 def test_what_a_worker_did_elsewhere_or_could_not_do_fails_its_point(project, toy, fake):
     class Pool:
-        def submit(self, task):
-            self.name = task["name"]
+        def submit(self, sweep, number):
             return self
 
         def done(self):

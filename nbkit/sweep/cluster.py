@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nbkit.errors import BadParameter, NoCluster
-from nbkit.sweep.pool import Answer, Task, run_point
+from nbkit.sweep.plan import Sweep
+from nbkit.sweep.pool import Answer, run_point
 
 PATIENCE = 5  # seconds for a scheduler to answer
 
@@ -20,10 +21,10 @@ class ClusterPool:
     def __init__(self, client: Any) -> None:
         self.client = client
 
-    def submit(self, task: Task) -> Any:
+    def submit(self, sweep: Sweep, number: int) -> Any:
         """Work on a point as soon as a worker is free."""
-        key = f"nbkit-{task['name']}-{uuid.uuid4().hex[:8]}"
-        return self.client.submit(run_there, task, key, key=key, pure=False)
+        key = f"nbkit-{sweep.name_point(number)}-{uuid.uuid4().hex[:8]}"
+        return self.client.submit(run_there, sweep, number, key, key=key, pure=False)
 
     def cancel(self, futures: Sequence[Any]) -> None:
         """Interrupt the points at work, and begin none of the others."""
@@ -89,9 +90,9 @@ def _start_local(workers: int) -> Any:
         signal.signal(signal.SIGINT, before)
 
 
-def run_there(task: Task, key: str) -> Answer:
+def run_there(sweep: Sweep, number: int, key: str) -> Answer:
     """Run a point on the worker that this is called on, until its task is cancelled or its client gone."""
     from distributed import get_worker
 
     tasks = get_worker().state.tasks
-    return run_point(task, lambda: key not in tasks or tasks[key].state == "cancelled")
+    return run_point(sweep, number, lambda: key not in tasks or tasks[key].state == "cancelled")

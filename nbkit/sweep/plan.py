@@ -62,6 +62,10 @@ class Sweep:
         """Where its table and its report lie."""
         return self.root / "runs" / self.name
 
+    def name_point(self, number: int) -> str:
+        """Return what the run of a point is called, counted from 1."""
+        return f"{self.name}-{number:03}"
+
 
 def plan_sweep(sweep: Sweep) -> Sweep:
     """Fill in what a sweep would do, and refuse what cannot work, before any kernel starts.
@@ -74,7 +78,7 @@ def plan_sweep(sweep: Sweep) -> Sweep:
     stages = read_stages(find_notebooks(sweep.root))
     own = tuple(tuple(f"{key}={json.dumps(value)}" for key, value in point.items()) for point in sweep.points)
     judge = _find_judge(stages)
-    first = f"{sweep.name}-001" if sweep.name else ""
+    first = sweep.name_point(1) if sweep.name else ""
     plan = plan_run(sweep.root, sweep.files, sweep.settings, last=sweep.last or judge, name=first)
     names = [step.stage.name for step in plan.steps]
     if judge not in names:

@@ -14,18 +14,18 @@ from typing import Any, Protocol
 from nbkit.errors import NbkitError
 from nbkit.pipeline import plan_run
 from nbkit.record import RECORD
+from nbkit.sweep.plan import Sweep
 
 STEP = 0.1  # seconds between two looks
 GRACE = 20.0  # seconds that an interrupted point has to write down how it ended
 
-Task = dict[str, Any]  # what a worker is told of a point
 Answer = tuple[str, str]  # the run of a point (empty if there is none), and what kept it from telling its own end
 
 
 class Pool(Protocol):
     """Works on points; what it returns for one has ``done()`` and ``result()``, as all futures have."""
 
-    def submit(self, task: Task) -> Any:
+    def submit(self, sweep: Sweep, number: int) -> Any:
         """Work on a point as soon as there is room."""
 
     def cancel(self, futures: Sequence[Any]) -> None:
@@ -39,9 +39,9 @@ class LocalPool:
         self.stop = threading.Event()
         self.threads = ThreadPoolExecutor(workers)
 
-    def submit(self, task: Task) -> Any:
+    def submit(self, sweep: Sweep, number: int) -> Any:
         """Work on a point as soon as a worker is free."""
-        return self.threads.submit(run_point, task, self.stop.is_set)
+        return self.threads.submit(run_point, sweep, number, self.stop.is_set)
 
     def cancel(self, futures: Sequence[Any] = ()) -> None:
         """Interrupt the points at work, and wait until they have ended."""
@@ -49,24 +49,24 @@ class LocalPool:
         self.threads.shutdown(cancel_futures=True)
 
 
-def run_point(task: Task, is_unwanted: Callable[[], bool]) -> Answer:
+def run_point(sweep: Sweep, number: int, is_unwanted: Callable[[], bool]) -> Answer:
     """Run one point; one that has passed in an earlier run and still holds is that run.
 
     Parameters
     ----------
-    task
-        The point.
+    sweep, number
+        The sweep, and the point of it, counted from 1.
     is_unwanted
         Asked a few times a second; once it says yes, the run is interrupted.
     """
-    root, files = Path(task["root"]), [Path(path) for path in task["files"]]
+    settings, name = [*sweep.settings, *sweep.own[number - 1]], sweep.name_point(number)
     try:
-        plan = plan_run(root, files, task["settings"], last=task["last"], storage=task["storage"])
+        plan = plan_run(sweep.root, sweep.files, settings, last=sweep.last, storage=sweep.storage)
         if plan.nothing_to_do and plan.folder:
             return plan.folder.name, ""
-        before = len(list_attempts(root, task["name"]))
-        name = f"{task['name']}.{before + 1}" if before else task["name"]
-        return name, _run(task, name, is_unwanted)
+        before = len(list_attempts(sweep.root, name))
+        name = f"{name}.{before + 1}" if before else name
+        return name, _run(sweep, settings, name, is_unwanted)
     except (NbkitError, OSError) as error:
         return "", str(error)
 
@@ -77,19 +77,19 @@ def list_attempts(root: Path, name: str) -> list[str]:
     return sorted(found, key=lambda each: (len(each), each))
 
 
-def _run(task: Task, name: str, is_unwanted: Callable[[], bool]) -> str:
+def _run(sweep: Sweep, settings: Sequence[str], name: str, is_unwanted: Callable[[], bool]) -> str:
     """Let a process do the run, and return what kept it from writing down its own end; empty if nothing did."""
-    root, words = Path(task["root"]), ["--until", task["last"], "--name", name]
-    words += [word for text in task["settings"] for word in ("--set", text)]
-    words += ["--storage", task["storage"]] if task["storage"] else []
-    logs = root / "runs" / task["sweep"] / "logs"
+    words = [*map(str, sweep.files), "--until", sweep.last, "--name", name]
+    words += [word for text in settings for word in ("--set", text)]
+    words += ["--storage", sweep.storage] if sweep.storage else []
+    logs = sweep.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     # a point that waits on a worker must not wait for a free worker
     environment = {key: value for key, value in os.environ.items() if key != "NBKIT_CLUSTER"}
     with (logs / f"{name}.log").open("w+") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "nbkit", "run", *task["files"], *words],
-            cwd=root,
+            [sys.executable, "-m", "nbkit", "run", *words],
+            cwd=sweep.root,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=file,
@@ -104,7 +104,7 @@ def _run(task: Task, name: str, is_unwanted: Callable[[], bool]) -> str:
         said = file.read().strip().splitlines() or [f"its process ended with {process.returncode}"]
     if process.returncode < 0:
         return f"its process was killed ({signal.Signals(-process.returncode).name})"
-    return "" if (root / "runs" / name / RECORD).is_file() else said[-1]
+    return "" if (sweep.root / "runs" / name / RECORD).is_file() else said[-1]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -15,7 +15,7 @@ from nbkit.pipeline.signals import hear_signals
 from nbkit.record import SWEEP
 from nbkit.store import write_atomic
 from nbkit.sweep.plan import Sweep, find_sweep, read_sweep
-from nbkit.sweep.pool import GRACE, STEP, Answer, LocalPool, Pool, Task
+from nbkit.sweep.pool import GRACE, STEP, Answer, LocalPool, Pool
 from nbkit.sweep.table import Row, judge_points, read_point
 
 ASKED = ("files", "settings", "points", "last", "metric")  # what makes a sweep the same
@@ -72,7 +72,7 @@ def execute_sweep(sweep: Sweep, pool: Pool, on_point: Callable[[Row], None] = la
     answers: dict[int, Answer] = {}
     heard: list[str] = []
     with hear_signals(heard.append):
-        futures = {pool.submit(task): number for number, task in enumerate(_list_tasks(sweep), start=1)}
+        futures = {pool.submit(sweep, number): number for number in range(1, len(sweep.points) + 1)}
         while len(answers) < len(futures) and not heard:
             time.sleep(STEP)
             for future, number in futures.items():
@@ -93,7 +93,8 @@ def execute_sweep(sweep: Sweep, pool: Pool, on_point: Callable[[Row], None] = la
 def _begin(sweep: Sweep) -> Sweep:
     """Name the sweep and make its folder, or find it there from when the same sweep ran before."""
     name = sweep.name or f"{sweep.project}-sweep-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}"
-    sweep = replace(sweep, name=name, root=sweep.root.resolve())
+    files = tuple(path.resolve() for path in sweep.files)
+    sweep = replace(sweep, name=name, root=sweep.root.resolve(), files=files)
     if find_sweep(sweep.root, name):
         known, asked = read_sweep(sweep.folder), json.loads(_dump(sweep))
         if any(known.get(key) != asked[key] for key in ASKED):
@@ -109,25 +110,12 @@ def _begin(sweep: Sweep) -> Sweep:
 
 
 def _dump(sweep: Sweep, **found: Any) -> str:
-    files = [os.path.relpath(path.resolve(), sweep.root) for path in sweep.files]
+    files = [os.path.relpath(path, sweep.root) for path in sweep.files]
     return json.dumps({**asdict(sweep), "files": files, **found}, indent=1, ensure_ascii=False, default=str)
 
 
 def _write(sweep: Sweep, **found: Any) -> None:
     write_atomic(sweep.folder / SWEEP, _dump(sweep, **found).encode())
-
-
-def _list_tasks(sweep: Sweep) -> Iterator[Task]:
-    for number, own in enumerate(sweep.own, start=1):
-        yield {
-            "root": str(sweep.root),
-            "sweep": sweep.name,
-            "name": f"{sweep.name}-{number:03}",
-            "files": [str(path.resolve()) for path in sweep.files],
-            "settings": [*sweep.settings, *own],
-            "last": sweep.last,
-            "storage": sweep.storage,
-        }
 
 
 def _read_answer(future: Any) -> Answer:

@@ -39,7 +39,7 @@ def read_point(sweep: Sweep, number: int, answer: Answer | None = None) -> Row:
         point, run, params, status, seconds, headline (or what went wrong), and if it passed, metric, value, low, high,
         n, better.
     """
-    attempts = list_attempts(sweep.root, f"{sweep.name}-{number:03}")
+    attempts = list_attempts(sweep.root, sweep.name_point(number))
     name, error = answer or (attempts[-1] if attempts else "", "")
     folder = sweep.root / "runs" / name
     record = read_record(folder) if name else RunRecord()
