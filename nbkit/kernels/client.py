@@ -153,7 +153,7 @@ def use_server(notebooks: Sequence[Path]) -> Iterator[ForkServer | None]:
     try:
         with contextlib.suppress(OSError):
             server = _find_server((sys.executable,), environment)
-            server.say({"do": "expect", "notebooks": list(map(str, notebooks))}).close()
+            server.say({"do": "expect", "notebooks": [str(path.resolve()) for path in notebooks]}).close()
         yield server
     finally:
         if not inner:
