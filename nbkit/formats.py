@@ -5,7 +5,6 @@ A new kind of artifact is one row in `FORMATS`. The same content always gives th
 
 import io
 import json
-import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from nbkit.errors import CorruptArtifact, NbkitError, UnknownKind, UntrustedType
 from nbkit.pictures import PNG, dump_figure, is_figure, load_figure
 from nbkit.problem import Problem
 from nbkit.trust import load_model
-from nbkit.values import decode, encode
+from nbkit.values import decode, encode, is_of
 
 
 @dataclass(frozen=True)
@@ -103,10 +102,6 @@ def load(kind: str, content: bytes) -> Any:
 
 
 # --- tables
-
-
-def _is_pandas(name: str) -> Callable[[Any], bool]:
-    return lambda value: "pandas" in sys.modules and isinstance(value, getattr(sys.modules["pandas"], name))
 
 
 def _dump_table(frame: Any) -> bytes:
@@ -202,7 +197,7 @@ def _settle_array(content: bytes) -> bytes:
 
 
 def _is_array(value: Any) -> bool:
-    return "numpy" in sys.modules and isinstance(value, sys.modules["numpy"].ndarray) and value.dtype.kind != "O"
+    return is_of("numpy", "ndarray")(value) and value.dtype.kind != "O"
 
 
 def _dump_array(array: Any) -> bytes:
@@ -231,11 +226,11 @@ def _load_value(content: bytes) -> Any:
 
 
 FORMATS: tuple[Format, ...] = (
-    Format("table", ".parquet", _is_pandas("DataFrame"), _dump_table, _load_table),
+    Format("table", ".parquet", is_of("pandas", "DataFrame"), _dump_table, _load_table),
     Format(
         "series",
         ".parquet",
-        _is_pandas("Series"),
+        is_of("pandas", "Series"),
         lambda series: _dump_table(series.to_frame("value" if series.name is None else series.name)),
         lambda content: _load_table(content).iloc[:, 0],
     ),

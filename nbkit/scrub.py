@@ -19,13 +19,7 @@ SHORTEST = 3  # characters; what is shorter stands in too many words
 SURE = 8  # characters from which a part of a secret, or of its base64, is replaced as well
 INNER = re.compile(r"(?i)\b\w*(?:password|passwd|pwd|secret|token|key)\s*=\s*'?([^'\";,&\s]+)")
 INNER_KEY = re.compile(r"(?i)password|passwd|pwd|secret|token|key")
-SAFE = (
-    "/",
-    "",
-    " +",
-    "!~*'()",
-    ";,/?:@&=+$!~*'()#",
-)  # characters that Python, SQLAlchemy and JavaScript leave as they are
+SAFE = ("/", "", " +", "!~*'()", ";,/?:@&=+$!~*'()#")  # characters that Python, SQLAlchemy and JavaScript leave alone
 QUOTES = (("&#x27;", "&#39;", "&apos;"), ("&quot;", "&#34;"))
 
 
@@ -80,19 +74,15 @@ class Scrubber:
     def split(self, content: bytes) -> tuple[bytes, bytes]:
         """Return what can be written of a stream, cleaned, and what has to wait as it may be the start of a secret."""
         start = len(content) - max((_overlap(content, form) for form in self._raw), default=0)
-        for found in self._find(content):
+        for found in self._raw_pattern.finditer(content) if self._raw else ():
             if found.start() < start < found.end():
                 start = found.start()
         return self.clean_bytes(content[:start]), content[start:]
 
     def clean_bytes(self, content: bytes) -> bytes:
         """Return bytes without secrets."""
-        return (
-            self._raw_pattern.sub(HIDDEN.encode(), content) if any(each in content for each in self._raw) else content
-        )
-
-    def _find(self, content: bytes) -> Iterator[re.Match[bytes]]:
-        return self._raw_pattern.finditer(content) if self._raw else iter(())
+        found = any(each in content for each in self._raw)
+        return self._raw_pattern.sub(HIDDEN.encode(), content) if found else content
 
 
 NOTHING = Scrubber()  # leaves everything as it is

@@ -103,8 +103,8 @@ def _encode_dict(value: dict[Any, Any]) -> dict[str, Any]:
     return _tagged("dict", [[encode(key), encode(item)] for key, item in value.items()])
 
 
-def _is(module: str, name: str) -> Callable[[Any], bool]:
-    """Test for a type of a module without importing the module: who holds such a value has it loaded."""
+def is_of(module: str, name: str) -> Callable[[Any], bool]:
+    """Return a test for a type of a module, which does not import it: who holds such a value has it loaded."""
     return lambda value: module in sys.modules and isinstance(value, getattr(sys.modules[module], name))
 
 
@@ -177,23 +177,23 @@ def _pack_set(value: Any) -> list[Any]:
 CODECS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any], Any], Callable[[Any], Any]], ...] = (
     ("NaT", _is_missing("NaT"), lambda _: None, _pandas("NaT")),
     ("NA", _is_missing("NA"), lambda _: None, _pandas("NA")),
-    ("ndarray", _is("numpy", "ndarray"), _pack_array, _unpack_array),
-    ("numpy", _is("numpy", "generic"), _pack_scalar, _unpack_scalar),
-    ("Timestamp", _is("pandas", "Timestamp"), _pack_timestamp, _unpack_timestamp),
-    ("Timedelta", _is("pandas", "Timedelta"), lambda value: value.isoformat(), _pandas("Timedelta")),
-    ("datetime", _is("datetime", "datetime"), lambda value: value.isoformat(), dt.datetime.fromisoformat),
-    ("date", _is("datetime", "date"), lambda value: value.isoformat(), dt.date.fromisoformat),
-    ("time", _is("datetime", "time"), lambda value: value.isoformat(), dt.time.fromisoformat),
-    ("timedelta", _is("datetime", "timedelta"), _pack_timedelta, lambda inner: dt.timedelta(*inner)),
-    ("Decimal", _is("decimal", "Decimal"), str, decimal.Decimal),
-    ("bytes", _is("builtins", "bytes"), lambda value: base64.b64encode(value).decode("ascii"), base64.b64decode),
-    ("bytes", _is("builtins", "bytearray"), lambda value: base64.b64encode(value).decode("ascii"), base64.b64decode),
+    ("ndarray", is_of("numpy", "ndarray"), _pack_array, _unpack_array),
+    ("numpy", is_of("numpy", "generic"), _pack_scalar, _unpack_scalar),
+    ("Timestamp", is_of("pandas", "Timestamp"), _pack_timestamp, _unpack_timestamp),
+    ("Timedelta", is_of("pandas", "Timedelta"), lambda value: value.isoformat(), _pandas("Timedelta")),
+    ("datetime", is_of("datetime", "datetime"), lambda value: value.isoformat(), dt.datetime.fromisoformat),
+    ("date", is_of("datetime", "date"), lambda value: value.isoformat(), dt.date.fromisoformat),
+    ("time", is_of("datetime", "time"), lambda value: value.isoformat(), dt.time.fromisoformat),
+    ("timedelta", is_of("datetime", "timedelta"), _pack_timedelta, lambda inner: dt.timedelta(*inner)),
+    ("Decimal", is_of("decimal", "Decimal"), str, decimal.Decimal),
+    ("bytes", is_of("builtins", "bytes"), lambda value: base64.b64encode(value).decode("ascii"), base64.b64decode),
+    ("bytes", is_of("builtins", "bytearray"), lambda value: base64.b64encode(value).decode("ascii"), base64.b64decode),
     (
         "tuple",
-        _is("builtins", "tuple"),
+        is_of("builtins", "tuple"),
         lambda value: list(map(encode, value)),
         lambda inner: tuple(map(decode, inner)),
     ),
-    ("frozenset", _is("builtins", "frozenset"), _pack_set, lambda inner: frozenset(map(decode, inner))),
-    ("set", _is("builtins", "set"), _pack_set, lambda inner: set(map(decode, inner))),
+    ("frozenset", is_of("builtins", "frozenset"), _pack_set, lambda inner: frozenset(map(decode, inner))),
+    ("set", is_of("builtins", "set"), _pack_set, lambda inner: set(map(decode, inner))),
 )

@@ -26,18 +26,10 @@ from nbkit.lighten import defer_imports
 
 # what every kernel imports while it starts, and then what one imports in its first cells
 FIRST = (
-    "IPython.core.completerlib",
-    "IPython.core.debugger_backport",
-    "IPython.core.oinspect",
-    "IPython.extensions.storemagic",
-    "IPython.utils.wildcard",
-    "ipykernel.debugger",
-    "ipykernel.ipkernel",
-    "ipykernel.kernelapp",
-    "ipykernel.zmqshell",
-    "sqlite3",
-    "tornado.platform.asyncio",
-)
+    "IPython.core.completerlib", "IPython.core.debugger_backport", "IPython.core.oinspect",
+    "IPython.extensions.storemagic", "IPython.utils.wildcard", "ipykernel.debugger", "ipykernel.ipkernel",
+    "ipykernel.kernelapp", "ipykernel.zmqshell", "sqlite3", "tornado.platform.asyncio",
+)  # fmt: skip
 LATER = ("jedi", "psutil", "stack_data")
 MAX_REQUEST = 16_000_000  # bytes
 QUIET = 0.3  # seconds without a request after which it imports what may be needed: short stages come one upon the other

@@ -263,13 +263,7 @@ def _bound(name: str, annotation: str, default: Any, meaning: str) -> Parameter:
         return Parameter(name, annotation, default, meaning[: found.start()].strip(), choices)
     if found := RANGE.search(meaning):
         left, low, high, right = found.groups()
-        return Parameter(
-            name,
-            annotation,
-            default,
-            meaning[: found.start()].strip(),
-            low=float(low) if low else None,
-            high=float(high) if high else None,
-            closed=(left == "[", right == "]"),
-        )
+        lowest, highest = (float(each) if each else None for each in (low, high))
+        meaning, closed = meaning[: found.start()].strip(), (left == "[", right == "]")
+        return Parameter(name, annotation, default, meaning, (), lowest, highest, closed)
     return Parameter(name, annotation, default, meaning)
