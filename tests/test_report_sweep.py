@@ -58,7 +58,7 @@ def test_no_point_at_all(project, toy, fake):
 
 def test_a_sweep_that_was_killed_has_a_page(project, toy, fake):
     class Killed:
-        def submit(self, task):
+        def submit(self, sweep, number):
             raise SystemError
 
     with pytest.raises(SystemError):
