@@ -15,6 +15,8 @@ __getattr__, __dir__, __all__ = attach(
         "wording": ["Markdown"],
         "registry": ["Registry", "gate"],
         "data": ["reader"],
+        "leakage": [],
+        "features": [],
         "model": ["Predictions", "explain", "fit_each", "metric", "predict"],
         "plots": [],
         "serve": [],

@@ -81,7 +81,7 @@ FUNCTIONS = frozenset(  # they compute on what they are given and open, import a
     {
         *(f"{module}.{name}" for module in ("numpy", "numpy._core._multiarray_umath") for name in UFUNCS),
         *(f"scipy.special._ufuncs.{name}" for name in ("expit", "logit")),
-        *(f"nbkit.data.encoders.{name}" for name in RECIPE_FUNCTIONS),
+        *(f"nbkit.features.encoders.{name}" for name in RECIPE_FUNCTIONS),
         "numpy.mean",
         "scipy._lib.array_api_compat.numpy._aliases.asarray",
         "sklearn.cluster._kmeans._kmeans_single_elkan",

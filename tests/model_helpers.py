@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from nbkit.data import to_levels, to_numbers
+from nbkit.features import to_levels, to_numbers
 from nbkit.model import FillEmpty, make_baselines
 from nbkit.problem import Problem
 

@@ -7,11 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from nbkit.contract import doubt_contract
+from nbkit.contract import ColumnRule, Contract, TableRule, doubt_contract
 from nbkit.data import (
-    ColumnRule,
-    Contract,
-    TableRule,
     check_contract,
     confirm_contract,
     infer_contract,
@@ -21,7 +18,7 @@ from nbkit.data import (
     take_snapshot,
     usable_columns,
 )
-from nbkit.data.leaks import read_lead
+from nbkit.data.availability import read_lead
 from nbkit.errors import BadContract, BadParameter, LeakedFeature
 from nbkit.formats import dump, load
 from nbkit.problem import Problem

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nbkit.data import digest_table, take_snapshot
+from nbkit.data import take_snapshot
 from nbkit.data.delimited import clean_names
 from nbkit.data.sources import hash_rows
+from nbkit.data.tables import digest_table
 from nbkit.errors import BadSource
 
 

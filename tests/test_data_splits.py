@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbkit.data import list_windows, pin_split, read_window, split_table
+from nbkit.data import list_windows, pin_split, split_table
+from nbkit.data.splits import read_window
 from nbkit.errors import BadSplit
 from nbkit.problem import Problem
 

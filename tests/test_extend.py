@@ -19,10 +19,11 @@ from sklearn.preprocessing import FunctionTransformer
 
 import nbkit
 from nbkit import extend
-from nbkit.data import take_snapshot, to_numbers
+from nbkit.data import take_snapshot
 from nbkit.data.readers import SOURCES
 from nbkit.errors import BadModel, BadParameter, BadSource
 from nbkit.extend import import_modules
+from nbkit.features import to_numbers
 from nbkit.model import compare, explain, read_criteria, score
 from nbkit.model.custom import metric
 from nbkit.model.metrics import METRICS

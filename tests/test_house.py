@@ -44,7 +44,7 @@ def loaded_after(code):
     "code",
     [
         "import nbkit",
-        "import nbkit.data, nbkit.model, nbkit.registry, nbkit.monitor, nbkit.serve, nbkit.pipeline, nbkit.report, nbkit.sweep",
+        "import nbkit.data, nbkit.leakage, nbkit.features, nbkit.model, nbkit.registry, nbkit.monitor, nbkit.serve, nbkit.pipeline, nbkit.report, nbkit.sweep",
         "import nbkit.cli",
         "import nbkit; nbkit.Run",
     ],

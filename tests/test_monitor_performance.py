@@ -18,8 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, PolynomialFeatures, StandardScaler
 
 from nbkit import monitor
-from nbkit.data import infer_contract, name_date_parts, to_date_parts
+from nbkit.data import infer_contract
 from nbkit.errors import BadCriterion
+from nbkit.features import name_date_parts, to_date_parts
 from nbkit.lineage import encode_rows
 from nbkit.model import explain, predict, read_criteria, score
 from nbkit.monitor import (

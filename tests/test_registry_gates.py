@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nbkit.data import ColumnRule, Confirmation, Contract
+from nbkit.contract import ColumnRule, Confirmation, Contract
 from nbkit.errors import BadModel, BadParameter
 from nbkit.model import read_criteria
 from nbkit.problem import Problem

@@ -250,9 +250,9 @@ RUNNERS = [  # names that run, open, import or unpickle something, under every n
     "sklearn.__check_build.raise_build_error", "sklearn.utils._joblib.hash", "sklearn.inspection.permutation_importance",
     "sklearn.tree.export_graphviz", "sklearn.utils._show_versions._get_deps_info", "sklearn.setup_module",
     # through nbkit's own
-    "nbkit.data.features._make", "nbkit.data.sources.load", "nbkit.formats.load", "nbkit.kernels.child.run",
+    "nbkit.features.recipe._make", "nbkit.data.sources.load", "nbkit.formats.load", "nbkit.kernels.child.run",
     "nbkit.serve.command.serve", "nbkit.store.write_atomic", "nbkit._lazy.attach", "nbkit.pipeline.process.start",
-    "nbkit.registry.Registry", "nbkit.data.features.importlib", "nbkit.cli.main", "nbkit.model.baselines.clone",
+    "nbkit.registry.Registry", "nbkit.features.recipe.importlib", "nbkit.cli.main", "nbkit.model.baselines.clone",
 ]  # fmt: skip
 CASES = [(form, name) for form in FORMS for name in RUNNERS if not (form is as_dict and name.endswith("Bunch"))]
 
@@ -290,7 +290,7 @@ def test_no_crafted_file_runs_anything(form, project, warm):
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
 def test_nor_does_it_as_a_part_of_an_honest_model(form, project, warm):
     """The same inside of an estimator, where the walk has to find it, and behind an id that another node has."""
-    for name in ("os.system", "sklearn.utils._testing.raises", "nbkit.data.features._make", "numpy.load"):
+    for name in ("os.system", "sklearn.utils._testing.raises", "nbkit.features.recipe._make", "numpy.load"):
         for same in (False, True):
             make = Archive()
             bad = form(make, name, [f"touch {project / 'ran'}"])

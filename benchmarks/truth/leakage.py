@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data import find_leakage, list_suspects
+from nbkit.leakage import find_leakage, list_suspects
 from nbkit.problem import Problem
 
 ROWS = 800

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data import judge_order, measure_order
+from nbkit.leakage import judge_order, measure_order
 from nbkit.problem import Problem
 
 

@@ -36,7 +36,8 @@ def new(name: str, data: str, target: str, time: str, table: str, out: Path, for
     check_free(out, [] if force else files)
     location = _relate(data, out)
 
-    from nbkit.data import inspect_table, propose_contract, propose_params, spell_contract
+    from nbkit.data import spell_contract
+    from nbkit.features import inspect_table, propose_contract, propose_params
 
     found = inspect_table(location, target=target, time=time, table=table, root=out)
     source = {"location": location, "table": table} if table else location
@@ -65,7 +66,8 @@ def contract() -> None:
 @click.option("--force", is_flag=True, help="Replace the file that is there.")
 def infer(data: str, files: tuple[Path, ...], target: str, time: str, out: Path | None, force: bool) -> None:  # noqa: FBT001
     """Propose a contract that a table keeps, with some slack, for a person to edit."""
-    from nbkit.data import inspect_snapshot, propose_contract, spell_contract
+    from nbkit.data import spell_contract
+    from nbkit.features import inspect_snapshot, propose_contract
     from nbkit.layout import check_free, write_files
 
     snapshot, given = _take(data, files)

@@ -17,8 +17,8 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from nbkit.contract import ColumnRule, Confirmation, Contract, TableRule, digest_terms
+from nbkit.data.availability import read_lead
 from nbkit.data.contract import SEVERITIES, TYPES
-from nbkit.data.leaks import read_lead
 from nbkit.errors import BadContract, BadParameter
 from nbkit.wording import suggest
 

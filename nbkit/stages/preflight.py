@@ -93,7 +93,8 @@ def check_sense(
 
 def _list_checks(root: Path) -> dict[tuple[str, str], Check]:
     """Return what judges a parameter, given its value and those of its stage and of 01_frame."""
-    from nbkit.data import check_features, check_split, read_contract
+    from nbkit.data import check_split, read_contract
+    from nbkit.features import check_features
     from nbkit.model.costs import read_costs
     from nbkit.model.criteria import check_requirements, read_criteria
     from nbkit.model.metrics import find_metric

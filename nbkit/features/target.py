@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data.explore import column_kind
+from nbkit.columns import column_kind
 from nbkit.errors import BadSource
 from nbkit.wording import say_count
 

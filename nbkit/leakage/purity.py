@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data.explore import column_kind
+from nbkit.columns import column_kind
 
 Code = tuple[str, float, str]  # reason, score, evidence
 LIKELIER = 30  # how many times as likely a value must be where the target is of a class
@@ -27,7 +27,7 @@ def find_pure_value(column: "pd.Series[Any]", values: "pd.Series[Any]", outcome:
     column, values
         The column, and the target, of the same rows.
     outcome
-        An indicator of each class, from `nbkit.data.learn.outcome_columns`.
+        An indicator of each class, from `nbkit.leakage.learn.outcome_columns`.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from typing import Any
 from nbkit.contract import Contract
 from nbkit.data.contract import infer_contract
 from nbkit.data.delimited import quote_name
-from nbkit.data.inspect import SUSPECT, Inspection, few_valued
+from nbkit.features.inspect import SUSPECT, Inspection, few_valued
 
 TEMPLATE = Path(__file__).with_name("new_params.yaml")
 BETTER = {"roc_auc": ">", "log_loss": "<", "mae": "<"}

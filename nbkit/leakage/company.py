@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data.codes import judge_ranges
-from nbkit.data.copies import Found
-from nbkit.data.leaks import ALMOST_ALONE, ALMOST_ALONE_NUMBER
-from nbkit.data.learn import (
+from nbkit.leakage.codes import judge_ranges
+from nbkit.leakage.copies import Found
+from nbkit.leakage.learn import (
+    ALMOST_ALONE,
+    ALMOST_ALONE_NUMBER,
     cell_means,
     encode_table,
     expand_table,
@@ -98,7 +99,7 @@ def find_company(
     target, task
         The column, and ``binary``, ``multiclass`` or ``regression``.
     outcome, folds
-        From `nbkit.data.learn.outcome_columns` and `make_folds`, of these rows.
+        From `nbkit.leakage.learn.outcome_columns` and `make_folds`, of these rows.
     seed
         Of the screen's sample.
 

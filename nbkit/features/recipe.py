@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from nbkit.data.explore import column_kind
-from nbkit.data.leaks import refuse_leaks, usable_columns
+from nbkit.columns import column_kind
+from nbkit.data.availability import refuse_leaks, usable_columns
 from nbkit.errors import BadFeature
 from nbkit.formats import check_loadable
 from nbkit.lineage import find_types, read_columns, trace_columns

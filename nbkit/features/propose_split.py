@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.data.order import is_sorted_by, judge_order
 from nbkit.data.splits import split_table
 from nbkit.errors import BadSource, BadSplit
+from nbkit.leakage.order import is_sorted_by, judge_order
 from nbkit.problem import Problem
 from nbkit.wording import say_count
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data.explore import column_kind
-from nbkit.data.leakage import find_leakage
-from nbkit.data.order import measure_order
-from nbkit.data.propose_split import propose_split
+from nbkit.columns import column_kind
 from nbkit.data.sources import Snapshot, take_snapshot
-from nbkit.data.target import read_target
 from nbkit.errors import BadSource
+from nbkit.features.propose_split import propose_split
+from nbkit.features.target import read_target
+from nbkit.leakage.find import find_leakage
+from nbkit.leakage.order import measure_order
 from nbkit.problem import Problem
 from nbkit.wording import say_count, suggest
 

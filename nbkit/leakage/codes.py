@@ -5,10 +5,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data.explore import column_kind
-from nbkit.data.leaks import UNUSUAL, judge_strength
-from nbkit.data.learn import cell_means, numbers_of, outcome_columns, score_column, share_explained
-from nbkit.data.purity import Code, find_equal_part, find_pure_value
+from nbkit.columns import column_kind
+from nbkit.leakage.learn import (
+    UNUSUAL,
+    cell_means,
+    judge_strength,
+    numbers_of,
+    outcome_columns,
+    score_column,
+    share_explained,
+)
+from nbkit.leakage.purity import Code, find_equal_part, find_pure_value
 
 KNOWN, SHARE = 40, 0.05  # the least rows, and share of them, on which a part of a column is judged
 PURE, USUAL = 0.99, 0.8  # a class is told where it has so much of the rows, and has at most so much of all
@@ -34,7 +41,7 @@ def find_code(
     column, values
         The column, and the target.
     outcome, folds
-        From `nbkit.data.learn.outcome_columns` and `make_folds`.
+        From `nbkit.leakage.learn.outcome_columns` and `make_folds`.
     task
         ``binary``, ``multiclass`` or ``regression``.
     seed

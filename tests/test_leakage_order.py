@@ -14,8 +14,8 @@ from benchmarks.truth.order import (
     rising,
     seasonal,
 )
-from nbkit.data import judge_order, measure_order
-from nbkit.data.order import list_sorters
+from nbkit.leakage import judge_order, measure_order
+from nbkit.leakage.order import list_sorters
 from nbkit.problem import Problem
 
 

@@ -13,9 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from nbkit.data.explore import column_kind
+from nbkit.columns import column_kind
 
 LEVELS = 30
+ALMOST_ALONE, ALMOST_ALONE_NUMBER = 0.95, 0.99  # one honest measure may well tell most of a number
+UNUSUAL = 0.6
+ABSENCE = 2 / 3  # where only missing values tell, so much of each bound is enough
 
 
 def outcome_columns(values: "pd.Series[Any]", task: str) -> np.ndarray:
@@ -188,3 +191,40 @@ def expand_table(table: pd.DataFrame) -> np.ndarray:
         if not gone.all() and np.nanmin(numbers) > 0:
             parts.append(np.where(gone, 0.0, np.log(np.where(gone, 1.0, numbers))))
     return np.column_stack(parts) if parts else np.zeros((len(table), 0))
+
+
+def judge_strength(score: float, task: str = "binary", *, absence: bool = False) -> tuple[str, bool]:
+    """Say what a column that tells the target so well is: this alone decides who is a suspect of leakage.
+
+    Parameters
+    ----------
+    score
+        The root of the share of the target's variance that the column alone explains on held-out rows.
+    task
+        ``binary``, ``multiclass`` or ``regression``.
+    absence
+        Whether only the column's missing values tell.
+
+    Returns
+    -------
+    reason : str
+        *decides the target*, *tells the target almost alone*, *is missing almost only when the target differs* (all
+        three too good to be true); *unusually strong, look at it*, *missing more often when the target differs, look
+        at it* (may well be honest); empty for all others.
+    suspect : bool
+        Whether it is too good to be true: a score from 0.95 on (regression 0.99), or two thirds of that by its missing
+        values.
+
+    Examples
+    --------
+    >>> judge_strength(0.97), judge_strength(0.97, "regression")
+    (('tells the target almost alone', True), ('unusually strong, look at it', False))
+    """
+    share = ABSENCE if absence else 1
+    if score >= share * (ALMOST_ALONE_NUMBER if task == "regression" else ALMOST_ALONE):
+        alone = "decides the target" if score >= 0.9999 else "tells the target almost alone"
+        return "is missing almost only when the target differs" if absence else alone, True
+    if score >= share * UNUSUAL:
+        weak = "missing more often when the target differs" if absence else "unusually strong"
+        return f"{weak}, look at it", False
+    return "", False

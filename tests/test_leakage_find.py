@@ -6,13 +6,9 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
 from benchmarks.truth.leakage import PLANTS, draw_honest, draw_table
-from nbkit.data import (
-    find_leakage,
-    find_target_copies,
-    list_suspects,
-    take_snapshot,
-)
-from nbkit.data.leaks import judge_strength
+from nbkit.data import take_snapshot
+from nbkit.leakage import find_leakage, find_target_copies, list_suspects
+from nbkit.leakage.learn import judge_strength
 from nbkit.problem import Problem
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data.explore import column_kind, take_labelled, take_sample
-from nbkit.data.learn import outcome_columns
+from nbkit.columns import column_kind, take_labelled, take_sample
+from nbkit.leakage.learn import outcome_columns
 from nbkit.problem import Problem
 
 BINS = 10

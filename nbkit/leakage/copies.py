@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from nbkit.data.explore import column_kind
-from nbkit.data.learn import outcome_columns
+from nbkit.columns import column_kind
+from nbkit.leakage.learn import outcome_columns
 
 Found = tuple[list[str], bool, str, float, str]  # columns, suspect, reason, score, evidence
 SAME = 0.7  # the share of rows that must hold the target of another row for a copy

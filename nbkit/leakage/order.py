@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from nbkit.data.explore import bound_numbers, column_kind, take_labelled, take_sample
-from nbkit.data.keys import MONTHS, list_time_keys
-from nbkit.data.learn import encode_table, outcome_columns, predict_held_out, small_boosting
-from nbkit.data.twins import AGREE, SHARE, find_units, measure_twins
+from nbkit.columns import bound_numbers, column_kind, take_labelled, take_sample
+from nbkit.leakage.keys import MONTHS, list_time_keys
+from nbkit.leakage.learn import encode_table, outcome_columns, predict_held_out, small_boosting
+from nbkit.leakage.twins import AGREE, SHARE, find_units, measure_twins
 from nbkit.problem import Problem
 
 SHUFFLES = 999
@@ -254,7 +254,7 @@ def _measures(y: np.ndarray, codes: np.ndarray, blocks: int, x: np.ndarray) -> n
 def _test_keys(rows: pd.DataFrame, outcome: np.ndarray, task: str, target: str, seed: int) -> list[dict[str, Any]]:
     """Test the target along columns that tell when a row came, as a file may have been shuffled; the first that tells.
 
-    Serial numbers, periods and the like: see `nbkit.data.keys`.
+    Serial numbers, periods and the like: see `nbkit.leakage.keys`.
     """
     plain = np.arange(len(rows), dtype="float64")
     keys = dict(list(list_time_keys(rows.drop(columns=target)).items())[:KEYS])

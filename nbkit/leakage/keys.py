@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data.explore import column_kind
+from nbkit.columns import column_kind
 
 UNIQUE, REGULAR = 0.98, 1.5  # distinct values of a serial number, and the spread of its gaps as a share of their mean
 EPOCHS = ((946_684_800, 4_102_444_800), (946_684_800_000, 4_102_444_800_000))  # 2000 to 2100, in s and in ms

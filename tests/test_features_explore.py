@@ -5,16 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nbkit.data import (
-    find_leakage,
-    find_oddities,
-    measure_missing,
-    rank_relations,
-    summarize_columns,
-    summarize_target,
-)
-from nbkit.data.explore import wilson_interval
 from nbkit.errors import BadSource
+from nbkit.features import find_oddities, measure_missing, rank_relations, summarize_columns, summarize_target
+from nbkit.features.explore import wilson_interval
+from nbkit.leakage import find_leakage
 from nbkit.problem import Problem
 
 ODD = {

@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from nbkit.data.codes import find_code
-from nbkit.data.company import find_company
-from nbkit.data.copies import find_copies
-from nbkit.data.explore import bound_numbers, take_labelled, take_sample
-from nbkit.data.leaks import UNUSUAL, judge_strength
-from nbkit.data.learn import make_folds, outcome_columns, score_column
+from nbkit.columns import bound_numbers, take_labelled, take_sample
+from nbkit.leakage.codes import find_code
+from nbkit.leakage.company import find_company
+from nbkit.leakage.copies import find_copies
+from nbkit.leakage.learn import UNUSUAL, judge_strength, make_folds, outcome_columns, score_column
 from nbkit.problem import Problem
 
 COLUMNS = ["columns", "suspect", "reason", "score", "evidence"]

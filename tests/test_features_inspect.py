@@ -3,17 +3,9 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from nbkit.data import (
-    check_contract,
-    choose_columns,
-    infer_contract,
-    inspect_table,
-    propose_params,
-    read_contract,
-    split_table,
-    take_snapshot,
-)
+from nbkit.data import check_contract, infer_contract, read_contract, split_table, take_snapshot
 from nbkit.errors import BadSource
+from nbkit.features import choose_columns, inspect_table, propose_params
 from nbkit.problem import Problem
 from tests.table_helpers import write_contract
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.data.explore import column_kind
-from nbkit.data.learn import numbers_of
+from nbkit.columns import column_kind
+from nbkit.leakage.learn import numbers_of
 
 ROWS = 3_000  # of more, so many neighbouring distances are measured
 SHARE = 0.1  # the share of rows with a twin that is called a dependence
@@ -28,7 +28,7 @@ def measure_twins(
     table
         The rows.
     target, outcome
-        The column, and what `nbkit.data.learn.outcome_columns` makes of it.
+        The column, and what `nbkit.leakage.learn.outcome_columns` makes of it.
     group
         A column whose rows are split together: twins within one of its values do not count.
     seed

@@ -12,9 +12,6 @@ from nbkit.wording import suggest
 if TYPE_CHECKING:
     from nbkit.contract import Contract
 
-ALMOST_ALONE, ALMOST_ALONE_NUMBER = 0.95, 0.99  # one honest measure may well tell most of a number
-UNUSUAL = 0.6
-ABSENCE = 2 / 3  # where only missing values tell, so much of each bound is enough
 REMEDY = "Leave them out of `features`"
 UNITS = {"min": "min", "m": "min", "h": "h", "d": "D", "w": "W", "s": "s"}
 
@@ -41,43 +38,6 @@ def read_lead(lead: str) -> pd.Timedelta:
     if not match:
         raise BadParameter(f"lead {lead!r} cannot be read; write it as 2h, 90min or 1d")
     return pd.Timedelta(float(match[1]), UNITS[match[2]])  # type: ignore[arg-type]
-
-
-def judge_strength(score: float, task: str = "binary", *, absence: bool = False) -> tuple[str, bool]:
-    """Say what a column that tells the target so well is: this alone decides who is a suspect of leakage.
-
-    Parameters
-    ----------
-    score
-        The root of the share of the target's variance that the column alone explains on held-out rows.
-    task
-        ``binary``, ``multiclass`` or ``regression``.
-    absence
-        Whether only the column's missing values tell.
-
-    Returns
-    -------
-    reason : str
-        *decides the target*, *tells the target almost alone*, *is missing almost only when the target differs* (all
-        three too good to be true); *unusually strong, look at it*, *missing more often when the target differs, look
-        at it* (may well be honest); empty for all others.
-    suspect : bool
-        Whether it is too good to be true: a score from 0.95 on (regression 0.99), or two thirds of that by its missing
-        values.
-
-    Examples
-    --------
-    >>> judge_strength(0.97), judge_strength(0.97, "regression")
-    (('tells the target almost alone', True), ('unusually strong, look at it', False))
-    """
-    share = ABSENCE if absence else 1
-    if score >= share * (ALMOST_ALONE_NUMBER if task == "regression" else ALMOST_ALONE):
-        alone = "decides the target" if score >= 0.9999 else "tells the target almost alone"
-        return "is missing almost only when the target differs" if absence else alone, True
-    if score >= share * UNUSUAL:
-        weak = "missing more often when the target differs" if absence else "unusually strong"
-        return f"{weak}, look at it", False
-    return "", False
 
 
 def usable_columns(contract: "Contract", *, lead: str = "") -> list[str]:

@@ -13,12 +13,13 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardS
 
 from nbkit import formats
 from nbkit.contract import ColumnRule, Contract
-from nbkit.data import (
+from nbkit.data import infer_contract
+from nbkit.errors import BadFeature, LeakedFeature, UntrustedType
+from nbkit.features import (
     catalogue_features,
     check_features,
     choose_columns,
     fit_recipe,
-    infer_contract,
     keep_columns,
     list_refused,
     name_date_parts,
@@ -26,7 +27,6 @@ from nbkit.data import (
     to_levels,
     to_numbers,
 )
-from nbkit.errors import BadFeature, LeakedFeature, UntrustedType
 from nbkit.problem import Problem
 
 PROBLEM = Problem("y", time="t")
