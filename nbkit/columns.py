@@ -26,10 +26,8 @@ def column_kind(column: "pd.Series[Any]") -> str:
 def take_sample(table: pd.DataFrame, seed: int = 0, rows: int = SAMPLE) -> pd.DataFrame:
     """Keep at most so many rows, in order, always the same for one seed."""
     if len(table) <= rows:
-        return table.reset_index(drop=True)
-    return table.iloc[np.sort(np.random.default_rng(seed).choice(len(table), rows, replace=False))].reset_index(
-        drop=True
-    )
+        return table
+    return table.iloc[np.sort(np.random.default_rng(seed).choice(len(table), rows, replace=False))]
 
 
 def take_labelled(table: pd.DataFrame, target: str, task: str) -> pd.DataFrame:

@@ -6,7 +6,8 @@ import pandas as pd
 
 from nbkit.data.splits import split_table
 from nbkit.errors import BadSource, BadSplit
-from nbkit.leakage.order import is_sorted_by, judge_order
+from nbkit.leakage.order import judge_order
+from nbkit.leakage.places import is_sorted_by
 from nbkit.problem import Problem
 from nbkit.wording import say_count
 

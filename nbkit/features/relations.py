@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nbkit.columns import column_kind, take_labelled, take_sample
-from nbkit.leakage.learn import outcome_columns
+from nbkit.leakage.learn import correct_ratio, outcome_columns, share_between
 from nbkit.problem import Problem
 
 BINS = 10
@@ -40,23 +40,13 @@ def rank_relations(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     random = np.random.default_rng(seed)
     shuffles = [random.permutation(len(rows)) for _ in range(PERMUTATIONS)]
     lines = []
-    for name in rows.columns:
-        if name == target:
-            continue
+    for name in rows.columns.drop(target):
         codes, levels = _bin(rows[name])
         noise = [_strength(codes, levels, outcome[order]) for order in shuffles]
-        lines.append(
-            {
-                "column": name,
-                "kind": column_kind(rows[name]),
-                "strength": _strength(codes, levels, outcome),
-                "noise": float(np.quantile(noise, 0.95)) if noise else 0.0,
-                "n": len(rows),
-                "levels": levels,
-            }
-        )
+        strength, bound = _strength(codes, levels, outcome), float(np.quantile(noise, 0.95))
+        lines.append((name, column_kind(rows[name]), strength, bound, len(rows), levels))
     result = pd.DataFrame(lines, columns=["column", "kind", "strength", "noise", "n", "levels"])
-    return result.sort_values("strength", ascending=False, kind="stable").reset_index(drop=True)
+    return result.sort_values("strength", ascending=False, kind="stable", ignore_index=True)
 
 
 def _bin(column: "pd.Series[Any]") -> tuple[np.ndarray, int]:
@@ -76,14 +66,6 @@ def _bin(column: "pd.Series[Any]") -> tuple[np.ndarray, int]:
 
 
 def _strength(codes: np.ndarray, levels: int, outcome: np.ndarray) -> float:
-    n = len(codes)
-    if levels < 2 or n <= levels:
+    if levels < 2 or len(codes) <= levels:
         return 0.0
-    centred = outcome - outcome.mean(axis=0)
-    total = float((centred**2).sum())
-    if total <= 1e-12 * n:
-        return 0.0
-    sizes = np.bincount(codes, minlength=levels)
-    sums = np.array([np.bincount(codes, weights=part, minlength=levels) for part in centred.T])
-    explained = float((sums**2 / sizes).sum()) / total
-    return float(np.sqrt(max(0.0, 1 - (1 - explained) * (n - 1) / (n - levels))))
+    return correct_ratio(share_between(codes, outcome), len(codes), levels)

@@ -1,20 +1,13 @@
 """One column that holds the target in other words: in part of the rows, in some of its levels, in its last digits."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nbkit.columns import column_kind
-from nbkit.leakage.learn import (
-    UNUSUAL,
-    cell_means,
-    judge_strength,
-    numbers_of,
-    outcome_columns,
-    score_column,
-    share_explained,
-)
+from nbkit.leakage.learn import UNUSUAL, Sample, judge_strength, numbers_of, outcome_columns
 from nbkit.leakage.purity import Code, find_equal_part, find_pure_value
 
 KNOWN, SHARE = 40, 0.05  # the least rows, and share of them, on which a part of a column is judged
@@ -25,27 +18,13 @@ BOTH = 0.3  # of each of two, that stands in levels of its own
 DIVISORS = (2, 3, 4, 5, 7, 9, 10, 11, 13)
 
 
-def find_code(
-    column: "pd.Series[Any]",
-    values: "pd.Series[Any]",
-    outcome: np.ndarray,
-    folds: np.ndarray,
-    task: str,
-    seed: int,
-    alone: float = 0.0,
-) -> Code | None:
+def find_code(sample: Sample, column: "pd.Series[Any]", alone: float = 0.0) -> Code | None:
     """Find out whether a column that does not tell the target alone holds it all the same.
 
     Parameters
     ----------
-    column, values
-        The column, and the target.
-    outcome, folds
-        From `nbkit.leakage.learn.outcome_columns` and `make_folds`.
-    task
-        ``binary``, ``multiclass`` or ``regression``.
-    seed
-        Of the trees.
+    sample, column
+        The rows, and one of their columns.
     alone
         The score of the column as it is; its last digits have to tell more.
 
@@ -54,35 +33,42 @@ def find_code(
     tuple or None
         Reason, score and evidence, if it is too good to be true.
     """
-    found = find_equal_part(column, values) if task == "regression" else find_pure_value(column, values, outcome)
-    found = found or _judge_known(column, values, outcome, folds, task, seed)
+    values, number = sample.target, sample.is_number
+    found = find_equal_part(column, values) if number else find_pure_value(column, values, sample.outcome)
+    found = found or _judge_known(sample, column)
     if found is None and 2 <= column.nunique() <= min(FEW, len(column) // 10):
-        found = judge_ranges(column, values, seed) if task == "regression" else _judge_levels(column, values, task)
-    if found is None and task == "regression" and column_kind(column) != "text":
-        found = _judge_ranks(column, values, folds, seed)
-    return found or _judge_digits(column, outcome, folds, alone) or _judge_as_levels(column, outcome, folds, task, seed)
+        found = judge_ranges(column, values, sample.seed) if number else _judge_levels(column, values, sample.task)
+    if found is None and number and column_kind(column) != "text":  # a few huge values do not hide a rank
+        ranks = replace(sample, outcome=outcome_columns(values.rank(method="average"), sample.task))
+        found = _judge(ranks, column, "", "alone it explains {share:.1%} of the variance of the target's rank")
+    found = found or _judge_digits(sample, column, alone)
+    if found is None and _may_be_names(column):
+        words = "its values explain {share:.1%} of the variance"
+        found = _judge(sample, column.astype("str"), " as a name", words)
+    return found
 
 
-def _judge_known(
-    column: "pd.Series[Any]", values: "pd.Series[Any]", outcome: np.ndarray, folds: np.ndarray, task: str, seed: int
-) -> Code | None:
+def _judge(sample: Sample, column: "pd.Series[Any]", how: str, evidence: str) -> Code | None:
+    """Judge how well a column, made into another, tells the target."""
+    score = sample.score(column)
+    reason, suspect = judge_strength(score, sample.task)
+    return (f"{reason}{how}", score, evidence.format(share=score**2)) if suspect else None
+
+
+def _judge_known(sample: Sample, column: "pd.Series[Any]") -> Code | None:
     known = column.notna().to_numpy()
     if known.all() or known.sum() < max(KNOWN, SHARE * len(column)):
         return None
-    if task != "regression":
-        share = outcome[known].mean(axis=0)
+    if not sample.is_number:
+        share = sample.outcome[known].mean(axis=0)
         top = int(share.argmax())
-        usual = float(outcome[:, top].mean())
+        usual = float(sample.outcome[:, top].mean())
         if share[top] >= PURE and usual <= USUAL:
-            level = pd.factorize(values, sort=False)[1][top]
+            level = pd.factorize(sample.target, sort=False)[1][top]
             words = f"in {share[top]:.1%} of the rows where it is known the target is {level}, of all {usual:.1%}"
             return "is known almost only when the target has one value", float(share[top]), words
-    part = column[known].reset_index(drop=True)
-    truth = outcome[known] - outcome[known].mean(axis=0) if task == "regression" else outcome[known]
-    score = score_column(part, truth, folds[known], task, seed)
-    reason, suspect = judge_strength(score, task)
-    words = f"where it is known ({known.mean():.0%} of the rows) it explains {score**2:.1%} of the target's variance"
-    return (f"{reason} where it is known", score, words) if suspect else None
+    words = f"where it is known ({known.mean():.0%} of the rows) it explains {{share:.1%}} of the target's variance"
+    return _judge(sample.take(known), column[known], " where it is known", words)
 
 
 def _judge_levels(column: "pd.Series[Any]", values: "pd.Series[Any]", task: str) -> Code | None:
@@ -125,38 +111,22 @@ def judge_ranges(column: "pd.Series[Any]", values: "pd.Series[Any]", seed: int) 
     return "is the target in ranges", 1.0, words
 
 
-def _judge_ranks(column: "pd.Series[Any]", values: "pd.Series[Any]", folds: np.ndarray, seed: int) -> Code | None:
-    """Judge how well a column tells the target's rank, which a few huge values do not hide."""
-    ranks = outcome_columns(values.rank(method="average"), "regression")
-    score = score_column(column, ranks, folds, "regression", seed)
-    reason, suspect = judge_strength(score, "regression")
-    return (
-        (reason, score, f"alone it explains {score**2:.1%} of the variance of the target's rank") if suspect else None
-    )
-
-
-def _judge_digits(column: "pd.Series[Any]", outcome: np.ndarray, folds: np.ndarray, alone: float) -> Code | None:
+def _judge_digits(sample: Sample, column: "pd.Series[Any]", alone: float) -> Code | None:
     """Judge remainders, decimals and seconds, which no honest column has a reason to tell the target by."""
-    kind = column_kind(column)
+    kind, scores = column_kind(column), {"": 0.0}
     if kind == "datetime":
         parts = {"seconds": column.dt.second, "minutes": column.dt.minute}
-    elif kind == "number":
-        parts = _list_remainders(numbers_of(column))
     else:
-        return None
-    learn, best = folds % 2 == 0, ("", 0.0)
-    for words, part in parts.items():
+        parts = _list_remainders(numbers_of(column)) if kind == "number" else {}
+    for name, part in parts.items():
         cells = pd.factorize(part)[0]
         if 2 <= cells.max() + 1 <= len(cells) // 10 and cells.min() >= 0:
-            score = share_explained(outcome[~learn], cell_means(cells, outcome, learn)[~learn]) ** 0.5
-            best = max(best, (words, float(score)), key=lambda one: one[1])
-    if best[1] < max(UNUSUAL, alone + 0.1):  # how many digits a number has may depend on its size
+            scores[name] = sample.score_cells(cells)
+    best = max(scores, key=lambda name: scores[name])
+    if scores[best] < max(UNUSUAL, alone + 0.1):  # how many digits a number has may depend on its size
         return None
-    return (
-        "holds the target in its last digits",
-        best[1],
-        f"{best[0]} explain {best[1] ** 2:.1%} of the target's variance",
-    )
+    words = f"{best} explain {scores[best] ** 2:.1%} of the target's variance"
+    return "holds the target in its last digits", scores[best], words
 
 
 def _list_remainders(numbers: np.ndarray | None) -> dict[str, Any]:
@@ -168,14 +138,7 @@ def _list_remainders(numbers: np.ndarray | None) -> dict[str, Any]:
     return {"decimals": (numbers % 1).round(6)} if levels > 60 else {}
 
 
-def _judge_as_levels(
-    column: "pd.Series[Any]", outcome: np.ndarray, folds: np.ndarray, task: str, seed: int
-) -> Code | None:
-    """Judge whole numbers that come again as names: an order among them may mean nothing."""
-    if column_kind(column) != "number" or column.isna().any() or not 30 < column.nunique() <= len(column) / 2:
-        return None
-    if not (column == column.round()).all():
-        return None
-    score = score_column(column.astype("str"), outcome, folds, task, seed)
-    reason, suspect = judge_strength(score, task)
-    return (f"{reason} as a name", score, f"its values explain {score**2:.1%} of the variance") if suspect else None
+def _may_be_names(column: "pd.Series[Any]") -> bool:
+    """Tell whether numbers are whole and come again, so that an order among them may mean nothing."""
+    plain = column_kind(column) == "number" and column.notna().all() and 30 < column.nunique() <= len(column) / 2
+    return bool(plain and (column == column.round()).all())

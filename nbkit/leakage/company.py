@@ -1,7 +1,7 @@
 """Columns that give the target away in company: as a formula, by their levels together, or as a small set."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -11,17 +11,16 @@ import pandas as pd
 from nbkit.leakage.codes import judge_ranges
 from nbkit.leakage.copies import Found
 from nbkit.leakage.learn import (
-    ALMOST_ALONE,
     ALMOST_ALONE_NUMBER,
+    Sample,
     cell_means,
     encode_table,
     expand_table,
     linear_model,
     numbers_of,
-    predict_held_out,
-    score_column,
-    share_explained,
+    root_explained,
     small_boosting,
+    too_good,
 )
 
 ROWS, WIDEST = 600, 120  # formulas are screened on so many rows, of at most so many columns
@@ -40,6 +39,7 @@ PERFECT_TOGETHER = "predict the target almost perfectly together, look at them"
 WITHIN_LEVELS = 6  # columns within whose levels a target's ranks are looked at
 WAYS: tuple[Any, ...] = ("pearson", "spearman")
 Numbers = dict[str, np.ndarray]
+Tried = tuple[float, list[str], str]  # score, columns, words
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "{a} + {b}": lambda a, b: a + b,
     "{a} - {b}": lambda a, b: a - b,
@@ -82,51 +82,31 @@ class Formula:
         return words
 
 
-def too_good(task: str) -> float:
-    """Return the score from which columns are too good to be true; see `judge_strength`."""
-    return ALMOST_ALONE_NUMBER if task == "regression" else ALMOST_ALONE
-
-
-def find_company(
-    rows: pd.DataFrame, target: str, task: str, outcome: np.ndarray, folds: np.ndarray, seed: int
-) -> list[Found]:
-    """Find two to four columns that tell the target too well together.
-
-    Parameters
-    ----------
-    rows
-        The features and the target; none of them does it alone.
-    target, task
-        The column, and ``binary``, ``multiclass`` or ``regression``.
-    outcome, folds
-        From `nbkit.leakage.learn.outcome_columns` and `make_folds`, of these rows.
-    seed
-        Of the screen's sample.
+def find_company(sample: Sample) -> list[Found]:
+    """Find two to four columns that tell the target too well together, where none of them does it alone.
 
     Returns
     -------
     list
         At most one row as in `find_leakage`. All columns together being too good is one that is no suspect.
     """
-    features = rows.drop(columns=target)
-    numbers, texts = _read_numbers(features)
-    tried = []
-    for formula in _screen(numbers, texts, outcome, task, seed):
-        made = formula.compute({**numbers, **texts})
-        tried.append((_score(made, outcome, folds, task, seed), list(formula.columns), str(formula)))
-    tried += _weigh_pairs(numbers, rows[target], outcome, folds, task, seed)
-    tried += _find_levels(features, outcome, folds, task)
-    if task == "regression":
-        tried += _find_within(features, numbers, rows[target], seed)
-    told = [one for one in tried if one[0] >= too_good(task)]
-    fewest = min((len(columns) for _, columns, _ in told), default=0)
-    if told:
-        score, columns, words = max((one for one in told if len(one[1]) == fewest), key=lambda one: one[0])
-        evidence = f"{words} explains {score**2:.1%} of the target's variance"
-        if task != "regression" and len(rows) < MANY_ROWS:
-            return [(columns, False, PERFECT_TOGETHER, score, evidence)]
-        return [(columns, True, _say(score), score, evidence)]
-    return _find_set(rows, target, task, outcome, folds, seed)
+    numbers, texts = _read_numbers(sample.table)
+    tried: list[Tried] = []
+    for formula in _screen(numbers, texts, sample):
+        score = _score(sample, formula.compute({**numbers, **texts}))
+        tried.append((score, list(formula.columns), str(formula)))
+    tried += _weigh_pairs(numbers, sample)
+    tried += _find_levels(sample)
+    if sample.is_number:
+        tried += _find_within(numbers, sample)
+    told = [one for one in tried if one[0] >= too_good(sample.task)]
+    if not told:
+        return _find_set(sample)
+    score, columns, words = max(told, key=lambda one: (-len(one[1]), one[0]))
+    evidence = f"{words} explains {score**2:.1%} of the target's variance"
+    if not sample.is_number and len(sample.target) < MANY_ROWS:
+        return [(columns, False, PERFECT_TOGETHER, score, evidence)]
+    return [(columns, True, _say(score), score, evidence)]
 
 
 def _say(score: float) -> str:
@@ -148,72 +128,63 @@ def _read_numbers(features: pd.DataFrame) -> tuple[Numbers, Numbers]:
     return numbers, codes
 
 
-def _screen(numbers: Numbers, texts: Numbers, outcome: np.ndarray, task: str, seed: int) -> list[Formula]:
+def _screen(numbers: Numbers, texts: Numbers, sample: Sample) -> list[Formula]:
     """Return the formulas whose order tells the target best on a few rows, as many of each class."""
-    random = np.random.default_rng(seed)
-    if task == "regression":
-        some = random.permutation(len(outcome))[:ROWS]
+    random = np.random.default_rng(sample.seed)
+    if sample.is_number:
+        some = random.permutation(len(sample.outcome))[:ROWS]
     else:
-        each = max(10, ROWS // outcome.shape[1])
-        some = np.concatenate([random.permutation(np.flatnonzero(column))[:each] for column in outcome.T])
+        each = max(10, ROWS // sample.outcome.shape[1])
+        some = np.concatenate([random.permutation(np.flatnonzero(column))[:each] for column in sample.outcome.T])
         some = random.permutation(some)
     drawn = {name: made[some] for name, made in {**numbers, **texts}.items()}
-    names = list(numbers)
-    pairs = list(_screen_pairs(names, drawn, outcome[some], task))
-    pairs += _screen_texts(names, list(texts), drawn, outcome[some], task)
+    names, few = list(numbers), sample.take(some)
+    pairs: list[tuple[float, Formula]] = []
+    for place, name in enumerate(names):
+        others = names[place + 1 :]
+        for operator, scores in _apply_all(drawn[name], others, drawn, few):
+            best = scores.argsort()[::-1][:KEPT]
+            pairs += [(float(scores[other]), Formula((name, others[other]), (operator,))) for other in best]
+    for formula in _list_texts(names, list(texts), drawn):
+        pairs.append((float(_agree(formula.compute(drawn)[None, :], few)[0]), formula))
     pairs.sort(key=lambda one: -one[0])
     longer: list[tuple[float, Formula]] = []
     for _, formula in [one for one in pairs if one[1].operators[0] in CHAINED][:KEPT]:
         others = [name for name in names if name not in formula.columns]
-        made = formula.compute(drawn)
-        for operator, scores in _apply_all(made, others, drawn, outcome[some], task):
+        for operator, scores in _apply_all(formula.compute(drawn), others, drawn, few):
             place = int(scores.argmax())
             chained = Formula((*formula.columns, others[place]), (*formula.operators, operator))
             longer.append((float(scores[place]), chained))
     longer.sort(key=lambda one: -one[0])
-    best = [*pairs[:CHECKED], *longer[: CHECKED // 2]]
-    return [formula for agreement, formula in best if agreement >= LIKELY]
+    best_ones = [*pairs[:CHECKED], *longer[: CHECKED // 2]]
+    return [formula for agreement, formula in best_ones if agreement >= LIKELY]
 
 
-def _screen_pairs(names: list[str], drawn: Numbers, outcome: np.ndarray, task: str) -> Iterator[tuple[float, Formula]]:
-    for place, name in enumerate(names):
-        others = names[place + 1 :]
-        for operator, scores in _apply_all(drawn[name], others, drawn, outcome, task):
-            for best in scores.argsort()[::-1][:KEPT]:
-                yield float(scores[best]), Formula((name, others[best]), (operator,))
-
-
-def _apply_all(
-    made: np.ndarray, others: list[str], drawn: Numbers, outcome: np.ndarray, task: str
-) -> Iterator[tuple[str, np.ndarray]]:
+def _apply_all(made: np.ndarray, others: list[str], drawn: Numbers, sample: Sample) -> Iterator[tuple[str, np.ndarray]]:
     """Combine a number with each other column by each operator, and measure how well the result tells the target."""
-    if not others:
-        return
-    rest = np.array([drawn[name] for name in others])
-    with np.errstate(all="ignore"):
-        for operator, combine in OPERATORS.items():
-            yield operator, _agree(np.asarray(combine(made[None, :], rest)), outcome, task)
+    if others:
+        rest = np.array([drawn[name] for name in others])
+        with np.errstate(all="ignore"):
+            for operator, combine in OPERATORS.items():
+                yield operator, _agree(np.asarray(combine(made[None, :], rest)), sample)
 
 
-def _screen_texts(
-    names: list[str], texts: list[str], drawn: Numbers, outcome: np.ndarray, task: str
-) -> list[tuple[float, Formula]]:
-    """Screen whether two texts are equal, and how far numbers are from their mean for each level of a text."""
-    made = [Formula((a, b), (EQUAL,)) for place, a in enumerate(texts) for b in texts[place + 1 :]]
-    made += [
-        Formula((a, b), (WITHIN,)) for a in texts for b in names[:40] if len(np.unique(drawn[a])) < len(outcome) / 4
-    ]
-    return [(float(_agree(formula.compute(drawn)[None, :], outcome, task)[0]), formula) for formula in made]
+def _list_texts(names: list[str], texts: list[str], drawn: Numbers) -> list[Formula]:
+    """List whether two texts are equal, and how far numbers are from their mean for each level of a text."""
+    made = [Formula(pair, (EQUAL,)) for pair in combinations(texts, 2)]
+    few = [text for text in texts if len(np.unique(drawn[text])) < len(drawn[text]) / 4]
+    return made + [Formula((text, name), (WITHIN,)) for text in few for name in names[:40]]
 
 
-def _agree(values: np.ndarray, outcome: np.ndarray, task: str) -> np.ndarray:
+def _agree(values: np.ndarray, sample: Sample) -> np.ndarray:
     """Return for each row of a matrix how well its order tells the outcome: |rank correlation|, or |2 ROC AUC - 1|.
 
     Where a value is missing nothing is asked; 0 where most are.
     """
     ranks, known = _rank(values), np.isfinite(values)
     enough = known.mean(axis=1) >= KNOWN
-    if task == "regression":
+    outcome = sample.outcome
+    if sample.is_number:
         truth = _rank(outcome.T)[0] - 0.5
         agreement = np.abs(np.where(known, ranks - 0.5, 0) @ truth) / np.maximum(known @ truth**2, 1e-12)
         return np.asarray(np.where(enough, agreement, 0))
@@ -232,101 +203,87 @@ def _rank(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(places - gone, 0) / np.maximum(values.shape[1] - gone - 1, 1))
 
 
-def _score(made: np.ndarray, outcome: np.ndarray, folds: np.ndarray, task: str, seed: int) -> float:
+def _score(sample: Sample, made: np.ndarray) -> float:
     """Return how well one number tells the target on held-out rows; of a regression also by a straight line."""
-    score = score_column(pd.Series(made), outcome, folds, task, seed)
-    known = np.isfinite(made)
+    score, known = sample.score(pd.Series(made)), np.isfinite(made)
     if KNOWN <= known.mean() < 1:  # where a part is missing the formula says nothing, and a model says the rest
-        truth = outcome[known] - outcome[known].mean(axis=0) if task == "regression" else outcome[known]
-        score = max(score, score_column(pd.Series(made[known]), truth, folds[known], task, seed))
-    if task == "regression" and known.mean() >= 0.9 and np.ptp(made[known]) > 0:
-        pair = pd.DataFrame({"made": made[known], "truth": outcome[known, 0]})
+        score = max(score, sample.take(known).score(pd.Series(made[known])))
+    if sample.is_number and known.mean() >= 0.9 and np.ptp(made[known]) > 0:
+        pair = pd.DataFrame({"made": made[known], "truth": sample.outcome[known, 0]})
         line, order = (abs(float(pair["made"].corr(pair["truth"], method=way))) for way in WAYS)
         score = max(score, min(line, order) * float(known.mean()))  # heavy tails: a tree cannot follow them
     return score
 
 
-def _weigh_pairs(
-    numbers: Numbers, values: "pd.Series[Any]", outcome: np.ndarray, folds: np.ndarray, task: str, seed: int
-) -> list[tuple[float, list[str], str]]:
+def _weigh_pairs(numbers: Numbers, sample: Sample) -> list[Tried]:
     """Score the pairs whose best weighted sum, of the numbers or of their logarithms, tells the target best."""
-    best: list[tuple[float, list[str], str, np.ndarray]] = []
+    tried: list[Tried] = []
     logs = {name: np.log(made) for name, made in numbers.items() if np.nanmin(made) > 0}
     for words, known in {"a weighted sum of {} and {}": numbers, "a product of powers of {} and {}": logs}.items():
         names = list(known)
         if len(names) < 2:
             continue
-        matrix = np.array([np.where(np.isnan(known[name]), np.nanmean(known[name]), known[name]) for name in names])
-        truth = outcome - outcome.mean(axis=0)
-        if words.startswith("a product") and task == "regression" and float(values.min()) > 0:
-            truth = np.log(values.to_numpy(dtype="float64"))[:, None]
+        matrix = np.array([np.where(np.isnan(made), np.nanmean(made), made) for made in known.values()])
+        truth = sample.outcome - sample.outcome.mean(axis=0)
+        if known is logs and sample.is_number and float(sample.target.min()) > 0:
+            truth = np.log(sample.target.to_numpy(dtype="float64"))[:, None]
             truth = truth - truth.mean()
-        both = np.corrcoef(matrix)
+        both = np.corrcoef(matrix)[:, :, None]
         with np.errstate(all="ignore"):
             z = (matrix - matrix.mean(axis=1, keepdims=True)) / matrix.std(axis=1, keepdims=True)
             r = z @ (truth / np.maximum(truth.std(axis=0), 1e-12)) / len(truth)  # names x classes
             one, other = r[:, None, :], r[None, :, :]
-            shared = (one**2 + other**2 - 2 * one * other * both[:, :, None]) / (1 - both[:, :, None] ** 2)
-        shared = np.where(np.abs(both[:, :, None]) > 1 - 1e-9, 0.0, np.nan_to_num(shared)).max(axis=2)
+            shared = (one**2 + other**2 - 2 * one * other * both) / (1 - both**2)
+        shared = np.where(np.abs(both) > 1 - 1e-9, 0.0, np.nan_to_num(shared)).max(axis=2)
         for place in np.argsort(np.triu(shared, 1), axis=None)[::-1][:3]:
             i, j = np.unravel_index(place, shared.shape)
             if shared[i, j] < LIKELY**4:  # a threshold of a sum of normal numbers has 0.64
                 break
             column = int(np.nanargmax(np.abs(r[i]) + np.abs(r[j])))
             weights = np.linalg.lstsq(z[[i, j]].T, truth[:, column], rcond=None)[0]
-            best.append(
-                (float(shared[i, j]), [names[i], names[j]], words.format(names[i], names[j]), weights @ z[[i, j]])
-            )
-    scored = [(_score(made, outcome, folds, task, seed), columns, words) for _, columns, words, made in best]
-    return [one for one in scored if one[0] >= WEIGHED]
+            pair = [names[i], names[j]]
+            tried.append((_score(sample, weights @ z[[i, j]]), pair, words.format(*pair)))
+    return [one for one in tried if one[0] >= WEIGHED]
 
 
-def _find_within(
-    features: pd.DataFrame, numbers: Numbers, values: "pd.Series[Any]", seed: int
-) -> list[tuple[float, list[str], str]]:
+def _find_within(numbers: Numbers, sample: Sample) -> list[Tried]:
     """Score the numbers that tell the rank, or the range, of a target within the levels of another column."""
-    found: list[tuple[float, list[str], str]] = []
-    ranks = pd.DataFrame(numbers, index=values.index).rank()
+    found: list[Tried] = []
+    ranks, values = pd.DataFrame(numbers, index=sample.target.index).rank(), sample.target
     whole: dict[Any, float] = ranks.corrwith(values.rank()).abs().to_dict()
-    levels = [name for name in features.columns if 2 <= features[name].nunique() <= min(LEVELS, len(features) // 20)]
-    for level in levels[:WITHIN_LEVELS]:
-        inside = values.groupby(features[level].astype("str")).rank(pct=True)
+    counts = sample.table.nunique()
+    for level in counts.index[(counts >= 2) & (counts <= min(LEVELS, len(values) // 20))][:WITHIN_LEVELS]:
+        inside = values.groupby(sample.table[level].astype("str")).rank(pct=True)
         scores: dict[Any, float] = ranks.drop(columns=level, errors="ignore").corrwith(inside).abs().to_dict()
         for name, score in scores.items():
             told = score >= max(ALMOST_ALONE_NUMBER, whole[name] + 0.02)
             coarse = score > max(LIKELY, whole[name]) and ranks[name].nunique() <= LEVELS
-            if told or (coarse and judge_ranges(ranks[name], inside, seed)):
+            if told or (coarse and judge_ranges(ranks[name], inside, sample.seed)):
                 words = f"the rank of the target within each {level} follows from {name}, which"
                 found.append((max(score, ALMOST_ALONE_NUMBER), [level, name], words))
     return found
 
 
-def _find_levels(
-    features: pd.DataFrame, outcome: np.ndarray, folds: np.ndarray, task: str
-) -> list[tuple[float, list[str], str]]:
+def _find_levels(sample: Sample) -> list[Tried]:
     """Score the two, and the three, columns whose levels (numbers in bins) tell the target best together, held out."""
-    codes = {
-        name: made for name in features.columns.tolist() if 2 <= len(np.unique(made := _code(features[name]))) <= LEVELS
-    }
-    names = list(codes)[:WIDEST]
+    codes = {name: _code(column) for name, column in sample.table.items()}
+    names = [name for name, made in codes.items() if 2 <= len(np.unique(made)) <= LEVELS][:WIDEST]
     few = [name for name in names if codes[name].max() < FEW_LEVELS][:FEW_COLUMNS]
-    half, found = folds % 2 == 0, []
-    for several in (combinations(names, 2), combinations(few, 3)):
-        best: tuple[float, tuple[str, ...], Any] = (0.0, (), None)
+    found: list[Tried] = []
+    for several, base in ((combinations(names, 2), LEVELS), (combinations(few, 3), FEW_LEVELS)):
+        best: tuple[float, tuple[Any, ...], Any] = (0.0, (), None)
         for chosen in several:
             cells = codes[chosen[0]]
             for name in chosen[1:]:
-                cells = cells * (FEW_LEVELS if len(chosen) > 2 else LEVELS) + codes[name]
-            score = share_explained(outcome[~half], cell_means(cells, outcome, half)[~half])
-            if score > best[0]:
-                best = (score, chosen, cells)
-        if not best[1]:
-            continue
-        guess = np.zeros_like(outcome)
-        for fold in np.unique(folds):
-            guess[folds == fold] = cell_means(best[2], outcome, folds != fold)[folds == fold]
-        score = float(np.sqrt(share_explained(outcome, guess)))
-        found.append((score, list(best[1]), f"each combination of {', '.join(best[1])}"))
+                cells = cells * base + codes[name]
+            best = max(best, (sample.score_cells(cells), chosen, cells), key=lambda one: one[0])
+        if best[1]:
+            guess = np.zeros_like(sample.outcome)
+            for fold in np.unique(sample.folds):
+                held = sample.folds == fold
+                guess[held] = cell_means(best[2], sample.outcome, ~held)[held]
+            words = f"each combination of {', '.join(best[1])}"
+            found.append((root_explained(sample.outcome, guess), list(best[1]), words))
     return found
 
 
@@ -338,47 +295,38 @@ def _code(column: "pd.Series[Any]") -> np.ndarray:
     return pd.factorize(column.astype("str").where(column.notna(), ""))[0]
 
 
-def _find_set(
-    rows: pd.DataFrame, target: str, task: str, outcome: np.ndarray, folds: np.ndarray, seed: int
-) -> list[Found]:
+def _find_set(sample: Sample) -> list[Found]:
     """Find the few columns that a linear or a boosting model needs to tell the target too well; or say that all do."""
-    features = rows.drop(columns=target)
-    if features.shape[1] < 2 or outcome.shape[1] > 20:
+    names, enough = list(sample.table.columns), too_good(sample.task)
+    if len(names) < 2 or sample.outcome.shape[1] > 20:
         return []
-    folds = folds % 3
+    thirds = replace(sample, folds=sample.folds % 3)
     ways = {
-        "a linear model": (linear_model(task), expand_table),
-        "a boosting model": (small_boosting(task, seed, len(rows)), encode_table),
+        "a linear model": (linear_model(sample.task), expand_table),
+        "a boosting model": (small_boosting(sample.task, sample.seed, len(sample.target)), encode_table),
     }
 
-    def score(name: str, columns: list[str]) -> float:
-        model, encode = ways[name]
-        return float(
-            np.sqrt(share_explained(outcome, predict_held_out(model, encode(features[columns]), outcome, folds, task)))
-        )
+    def score(way: str, columns: list[str]) -> float:
+        model, encode = ways[way]
+        return root_explained(sample.outcome, thirds.predict(model, encode(sample.table[columns])))
 
-    names = list(features.columns)
-    way, reached = max(((way, score(way, names)) for way in ways), key=lambda one: one[1])
-    if reached < too_good(task):
+    reached, way = max(((score(way, names), way) for way in ways), key=lambda one: one[0])
+    if reached < enough:
         return []
     singles = {name: score(way, [name]) for name in names}
     chosen: list[str] = []
     while len(chosen) < min(LARGEST_SET, len(names)):
         rest = sorted((name for name in names if name not in chosen), key=lambda name: -singles[name])[:10]
-        gains = {name: score(way, [*chosen, name]) for name in rest}
-        best = max(gains, key=lambda name: gains[name])
+        gain, best = max(((score(way, [*chosen, name]), name) for name in rest), key=lambda one: one[0])
         chosen.append(best)
-        if gains[best] >= too_good(task):
-            named = ", ".join(str(name) for name in chosen)
-            words = f"{way} on {named} explains {gains[best] ** 2:.1%} of the target's variance"
-            if gains[best] >= max(WEIGHED, too_good(task)):
-                return [(chosen, True, _say(gains[best]), gains[best], words)]
-            return [(chosen, False, PERFECT_TOGETHER, gains[best], words)]
-    needed = _drop_needless(names, singles, lambda some: score(way, some) >= too_good(task))
+        if gain >= enough:
+            words = f"{way} on {', '.join(map(str, chosen))} explains {gain**2:.1%} of the target's variance"
+            suspect = gain >= max(WEIGHED, enough)
+            return [(chosen, suspect, _say(gain) if suspect else PERFECT_TOGETHER, gain, words)]
+    needed = _drop_needless(names, singles, lambda some: score(way, some) >= enough)
     words = f"{way} explains {reached**2:.1%} of the target's variance by {len(needed)} columns"
-    exact = task == "regression" and way == "a linear model" and reached >= EXACT
-    reason = _say(1.0) if exact else PERFECT_TOGETHER
-    return [(needed, exact, reason, reached, words)]
+    exact = sample.is_number and way == "a linear model" and reached >= EXACT
+    return [(needed, exact, _say(1.0) if exact else PERFECT_TOGETHER, reached, words)]
 
 
 def _drop_needless(names: list[str], singles: dict[str, float], enough: Callable[[list[str]], bool]) -> list[str]:

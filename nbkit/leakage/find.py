@@ -1,5 +1,6 @@
 """Which columns, alone or in company, tell the target too well to be true."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from threadpoolctl import threadpool_limits
 from nbkit.columns import bound_numbers, take_labelled, take_sample
 from nbkit.leakage.codes import find_code
 from nbkit.leakage.company import find_company
-from nbkit.leakage.copies import find_copies
-from nbkit.leakage.learn import UNUSUAL, judge_strength, make_folds, outcome_columns, score_column
+from nbkit.leakage.copies import Found, find_copies
+from nbkit.leakage.learn import UNUSUAL, Sample, judge_strength, make_folds, outcome_columns
 from nbkit.problem import Problem
 
 COLUMNS = ["columns", "suspect", "reason", "score", "evidence"]
@@ -48,26 +49,28 @@ def find_leakage(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
 
 def _find(whole: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     target, task, seed = problem.target, problem.task, problem.seed
-    rows = take_sample(whole, seed)
+    rows = take_sample(whole, seed).reset_index(drop=True)
     outcome = outcome_columns(rows[target], task)
-    learnable = len(rows) >= 10 and (task == "regression" or outcome.shape[1] <= len(rows) / 5)
-    found: list[tuple[list[str], bool, str, float, str]] = []
-    if learnable:
-        folds = make_folds(rows[target], task, seed)
-        found += _look_alone(rows, target, task, outcome, folds, seed)
-        left = [name for name in rows.columns if name not in (target, *_suspects(found))]
-        found += find_copies(whole[[*left, target]].head(LONGEST), target, task, time=problem.time, group=problem.group)
-        left = [name for name in left if name not in _suspects(found)]
-        some = np.sort(np.random.default_rng(seed).permutation(len(rows))[:COMPANY_ROWS])
-        fewer = rows.iloc[some].reset_index(drop=True)
-        for _ in range(ROUNDS):
-            news = find_company(fewer[[*left, target]], target, task, outcome[some], folds[some], seed)
-            found += news
-            if not (gone := _suspects(news)):
-                break
-            left = [name for name in left if name not in gone]
-    result = pd.DataFrame(found, columns=COLUMNS).astype({"suspect": bool})
-    return result.sort_values(["suspect", "score"], ascending=False, kind="stable").reset_index(drop=True)
+    if len(rows) < 10 or (task != "regression" and outcome.shape[1] > len(rows) / 5):
+        return _list([])
+    folds = make_folds(rows[target], task, seed)
+    sample = Sample(rows.drop(columns=target), rows[target], task, seed, outcome, folds)
+    found = [one for name in sample.table.columns if (one := _look_alone(sample, name))]
+    left = sample.table.columns.drop(_suspects(found))
+    found += find_copies(whole[[*left, target]].head(LONGEST), problem)
+    left = left.drop(left.intersection(_suspects(found)))
+    fewer = sample.take(np.sort(np.random.default_rng(seed).permutation(len(rows))[:COMPANY_ROWS]))
+    for _ in range(ROUNDS):
+        news = find_company(replace(fewer, table=fewer.table[left]))
+        found += news
+        if not (gone := _suspects(news)):
+            break
+        left = left.drop(gone)
+    return _list(found).sort_values(["suspect", "score"], ascending=False, kind="stable", ignore_index=True)
+
+
+def _list(found: list[Found]) -> pd.DataFrame:
+    return pd.DataFrame(found, columns=COLUMNS).astype({"suspect": bool})
 
 
 def find_target_copies(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
@@ -89,45 +92,36 @@ def find_target_copies(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     """
     with threadpool_limits(1):
         rows = bound_numbers(take_labelled(table, problem.target, problem.task))
-        found = find_copies(rows, problem.target, problem.task, time=problem.time, group=problem.group)
-    return pd.DataFrame(found, columns=COLUMNS).astype({"suspect": bool})
+        return _list(find_copies(rows, problem))
 
 
 def list_suspects(leaks: pd.DataFrame) -> list[str]:
     """List the columns that stand in a suspect row of `find_leakage`, each once."""
-    return list(dict.fromkeys(name for names in leaks.loc[leaks["suspect"], "columns"] for name in names))
+    return list(leaks.loc[leaks["suspect"], "columns"].explode().drop_duplicates())
 
 
-def _suspects(found: list[tuple[list[str], bool, str, float, str]]) -> set[str]:
-    return {name for names, suspect, *_ in found if suspect for name in names}
+def _suspects(found: list[Found]) -> list[str]:
+    return list(dict.fromkeys(name for names, suspect, *_ in found if suspect for name in names))
 
 
-def _look_alone(
-    rows: pd.DataFrame, target: str, task: str, outcome: np.ndarray, folds: np.ndarray, seed: int
-) -> list[tuple[list[str], bool, str, float, str]]:
-    found = []
-    for name in rows.columns:
-        if name == target:
-            continue
-        column = rows[name]
-        score = score_column(column, outcome, folds, task, seed)
-        reason, suspect = judge_strength(score, task)
-        if suspect and task != "regression" and len(rows) < MANY_ROWS and score < 1:
-            reason, suspect = judge_strength(UNUSUAL, task)
-        evidence = f"alone it explains {score**2:.1%} of the target's variance"
-        if not suspect and column.isna().any():
-            gone = score_column(column.isna(), outcome, folds, task, seed)
-            by_absence = judge_strength(gone, task, absence=True)
-            if by_absence[1] and (other := _find_explanation(column.isna(), rows.drop(columns=[name, target]))):
-                by_absence = (f"is missing where {other} says so, look at it", False)
-            if by_absence[1] or (by_absence[0] and not reason):
-                (reason, suspect), score = by_absence, gone
-                evidence = _say_absence(column, outcome, rows[target], task)
-        if not suspect and (code := find_code(column, rows[target], outcome, folds, task, seed, score)):
-            (reason, score, evidence), suspect = code, True
-        if reason:
-            found.append(([name], suspect, reason, score, evidence))
-    return found
+def _look_alone(sample: Sample, name: str) -> Found | None:
+    column = sample.table[name]
+    score = sample.score(column)
+    reason, suspect = judge_strength(score, sample.task)
+    if suspect and not sample.is_number and len(column) < MANY_ROWS and score < 1:
+        reason, suspect = judge_strength(UNUSUAL, sample.task)
+    evidence = f"alone it explains {score**2:.1%} of the target's variance"
+    if not suspect and column.isna().any():
+        gone = sample.score(column.isna())
+        by_absence = judge_strength(gone, sample.task, absence=True)
+        if by_absence[1] and (other := _find_explanation(column.isna(), sample.table.drop(columns=name))):
+            by_absence = (f"is missing where {other} says so, look at it", False)
+        if by_absence[1] or (by_absence[0] and not reason):
+            (reason, suspect), score = by_absence, gone
+            evidence = _say_absence(sample, column.isna().to_numpy())
+    if not suspect and (code := find_code(sample, column, score)):
+        (reason, score, evidence), suspect = code, True
+    return ([name], suspect, reason, score, evidence) if reason else None
 
 
 def _find_explanation(gone: "pd.Series[Any]", others: pd.DataFrame) -> str:
@@ -143,7 +137,6 @@ def _find_explanation(gone: "pd.Series[Any]", others: pd.DataFrame) -> str:
     return ""
 
 
-def _say_absence(column: "pd.Series[Any]", outcome: np.ndarray, values: "pd.Series[Any]", task: str) -> str:
-    gone = column.isna().to_numpy()
-    shown = values.to_numpy(dtype="float64") if task == "regression" else outcome[:, -1]
+def _say_absence(sample: Sample, gone: np.ndarray) -> str:
+    shown = sample.target.to_numpy(dtype="float64") if sample.is_number else sample.outcome[:, -1]
     return f"mean of the target {shown[gone].mean():.3g} where missing, {shown[~gone].mean():.3g} where not"

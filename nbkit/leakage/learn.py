@@ -1,6 +1,7 @@
 """How well some columns predict the target of rows that a small model has not seen."""
 
 import warnings
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,48 @@ LEVELS = 30
 ALMOST_ALONE, ALMOST_ALONE_NUMBER = 0.95, 0.99  # one honest measure may well tell most of a number
 UNUSUAL = 0.6
 ABSENCE = 2 / 3  # where only missing values tell, so much of each bound is enough
+
+
+def too_good(task: str) -> float:
+    """Return the score from which columns are too good to be true."""
+    return ALMOST_ALONE_NUMBER if task == "regression" else ALMOST_ALONE
+
+
+def judge_strength(score: float, task: str = "binary", *, absence: bool = False) -> tuple[str, bool]:
+    """Say what a column that tells the target so well is: this alone decides who is a suspect of leakage.
+
+    Parameters
+    ----------
+    score
+        The root of the share of the target's variance that the column alone explains on held-out rows.
+    task
+        ``binary``, ``multiclass`` or ``regression``.
+    absence
+        Whether only the column's missing values tell.
+
+    Returns
+    -------
+    reason : str
+        *decides the target*, *tells the target almost alone*, *is missing almost only when the target differs* (all
+        three too good to be true); *unusually strong, look at it*, *missing more often when the target differs, look
+        at it* (may well be honest); empty for all others.
+    suspect : bool
+        Whether it is too good to be true: a score from 0.95 on (regression 0.99), or two thirds of that by its missing
+        values.
+
+    Examples
+    --------
+    >>> judge_strength(0.97), judge_strength(0.97, "regression")
+    (('tells the target almost alone', True), ('unusually strong, look at it', False))
+    """
+    share = ABSENCE if absence else 1
+    if score >= share * too_good(task):
+        alone = "decides the target" if score >= 0.9999 else "tells the target almost alone"
+        return "is missing almost only when the target differs" if absence else alone, True
+    if score >= share * UNUSUAL:
+        weak = "missing more often when the target differs" if absence else "unusually strong"
+        return f"{weak}, look at it", False
+    return "", False
 
 
 def outcome_columns(values: "pd.Series[Any]", task: str) -> np.ndarray:
@@ -62,49 +105,95 @@ def make_folds(values: "pd.Series[Any]", task: str, seed: int, folds: int = 5) -
     return numbers
 
 
-def share_explained(outcome: np.ndarray, predicted: np.ndarray) -> float:
-    """Return the share of the variance of an outcome that predictions explain, 0 if none (Brier skill for classes)."""
+def root_explained(outcome: np.ndarray, predicted: np.ndarray) -> float:
+    """Return the root of the share of an outcome's variance that predictions explain (of Brier skill for classes)."""
     total = ((outcome - outcome.mean(axis=0)) ** 2).sum()
-    return float(max(0.0, 1 - ((outcome - predicted) ** 2).sum() / total)) if total > 0 else 0.0
+    return float(max(0.0, 1 - ((outcome - predicted) ** 2).sum() / total) ** 0.5) if total > 0 else 0.0
 
 
-def predict_held_out(model: Any, inputs: Any, outcome: np.ndarray, folds: np.ndarray, task: str) -> np.ndarray:
-    """Predict each fold by a model fitted on the others.
+def share_between(groups: np.ndarray, outcome: np.ndarray) -> float:
+    """Return the share of an outcome's variance that lies between groups of rows, numbered from 0."""
+    centred = outcome - outcome.mean(axis=0)
+    total = float((centred**2).sum())
+    if total <= 1e-12 * len(outcome):
+        return 0.0
+    sums = np.array([np.bincount(groups, weights=part) for part in centred.T])
+    return float((sums**2 / np.bincount(groups)).sum()) / total
+
+
+def correct_ratio(share: float, rows: int, groups: int) -> float:
+    """Return the correlation ratio, corrected for chance: the root of epsilon squared (Kelley 1935)."""
+    return float(np.sqrt(max(0.0, 1 - (1 - share) * (rows - 1) / max(rows - groups, 1))))
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Rows that small models learn from.
 
     Parameters
     ----------
-    model
-        An unfitted estimator of scikit-learn.
-    inputs
-        ndarray of shape (rows, columns), or a function that makes one from the rows to learn from (bool).
-    outcome
-        From `outcome_columns`; the predictions have its shape.
-    folds
-        From `make_folds`.
-    task
-        ``binary``, ``multiclass`` or ``regression``.
+    table, target
+        The other columns, and the target.
+    task, seed
+        As in `Problem`.
+    outcome, folds
+        From `outcome_columns` and `make_folds`.
     """
-    predicted = np.zeros_like(outcome)
-    answers = outcome[:, 0] if task == "regression" else outcome.argmax(axis=1)
-    for fold in np.unique(folds):
-        train, test = folds != fold, folds == fold
-        if task != "regression" and len(np.unique(answers[train])) < 2:
-            predicted[test] = outcome[train].mean(axis=0)
-            continue
-        made = inputs(train) if callable(inputs) else inputs
-        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # near enough to judge by
-            model.fit(made[train], answers[train])
-        if task == "regression":
-            predicted[test, 0] = model.predict(made[test])
-        else:
-            predicted[np.ix_(test, model.classes_)] = model.predict_proba(made[test])
-    return predicted
 
+    table: pd.DataFrame
+    target: "pd.Series[Any]"
+    task: str
+    seed: int
+    outcome: np.ndarray
+    folds: np.ndarray
 
-def small_tree(task: str, seed: int) -> Any:
-    """Return an unfitted tree of at most 64 leaves."""
-    tree: Any = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
-    return tree(max_leaf_nodes=64, min_samples_leaf=3, random_state=seed)
+    @property
+    def is_number(self) -> bool:
+        """Whether the target is a number."""
+        return self.task == "regression"
+
+    def take(self, places: np.ndarray) -> "Sample":
+        """Keep the rows at some places, or those where an array of bool is true."""
+        table = self.table.iloc[places].reset_index(drop=True)
+        target = self.target.iloc[places].reset_index(drop=True)
+        return replace(self, table=table, target=target, outcome=self.outcome[places], folds=self.folds[places])
+
+    def predict(self, model: Any, inputs: Any) -> np.ndarray:
+        """Predict each fold by a model of scikit-learn fitted on the others; in the shape of the outcome.
+
+        Parameters
+        ----------
+        model
+            Unfitted.
+        inputs
+            ndarray of shape (rows, columns), or a function that makes one from the rows to learn from (bool).
+        """
+        predicted = np.zeros_like(self.outcome)
+        answers = self.outcome[:, 0] if self.is_number else self.outcome.argmax(axis=1)
+        for fold in np.unique(self.folds):
+            train, test = self.folds != fold, self.folds == fold
+            if not self.is_number and len(np.unique(answers[train])) < 2:
+                predicted[test] = self.outcome[train].mean(axis=0)
+                continue
+            made = inputs(train) if callable(inputs) else inputs
+            with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # near enough to judge by
+                model.fit(made[train], answers[train])
+            if self.is_number:
+                predicted[test, 0] = model.predict(made[test])
+            else:
+                predicted[np.ix_(test, model.classes_)] = model.predict_proba(made[test])
+        return predicted
+
+    def score(self, column: "pd.Series[Any]") -> float:
+        """Return the root of the share of the target's variance that a tree of 64 leaves explains, held out."""
+        tree: Any = DecisionTreeRegressor if self.is_number else DecisionTreeClassifier
+        model = tree(max_leaf_nodes=64, min_samples_leaf=3, random_state=self.seed)
+        return root_explained(self.outcome, self.predict(model, lambda train: order_of(column, self.outcome, train)))
+
+    def score_cells(self, cells: np.ndarray) -> float:
+        """Return the same of the mean of each cell, learned from half of the folds."""
+        learn = self.folds % 2 == 0
+        return root_explained(self.outcome[~learn], cell_means(cells, self.outcome, learn)[~learn])
 
 
 def small_boosting(task: str, seed: int, rows: int) -> Any:
@@ -119,14 +208,6 @@ def linear_model(task: str) -> Any:
     return make_pipeline(
         StandardScaler(), Ridge(1e-6) if task == "regression" else LogisticRegression(C=1e3, max_iter=100, tol=1e-3)
     )
-
-
-def score_column(column: "pd.Series[Any]", outcome: np.ndarray, folds: np.ndarray, task: str, seed: int) -> float:
-    """Return the root of the share of an outcome's variance that a small tree explains by one column, held out."""
-    predicted = predict_held_out(
-        small_tree(task, seed), lambda train: order_of(column, outcome, train), outcome, folds, task
-    )
-    return float(np.sqrt(share_explained(outcome, predicted)))
 
 
 def cell_means(cells: np.ndarray, outcome: np.ndarray, train: np.ndarray) -> np.ndarray:
@@ -191,40 +272,3 @@ def expand_table(table: pd.DataFrame) -> np.ndarray:
         if not gone.all() and np.nanmin(numbers) > 0:
             parts.append(np.where(gone, 0.0, np.log(np.where(gone, 1.0, numbers))))
     return np.column_stack(parts) if parts else np.zeros((len(table), 0))
-
-
-def judge_strength(score: float, task: str = "binary", *, absence: bool = False) -> tuple[str, bool]:
-    """Say what a column that tells the target so well is: this alone decides who is a suspect of leakage.
-
-    Parameters
-    ----------
-    score
-        The root of the share of the target's variance that the column alone explains on held-out rows.
-    task
-        ``binary``, ``multiclass`` or ``regression``.
-    absence
-        Whether only the column's missing values tell.
-
-    Returns
-    -------
-    reason : str
-        *decides the target*, *tells the target almost alone*, *is missing almost only when the target differs* (all
-        three too good to be true); *unusually strong, look at it*, *missing more often when the target differs, look
-        at it* (may well be honest); empty for all others.
-    suspect : bool
-        Whether it is too good to be true: a score from 0.95 on (regression 0.99), or two thirds of that by its missing
-        values.
-
-    Examples
-    --------
-    >>> judge_strength(0.97), judge_strength(0.97, "regression")
-    (('tells the target almost alone', True), ('unusually strong, look at it', False))
-    """
-    share = ABSENCE if absence else 1
-    if score >= share * (ALMOST_ALONE_NUMBER if task == "regression" else ALMOST_ALONE):
-        alone = "decides the target" if score >= 0.9999 else "tells the target almost alone"
-        return "is missing almost only when the target differs" if absence else alone, True
-    if score >= share * UNUSUAL:
-        weak = "missing more often when the target differs" if absence else "unusually strong"
-        return f"{weak}, look at it", False
-    return "", False

@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 
 from nbkit.columns import column_kind
-from nbkit.leakage.learn import numbers_of
+from nbkit.leakage.learn import numbers_of, outcome_columns
+from nbkit.leakage.places import Row, make_row
+from nbkit.problem import Problem
 
+TWINS = "twins"
 ROWS = 3_000  # of more, so many neighbouring distances are measured
 SHARE = 0.1  # the share of rows with a twin that is called a dependence
 NEAR = 0.1  # a twin is so near, as a share of the distance to the tenth nearest row
@@ -15,31 +18,32 @@ SURE = 5  # standard errors by which rows of one unit must agree more than other
 AGREE = 0.25  # how far beyond chance twins must agree in the target
 
 
-def measure_twins(
-    table: pd.DataFrame, target: str, outcome: np.ndarray, *, group: str = "", seed: int = 0
-) -> tuple[float, float, str]:
-    """Measure how many rows have a twin, and how far twins agree in the target.
+def find_twins(rows: pd.DataFrame, problem: Problem) -> list[Row]:
+    """Test whether rows have a twin that agrees in the target, or whether a column names what rows belong to.
 
     Two rows are twins if at least half of the columns of many values are equal in both (and three at the least), or if
-    they are nearer to each other than a tenth of the distance to the tenth nearest row.
-
-    Parameters
-    ----------
-    table
-        The rows.
-    target, outcome
-        The column, and what `nbkit.leakage.learn.outcome_columns` makes of it.
-    group
-        A column whose rows are split together: twins within one of its values do not count.
-    seed
-        Of the sample in which distances are measured.
+    they are nearer to each other than a tenth of the distance to the tenth nearest row. Twins within one value of the
+    problem's group do not count, as its rows are split together.
 
     Returns
     -------
-    tuple
-        The share of rows with a twin, the agreement of twins in the target beyond chance (1: always the same), and a
-        sentence.
+    list
+        At most one row of `measure_order`: the share of rows with a twin, or how much more rows of one unit agree.
     """
+    target, group = problem.target, problem.group
+    outcome = outcome_columns(rows[target], problem.task)
+    share, agreement, words = _measure_twins(rows, problem, outcome)
+    if (share < SHARE or agreement < AGREE) and not group:
+        unit, more = _find_units(rows, target, outcome)
+        if unit:
+            words = f"rows of the same {unit} agree in {target} ({more:.0%} more than others)"
+            return [make_row(unit, TWINS, more, np.nan, True, words)]  # noqa: FBT003
+    return [make_row(target, TWINS, share, np.nan, agreement >= AGREE, words)] if share >= SHARE else []
+
+
+def _measure_twins(table: pd.DataFrame, problem: Problem, outcome: np.ndarray) -> tuple[float, float, str]:
+    """Return the share of rows with a twin, how far twins agree beyond chance (1: always), and a sentence."""
+    target, group = problem.target, problem.group
     whole = ~table.astype({name: "str" for name in table if table[name].dtype.kind == "O"}).duplicated().to_numpy()
     table, outcome = table[whole].reset_index(drop=True), outcome[whole]  # equal rows stay together in every split
     features = table.drop(columns=[name for name in (target, group) if name in table])
@@ -47,7 +51,7 @@ def measure_twins(
     best = (0.0, 0.0, "")
     for how, (one, other) in {
         "equal in most columns of many values": _pair_equal(features),
-        "all but equal": _pair_near(features, seed),
+        "all but equal": _pair_near(features, problem.seed),
     }.items():
         apart = units[one] != units[other] if group else one != other
         one, other = one[apart], other[apart]
@@ -114,22 +118,11 @@ def _pair_near(features: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarra
     return asked[twins], places[rows, nearest][twins]
 
 
-def find_units(table: pd.DataFrame, target: str, outcome: np.ndarray) -> tuple[str, float]:
-    """Find a column of names or numbers whose rows agree in the target, as rows of one machine or household do.
+def _find_units(table: pd.DataFrame, target: str, outcome: np.ndarray) -> tuple[str, float]:
+    """Find the column of names or numbers whose rows agree most, as rows of one machine or household do.
 
-    Parameters
-    ----------
-    table
-        The rows.
-    target, outcome
-        As in `measure_twins`.
-
-    Returns
-    -------
-    tuple
-        The column with the largest agreement beyond chance (1: always the same), and that; an empty name if there is
-        none. It has a level for every ten rows at least, and rows of neighbouring levels agree less: what a target
-        follows smoothly is an ordinary feature.
+    It has a level for every ten rows at least, and rows of neighbouring levels agree less: what a target follows
+    smoothly is an ordinary feature. An empty name if there is none.
     """
     best = ("", AGREE)
     for name in table.columns.drop(target):
