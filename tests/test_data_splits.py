@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbkit.data import list_windows, pin_split, split_table
-from nbkit.data.splits import read_window
+from nbkit.data import list_windows, pin_split, read_rows, split_table
 from nbkit.errors import BadSplit
 from nbkit.problem import Problem
 
@@ -225,15 +224,15 @@ def test_windows_are_read_again(tmp_path):
     ingest = {"sources": {"d": "d.csv"}, "query": "", "split": spec, "rows": 0, "unused": 1}
     problem = Problem("y", time="t")
     assert list_windows(ingest, problem, root=tmp_path) == ["rows-1", "rows-2"]
-    window = read_window(ingest, problem, "rows-2", root=tmp_path)
-    assert window["t"].min() > read_window(ingest, problem, "rows-1", root=tmp_path)["t"].max()
-    assert len(read_window(ingest, problem, "train", root=tmp_path)) > 100
+    window = read_rows(ingest, problem, "rows-2", root=tmp_path)
+    assert window["t"].min() > read_rows(ingest, problem, "rows-1", root=tmp_path)["t"].max()
+    assert len(read_rows(ingest, problem, "train", root=tmp_path)) > 100
     with pytest.raises(BadSplit, match="did you mean 'rows-2'"):
-        read_window(ingest, problem, "rows-3x", root=tmp_path)
+        read_rows(ingest, problem, "rows-3x", root=tmp_path)
     with pytest.raises(BadSplit, match="lack split"):
-        read_window({"sources": {"d": "d.csv"}}, problem, "x", root=tmp_path)
+        read_rows({"sources": {"d": "d.csv"}}, problem, "x", root=tmp_path)
     with pytest.raises(BadSplit, match="no windows"):
-        read_window({**ingest, "split": {"by": "random"}}, problem, "2013-09", root=tmp_path)
+        read_rows({**ingest, "split": {"by": "random"}}, problem, "2013-09", root=tmp_path)
 
 
 def test_what_the_target_is_like_in_test_and_windows_is_not_shown():

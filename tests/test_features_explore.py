@@ -3,11 +3,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from nbkit.errors import BadSource
 from nbkit.features import find_oddities, measure_missing, rank_relations, summarize_columns, summarize_target
-from nbkit.features.explore import wilson_interval
 from nbkit.leakage import find_leakage
 from nbkit.problem import Problem
 
@@ -58,14 +56,6 @@ def test_columns_are_summarized_as_pandas_does():
     assert result.loc["x", "std"] == pytest.approx(table["x"].std())
     assert result.loc["x", ["missing", "distinct", "min", "max", "top"]].tolist() == [0.25, 2, "1", "2", "2.0"]
     assert result.loc["s", ["type", "top", "top_share", "min"]].tolist() == ["text", "b", 0.75, ""]
-
-
-@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_agrees_with_scipy(counts):
-    low, high = wilson_interval(*counts)
-    expected = stats.binomtest(*counts).proportion_ci(method="wilson")
-    assert float(low) == pytest.approx(expected.low, abs=1e-6)
-    assert float(high) == pytest.approx(expected.high, abs=1e-6)
 
 
 def test_target_over_time():

@@ -5,7 +5,7 @@ from ruamel.yaml import YAML
 
 from nbkit.data import check_contract, infer_contract, read_contract, split_table, take_snapshot
 from nbkit.errors import BadSource
-from nbkit.features import choose_columns, inspect_table, propose_params
+from nbkit.features import choose_columns, inspect_snapshot, propose_params
 from nbkit.problem import Problem
 from tests.table_helpers import write_contract
 
@@ -28,6 +28,10 @@ def customers(n=600):
     table["closed on account"] = np.where(table["churned"] == "yes", "x", None)
     table.loc[:4, "churned"] = None
     return table
+
+
+def inspect_table(location, **options):
+    return inspect_snapshot(take_snapshot({"data": str(location)}), **options)
 
 
 @pytest.fixture

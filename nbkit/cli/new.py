@@ -11,7 +11,10 @@ import click
 from nbkit.cli.run import print_table, root_of
 
 NO = 3
+PATH = click.Path(path_type=Path)
 DATA = "A file (csv, tsv, parquet, json, also packed), a URL, an SQL database, or Python's module:name."
+DATA_OPTION = click.option("--data", default="", help=DATA)
+PARAMS_OPTION = click.option("--params", "files", multiple=True, type=PATH, help="Take the data of this project.")
 
 
 @click.command()
@@ -20,7 +23,7 @@ DATA = "A file (csv, tsv, parquet, json, also packed), a URL, an SQL database, o
 @click.option("--target", required=True, help="The column to predict.")
 @click.option("--time", default="", help="The column of the event's time; looked for if left out.")
 @click.option("--table", default="", help="The table, if --data is a database that holds several.")
-@click.option("--out", default=".", type=click.Path(path_type=Path), help="The project's folder; this one by default.")
+@click.option("--out", default=".", type=PATH, help="The project's folder; this one by default.")
 @click.option("--force", is_flag=True, help="Replace the params and the contract of that name.")
 def new(name: str, data: str, target: str, time: str, table: str, out: Path, force: bool) -> None:  # noqa: FBT001
     """Look at a table and propose a project NAME for it: params, contract, notebooks.
@@ -34,13 +37,14 @@ def new(name: str, data: str, target: str, time: str, table: str, out: Path, for
         raise click.UsageError("--data is empty: name a file, a folder, a URL, a database or module:name")
     files = [f"params/{name}.yaml", f"params/{name}.contract.yaml"]
     check_free(out, [] if force else files)
-    location = _relate(data, out)
+    location: Any = _relate(data, out)
 
-    from nbkit.data import spell_contract
-    from nbkit.features import inspect_table, propose_contract, propose_params
+    from nbkit.data import spell_contract, take_snapshot
+    from nbkit.features import inspect_snapshot, propose_contract, propose_params
 
-    found = inspect_table(location, target=target, time=time, table=table, root=out)
     source = {"location": location, "table": table} if table else location
+    snapshot = take_snapshot({"data": source}, root=out)
+    found = inspect_snapshot(snapshot, target=target, time=time, name=Path(location).name)
     texts = [propose_params(found, name=name, data=source), spell_contract(propose_contract(found))]
     written = lay_project(out, dict(zip(files, texts, strict=True)))
     click.echo("\n".join(f"- {note}" for note in found.notes))
@@ -56,13 +60,11 @@ def contract() -> None:
 
 
 @contract.command()
-@click.option("--data", default="", help=DATA)
-@click.option(
-    "--params", "files", multiple=True, type=click.Path(path_type=Path), help="Take the data of this project."
-)
+@DATA_OPTION
+@PARAMS_OPTION
 @click.option("--target", default="", help="The column to predict; that of --params by default.")
 @click.option("--time", default="", help="The column of the event's time.")
-@click.option("--out", default=None, type=click.Path(path_type=Path), help="Write here instead of to the terminal.")
+@click.option("--out", default=None, type=PATH, help="Write here instead of to the terminal.")
 @click.option("--force", is_flag=True, help="Replace the file that is there.")
 def infer(data: str, files: tuple[Path, ...], target: str, time: str, out: Path | None, force: bool) -> None:  # noqa: FBT001
     """Propose a contract that a table keeps, with some slack, for a person to edit."""
@@ -84,11 +86,9 @@ def infer(data: str, files: tuple[Path, ...], target: str, time: str, out: Path 
 
 
 @contract.command()
-@click.argument("terms", metavar="CONTRACT", type=click.Path(path_type=Path))
-@click.option("--data", default="", help=DATA)
-@click.option(
-    "--params", "files", multiple=True, type=click.Path(path_type=Path), help="Take the data of this project."
-)
+@click.argument("terms", metavar="CONTRACT", type=PATH)
+@DATA_OPTION
+@PARAMS_OPTION
 def check(terms: Path, data: str, files: tuple[Path, ...]) -> None:
     """Hold a table to a CONTRACT file; the exit code is 3 if a violation blocks."""
     from nbkit.data import check_contract, judge_violations, read_contract, summarize_violations
@@ -103,7 +103,7 @@ def check(terms: Path, data: str, files: tuple[Path, ...]) -> None:
 
 
 @contract.command()
-@click.argument("terms", metavar="CONTRACT", type=click.Path(path_type=Path))
+@click.argument("terms", metavar="CONTRACT", type=PATH)
 @click.option("--by", required=True, help="Who has gone through it and stands by it.")
 def confirm(terms: Path, by: str) -> None:
     """Confirm a CONTRACT: a person stands by when each column becomes known.
@@ -116,9 +116,8 @@ def confirm(terms: Path, by: str) -> None:
 
     agreed = confirm_contract(terms, by, dt.datetime.now(dt.UTC).date().isoformat())
     late = [rule.name for rule in agreed.columns if rule.available_at not in ("known", "target")]
-    click.echo(
-        f"{_show(terms)}: confirmed by {by}; {len(agreed.columns)} columns, {len(late)} not known from the start"
-    )
+    words = f"{len(agreed.columns)} columns, {len(late)} not known from the start"
+    click.echo(f"{_show(terms)}: confirmed by {by}; {words}")
 
 
 COMMANDS = (new, contract)

@@ -7,7 +7,8 @@ __getattr__, __dir__, __all__ = attach(
     {
         "sources": ["take_snapshot"],
         "readers": ["guess_kind", "reader"],
-        "splits": ["check_split", "list_windows", "pin_split", "read_rows", "split_table"],
+        "labels": ["check_split"],
+        "splits": ["list_windows", "pin_split", "read_rows", "split_table"],
         "contract": ["check_contract", "infer_contract"],
         "contract_file": ["confirm_contract", "read_contract", "spell_contract"],
         "availability": ["refuse_leaks", "usable_columns"],

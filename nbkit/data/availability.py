@@ -1,12 +1,12 @@
 """A feature may only use what is known when the prediction is made."""
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from nbkit.errors import BadParameter, LeakedFeature
+from nbkit.problem import LEAD
 from nbkit.wording import suggest
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def read_lead(lead: str) -> pd.Timedelta:
     >>> read_lead("2h")
     Timedelta('0 days 02:00:00')
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?(min|[smhdw])", lead.strip() or "0h")
+    match = LEAD.fullmatch(lead.strip() or "0h")
     if not match:
         raise BadParameter(f"lead {lead!r} cannot be read; write it as 2h, 90min or 1d")
     return pd.Timedelta(float(match[1]), UNITS[match[2]])  # type: ignore[arg-type]
@@ -78,10 +78,8 @@ def refuse_leaks(columns: Sequence[str], contract: "Contract", *, lead: str = ""
     lines = []
     for column in dict.fromkeys(columns):
         if column not in moments:
-            near = suggest(column, moments, most=0)
-            lines.append(
-                f"{column}: the contract does not say when it becomes known{near}; add it with its available_at"
-            )
+            words = f"the contract does not say when it becomes known{suggest(column, moments, most=0)}"
+            lines.append(f"{column}: {words}; add it with its available_at")
         elif reason := _explain(moments[column], ahead):
             lines.append(f"{column}: {reason}")
     if lines:

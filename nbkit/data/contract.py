@@ -225,15 +225,11 @@ def _infer_rule(name: str, column: "pd.Series[Any]", *, target: str, strict: boo
 
 
 def _infer_type(values: "pd.Series[Any]") -> str:
-    kind = values.dtype.kind
-    if kind == "f" or kind in "iu":
-        numbers = values.to_numpy(dtype="float64")
-        return (
-            "integer"
-            if len(numbers) and bool((np.isfinite(numbers) & (numbers == numbers.round())).all())
-            else "number"
-        )
-    return {"b": "boolean", "M": "datetime"}.get(kind, "text")
+    if values.dtype.kind not in "iuf":
+        return {"b": "boolean", "M": "datetime"}.get(values.dtype.kind, "text")
+    numbers = values.to_numpy(dtype="float64")
+    whole = np.isfinite(numbers) & (numbers == numbers.round())
+    return "integer" if len(numbers) and whole.all() else "number"
 
 
 def _infer_range(values: "pd.Series[Any]", kind: str) -> tuple[Any, Any]:

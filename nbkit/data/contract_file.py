@@ -1,8 +1,8 @@
 """A contract on disk: YAML that a person likes to edit, read strictly."""
 
 import dataclasses
-import io
 import json
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -11,17 +11,18 @@ from typing import Any
 
 import pandas as pd
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from nbkit.contract import ColumnRule, Confirmation, Contract, TableRule, digest_terms
-from nbkit.data.availability import read_lead
 from nbkit.data.contract import SEVERITIES, TYPES
-from nbkit.errors import BadContract, BadParameter
+from nbkit.errors import BadContract
+from nbkit.problem import LEAD
 from nbkit.wording import suggest
 
+PLAIN = re.compile(r"[^\W\d_]\w*([ ./-]?\w+)*")
+UNCLEAR = ("yes", "no", "y", "n", "on", "off", "true", "false", "null")  # words that YAML may take for something else
 MOMENTS = ("known", "event", "after", "target")
 CHOICES = {"type": TYPES, "severity": SEVERITIES, "others": ("allow", *SEVERITIES)}
 KINDS: dict[str, tuple[Any, str]] = {  # key: what it must be, and that in words
@@ -38,23 +39,7 @@ KINDS: dict[str, tuple[Any, str]] = {  # key: what it must be, and that in words
     "columns": (dict, "names with their rules below"),
     "confirmed": (dict, "{by: a name, on: a date}"),
 }
-HEAD = """\
-What the table must be like, checked by 03_validate before anything is built on it.
-
-type          integer, number, text, datetime, boolean. A wrong type or a required column that is absent always blocks.
-available_at  when a value becomes known, so that nothing leaks from the future:
-                known   long before the event: a master record, a schedule
-                -2h     that long before the event (also -30min, -1d)
-                event   at the event itself
-                after   only later: never a feature
-                target  what is to be predicted
-              `nbkit new` and `nbkit contract infer` take every column as known, but the target and what tells it almost
-              alone: go through them, then `nbkit contract confirm`. Against what `lead` in 05_features asks for, 05
-              then refuses what comes too late.
-severity      blocking stops the run, warning is only reported.
-max_missing   the largest share of missing values (0 if left out); min, max, categories, unique as they say.
-rules         a name, an expression (DuckDB SQL, true where a row is right), a severity, a description.
-Lines that are left out mean: required, nothing missing, any value, known, blocking."""
+HEAD = Path(__file__).with_name("contract_head.txt")
 
 
 class _Constructor(RoundTripConstructor):
@@ -143,51 +128,50 @@ def confirm_contract(path: str | os.PathLike[str], by: str, on: str) -> Contract
 
 def spell_contract(contract: Contract) -> str:
     """Return the text of a contract file."""
-    data = CommentedMap()
-    data.yaml_set_start_comment(HEAD)
-    if contract.description:
-        data["description"] = contract.description
-    data["min_rows"] = contract.min_rows
-    data["others"] = contract.others
-    data["keys"] = _flow(contract.keys)
-    data["columns"] = CommentedMap((_quoted(rule.name), _write_rule(rule)) for rule in contract.columns)
-    for name in list(data["columns"])[1:]:
-        data["columns"].yaml_set_comment_before_after_key(name, before="\n")
-    if contract.rules:
-        data["rules"] = [_write_rule(rule, keep=("name",)) for rule in contract.rules]
-        data.yaml_set_comment_before_after_key("rules", before="\n")
+    lines = [f"# {line}".rstrip() if line else "" for line in HEAD.read_text(encoding="utf-8").splitlines()]
+    first = ("description",) if contract.description else ()
+    lines += [f"{key}: {spell_value(getattr(contract, key))}" for key in (*first, "min_rows", "others", "keys")]
+    lines += ["columns:" if contract.columns else "columns: {}"]
+    for rule in contract.columns:
+        given = _list_given(rule, ("type", "available_at"))
+        del given["name"]
+        lines += [f"  {spell_value(rule.name)}:", *(f"    {key}: {value}" for key, value in given.items()), ""]
+    lines += ["rules:"] if contract.rules else []
+    for condition in contract.rules:
+        terms = [f"{key}: {value}" for key, value in _list_given(condition, ()).items()]
+        lines += [f"- {terms[0]}", *(f"  {line}" for line in terms[1:])]
     if contract.confirmed:
-        data["confirmed"] = CommentedMap(dataclasses.asdict(contract.confirmed))
-        data["confirmed"].fa.set_flow_style()
-    yaml = YAML()
-    yaml.width = 110
-    yaml.allow_unicode = True
-    out = io.StringIO()
-    yaml.dump(data, out)
-    text = "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
-    return re.sub(r"^#$", "", text, flags=re.MULTILINE) + "\n"
+        lines.append(f"confirmed: {spell_value(dataclasses.asdict(contract.confirmed))}")
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _quoted(value: Any) -> Any:
-    """Quote text that begins oddly, or holds what YAML takes for a line break (U+0085): quoted, it is escaped."""
-    odd = isinstance(value, str) and not (re.match(r"-?[^\W_]", value) and value.isprintable())
-    return DoubleQuotedScalarString(value) if odd else value
+def _list_given(rule: ColumnRule | TableRule, always: Sequence[str]) -> dict[str, str]:
+    """List the fields of a rule that are not what they are when left out, as YAML."""
+    fields = [one for one in dataclasses.fields(rule) if one.name in always or getattr(rule, one.name) != one.default]
+    return {one.name: spell_value(getattr(rule, one.name)) for one in fields}
 
 
-def _flow(items: Sequence[Any]) -> CommentedSeq:
-    seq = CommentedSeq([_quoted(item) for item in items])
-    seq.fa.set_flow_style()
-    return seq
+def spell_value(value: Any) -> str:
+    """Write a value as YAML on one line, a long list on several.
 
-
-def _write_rule(rule: ColumnRule | TableRule, keep: Sequence[str] = ()) -> CommentedMap:
-    line = CommentedMap()
-    for one in dataclasses.fields(rule):
-        value = getattr(rule, one.name)
-        always = ("type", "available_at", *keep)
-        if one.name in always or (value != one.default and not (one.name == "name" and isinstance(rule, ColumnRule))):
-            line[one.name] = _flow(value) if isinstance(value, tuple) else _quoted(value)
-    return line
+    Examples
+    --------
+    >>> spell_value({"by": "time", "names": ["a b", "yes", "1", None, 0.5]})
+    '{by: time, names: [a b, "yes", "1", null, 0.5]}'
+    """
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{spell_value(key)}: {spell_value(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        items = [spell_value(item) for item in value]
+        return "[" + ",\n      ".join(", ".join(items[at : at + 8]) for at in range(0, len(items), 8)) + "]"
+    if isinstance(value, str):
+        if PLAIN.fullmatch(value) and value.isprintable() and value.casefold() not in UNCLEAR:
+            return value
+        quoted = json.dumps(value, ensure_ascii=False)
+        return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in quoted)
+    if isinstance(value, float) and math.isinf(value):
+        return ".inf" if value > 0 else "-.inf"
+    return json.dumps(value)
 
 
 def _line(data: Any, key: Any) -> int:
@@ -221,18 +205,10 @@ def _read_column(named: CommentedMap, key: Any, file: str) -> ColumnRule:
     _check_fields(data, ColumnRule, file, f"column {name!r}")
     _check_range(data, name, file)
     moment = data.get("available_at", "known")
-    if moment not in MOMENTS and not _is_lead(moment):
+    if moment not in MOMENTS and not (moment[:1] == "-" and LEAD.fullmatch(moment[1:])):
         words = f"available_at {moment!r} is unknown{suggest(moment, (*MOMENTS, '-2h'))}"
         raise BadContract(f"{file}:{_line(data, 'available_at')}: {words}")
     return ColumnRule(name=name, **{str(each): _bare(value) for each, value in data.items() if value is not None})
-
-
-def _is_lead(moment: str) -> bool:
-    try:
-        read_lead(moment.removeprefix("-"))
-    except BadParameter:
-        return False
-    return moment.startswith("-")
 
 
 def _bare(value: Any) -> Any:

@@ -20,22 +20,7 @@ SEPARATORS = (",", ";", "\t", "|")
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SAMPLE = 2000  # rows on which every type is tried; the others only see those that fit there
 FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%Y/%m/%d")
-MACROS = r"""
-CREATE OR REPLACE TEMP MACRO as_boolean(v) AS CASE WHEN lower(v) IN ('true', 'false') THEN CAST(v AS BOOLEAN) END;
-CREATE OR REPLACE TEMP MACRO as_integer(v) AS
-    CASE WHEN regexp_full_match(v, '[+-]?(0|[1-9]\d{0,17})') THEN CAST(v AS BIGINT) END;
-CREATE OR REPLACE TEMP MACRO as_number(v) AS  -- leading zeros make a code, and no float tells long whole numbers apart
-    CASE WHEN NOT regexp_matches(v, '^([+-]?0\d|[+-]?[1-9]\d{18,}$)') THEN TRY_CAST(v AS DOUBLE) END;
-CREATE OR REPLACE TEMP MACRO as_thousands(v) AS coalesce(as_number(v),
-    CASE WHEN regexp_full_match(v, '[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?') THEN CAST(replace(v, ',', '') AS DOUBLE) END);
-CREATE OR REPLACE TEMP MACRO as_comma(v) AS coalesce(as_integer(v),
-    CASE WHEN regexp_full_match(v, '[+-]?(\d+|\d{1,3}([. ]\d{3})+),\d+')
-    THEN CAST(replace(translate(v, '. ', ''), ',', '.') AS DOUBLE) END);
-CREATE OR REPLACE TEMP MACRO as_zoned(v) AS
-    CASE WHEN regexp_full_match(v, '.*\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)') THEN TRY_CAST(v AS TIMESTAMPTZ) END;
-CREATE OR REPLACE TEMP MACRO as_datetime(v) AS
-    CASE WHEN regexp_full_match(v, '\d{4}-\d{1,2}-\d{1,2}([ T]\d.*)?') THEN TRY_CAST(v AS TIMESTAMP) END;
-"""
+MACROS = Path(__file__).with_name("as_types.sql")
 TYPES = {  # the first that fits all values, and what casts them once that is known
     "boolean": "CAST({} AS BOOLEAN)",
     "integer": "CAST({} AS BIGINT)",
@@ -130,8 +115,9 @@ def query_delimited(
     quote = quote_text(options.get("quote", '"'))
     typed = ", ".join(f"{quote_name(name)}: 'VARCHAR'" for name in names)
     raw = quote_name(f"raw {scratch}")  # parsed once; DuckDB moves it to disk if memory is short
+    con.execute(MACROS.read_text(encoding="utf-8"))
     con.execute(
-        f"{MACROS}CREATE TEMP TABLE {raw} AS FROM read_csv({quote_text(str(plain))}, auto_detect=false, "
+        f"CREATE TEMP TABLE {raw} AS FROM read_csv({quote_text(str(plain))}, auto_detect=false, "
         f"columns={{{typed}}}, delim={quote_text(separator)}, quote={quote}, escape={quote}, "
         f"header={str(header).lower()}, skip={skip}, null_padding=true, parallel=false, max_line_size=16777216)"
     )

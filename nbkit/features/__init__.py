@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = attach(
             "keep_columns",
             "list_refused",
         ],
-        "inspect": ["inspect_snapshot", "inspect_table"],
+        "inspect": ["inspect_snapshot"],
         "propose": ["propose_contract", "propose_params"],
     },
 )

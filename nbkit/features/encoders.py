@@ -1,6 +1,7 @@
 """Functions that recipes are made of, for scikit-learn's FunctionTransformer: numbers, levels, parts of dates."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,12 @@ import pandas as pd
 from nbkit.errors import BadFeature
 from nbkit.wording import suggest
 
-PARTS = {
-    "year": lambda dates: dates.year,
-    "quarter": lambda dates: dates.quarter,
-    "month": lambda dates: dates.month,
+PARTS = ("year", "quarter", "month", "week", "day", "dayofyear", "weekday", "is_weekend", "hour", "minute")
+OTHERWISE = {  # than the attribute of that name
     "week": lambda dates: dates.isocalendar().week,
-    "day": lambda dates: dates.day,
     "dayofyear": lambda dates: dates.day_of_year,
     "weekday": lambda dates: dates.day_of_week,
     "is_weekend": lambda dates: dates.day_of_week >= 5,
-    "hour": lambda dates: dates.hour,
-    "minute": lambda dates: dates.minute,
 }
 
 
@@ -74,7 +70,7 @@ def to_date_parts(table: pd.DataFrame, parts: Sequence[str] = ("month", "weekday
     for name in table.columns:
         dates = _read_dates(table[name])
         for part in parts:
-            values = pd.Series(PARTS[part](dates)).to_numpy(dtype="float64", na_value=np.nan)
+            values = pd.Series(OTHERWISE.get(part, attrgetter(part))(dates)).to_numpy(dtype="float64", na_value=np.nan)
             columns.append(np.where(dates.isna(), np.nan, values))
     return np.column_stack(columns)
 
@@ -91,9 +87,8 @@ def _read_numbers(column: "pd.Series[Any]") -> np.ndarray:
     try:
         return pd.to_numeric(column).to_numpy(dtype="float64", na_value=np.nan)
     except (ValueError, TypeError) as error:
-        raise BadFeature(
-            f"numeric feature {column.name!r} holds no number: {error}; clean it, or list it as categorical"
-        ) from None
+        words = f"numeric feature {column.name!r} holds no number: {error}"
+        raise BadFeature(f"{words}; clean it, or list it as categorical") from None
 
 
 def _read_levels(column: "pd.Series[Any]") -> np.ndarray:

@@ -7,8 +7,11 @@ import pandas as pd
 
 from nbkit.columns import column_kind, take_labelled
 from nbkit.errors import BadSource
+from nbkit.model import wilson_interval
 from nbkit.problem import Problem
 from nbkit.wording import say_count, suggest
+
+SUMMARY = ("column", "type", "missing", "distinct", "mean", "std", "min", "median", "max", "top", "top_share")
 
 
 def summarize_columns(table: pd.DataFrame, target: str = "") -> pd.DataFrame:
@@ -41,20 +44,14 @@ def _summarize(name: str, column: "pd.Series[Any]") -> dict[str, Any]:
     numbers = values.astype("float64") if kind in ("number", "boolean") else pd.Series(dtype="float64")
     numbers = numbers[np.isfinite(numbers)]
     ranged = numbers if kind != "datetime" else values
-    show = (lambda value: f"{value:.6g}") if kind != "datetime" else str
-    return {
-        "column": name,
-        "type": kind,
-        "missing": float(column.isna().mean()) if len(column) else 0.0,
-        "distinct": len(counts),
-        "mean": float(numbers.mean()) if len(numbers) else float("nan"),
-        "std": float(numbers.std()) if len(numbers) > 1 else float("nan"),
-        "min": show(ranged.min()) if len(ranged) else "",
-        "median": show(ranged.median()) if len(ranged) else "",
-        "max": show(ranged.max()) if len(ranged) else "",
-        "top": str(top)[:60],
-        "top_share": float(counts.max() / len(values)) if len(counts) else float("nan"),
-    }
+    show: Any = str if kind == "datetime" else "{:.6g}".format
+    found = (ranged.min(), ranged.median(), ranged.max()) if len(ranged) else ()
+    low, middle, high = map(show, found) if found else ("", "", "")
+    share = float(counts.max() / len(values)) if len(counts) else float("nan")
+    missing = float(column.isna().mean()) if len(column) else 0.0
+    average, spread = float(numbers.mean()), float(numbers.std())
+    line = (name, kind, missing, len(counts), average, spread, low, middle, high, str(top)[:60], share)
+    return dict(zip(SUMMARY, line, strict=True))
 
 
 def summarize_target(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
@@ -82,56 +79,23 @@ def summarize_target(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     if task == "regression":
         return _average(values.astype("float64"), periods)
     levels = [values.max() if positive is None else positive] if task == "binary" else sorted(values.unique(), key=str)
-    parts = []
+    parts = [pd.DataFrame(columns=["period", "class", "n", "value", "low", "high"])]
     for level in levels:
-        counts = (values == level).groupby(periods, sort=True).agg(["size", "sum"])
-        n, hits = counts["size"].to_numpy(), counts["sum"].to_numpy().astype("float64")
-        low, high = wilson_interval(hits, n)
-        parts.append(
-            pd.DataFrame(
-                {"period": counts.index, "class": str(level), "n": n, "value": hits / n, "low": low, "high": high}
-            )
-        )
-    none = pd.DataFrame(columns=["period", "class", "n", "value", "low", "high"])
-    return pd.concat(parts, ignore_index=True) if parts else none
-
-
-def wilson_interval(hits: Any, n: Any, z: float = 1.959964) -> tuple[Any, Any]:
-    """Bound a rate by its score interval (Wilson 1927).
-
-    Parameters
-    ----------
-    hits, n
-        Arrays of counts; ``n`` positive.
-    z
-        Quantile of the normal distribution.
-
-    Examples
-    --------
-    >>> [round(float(bound), 4) for bound in wilson_interval(1, 10)]
-    [0.0179, 0.4042]
-    """
-    hits, n = np.asarray(hits, dtype="float64"), np.asarray(n, dtype="float64")
-    rate, scale = hits / n, 1 + z**2 / n
-    middle = (rate + z**2 / (2 * n)) / scale
-    half = z * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2)) / scale
-    return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
+        counts = (values == level).groupby(periods, sort=True).agg(["size", "sum"]).astype("float64")
+        low, high = wilson_interval(counts["sum"], counts["size"])
+        parts.append(_make_lines(counts["size"], str(level), counts["sum"] / counts["size"], low, high))
+    return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
 def _average(values: "pd.Series[Any]", periods: "pd.Series[str]") -> pd.DataFrame:
-    stats = values.groupby(periods, sort=True).agg(["size", "mean", "std"])
-    half = 1.959964 * stats["std"] / np.sqrt(stats["size"])
-    means = stats["mean"].to_numpy()
-    return pd.DataFrame(
-        {
-            "period": stats.index,
-            "class": "",
-            "n": stats["size"].to_numpy(),
-            "value": means,
-            "low": means - half.to_numpy(),
-            "high": means + half.to_numpy(),
-        }
-    )
+    found = values.groupby(periods, sort=True).agg(["size", "mean", "std"])
+    half = 1.959964 * found["std"] / np.sqrt(found["size"])
+    return _make_lines(found["size"], "", found["mean"], found["mean"] - half, found["mean"] + half)
+
+
+def _make_lines(n: "pd.Series[Any]", level: str, value: Any, low: Any, high: Any) -> pd.DataFrame:
+    lines = {"class": level, "n": n.astype("int64"), "value": value, "low": low, "high": high}
+    return pd.DataFrame(lines, index=n.index).rename_axis("period").reset_index()
 
 
 def _periods(times: "pd.Series[Any]") -> "pd.Series[str]":
@@ -157,17 +121,12 @@ def measure_missing(table: pd.DataFrame) -> pd.DataFrame:
     """
     gone = {name: column.isna() for name, column in table.items() if column.isna().any()}
     prints = {name: mask.to_numpy().tobytes() for name, mask in gone.items()}
-    lines = [
-        {
-            "column": name,
-            "missing": int(mask.sum()),
-            "share": float(mask.mean()),
-            "together": ", ".join(str(other) for other in gone if other != name and prints[other] == prints[name]),
-        }
-        for name, mask in gone.items()
-    ]
+    lines = []
+    for name, mask in gone.items():
+        together = ", ".join(str(other) for other in gone if other != name and prints[other] == prints[name])
+        lines.append((name, int(mask.sum()), float(mask.mean()), together))
     result = pd.DataFrame(lines, columns=["column", "missing", "share", "together"])
-    return result.sort_values("missing", ascending=False, kind="stable").reset_index(drop=True)
+    return result.sort_values("missing", ascending=False, kind="stable", ignore_index=True)
 
 
 def find_oddities(table: pd.DataFrame) -> pd.DataFrame:
@@ -216,10 +175,7 @@ def find_oddities(table: pd.DataFrame) -> pd.DataFrame:
 
 def _is_measure(filled: "pd.Series[Any]") -> bool:
     """Tell a measured quantity, whose values may well all differ, from a number that names a row."""
-    if column_kind(filled) != "number":
-        return False
-    numbers = filled.astype("float64")
-    return not bool((numbers == numbers.round()).all())
+    return column_kind(filled) == "number" and not bool((filled == filled.round()).all())
 
 
 def _find_sentinels(filled: "pd.Series[Any]") -> list[str]:

@@ -1,17 +1,15 @@
 """A table of one's own is looked at, and a project proposed for it, each decision with its reason."""
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nbkit.columns import column_kind
-from nbkit.data.sources import Snapshot, take_snapshot
+from nbkit.data.sources import Snapshot
 from nbkit.errors import BadSource
 from nbkit.features.propose_split import propose_split
 from nbkit.features.target import read_target
@@ -59,46 +57,25 @@ class Inspection:
     drop: pd.DataFrame
 
 
-def inspect_table(
-    path: str | os.PathLike[str],
-    *,
-    target: str,
-    time: str = "",
-    table: str = "",
-    root: str | os.PathLike[str] = ".",
-) -> Inspection:
+def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: str = "the table") -> Inspection:
     """Look at a table and propose roles, features and a split.
 
     Parameters
     ----------
-    path
-        A location as in `take_snapshot`.
+    snapshot
+        The table, from `nbkit.data.take_snapshot`.
     target
         The column to predict.
     time
         The column of the event's time; empty to look for one.
-    table
-        The table, where the location is a database that holds several.
-    root
-        The folder that relative files are looked up in.
-
-    Returns
-    -------
-    Inspection
-        The table and the proposals.
+    name
+        What messages call the table.
 
     Raises
     ------
     BadSource
-        If the table cannot be read, the target or time is no column, or the target cannot be learnt.
+        If the target or time is no column, or the target cannot be learnt.
     """
-    spec = {"location": str(path), "table": table} if table else str(path)
-    snapshot = take_snapshot({"data": spec}, root=root)
-    return inspect_snapshot(snapshot, target=target, time=time, name=Path(str(path)).name)
-
-
-def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: str = "the table") -> Inspection:
-    """Look at a snapshot as `inspect_table` looks at a table; `name` is what messages call it."""
     table, notes = snapshot.table, list(snapshot.notes)
     target, time = (_find_column(table, each) for each in (target, time))
     for role, wanted in (("target", target), ("time", time)):
@@ -119,12 +96,11 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     notes += [*said, *_count_repeats(table)]
     problem = Problem(target, task, positive, time)
     drop = _find_drops(table, problem)
-    group = _find_group(table, target, time, list(drop))
+    group = _find_group(table.drop(columns=[target, *([time] if time else []), *drop]))
     suspects = [column for column, (kind, _) in drop.items() if kind == SUSPECT and not _names_each(table[column])]
     if set(table.columns) <= {target, time, group, *drop} and suspects:
-        notes.append(
-            f"{', '.join(suspects)}: too good to be true, kept as there is no other; make sure it is known in time"
-        )
+        words = "too good to be true, kept as there is no other; make sure it is known in time"
+        notes.append(f"{', '.join(suspects)}: {words}")
         drop = {column: found for column, found in drop.items() if column not in suspects}
     left_out = [f"{column} is left out: {reason}" for column, (_, reason) in drop.items()]
     features = _propose_features(table, target, time, group, list(drop))
@@ -136,17 +112,9 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     split, said = propose_split(table, problem, order)
     protected = [one for one in few_valued(table, features, 10) if one.casefold().replace("_", " ") in PROTECTED]
     slice_by = few_valued(table, features)[:SLICES]
-    return Inspection(
-        table=table,
-        unlabelled=unlabelled,
-        notes=[*notes, *left_out, *said, *_explain_choices(features, protected, slice_by)],
-        problem=problem,
-        features=features,
-        split=split,
-        protected=protected,
-        slice_by=slice_by,
-        drop=pd.DataFrame([(name, *found) for name, found in drop.items()], columns=["column", "kind", "reason"]),
-    )
+    notes += [*left_out, *said, *_explain_choices(features, protected, slice_by)]
+    lost = pd.DataFrame([(column, *found) for column, found in drop.items()], columns=["column", "kind", "reason"])
+    return Inspection(table, unlabelled, notes, problem, features, split, protected, slice_by, lost)
 
 
 def _find_column(table: pd.DataFrame, wanted: str) -> str:
@@ -169,17 +137,17 @@ def _find_time(table: pd.DataFrame, target: str, time: str) -> tuple[str, list[s
         if column_kind(table[time]) != "datetime":
             raise BadSource(f"time {time!r} holds no dates (such as {table[time].iloc[0]!r}): cast it in a query")
         return time, []
-    dates = [
-        name
-        for name, column in table.items()
-        if name != target and column_kind(column) == "datetime" and column.notna().all() and column.nunique() > 1
-    ]
-    dates = [name for name in dates if not re.search("birth|dob", str(name), re.IGNORECASE)]
+    dates = {str(name): column.nunique() for name, column in table.items() if _may_be_event(column) and name != target}
     if not dates:
         return "", ["no complete column of dates, so the order of time is not known"]
-    best = str(max(dates, key=lambda name: table[name].nunique()))
-    others = [str(name) for name in dates if name != best]
-    return best, [f"{best} is taken as the event's time" + (f", not {', '.join(others)}" if others else "")]
+    best = max(dates, key=lambda name: dates[name])
+    others = ", ".join(name for name in dates if name != best)
+    return best, [f"{best} is taken as the event's time" + (f", not {others}" if others else "")]
+
+
+def _may_be_event(column: "pd.Series[Any]") -> bool:
+    dated = column_kind(column) == "datetime" and column.notna().all() and column.nunique() > 1
+    return bool(dated and not re.search("birth|dob", str(column.name), re.IGNORECASE))
 
 
 def _count_repeats(table: pd.DataFrame) -> list[str]:
@@ -244,16 +212,11 @@ def _explain_choices(features: dict[str, Any], protected: list[str], slice_by: l
     return notes
 
 
-def _find_group(table: pd.DataFrame, target: str, time: str, dropped: Sequence[str]) -> str:
-    n = len(table)
-    for name in table.columns:
-        if (
-            name in (target, time, *dropped)
-            or not NAMES_ONE.search(str(name))
-            or column_kind(table[name]) == "datetime"
-        ):
-            continue
-        if n / 50 < table[name].nunique() < n * 0.9 and table[name].notna().all():
+def _find_group(rest: pd.DataFrame) -> str:
+    """Return the first column, by its name and its values, that says to whom several rows belong."""
+    for name, column in rest.items():
+        named = NAMES_ONE.search(str(name)) and column_kind(column) != "datetime"
+        if named and column.notna().all() and len(rest) / 50 < column.nunique() < len(rest) * 0.9:
             return str(name)
     return ""
 
@@ -261,15 +224,15 @@ def _find_group(table: pd.DataFrame, target: str, time: str, dropped: Sequence[s
 def _propose_features(
     table: pd.DataFrame, target: str, time: str, group: str, dropped: Sequence[str]
 ) -> dict[str, Any]:
-    names = [name for name in table.columns if name not in (target, time, group, *dropped)]
+    kinds = {name: column_kind(table[name]) for name in table if name not in (target, time, group, *dropped)}
     spec: dict[str, Any] = {
-        "numeric": [n for n in names if column_kind(table[n]) in ("number", "boolean")],
-        "categorical": [n for n in names if column_kind(table[n]) == "text"],
+        "numeric": [name for name, kind in kinds.items() if kind in ("number", "boolean")],
+        "categorical": [name for name, kind in kinds.items() if kind == "text"],
     }
-    dates = [n for n in (time, *names) if n and column_kind(table[n]) == "datetime"]
+    dates = [*([time] if time else []), *(name for name, kind in kinds.items() if kind == "datetime")]
     if dates:
         spec["datetime"] = dates
-        spec["date_parts"] = list(dict.fromkeys(part for n in dates for part in _date_parts(table[n])))
+        spec["date_parts"] = list(dict.fromkeys(part for name in dates for part in _date_parts(table[name])))
     return spec
 
 

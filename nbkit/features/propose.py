@@ -1,16 +1,13 @@
 """What was found in a table becomes the files of a project: params from a template, and a contract."""
 
 import dataclasses
-import json
-import math
-import re
 import textwrap
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from nbkit.contract import Contract
 from nbkit.data.contract import infer_contract
+from nbkit.data.contract_file import spell_value
 from nbkit.data.delimited import quote_name
 from nbkit.features.inspect import SUSPECT, Inspection, few_valued
 
@@ -26,8 +23,6 @@ FAIRNESS = """, and with `protected`
 SAMPLE = "\n  sample: 20000  # the search looks at so many rows; the chosen settings are fitted on all of train"
 MANY = 40_000  # rows from which the search looks at a sample
 WIDTH = 110
-PLAIN = re.compile(r"[^\W\d_]\w*([ ./-]?\w+)*")
-UNCLEAR = ("yes", "no", "y", "n", "on", "off", "true", "false", "null")  # words that YAML may take for something else
 
 
 def propose_params(inspection: Inspection, *, name: str, data: str | dict[str, str]) -> str:
@@ -52,21 +47,21 @@ def propose_params(inspection: Inspection, *, name: str, data: str | dict[str, s
     query = f"SELECT * FROM data WHERE {quote_name(problem.target)} IS NOT NULL"  # noqa: S608
     few = few_valued(found.table, found.features)
     roles = ("target", "task", "positive", "time", "group", "keys")
-    made = {role: _spell(getattr(problem, role)) for role in roles}
-    made |= {each: _spell(getattr(found, each)) for each in ("split", "protected", "slice_by")}
+    made = {role: spell_value(getattr(problem, role)) for role in roles}
+    made |= {each: spell_value(getattr(found, each)) for each in ("split", "protected", "slice_by")}
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         made,
         head=_head(found, name),
-        name=_spell(name),
-        contract=_spell(f"params/{name}.contract.yaml"),
-        data=_spell(data),
-        query=_spell(query if found.unlabelled else ""),
+        name=spell_value(name),
+        contract=spell_value(f"params/{name}.contract.yaml"),
+        data=spell_value(data),
+        query=spell_value(query if found.unlabelled else ""),
         such=f", such as [{_print(few[-1])}]" if few else "",
         fairness=FAIRNESS if problem.task == "binary" else "",
         metric=problem.metric,
         better=BETTER[problem.metric],
         costs=COSTS[problem.task],
-        features="\n  ".join(f"{kind}: {_spell(names)}" for kind, names in found.features.items()),
+        features="\n  ".join(f"{kind}: {spell_value(names)}" for kind, names in found.features.items()),
         sample=SAMPLE if len(found.table) > MANY else "",
         min_rows=min(100, max(10, len(found.table) // 40)),
     )
@@ -101,26 +96,3 @@ def _head(found: Inspection, name: str) -> str:
 def _print(text: str) -> str:
     """Write a text on one line of a comment."""
     return " ".join("".join(one if one.isprintable() else " " for one in text).split())
-
-
-def _spell(value: Any) -> str:
-    """Write a value as YAML on one line, a long list on several.
-
-    Examples
-    --------
-    >>> _spell({"by": "time", "names": ["a b", "yes", "1", None, 0.5]})
-    '{by: time, names: [a b, "yes", "1", null, 0.5]}'
-    """
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_spell(key)}: {_spell(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        items = [_spell(item) for item in value]
-        return "[" + ",\n      ".join(", ".join(items[at : at + 8]) for at in range(0, len(items), 8)) + "]"
-    if isinstance(value, str):
-        if PLAIN.fullmatch(value) and value.isprintable() and value.casefold() not in UNCLEAR:
-            return value
-        quoted = json.dumps(value, ensure_ascii=False)
-        return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in quoted)
-    if isinstance(value, float) and math.isinf(value):
-        return ".inf" if value > 0 else "-.inf"
-    return json.dumps(value)
