@@ -12,12 +12,6 @@ __getattr__, __dir__, __all__ = attach(
         "contract": ["check_contract", "infer_contract"],
         "contract_file": ["confirm_contract", "read_contract", "spell_contract"],
         "availability": ["refuse_leaks", "usable_columns"],
-        "terms": [
-            "check_parts",
-            "describe_contract",
-            "judge_violations",
-            "stop_if_blocking",
-            "summarize_violations",
-        ],
+        "terms": ["check_parts", "judge_violations", "stop_if_blocking", "summarize_violations"],
     },
 )

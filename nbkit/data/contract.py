@@ -48,15 +48,18 @@ def check_contract(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
             found += _check_column(table[rule.name], rule)
         elif rule.required and rule.available_at != "target":
             words = f"column {rule.name!r} is not there{suggest(rule.name, table.columns, most=0)}"
-            found.append(_violation("required", rule.name, "blocking", words, len(table), len(table)))
+            found.append(_violation("required", rule.name, "blocking", words, len(table)))
     found += _check_rules(table, contract.rules)
     result = pd.DataFrame(found, columns=RESULT)
     return result.sort_values("severity", kind="stable", ignore_index=True)
 
 
 def _violation(
-    rule: str, column: str, severity: str, message: str, count: int, total: int, rows: str = "", examples: str = ""
+    rule: str, column: str, severity: str, message: str, total: int, places: Any = None, examples: str = ""
 ) -> dict[str, Any]:
+    """Make a row of the result; where no places are given, it concerns the whole table."""
+    count = total if places is None else len(places)
+    rows = "" if places is None else ", ".join(str(place) for place in places[:5])
     share = count / total if total else 0.0
     return dict(zip(RESULT, (rule, column, severity, count, share, rows, examples, message), strict=True))
 
@@ -67,27 +70,25 @@ def _point_at(rule: str, values: "pd.Series[Any]", severity: str, bad: Any, word
     if len(places):
         examples = ", ".join(list(dict.fromkeys(str(values.iloc[place])[:40] for place in places[:1000]))[:3])
         message = f"{values.name}: {len(places):,} of {len(values):,} {words}, such as {examples}"
-        rows = ", ".join(str(place) for place in places[:5])
-        yield _violation(rule, str(values.name), severity, message, len(places), len(values), rows, examples)
+        yield _violation(rule, str(values.name), severity, message, len(values), places, examples)
 
 
 def _check_table(table: pd.DataFrame, contract: Contract) -> Iterator[dict[str, Any]]:
-    if len(table) < contract.min_rows:
-        words = f"{say_count(len(table), 'row')}, at least {contract.min_rows:,} are needed"
-        yield _violation("min_rows", "", "blocking", words, len(table), len(table))
-    for name in dict.fromkeys(table.columns[table.columns.duplicated()]):
-        yield _violation("others", name, "blocking", f"column {name!r} comes twice", len(table), len(table))
+    total = len(table)
+    if total < contract.min_rows:
+        words = f"{say_count(total, 'row')}, at least {contract.min_rows:,} are needed"
+        yield _violation("min_rows", "", "blocking", words, total)
     known = {rule.name for rule in contract.columns}
+    for name in dict.fromkeys(table.columns[table.columns.duplicated()]):
+        yield _violation("others", name, "blocking", f"column {name!r} comes twice", total)
     for name in dict.fromkeys(table.columns if contract.others != "allow" else ()):
         if name not in known:
             words = f"column {name!r} has no rule: add it to the contract or leave it out of the query"
-            yield _violation("others", name, contract.others, words, len(table), len(table))
+            yield _violation("others", name, contract.others, words, total)
     if contract.keys and set(contract.keys) <= set(table.columns):
         parts = table.loc[:, ~table.columns.duplicated()][list(contract.keys)]
-        try:
-            repeated = parts.duplicated()
-        except TypeError:  # lists and the like
-            repeated = parts.astype("str").duplicated()
+        plain = parts.astype({name: "str" for name in parts if parts[name].dtype.kind == "O"})  # lists and the like
+        repeated = plain.duplicated()
         shown = pd.Series(" + ".join(contract.keys), index=table.index, name=" + ".join(contract.keys))
         for place in np.flatnonzero(repeated)[:3]:
             shown.iloc[place] = " ".join(str(value) for value in parts.iloc[place])
@@ -96,10 +97,9 @@ def _check_table(table: pd.DataFrame, contract: Contract) -> Iterator[dict[str, 
 
 def _read_as(column: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
     """Read values as a type; what cannot be read is missing."""
-    plain = column.dtype.kind in "iufb"
     if kind == "datetime" and column.dtype.kind == "M":
         return column
-    numeric = plain and kind in ("integer", "number")
+    numeric = column.dtype.kind in "iufb" and kind in ("integer", "number")
     texts = column if numeric or isinstance(column.dtype, pd.StringDtype) else column.astype("str")
     if kind in ("integer", "number"):
         numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
@@ -122,8 +122,8 @@ def _check_column(column: "pd.Series[Any]", rule: ColumnRule) -> Iterator[dict[s
     yield from _point_at("type", column, "blocking", values.isna() & ~missing, f"are no {rule.type}")
     if total and count / total > rule.max_missing:
         words = f"{count:,} of {total:,} are missing ({count / total:.1%}), at most {rule.max_missing:.1%} may be"
-        rows = ", ".join(str(place) for place in np.flatnonzero(missing)[:5])
-        yield _violation("max_missing", rule.name, rule.severity, f"{rule.name}: {words}", count, total, rows)
+        places = np.flatnonzero(missing)
+        yield _violation("max_missing", rule.name, rule.severity, f"{rule.name}: {words}", total, places)
     for name, words, bad in _find_breaches(rule, values.dropna()):
         yield from _point_at(name, column, rule.severity, bad.reindex(column.index, fill_value=False), words)
 
@@ -162,19 +162,13 @@ def _check_rules(table: pd.DataFrame, rules: Sequence[TableRule]) -> Iterator[di
                 places = [row[0] for row in broken.fetchall()]
             except duckdb.Error as error:
                 words = f"rule {rule.name!r} cannot be evaluated: {str(error).splitlines()[0]}"
-                yield _violation(rule.name, "", "blocking", words, len(table), len(table))
+                yield _violation(rule.name, "", "blocking", words, len(table))
                 continue
             if places:
-                rows = ", ".join(str(place) for place in places[:5])
                 said = rule.description or rule.expression
                 words = f"{len(places):,} of {say_count(len(table), 'row')} against {rule.name!r}: {said}"
-                yield _violation(
-                    rule.name, "", rule.severity, words, len(places), len(table), rows, _show(table, places)
-                )
-
-
-def _show(table: pd.DataFrame, places: Sequence[int]) -> str:
-    return "; ".join(", ".join(str(value)[:20] for value in table.iloc[place, :6]) for place in places[:2])
+                shown = (", ".join(str(value)[:20] for value in table.iloc[place, :6]) for place in places[:2])
+                yield _violation(rule.name, "", rule.severity, words, len(table), places, "; ".join(shown))
 
 
 def infer_contract(table: pd.DataFrame, problem: Problem) -> Contract:

@@ -1,10 +1,10 @@
 """Each kind of source has a reader that makes it a query; a new kind is one decorated function."""
 
 import importlib
-import inspect
 import re
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -79,10 +79,9 @@ def _read_sql(reading: Reading) -> Read:
                 names = sorted([*looked.get_table_names(schema or None), *looked.get_view_names(schema or None)])
                 wanted = wanted or (names[0] if len(names) == 1 else "")
                 if not wanted and names:
-                    raise BadSource(
-                        f"source {reading.name!r}: the database has {len(names)} tables ({', '.join(names[:8])}): "
-                        "name one as `table:` of the source, or with --table"
-                    )
+                    words = f"the database has {len(names)} tables ({', '.join(names[:8])})"
+                    how = "name one as `table:` of the source, or with --table"
+                    raise BadSource(f"source {reading.name!r}: {words}: {how}")
                 if wanted not in names:
                     raise BadSource(f"source {reading.name!r}: no table {wanted!r}{suggest(wanted, names)}")
                 table = pd.read_sql_table(wanted, connection, schema=schema or None)
@@ -103,19 +102,12 @@ def _read_python(reading: Reading) -> Read:
     found = getattr(module, name)
     if callable(found):
         arguments = dict(reading.spec.get("args") or {})
-        if "as_frame" in _parameters(found):
-            arguments.setdefault("as_frame", True)  # scikit-learn's loaders
+        if module_name == "sklearn.datasets" and name.startswith(("load_", "fetch_")):
+            arguments.setdefault("as_frame", True)
         found = found(**arguments)
     if not isinstance(found, pd.DataFrame):
         found = found.to_pandas() if hasattr(found, "to_pandas") else getattr(found, "frame", found)
     return _register(reading, found if isinstance(found, pd.DataFrame) else pd.DataFrame(found), [])
-
-
-def _parameters(function: Callable[..., Any]) -> Sequence[str]:
-    try:
-        return list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        return []
 
 
 def _register(reading: Reading, table: pd.DataFrame, files: list[Path]) -> Read:
@@ -224,22 +216,17 @@ def _find_files(reading: Reading) -> list[Path]:
 def _download(location: str, folder: Path) -> list[Path]:
     folder.mkdir()
     if location.startswith(("http://", "https://")):
-        return [_download_page(location, folder / (Path(urlsplit(location).path).name or "table"))]
+        import requests
+
+        target = folder / (Path(urlsplit(location).path).name or "table")
+        with requests.get(location, stream=True, timeout=60) as answer, target.open("wb") as copy:
+            answer.raise_for_status()
+            copy.writelines(answer.iter_content(1 << 20))
+        return [target]
     for one in fsspec.open_files(location, "rb"):
         with one as source, (folder / Path(one.path.split("?")[0]).name).open("wb") as copy:
-            while chunk := source.read(1 << 22):
-                copy.write(chunk)
+            shutil.copyfileobj(source, copy)
     return sorted(folder.iterdir())
-
-
-def _download_page(location: str, target: Path) -> Path:
-    import requests
-
-    with requests.get(location, stream=True, timeout=60) as answer, target.open("wb") as copy:
-        answer.raise_for_status()
-        for chunk in answer.iter_content(1 << 20):
-            copy.write(chunk)
-    return target
 
 
 def _missing_file(reading: Reading, file: Path) -> BadSource:

@@ -24,6 +24,7 @@ from nbkit.scrub import Scrubber
 from nbkit.wording import say_count, suggest
 
 Spec = dict[str, Any]
+MANIFEST = ("name", "kind", "location", "rows", "columns", "bytes", "sha256", "modified")
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,8 @@ def take_snapshot(
         If a source or the query cannot be read; what was filled from the environment is never shown.
     """
     if not sources or (not query.strip() and len(sources) > 1):
-        raise BadSource(
-            f"{len(sources)} sources and no query: say in `query` how to join {', '.join(sources) or 'them'}"
-        )
+        how = f"say in `query` how to join {', '.join(sources) or 'them'}"
+        raise BadSource(f"{len(sources)} sources and no query: {how}")
     notes: list[str] = []
     secrets: list[str] = []
     try:
@@ -112,9 +112,9 @@ def take_snapshot(
             con.execute(f"SET temp_directory = {quote_text(scratch)}")
             manifest = []
             for name, spec in sources.items():
-                line, said = _read_source(
-                    con, name, _as_spec(name, spec, Path(root)), Path(root), Path(scratch), secrets
-                )
+                full = _as_spec(name, spec, Path(root))
+                folder = Path(tempfile.mkdtemp(dir=scratch))
+                line, said = _read_source(Reading(con, name, full, Path(root), folder), secrets)
                 manifest.append(line)
                 notes += said if len(sources) == 1 else [f"{name}: {note}" for note in said]
             con.execute(f"SET threads = {int(threads)}")
@@ -132,54 +132,41 @@ def take_snapshot(
 def _as_spec(name: str, spec: str | Spec, root: Path) -> Spec:
     if not isinstance(spec, str | Mapping):
         raise BadSource(f"source {name!r} must be a location or a mapping, not {spec!r}")
-    full = {"location": spec} if isinstance(spec, str) else dict(spec)
-    if "url" in full:
-        full["location"] = full.pop("url")
-    location = str(full.get("location") or "")
+    full: Spec = {"location": spec} if isinstance(spec, str) else dict(spec)
+    full["location"] = full.pop("url", full.get("location"))
+    location = str(full["location"] or "")
     if not location:
         raise BadSource(f"source {name!r} has no location: give a file, a URL or module:name")
     full.setdefault("kind", guess_kind(location, root))
     if not full["kind"]:
-        ways = (
-            f"save it as CSV or Parquet, set `kind` to one of {', '.join(SOURCES)}, "
-            "or read it with Python (location: pandas:read_excel, args: …)"
-        )
-        raise BadSource(f"source {name!r}: {location} tells no kind; {ways}")
+        ways = f"save it as CSV or Parquet, set `kind` to one of {', '.join(SOURCES)}, or read it with Python"
+        raise BadSource(f"source {name!r}: {location} tells no kind; {ways} (location: pandas:read_excel, args: …)")
     if full["kind"] not in SOURCES:
         raise BadSource(f"source {name!r}: no kind {full['kind']!r}{suggest(full['kind'], SOURCES)}")
     return full
 
 
-def _read_source(
-    con: duckdb.DuckDBPyConnection, name: str, spec: Spec, root: Path, scratch: Path, secrets: list[str]
-) -> tuple[dict[str, Any], list[str]]:
+def _read_source(reading: Reading, secrets: list[str]) -> tuple[dict[str, Any], list[str]]:
     """Make a view of a source; return its line of the manifest, with the location as written, and notes."""
-    folder = Path(tempfile.mkdtemp(dir=scratch))
+    con, name, spec, root, _ = reading
+    kind, place = spec["kind"], str(spec["location"])
     everything = f"SELECT * FROM {quote_name(name)}"  # noqa: S608
     try:
-        read = SOURCES[spec["kind"]][1](Reading(con, name, _fill(spec, secrets), root, folder))
+        read = SOURCES[kind][1](reading._replace(spec=_fill(spec, secrets)))
         con.execute(f"CREATE TEMP VIEW {quote_name(name)} AS {read.query}")
-        _note(spec, read.files, Path(root))
+        _note(spec, read.files, root)
         count = con.sql(everything).aggregate("count(*)").fetchall()[0][0]
-        content = "" if read.files else digest_table(fetch_table(con, everything))
+        content = _hash_files(read.files) if read.files else digest_table(fetch_table(con, everything))
     except BadSource:
         raise
     except Exception as error:
         install = "; install it, or place it beside the project" if isinstance(error, ImportError) else ""
         said = "; ".join((str(error).strip() or type(error).__name__).splitlines()[:3])[:300]
-        words = f"source {name!r} at {spec['location']} cannot be read as {spec['kind']}: {said}{install}"
-        raise BadSource(words) from None
-    line = {
-        "name": name,
-        "kind": spec["kind"],
-        "location": _hide(str(spec["location"]), []),
-        "rows": int(count),
-        "columns": len(con.sql(everything).columns),
-        "bytes": sum(file.stat().st_size for file in read.files),
-        "sha256": content or _hash_files(read.files),
-        "modified": "" if "://" in str(spec["location"]) and spec["kind"] != "sql" else _last_change(read.files),
-    }
-    return line, read.notes
+        raise BadSource(f"source {name!r} at {place} cannot be read as {kind}: {said}{install}") from None
+    columns, size = len(con.sql(everything).columns), sum(file.stat().st_size for file in read.files)
+    changed = "" if "://" in place and kind != "sql" else _last_change(read.files)
+    line = (name, kind, _hide(place, []), int(count), columns, size, content, changed)
+    return dict(zip(MANIFEST, line, strict=True)), read.notes
 
 
 def _note(spec: Spec, files: Sequence[Path], root: Path) -> None:
