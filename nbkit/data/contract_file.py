@@ -19,6 +19,7 @@ from nbkit.contract import ColumnRule, Confirmation, Contract, TableRule, digest
 from nbkit.data.contract import SEVERITIES, TYPES
 from nbkit.errors import BadContract
 from nbkit.problem import LEAD
+from nbkit.store import write_atomic
 from nbkit.wording import suggest
 
 PLAIN = re.compile(r"[^\W\d_]\w*([ ./-]?\w+)*")
@@ -66,25 +67,29 @@ def read_contract(path: str | os.PathLike[str]) -> Contract:
     if not file.exists():
         near = suggest(file.name, sorted(each.name for each in file.parent.glob("*.contract.yaml")))
         raise BadContract(f"no contract {file.name}{near}; `nbkit contract infer` writes one")
+    return _parse(file.read_bytes(), file.name)
+
+
+def _parse(content: bytes, file: str) -> Contract:
+    yaml = YAML()
+    yaml.Constructor = _Constructor
     try:
-        yaml = YAML()
-        yaml.Constructor = _Constructor
-        data = yaml.load(file.read_text(encoding="utf-8"))
+        data = yaml.load(content.decode())
     except (YAMLError, UnicodeDecodeError) as error:
-        raise BadContract(f"{file.name} is no YAML: {error}") from None
+        raise BadContract(f"{file} is no YAML: {error}") from None
     if not isinstance(data, CommentedMap):
-        raise BadContract(f"{file.name} holds no contract: it needs `columns:`")
-    _check_fields(data, Contract, file.name, "a contract")
+        raise BadContract(f"{file} holds no contract: it needs `columns:`")
+    _check_fields(data, Contract, file, "a contract")
     named = data.get("columns") or CommentedMap()
-    columns = tuple(_read_column(named, name, file.name) for name in named)
-    rules = tuple(_read_rule(data["rules"], place, file.name) for place in range(len(data.get("rules") or [])))
+    columns = tuple(_read_column(named, name, file) for name in named)
+    rules = tuple(_read_rule(data["rules"], place, file) for place in range(len(data.get("rules") or [])))
     names = [rule.name for rule in columns]
     keys = tuple(str(key) for key in data.get("keys") or ())
     for key in keys:
         if key not in names:
-            raise BadContract(f"{file.name}:{_line(data, 'keys')}: key {key!r} has no rule{suggest(key, names)}")
+            raise BadContract(f"{file}:{_line(data, 'keys')}: key {key!r} has no rule{suggest(key, names)}")
     rest = {key: _bare(data[key]) for key in ("min_rows", "others", "description") if data.get(key) is not None}
-    return Contract(columns, rules, keys, **rest, confirmed=_read_confirmation(data, file.name))
+    return Contract(columns, rules, keys, **rest, confirmed=_read_confirmation(data, file))
 
 
 def confirm_contract(path: str | os.PathLike[str], by: str, on: str) -> Contract:
@@ -115,14 +120,9 @@ def confirm_contract(path: str | os.PathLike[str], by: str, on: str) -> Contract
     file = Path(path)
     kept = re.sub(r"^confirmed:.*\n(?:[ \t]+.*\n?)*", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     line = json.dumps({"by": by.strip(), "on": on, "digest": digest_terms(agreed)}, ensure_ascii=False)
-    text = f"{kept.rstrip()}\n\nconfirmed: {line}\n"
-    draft = file.with_name(f".{file.name}.draft")
-    draft.write_text(text, encoding="utf-8")
-    try:
-        confirmed = read_contract(draft)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    content = f"{kept.rstrip()}\n\nconfirmed: {line}\n".encode()
+    confirmed = _parse(content, file.name)
+    write_atomic(file, content)
     return confirmed
 
 
@@ -224,19 +224,17 @@ def _bare(value: Any) -> Any:
 def _check_range(data: CommentedMap, name: str, file: str) -> None:
     kind = data.get("type", "text")
     wanted = (int, float) if kind in ("integer", "number") else str
-    for key in ("min", "max"):
-        if data.get(key) is None:
-            continue
-        if not isinstance(data[key], wanted) or isinstance(data[key], bool):
-            raise BadContract(f"{file}:{_line(data, key)}: {key} of {kind} column {name!r} cannot be {data[key]!r}")
-        if kind == "datetime":
-            try:
-                pd.Timestamp(str(data[key]))
-            except ValueError:
-                raise BadContract(f"{file}:{_line(data, key)}: {key} {data[key]!r} is no date") from None
-    low, high = data.get("min"), data.get("max")
-    if low is not None and high is not None and low > high:
-        raise BadContract(f"{file}:{_line(data, 'min')}: min {low} of {name!r} is above max {high}")
+    given = {key: data[key] for key in ("min", "max") if data.get(key) is not None}
+    for key, bound in given.items():
+        if not isinstance(bound, wanted) or isinstance(bound, bool):
+            raise BadContract(f"{file}:{_line(data, key)}: {key} of {kind} column {name!r} cannot be {bound!r}")
+        try:
+            pd.Timestamp(bound) if kind == "datetime" else None
+        except ValueError:
+            raise BadContract(f"{file}:{_line(data, key)}: {key} {bound!r} is no date") from None
+    if len(given) == 2 and given["min"] > given["max"]:
+        words = f"min {given['min']} of {name!r} is above max {given['max']}"
+        raise BadContract(f"{file}:{_line(data, 'min')}: {words}")
 
 
 def _read_rule(rules: Any, place: int, file: str) -> TableRule:

@@ -237,9 +237,8 @@ def _decide_type(
     text = _value(name, (*TEXT_MISSING, *extra))
     cells, n = count(raw, text)[::2]
     said = [f"dates that fit {' and '.join(fit)}: kept as text; set `dates` to one of them"] if fit else []
-    return text if cells > n else filled, _tell(
-        name, cells - n, said or [_explain_text(con, raw, value) if numbers else ""]
-    )
+    said = said or [_explain_text(con, raw, value) if numbers else ""]
+    return text if cells > n else filled, _tell(name, cells - n, said)
 
 
 def _tell(name: str, missing: int, said: list[str]) -> list[str]:

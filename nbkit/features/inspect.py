@@ -176,25 +176,23 @@ def _find_drops(table: pd.DataFrame, problem: Problem) -> dict[str, tuple[str, s
             others = ", ".join(other for other in row["columns"] if other != name)
             words = f"{f'with {others}, ' if others else ''}{row['reason']} ({row['evidence']})"
             drops[name] = (SUSPECT, f"too good to be true: {words}; keep it if it is known in time")
-    for name, column in rest.items():
-        kind, found = _find_idle(column)
-        if found:
-            drops.setdefault(str(name), (kind, found))
+    idle = {name: _find_idle(column) for name, column in rest.items() if name not in drops}
+    drops |= {str(name): found for name, found in idle.items() if found[0]}
     return {str(name): drops[str(name)] for name in rest if str(name) in drops}
 
 
 def _find_idle(column: "pd.Series[Any]") -> tuple[str, str]:
     """Say why a column cannot help a model; empty if it may."""
     distinct = column.astype("str").nunique() if column.dtype.kind == "O" else column.nunique()
+    values = say_count(distinct, "value")
     if _names_each(column):
-        complete = column.notna().all()
-        return (KEY if complete else OTHER), f"names each row ({say_count(distinct, 'value')})"
+        return (KEY if column.notna().all() else OTHER), f"names each row ({values})"
     if column.isna().all():
         return OTHER, "empty"
     if distinct == 1 and column.notna().all():  # that it is missing may tell something
         return OTHER, f"constant (always {column.iloc[0]})"
     if column_kind(column) == "text" and distinct > max(50, len(column) / 2):
-        return OTHER, f"free text or an identifier ({say_count(distinct, 'value')})"
+        return OTHER, f"free text or an identifier ({values})"
     return "", ""
 
 

@@ -65,14 +65,15 @@ def choose_columns(
         raise BadFeature(f"{twice[0]!r} is named twice in 05_features: keep one")
     usable = usable_columns(contract, lead=problem.lead)
     single = contract.keys[0] if len(contract.keys) == 1 else ""
-    free = [n for n in train.columns if n in usable and n not in (*named, problem.target, single)]
+    taken = {*named, problem.target, single}
+    free = [name for name in train.columns if name in usable and name not in taken]
+    kinds = {name: column_kind(train[name]) for name in free}
     if wanted.get("numeric") == "auto":
-        lists["numeric"] = [
-            n for n in free if column_kind(train[n]) in ("number", "boolean") and train[n].nunique() > 1
-        ]
+        numbers = [name for name, kind in kinds.items() if kind in ("number", "boolean")]
+        lists["numeric"] = [name for name in numbers if train[name].nunique() > 1]
     if wanted.get("categorical") == "auto":
-        texts = [n for n in free if column_kind(train[n]) == "text"]
-        lists["categorical"] = [n for n in texts if 1 < train[n].astype("str").nunique() <= MANY_LEVELS]
+        texts = [name for name, kind in kinds.items() if kind == "text"]
+        lists["categorical"] = [name for name in texts if 1 < train[name].astype("str").nunique() <= MANY_LEVELS]
     del lists["drop"]
     chosen = [name for names in lists.values() for name in names]
     if not chosen:

@@ -2,7 +2,6 @@
 
 import calendar
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -46,9 +45,10 @@ def list_time_keys(rows: pd.DataFrame) -> dict[str, "pd.Series[Any]"]:
     [202002.0, 202003.0, 202101.0]
     """
     whole = rows[[name for name in rows.columns if rows[name].notna().all()]]
-    pairs = dict(_list_parts(whole))
+    pairs = _list_parts(whole)
+    years = {pair.split(", ")[0] for pair in pairs}
     alone = {str(name): key for name in whole.columns if (key := _read_key(whole[name])) is not None}
-    return pairs | {name: key for name, key in alone.items() if not any(pair.startswith(f"{name}, ") for pair in pairs)}
+    return pairs | {name: key for name, key in alone.items() if name not in years}
 
 
 def numbers_rows(column: "pd.Series[Any]") -> bool:
@@ -70,13 +70,12 @@ def _read_key(column: "pd.Series[Any]") -> "pd.Series[Any] | None":
     kind = column_kind(column)
     if kind == "text":
         return _read_texts(column.astype("str"))
-    if kind != "number" or column.dtype.kind == "b" or not (column == column.round()).all():
+    if kind != "number" or not (column == column.round()).all():
         return None
-    low, high, many = column.min(), column.max(), column.nunique() > len(column) / 20
-    epoch = many and any(first <= low and high <= last for first, last in EPOCHS)
-    if epoch or numbers_rows(column) or _is_period(column):
-        return column.astype("float64")
-    return column.astype("float64") if _is_year(column) and YEAR_NAMES.fullmatch(str(column.name)) else None
+    many = column.nunique() > len(column) / 20
+    epoch = many and any(column.between(first, last, inclusive="left").all() for first, last in EPOCHS)
+    year = _is_year(column) and YEAR_NAMES.fullmatch(str(column.name))
+    return column.astype("float64") if epoch or numbers_rows(column) or _is_period(column) or year else None
 
 
 def _is_year(column: "pd.Series[Any]") -> bool:
@@ -105,14 +104,14 @@ def _read_texts(column: "pd.Series[Any]") -> "pd.Series[Any] | None":
     return None
 
 
-def _list_parts(rows: pd.DataFrame) -> Iterator[tuple[str, "pd.Series[Any]"]]:
-    """Yield each pair of a year and a month, quarter or week."""
-    numbers = [name for name in rows.columns if column_kind(rows[name]) == "number" and rows[name].dtype.kind != "b"]
-    years = [name for name in numbers if (rows[name] == rows[name].round()).all() and _is_year(rows[name])]
-    for name in rows.columns if years else ():
-        part = _read_part(rows[name])
-        if part is not None:
-            yield f"{years[0]}, {name}", rows[years[0]].astype("float64") * 100 + part
+def _list_parts(rows: pd.DataFrame) -> dict[str, "pd.Series[Any]"]:
+    """List the pairs of the first column of years and each of months, quarters or weeks."""
+    for name in rows.columns:
+        year = rows[name]
+        if column_kind(year) == "number" and (year == year.round()).all() and _is_year(year):
+            parts = {f"{name}, {other}": _read_part(rows[other]) for other in rows.columns}
+            return {pair: year.astype("float64") * 100 + part for pair, part in parts.items() if part is not None}
+    return {}
 
 
 def _read_part(column: "pd.Series[Any]") -> "pd.Series[Any] | None":

@@ -44,7 +44,7 @@ def find_pure_value(column: "pd.Series[Any]", values: "pd.Series[Any]", outcome:
     """
     sizes = outcome.sum(axis=0)
     rest = len(outcome) - sizes
-    best: Code | None = None
+    told: list[Code] = []
     for words, codes, ordered, least in _list_groupings(column):
         known = codes >= 0
         inside = np.array([np.bincount(codes[known], weights=each[known]) for each in outcome.T]).T
@@ -57,10 +57,10 @@ def find_pure_value(column: "pd.Series[Any]", values: "pd.Series[Any]", outcome:
                 continue
             level = pd.factorize(values, sort=False)[1][place]
             other = float((total[code] - inside[code, place])[0] / rest[place])
-            said = f"{words(int(code))} in {share[code, place]:.0%} of the rows whose target is {level}, and in "
-            found = ("stands almost only for one class", float(share[code, place]), f"{said}{other:.1%} of the others")
-            best = found if best is None else max(best, found, key=lambda one: one[1])
-    return best
+            said = f"{words(int(code))} in {share[code, place]:.0%} of the rows whose target is {level}"
+            said = f"{said}, and in {other:.1%} of the others"
+            told.append(("stands almost only for one class", float(share[code, place]), said))
+    return max(told, key=lambda one: one[1], default=None)
 
 
 def _list_groupings(column: "pd.Series[Any]") -> Iterator[tuple[Any, np.ndarray, bool, float]]:

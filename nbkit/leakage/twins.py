@@ -48,24 +48,22 @@ def _measure_twins(table: pd.DataFrame, problem: Problem, outcome: np.ndarray) -
     table, outcome = table[whole].reset_index(drop=True), outcome[whole]  # equal rows stay together in every split
     features = table.drop(columns=[name for name in (target, group) if name in table])
     units = table[group].astype("str").to_numpy() if group else np.arange(len(table))
+    by_chance = 2 * float(outcome.var(axis=0).sum())
     best = (0.0, 0.0, "")
-    for how, (one, other) in {
-        "equal in most columns of many values": _pair_equal(features),
-        "all but equal": _pair_near(features, problem.seed),
-    }.items():
-        apart = units[one] != units[other] if group else one != other
+    for how, looked, (one, other) in (
+        ("equal in most columns of many values", len(table), _pair_equal(features)),
+        ("all but equal", min(len(table), ROWS), _pair_near(features, problem.seed)),
+    ):
+        apart = units[one] != units[other]
         one, other = one[apart], other[apart]
-        looked = len(table) if how.startswith("equal") else min(len(table), ROWS)
         share = len(np.unique(one)) / looked
         if len(one) < 20 or share <= best[0]:
             continue
         gap = float(((outcome[one] - outcome[other]) ** 2).sum(axis=1).mean())
-        by_chance = 2 * float(outcome.var(axis=0).sum())
         agreement = 1 - gap / by_chance if by_chance else 0.0
-        words = (
-            f"{share:.0%} of the rows have a twin, {how}, and twins agree in {target} ({agreement:.0%} beyond chance)"
-        )
-        best = max(best, (share, agreement, words), key=lambda found: found[0] if found[1] >= AGREE else 0)
+        agree = f"twins agree in {target} ({agreement:.0%} beyond chance)"
+        found = (share, agreement, f"{share:.0%} of the rows have a twin, {how}, and {agree}")
+        best = max(best, found, key=lambda one: one[0] if one[1] >= AGREE else 0)
     return best
 
 
@@ -98,15 +96,13 @@ def _pair_near(features: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarra
     """Pair each row with its nearest, in ranks of the numbers, where that is far nearer than the tenth nearest."""
     from sklearn.neighbors import NearestNeighbors
 
-    numbers = [numbers_of(features[name]) for name in features if column_kind(features[name]) != "text"]
-    ranks = [
-        pd.Series(made).rank(pct=True).fillna(0).to_numpy()
-        for made in numbers
-        if made is not None and len(np.unique(made)) > len(made) / 20
-    ]
-    empty = np.zeros(0, dtype=int)
+    ranks = []
+    for name in features:
+        made = numbers_of(features[name])
+        if made is not None and len(np.unique(made)) > len(made) / 20:
+            ranks.append(pd.Series(made).rank(pct=True).fillna(0).to_numpy())
     if len(ranks) < 3 or len(features) < 60:
-        return empty, empty
+        return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
     matrix = np.column_stack(ranks[:20])
     asked = np.sort(np.random.default_rng(seed).permutation(len(matrix))[:ROWS])
     distances, places = NearestNeighbors(n_neighbors=11).fit(matrix).kneighbors(matrix[asked])
