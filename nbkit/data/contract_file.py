@@ -28,11 +28,8 @@ MOMENTS = ("known", "event", "after", "target")
 CHOICES = {"type": TYPES, "severity": SEVERITIES, "others": ("allow", *SEVERITIES)}
 KINDS: dict[str, tuple[Any, str]] = {  # key: what it must be, and that in words
     "max_missing": ((int, float), "a share from 0 to 1"),
-    "required": (bool, "true or false"),
-    "unique": (bool, "true or false"),
-    "description": (str, "text"),
-    "unit": (str, "text"),
-    "available_at": (str, "text"),
+    **dict.fromkeys(("required", "unique"), (bool, "true or false")),
+    **dict.fromkeys(("description", "unit", "available_at"), (str, "text")),
     "categories": (list, "a list"),
     "min_rows": (int, "a number of rows"),
     "keys": (list, "a list of columns"),

@@ -162,12 +162,7 @@ def pin_split(spec: dict[str, Any], splits: Splits, time: str) -> dict[str, Any]
 
 
 def read_rows(
-    ingest: dict[str, Any],
-    problem: Problem,
-    window: str = "",
-    *,
-    source: str = "",
-    root: str | os.PathLike[str] = ".",
+    ingest: dict[str, Any], problem: Problem, window: str = "", *, source: str = "", root: str | os.PathLike[str] = "."
 ) -> pd.DataFrame:
     """Return the rows that a monitor looks at: a window, or train, valid, test; the sources are read again.
 

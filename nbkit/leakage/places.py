@@ -50,12 +50,10 @@ def measure_target(outcome: np.ndarray, place: np.ndarray, values: "pd.Series[An
     noise = np.maximum(rates.var(axis=0) - outcome.var(axis=0) * blocks / n, 0) ** 0.5
     spread = 0.0 if problem.task == "regression" else float((noise / np.maximum(outcome.mean(axis=0), 1e-12)).max())
     strengths = [correct_ratio(seen[0], n, blocks), *np.sqrt(seen[1:]).tolist()]
-    trend, name = _say_trend(values, outcome, codes, problem), "trend along the rows"
+    name, trend = "trend along the rows", _say_trend(values, outcome, codes, problem)
     if len(values) == len(outcome) and is_sorted_by(values):
-        trend, name = (
-            f"the file is sorted by {target} itself, so the order in which the rows came cannot be seen",
-            SORTED,
-        )
+        name = SORTED
+        trend = f"the file is sorted by {target} itself, so the order in which the rows came cannot be seen"
     tests = {
         name: trend,
         "drift": f"{target} drifts along the file (correlation with the place of a row {strengths[1]:.2f})",
