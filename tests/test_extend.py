@@ -22,8 +22,10 @@ from nbkit import extend
 from nbkit.data import take_snapshot, to_numbers
 from nbkit.data.readers import SOURCES
 from nbkit.errors import BadModel, BadParameter, BadSource
+from nbkit.evaluation import read_criteria
+from nbkit.explanation import explain
 from nbkit.extend import import_modules
-from nbkit.model import compare, explain, read_criteria, score
+from nbkit.model import compare, score
 from nbkit.model.custom import metric
 from nbkit.model.metrics import METRICS
 from nbkit.model.predictions import Predictions

@@ -79,7 +79,7 @@ def test_what_a_function_further_away_imports_may_be_needed(tmp_path):
 
 def test_a_lazy_package_leads_to_the_module_of_the_name_that_is_used(tmp_path):
     light = lay(tmp_path / "light.ipynb", "import nbkit", "nbkit.Run('.')")
-    heavy = lay(tmp_path / "heavy.ipynb", "import nbkit", "nbkit.model.explain(model)")
+    heavy = lay(tmp_path / "heavy.ipynb", "import nbkit", "nbkit.explanation.explain(model)")
     assert "scrapbook" in find_preload([light], tmp_path)[0]
     assert "shap" not in [name for part in find_preload([light], tmp_path) for name in part]
     perhaps = find_preload([heavy], tmp_path)[1]

@@ -20,8 +20,10 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, Polynomial
 from nbkit import monitor
 from nbkit.data import infer_contract, name_date_parts, to_date_parts
 from nbkit.errors import BadCriterion
+from nbkit.evaluation import read_criteria
+from nbkit.explanation import explain
 from nbkit.lineage import encode_rows
-from nbkit.model import explain, predict, read_criteria, score
+from nbkit.model import predict, score
 from nbkit.monitor import (
     check_window,
     decide,

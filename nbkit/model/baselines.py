@@ -16,8 +16,8 @@ from sklearn.base import (
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from nbkit.errors import BadModel
-from nbkit.model.intervals import Array
 from nbkit.problem import Problem
+from nbkit.stats import Array
 from nbkit.wording import suggest
 
 LEVELS = 60  # a numeric column with more distinct values is cut at its quantiles

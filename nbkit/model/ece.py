@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.special import erf
 
-from nbkit.model.intervals import Array
 from nbkit.model.predictions import Predictions
+from nbkit.stats import Array
 
 BINS = 10
 DRAWS = 2000  # simulated errors behind the interval

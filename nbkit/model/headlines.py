@@ -6,25 +6,9 @@ from typing import Any
 import pandas as pd
 
 from nbkit.model.selection import Selection
-from nbkit.model.threshold import Decision
 from nbkit.wording import say_count
 
 BASELINES = {"rule": "today's rule", "dummy": "the dummy"}
-
-
-def say_decision(decision: Decision) -> str:
-    """Say in a few words what to do with a probability.
-
-    Examples
-    --------
-    >>> from nbkit.model import Predictions, choose_threshold
-    >>> from nbkit.problem import Problem
-    >>> say_decision(choose_threshold(Predictions.align([0] * 9, [0.1] * 9, Problem("late", positive=1)), {}))
-    'never act'
-    """
-    if decision.threshold > 1:
-        return "never act"
-    return "always act" if decision.threshold <= 0 else f"act from a probability of {decision.threshold:.2g} on"
 
 
 def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) -> str:
@@ -60,35 +44,9 @@ def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) ->
     return f"{said[0].upper()}{said[1:]}."
 
 
-def summarize_evaluation(scores: pd.DataFrame, comparison: pd.DataFrame, verdicts: pd.DataFrame) -> str:
-    """Return the headline of an evaluation.
-
-    Parameters
-    ----------
-    scores
-        From `nbkit.model.score`, the metric that decides first.
-    comparison
-        From `nbkit.model.compare`, with what is done today; its `name` in `attrs`, "today's rule" if it has none.
-    verdicts
-        From `nbkit.model.judge`.
-    """
-    metric, score, against = scores.index[0], scores.iloc[0], comparison.loc[scores.index[0]]
-    met = (
-        f"{(verdicts['verdict'] == 'pass').sum()} of {say_count(len(verdicts), 'criterion')} met"
-        if len(verdicts)
-        else "no criteria"
-    )
-    said = f"On {int(score['n']):,} test rows {metric} is {say_interval(score)}"
-    if pd.notna(against["difference"]):
-        today = comparison.attrs.get("name", BASELINES["rule"])
-        said += f", {today} {against['reference']:.3f}, difference {against['difference']:+.3f}"
-        said += _limits(against, " (", "+.3f", ")")
-    return f"{said}; {met}."
-
-
 def say_interval(row: Any) -> str:
     """Write a row of scores as its value with its interval, or say that there are too few rows for one."""
-    return "not known" if pd.isna(row["value"]) else f"{row['value']:.3f}{_limits(row, ' (', '.3f', ')')}"
+    return "not known" if pd.isna(row["value"]) else f"{row['value']:.3f}{say_limits(row, ' (', '.3f', ')')}"
 
 
 def _list_alike(selection: Selection) -> list[str]:
@@ -105,7 +63,7 @@ def _join(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
-def _limits(row: Any, before: str, form: str, after: str) -> str:
+def say_limits(row: Any, before: str, form: str, after: str) -> str:
     """Return the interval in words, or that there are too few to say."""
     if pd.isna(row["low"]) or pd.isna(row["high"]):
         return f"{before}too few to say how sure{after}"

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadModel
-from nbkit.model.intervals import Array
 from nbkit.problem import Problem, find_class
+from nbkit.stats import Array
 from nbkit.wording import suggest
 
 

@@ -14,10 +14,10 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from nbkit.model.intervals import Array
 from nbkit.model.metrics import METRICS, Metric, score
 from nbkit.model.predictions import predict
 from nbkit.problem import Problem
+from nbkit.stats import Array
 
 CLUSTER = "NBKIT_CLUSTER"  # an environment variable: the address of a Dask scheduler whose workers do the fits
 

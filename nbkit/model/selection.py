@@ -8,10 +8,10 @@ import pandas as pd
 from scipy.special import erfc
 
 from nbkit.errors import BadModel
-from nbkit.model.intervals import Array, bootstrap, t_quantile
 from nbkit.model.metrics import METRICS, find_metric
 from nbkit.model.predictions import Predictions
 from nbkit.model.uncertainty import find_freedom, find_lack
+from nbkit.stats import Array, bootstrap, t_quantile
 
 TOGETHER = 0.96  # not LEVEL: the farthest of few draws is itself uncertain, and 6 % of sweeps would err at 300 rows
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid, ParameterSampler
@@ -38,6 +39,13 @@ class Training:
 
     models: dict[str, Any]
     trials: pd.DataFrame
+
+
+def draw_rows(X: Any, rows: int, seed: int) -> Any:
+    """Return at most so many rows of a table or series, drawn at random, in their order; all of them if `rows` is 0."""
+    if not 0 < rows < len(X):
+        return X
+    return X.iloc[np.sort(np.random.default_rng(seed).choice(len(X), rows, replace=False))]
 
 
 def draw_settings(space: Mapping[str, Any], trials: int, seed: int) -> list[dict[str, list[Any]]]:

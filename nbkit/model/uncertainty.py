@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from nbkit.model.ece import find_ece_interval
-from nbkit.model.intervals import Array, count_effective, t_quantile, wilson_interval
 from nbkit.model.predictions import Predictions
+from nbkit.stats import Array, count_effective, t_quantile, wilson_interval
 from nbkit.wording import say_count
 
 CASES = 5  # of each class, below which nothing is said

@@ -8,8 +8,9 @@ import pandas as pd
 
 from nbkit.data import check_contract
 from nbkit.errors import NbkitError
+from nbkit.evaluation import judge
 from nbkit.lineage import encode_rows
-from nbkit.model import Predictions, judge, predict_values
+from nbkit.model import Predictions, predict_values
 from nbkit.monitor.decision import Decision, decide
 from nbkit.monitor.drift import measure_drift
 from nbkit.monitor.performance import estimate_performance, measure_performance
@@ -63,7 +64,7 @@ def check_window(
     bundle
         From `Registry.load_bundle`: ``model``, ``problem`` and ``reference`` (a profile, or rows to make one of); where
         present ``params`` (its ``threshold``), ``scores``, ``contract``, ``calibration``, ``criteria`` (from
-        `nbkit.model.read_criteria`) and ``importance`` (feature, share: the `weights` of `nbkit.model.explain`).
+        `nbkit.evaluation.read_criteria`) and ``importance`` (feature, share: the `weights` of `nbkit.explain`).
     window
         Raw rows; with the target's column where labels have come (missing where they have not).
     tests

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.model.intervals import Z
 from nbkit.monitor.drift import ALWAYS_NEW, GONE, NO_VALUES
 from nbkit.monitor.performance import DETECTABLE
 from nbkit.problem import DEFAULT_METRIC
+from nbkit.stats import Z
 from nbkit.wording import say_count
 
 IMPORTANT = 0.05  # share of the model's attributions from which a feature's drift matters
@@ -81,13 +81,13 @@ def decide(
     performance
         From `measure_performance`, or None where no labels have come.
     importance
-        feature, share, from `nbkit.model.explain`.
+        feature, share, from `nbkit.explain`.
     metric
         The metric that the project is judged by; the usual one of the task if empty.
     estimated
         From `estimate_performance`.
     criteria
-        The declared criteria as `nbkit.model.judge` judged them on the window.
+        The declared criteria as `nbkit.evaluation.judge` judged them on the window.
     """
     own = metric or _guess_metric(performance)
     level = "not judged" if performance is None else str(performance["level"].get(own, "not judged"))

@@ -138,13 +138,13 @@ def _check_metrics(names: Any, given: Values, root: Path) -> None:
 
 
 def _check_criteria(criteria: Any, given: Values, root: Path) -> object:
-    from nbkit.model import read_criteria
+    from nbkit.evaluation import read_criteria
 
     return read_criteria(criteria, given["task"])
 
 
 def _check_requirements(requirements: Any, given: Values, root: Path) -> None:
-    from nbkit.model.criteria import check_requirements
+    from nbkit.evaluation.criteria import check_requirements
 
     check_requirements(requirements)
 

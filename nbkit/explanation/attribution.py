@@ -10,11 +10,12 @@ from scipy import special
 from sklearn.pipeline import Pipeline
 
 from nbkit.errors import BadModel, NbkitError
+from nbkit.explanation import shapley
+from nbkit.explanation.shapley import Found, Parts, affordable_rows, find_spread, try_method
 from nbkit.lineage import Lineage, list_engineered, read_columns, split_model, trace_columns
-from nbkit.model import shapley
-from nbkit.model.intervals import Array, bootstrap, percentile_interval
-from nbkit.model.shapley import Found, Parts, affordable_rows, draw_rows, find_spread, try_method
+from nbkit.model.train import draw_rows
 from nbkit.problem import Problem, find_class
+from nbkit.stats import Array, bootstrap, percentile_interval
 
 RAW = "as a whole, from raw rows"
 

@@ -8,14 +8,9 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadCriterion
-from nbkit.model.metrics import METRICS, known_metrics
+from nbkit.model.metrics import MEASURES, METRICS, known_metrics
 from nbkit.wording import suggest
 
-MEASURES = {  # what criteria may also name: (better, words)
-    "cost_per_row": ("lower", "what a decision costs on average"),
-    "slice_gap": ("lower", "by how much predictions are off in the worst slice, beyond the whole"),
-    "rate_ratio": ("higher", "the least favoured group's rate as a share of the most favoured group's"),
-}
 REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measure_latency, "max" at most, "min" at least
     "latency_p50_ms": ("p50_ms", "max"),
     "latency_p95_ms": ("p95_ms", "max"),

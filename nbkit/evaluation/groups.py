@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.model.intervals import LEVEL, Array, Z, count_effective, normal_quantile, wilson_interval
+from nbkit.columns import cut_slices
+from nbkit.evaluation.slices import score_slices
 from nbkit.model.predictions import Predictions
-from nbkit.model.slices import cut_slices, score_slices
+from nbkit.stats import LEVEL, Array, Z, count_effective, normal_quantile, wilson_interval
 
 RATES: dict[
     str, tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]
@@ -79,7 +80,7 @@ def compare_protected(
     Parameters
     ----------
     predictions, min_rows, draws
-        As in `nbkit.model.score_slices`.
+        As in `nbkit.evaluation.score_slices`.
     protected
         Columns whose groups must be treated alike.
 
@@ -114,7 +115,7 @@ def compare_groups(rates: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     rates
-        From `rates_by_group`, or from `nbkit.model.compare_protected` with several columns.
+        From `rates_by_group`, or from `nbkit.evaluation.compare_protected` with several columns.
 
     Returns
     -------

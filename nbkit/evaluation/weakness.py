@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.model.intervals import LEVEL, Array, t_quantile
 from nbkit.model.predictions import Predictions
 from nbkit.model.uncertainty import BLOCKS, CASES
+from nbkit.stats import LEVEL, Array, t_quantile
 
 BIAS = "bias_vs_whole"  # unlike the score `bias`, beyond what all rows together have
 COLUMNS = [BIAS, f"{BIAS}_low", f"{BIAS}_high", "gap", "gap_low", "gap_high", "judged", "verdict"]

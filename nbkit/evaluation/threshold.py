@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from nbkit.model.costs import read_costs
-from nbkit.model.intervals import Array, percentile_interval
 from nbkit.model.predictions import Predictions
+from nbkit.stats import Array, percentile_interval
 
 PRIOR = (3.0, 0.3)  # spread of shift and slope of the recalibration, in log-odds, before any case is seen
 EVEN = 200  # cases at which measured and expected cost weigh the same
@@ -53,6 +53,20 @@ class Decision:
     cost_high: float
     theoretical: float
     curve: pd.DataFrame
+
+
+def say_decision(decision: Decision) -> str:
+    """Say in a few words what to do with a probability.
+
+    Examples
+    --------
+    >>> from nbkit.problem import Problem
+    >>> say_decision(choose_threshold(Predictions.align([0] * 9, [0.1] * 9, Problem("late", positive=1)), {}))
+    'never act'
+    """
+    if decision.threshold > 1:
+        return "never act"
+    return "always act" if decision.threshold <= 0 else f"act from a probability of {decision.threshold:.2g} on"
 
 
 def choose_threshold(predictions: Predictions, costs: Mapping[str, float], *, draws: int = 500) -> Decision:

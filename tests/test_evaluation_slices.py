@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from model_helpers import make_binary
 
 from benchmarks.truth.slices import count_worse, draw_numbers, draw_report
+from nbkit.columns import cut_slices
 from nbkit.errors import BadModel
-from nbkit.model import slice_gap, worst_slices
-from nbkit.model.slices import cut_slices
+from nbkit.evaluation import slice_gap, worst_slices
 
 
 def table(n=1200):

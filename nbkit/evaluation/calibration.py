@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from nbkit.model.ece import bin_scores
-from nbkit.model.intervals import Array, count_effective, t_quantile, wilson_interval
 from nbkit.model.predictions import Predictions
+from nbkit.stats import Array, count_effective, t_quantile, wilson_interval
 
 COLUMNS = ["bin", "predicted", "observed", "low", "high", "n"]
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from sklearn.inspection import permutation_importance
 
+from nbkit.columns import cut_slices
+from nbkit.explanation.attribution import Explanation
 from nbkit.lineage import read_columns
-from nbkit.model.explanation import Explanation
 from nbkit.model.predictions import Predictions
 from nbkit.model.search import Scorer
-from nbkit.model.shapley import draw_rows
-from nbkit.model.slices import cut_slices
+from nbkit.model.train import draw_rows
 from nbkit.problem import Problem
 
 
