@@ -29,7 +29,7 @@ from nbkit.model import compare, score
 from nbkit.model.custom import metric
 from nbkit.model.metrics import METRICS
 from nbkit.model.predictions import Predictions
-from nbkit.monitor.drift import TESTS
+from nbkit.monitor.distances import TESTS
 from nbkit.problem import Problem
 from nbkit.record import RunRecord, write_record
 from nbkit.registry import check_use

@@ -50,13 +50,7 @@ class Monitoring:
     summary: pd.DataFrame
 
 
-def check_window(
-    bundle: Mapping[str, Any],
-    window: pd.DataFrame,
-    *,
-    tests: Sequence[str] = TESTS,
-    metrics: Sequence[str] | None = None,
-) -> Monitoring:
+def check_window(bundle: Mapping[str, Any], window: pd.DataFrame, *, tests: Sequence[str] = TESTS) -> Monitoring:
     """Check a window against the version that answers.
 
     Parameters
@@ -68,9 +62,7 @@ def check_window(
     window
         Raw rows; with the target's column where labels have come (missing where they have not).
     tests
-        Drift tests, see `known_tests`.
-    metrics
-        Of the scores; all by default.
+        Drift tests, see `nbkit.monitor.distances`.
     """
     problem, threshold = find_problem(bundle, {})
     target, blocks = problem.target, problem.blocks(window)
@@ -82,16 +74,10 @@ def check_window(
     profile = profile[profile["column"] != target]
     answers, trouble = _ask(bundle["model"], rows, problem)
     if trouble:
-        wrong = {
-            "rule": "answer",
-            "column": "the model",
-            "severity": "blocking",
-            "count": len(rows),
-            "message": trouble,
-        }
-        integrity = pd.concat([integrity, pd.DataFrame([wrong])], ignore_index=True)
+        wrong = {"rule": "answer", "column": "the model", "severity": "blocking", "count": len(rows)}
+        integrity = pd.concat([integrity, pd.DataFrame([wrong | {"message": trouble}])], ignore_index=True)
     seen = rows
-    if "prediction" not in rows and answers is not None and not isinstance(answers, pd.DataFrame):
+    if "prediction" not in rows and isinstance(answers, pd.Series):
         seen = rows.assign(prediction=answers)
     elif "prediction" not in rows:
         profile = profile[profile["column"] != "prediction"]
@@ -103,29 +89,24 @@ def check_window(
     performance, estimated = pd.DataFrame(), pd.DataFrame()
     if answers is not None and scores is not None and target in window and window[target].notna().any():
         told = Predictions.align(window[target], answers, problem, threshold=threshold, blocks=blocks)
-        performance = measure_performance(told, scores, metrics=metrics)
+        performance = measure_performance(told, scores)
     if answers is not None and problem.task == "binary" and bundle.get("calibration") is not None:
         estimated = estimate_performance(answers, bundle["calibration"], scores, threshold=threshold)
     measured = None if performance.empty else performance
-    decision = decide(
-        integrity,
-        drift,
-        measured,
-        bundle.get("importance"),
-        metric=problem.metric,
-        estimated=estimated,
-        criteria=_judge_criteria(bundle.get("criteria"), performance),
-    )
-    drifted = set(drift.loc[drift["level"] == "drift", "column"])
+    declared = _judge_criteria(bundle.get("criteria"), performance)
+    weights, own = bundle.get("importance"), problem.metric
+    decision = decide(integrity, drift, measured, weights, metric=own, estimated=estimated, criteria=declared)
+    by_level = {level: set(part) for level, part in drift.groupby("level")["column"]}
+    drifted = by_level.get("drift", set())
     row = {
         "rows": len(window),
         "labelled": int(window[target].notna().sum()) if target in window else 0,
         "violations": len(integrity),
         "drifted": len(drifted - {"prediction"}),
         "moved": "prediction" in drifted,
-        "watched": drift.loc[drift["level"] == "watch", "column"].nunique(),
+        "watched": len(by_level.get("watch", ())),
         "worse": 0 if performance.empty else int((performance["level"] == "worse").sum()),
-        "unjudged": drift.loc[drift["level"] == "not judged", "column"].nunique(),
+        "unjudged": len(by_level.get("not judged", ())),
         "decision": decision.decision,
     }
     return Monitoring(integrity, drift, performance, estimated, decision, pd.DataFrame([row]))

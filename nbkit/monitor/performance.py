@@ -23,11 +23,7 @@ KNOTS = ["score", "probability"]
 
 
 def measure_performance(
-    predictions: Predictions,
-    reference: pd.DataFrame,
-    *,
-    metrics: Sequence[str] | None = None,
-    tolerance: float = TOLERANCE,
+    predictions: Predictions, reference: pd.DataFrame, *, metrics: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Score a window whose labels have come, and hold it against the scores at registration.
 
@@ -39,8 +35,6 @@ def measure_performance(
         The version's scores: index metric; value, low, high, better.
     metrics
         Of the reference; all that it holds by default.
-    tolerance
-        Relative loss that is bearable.
 
     Returns
     -------
@@ -67,7 +61,7 @@ def measure_performance(
     then = reference.loc[names]
     value, before = now["value"].reindex(names).to_numpy(float), then["value"].to_numpy(float)
     zero, lower = (then["better"] == "zero").to_numpy(), (then["better"] == "lower").to_numpy()
-    bearable = tolerance * np.abs(before)
+    bearable = TOLERANCE * np.abs(before)
     if task == "binary" and labelled:
         bearable = np.array([MATERIAL.get(name, size) for name, size in zip(names, bearable, strict=True)])
     change = np.where(lower, before - value, value - before)
@@ -137,16 +131,11 @@ def estimate_performance(
     """
     scores = np.asarray(p, float)
     scores = scores[~np.isnan(scores)]
-    if not len(scores):
-        estimated = dict.fromkeys(ESTIMATED, float("nan"))
-    else:
-        chance = np.interp(scores, calibration["score"], calibration["probability"])
-        estimated = _expected_scores(scores, chance, threshold)
-    table = pd.DataFrame({"estimated": estimated}).rename_axis("metric").loc[list(ESTIMATED)]
+    chance = np.interp(scores, calibration["score"], calibration["probability"])
+    table = pd.DataFrame({"estimated": _expected_scores(scores, chance, threshold)}).rename_axis("metric")
     naive = reference["value"] if reference is not None else pd.Series(dtype=float)
     table["naive"] = naive.reindex(table.index).astype(float)
-    table["change"] = table["estimated"] - table["naive"]
-    return table
+    return table.assign(change=table["estimated"] - table["naive"])
 
 
 def _expected_scores(scores: Floats, chance: Floats, threshold: float) -> dict[str, float]:
