@@ -108,7 +108,7 @@ def test_every_direct_dependency_is_pinned():
 
 BUDGET = 18_700  # lines of code in nbkit/; on its way to 11,000: it may only fall
 LONG = {  # files above 300 lines, to be cut or merged; no other may join them
-    "company.py", "drift.py", "explore.py", "formats.py", "order.py", "overview.py", "params.py", "registry.py", "run.py",
+    "company.py", "explore.py", "formats.py", "order.py", "params.py", "registry.py", "run.py",
     "server.py", "splits.py", "trust.py",
 }  # fmt: skip
 WIDE = {"plan.py: plan_run", "registry.py: register"}  # functions of more than seven parameters, likewise

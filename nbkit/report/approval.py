@@ -5,7 +5,7 @@ from typing import Any
 
 from nbkit.errors import NbkitError
 from nbkit.record import RunRecord
-from nbkit.report.since import REGISTER, read_or
+from nbkit.report.scraps import REGISTER, read_or
 
 
 def read_approval(folder: Path, record: RunRecord) -> tuple[str, str]:
