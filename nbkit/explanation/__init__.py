@@ -4,8 +4,5 @@ from nbkit._lazy import attach
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
-    {
-        "attribution": ["Explanation", "explain"],
-        "insight": ["explain_rows", "measure_effects", "permute_features"],
-    },
+    {"attribution": ["Explanation", "explain"], "insight": ["explain_rows", "measure_effects", "permute_features"]},
 )

@@ -207,10 +207,7 @@ def _find_margin(model: Any) -> Callable[[Any], Any] | None:
 
 def _is_log_odds(margin: Callable[[Any], Any], model: Any, X: Any) -> bool:
     """Return whether the probabilities are the logistic (or softmax) function of the margin."""
-    scores, chance = (
-        np.asarray(margin(X), dtype=float),
-        np.asarray(model.predict_proba(X), dtype=float),
-    )
+    scores, chance = (np.asarray(margin(X), dtype=float), np.asarray(model.predict_proba(X), dtype=float))
     scores = np.column_stack([np.zeros(len(scores)), scores]) if scores.ndim == 1 else scores
     if scores.shape != chance.shape:
         return False

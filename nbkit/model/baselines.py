@@ -5,14 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    OneToOneFeatureMixin,
-    RegressorMixin,
-    TransformerMixin,
-    clone,
-)
+from sklearn.base import BaseEstimator, ClassifierMixin, OneToOneFeatureMixin, RegressorMixin, TransformerMixin, clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from nbkit.errors import BadModel

@@ -81,14 +81,7 @@ def draw_dots(
 
 
 def draw_lines(
-    table: pd.DataFrame,
-    x: str,
-    y: str,
-    title: str,
-    *,
-    by: str = "",
-    unit: str = "",
-    limit: float | None = None,
+    table: pd.DataFrame, x: str, y: str, title: str, *, by: str = "", unit: str = "", limit: float | None = None
 ) -> Picture:
     """Draw lines over an ordered column, with a band where the table has the columns `low` and `high`.
 

@@ -85,7 +85,7 @@ def _judge(
         read_or(folder, EVALUATE, "group_verdicts", pd.DataFrame(columns=["verdict", "sentence"])),
         tuple(say_costs(folder, "worse")),
         loosened,
-        {word: told for word in GRAVE if (told := since.loc[since["decision"] == word, "window"].tolist())},
+        {word: windows for word in GRAVE if (windows := since.loc[since["decision"] == word, "window"].tolist())},
     )
     reached = reach_verdict(evidence)
     if stopped:
