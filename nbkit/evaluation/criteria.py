@@ -23,6 +23,7 @@ REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "constant":
 SPOKEN = {"rule": "the rule in use today", "dummy": "a constant answer", "champion": "the champion"}
 SPLITS = ("test", "valid")
 OPERATORS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+PREFERRED = {"higher": "more", "lower": "less", "zero": "nearer to zero"}
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 PATTERN = re.compile(
     rf"^\s*(?:(?P<metric>[a-z]\w*)\s*(?=[<>\s]))?(?P<operator>>=|<=|>|<)?\s*(?:(?P<number>[-+]?{NUMBER}%?)"
@@ -128,12 +129,15 @@ def _read(name: str, value: Any, task: str, *, rule: bool) -> tuple[Any, ...]:
     better, words = _find_measure(metric, task, name)
     operator = found["operator"] or (">=" if better == "higher" else "<=")
     if (operator[0] == ">") != (better == "higher"):
-        raise BadCriterion(f"criterion {name!r}: of {metric} {_prefer(better)} is better, yet it demands {value!r}")
+        raise BadCriterion(f"criterion {name!r}: of {metric} {PREFERRED[better]} is better, yet it demands {value!r}")
     split = (found["split"] or "test").lower()
     if split not in SPLITS:
         raise BadCriterion(f"criterion {name!r}: no split {split!r} to judge on; there are {' and '.join(SPLITS)}")
-    if found["reference"]:
-        bound, reference = float((found["margin"] or "0").replace(" ", "")), _find_reference(found["reference"], name)
+    if word := found["reference"]:
+        if word.lower() not in REFERENCES:
+            near = suggest(word.lower(), REFERENCES)
+            raise BadCriterion(f"criterion {name!r}: nothing to compare with called {word!r}{near}")
+        bound, reference = float((found["margin"] or "0").replace(" ", "")), REFERENCES[word.lower()]
         reference = "dummy" if reference == "rule" and not rule else reference
         target = f"that of {SPOKEN[reference]}" + (f" {bound:+g}" if bound else "")
     else:
@@ -145,10 +149,6 @@ def _read(name: str, value: Any, task: str, *, rule: bool) -> tuple[Any, ...]:
     return name, metric, operator, bound, reference, split, sentence
 
 
-def _prefer(better: str) -> str:
-    return {"higher": "more", "lower": "less", "zero": "nearer to zero"}[better]
-
-
 def _find_measure(metric: str, task: str, name: str) -> tuple[str, str]:
     if metric in MEASURES:
         return MEASURES[metric]
@@ -156,14 +156,6 @@ def _find_measure(metric: str, task: str, name: str) -> tuple[str, str]:
     if metric in known:
         return METRICS[metric].better, METRICS[metric].words
     raise BadCriterion(f"criterion {name!r}: no metric {metric!r} for {task}{suggest(metric, [*known, *MEASURES])}")
-
-
-def _find_reference(word: str, name: str) -> str:
-    if word.lower() in REFERENCES:
-        return REFERENCES[word.lower()]
-    raise BadCriterion(
-        f"criterion {name!r}: nothing to compare with called {word!r}{suggest(word.lower(), REFERENCES)}"
-    )
 
 
 def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.DataFrame]) -> tuple[Any, ...]:

@@ -1,13 +1,13 @@
 """Where it errs: every slice of the table, by the metric and by how far predictions are off there."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nbkit.columns import cut_slices
 from nbkit.evaluation.weakness import judge_slices
+from nbkit.model.costs import make_row
 from nbkit.model.metrics import score
 from nbkit.model.predictions import Predictions
 
@@ -84,9 +84,7 @@ def worst_slices(slices: pd.DataFrame, k: int = 5) -> pd.DataFrame:
         Rows of `slices` whose verdict is "worse".
     """
     found = slices[slices["verdict"] == "worse"]
-    return (
-        found.sort_values(["gap_low", "column", "slice"], ascending=[False, True, True]).head(k).reset_index(drop=True)
-    )
+    return found.sort_values(["gap_low", "column", "slice"], ascending=[False, True, True], ignore_index=True).head(k)
 
 
 def slice_gap(slices: pd.DataFrame) -> pd.DataFrame:
@@ -105,15 +103,8 @@ def slice_gap(slices: pd.DataFrame) -> pd.DataFrame:
         many gaps is partly chance, so the value leans to the large side; the limits allow for it.
     """
     judged = slices[slices["judged"] & slices["gap"].notna()]
-    row: dict[str, Any] = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0, "better": "lower"}
-    note = "no slice has enough rows"
-    if len(judged):
-        worst = judged.iloc[int(judged["gap"].to_numpy().argmax())]
-        row |= {
-            "value": worst["gap"],
-            "low": judged["gap_low"].max(),
-            "high": judged["gap_high"].max(),
-            "n": int(worst["n"]),
-        }
-        note = f"{worst['column']} = {worst['slice']}"
-    return pd.DataFrame([{**row, "note": note}], index=pd.Index(["slice_gap"], name="metric"))
+    if not len(judged):
+        return make_row("slice_gap", better="lower", note="no slice has enough rows")
+    worst = judged.iloc[int(judged["gap"].to_numpy().argmax())]
+    limits, note = (judged["gap_low"].max(), judged["gap_high"].max()), f"{worst['column']} = {worst['slice']}"
+    return make_row("slice_gap", worst["gap"], *limits, int(worst["n"]), better="lower", note=note)

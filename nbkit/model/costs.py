@@ -59,8 +59,15 @@ def score_cost(predictions: Predictions, costs: Mapping[Any, Any], *, draws: int
     value = float(cost.mean()) if len(cost) else np.nan
     low, high = find_interval("cost_per_row", o, value, drawn)
     note = find_lack("cost_per_row", o) or warn_of_few(o)
-    row = {"value": value, "low": low, "high": high, "n": len(cost), "better": "lower", "note": note}
-    return pd.DataFrame([row], index=pd.Index(["cost_per_row"], name="metric"))
+    return make_row("cost_per_row", value, low, high, len(cost), better="lower", note=note)
+
+
+def make_row(
+    metric: str, value: float = np.nan, low: float = np.nan, high: float = np.nan, n: int = 0, *, better: str, note: str
+) -> pd.DataFrame:
+    """Make one more row for the table of `nbkit.model.score`."""
+    row = {"value": value, "low": low, "high": high, "n": n, "better": better, "note": note}
+    return pd.DataFrame([row], index=pd.Index([metric], name="metric"))
 
 
 def read_costs(costs: Mapping[Any, Any], task: str) -> dict[str, float]:
