@@ -209,12 +209,10 @@ def _make_encoder(steps: list[Any]) -> Encode:
         out: Any = rows
         for step in steps:
             out = step.transform(out)
-        width = out.shape[1] if np.ndim(out) == 2 else 1
-        names = (
-            [str(name) for name in out.columns] if isinstance(out, pd.DataFrame) else _name_outputs(steps, rows, width)
-        )
-        values = out.toarray() if hasattr(out, "toarray") else np.asarray(out)
-        return pd.DataFrame(values.reshape(len(rows), -1).astype(float), columns=names, index=rows.index)
+        values = (out.toarray() if hasattr(out, "toarray") else np.asarray(out)).reshape(len(rows), -1).astype(float)
+        named = isinstance(out, pd.DataFrame)
+        names = list(map(str, out.columns)) if named else _name_outputs(steps, rows, values.shape[1])
+        return pd.DataFrame(values, columns=names, index=rows.index)
 
     return encode
 

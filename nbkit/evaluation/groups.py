@@ -57,17 +57,10 @@ def rates_by_group(predictions: Predictions, column: str, *, min_rows: int = 100
     for rate, (hits, rows) in rates.items():
         blocks = None if o.blocks is None else o.blocks[rows]
         n, value, effective, low, high = bound_shares(hits[rows], codes[rows], len(names), blocks)
-        columns = {
-            "group": names,
-            "rate": rate,
-            "value": value,
-            "low": low,
-            "high": high,
-            "n": n,
-            "effective": effective,
-        }
+        columns = {"group": names, "rate": rate, "value": value, "low": low, "high": high}
         base = value[[largest]] if len(names) else value
-        parts.append(pd.DataFrame(columns | {"difference": value - base, "judged": n >= min_rows}))
+        columns |= {"n": n, "effective": effective, "difference": value - base, "judged": n >= min_rows}
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True).replace([np.inf, -np.inf], np.nan)
 
 

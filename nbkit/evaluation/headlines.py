@@ -19,11 +19,8 @@ def summarize_evaluation(scores: pd.DataFrame, comparison: pd.DataFrame, verdict
         From `nbkit.evaluation.judge`.
     """
     metric, score, against = scores.index[0], scores.iloc[0], comparison.loc[scores.index[0]]
-    met = (
-        f"{(verdicts['verdict'] == 'pass').sum()} of {say_count(len(verdicts), 'criterion')} met"
-        if len(verdicts)
-        else "no criteria"
-    )
+    passed = (verdicts["verdict"] == "pass").sum()
+    met = f"{passed} of {say_count(len(verdicts), 'criterion')} met" if len(verdicts) else "no criteria"
     said = f"On {int(score['n']):,} test rows {metric} is {say_interval(score)}"
     if pd.notna(against["difference"]):
         today = comparison.attrs.get("name", BASELINES["rule"])

@@ -118,9 +118,8 @@ def permute_features(
     narrow = _Narrow(model, X, used)
     found = permutation_importance(narrow, X[used], y, scoring=Scorer(problem), n_repeats=repeats, random_state=seed)
     drops = found.importances
-    table = pd.DataFrame(
-        {"feature": used, "drop": drops.mean(axis=1), "low": drops.min(axis=1), "high": drops.max(axis=1)}
-    )
+    limits = {"low": drops.min(axis=1), "high": drops.max(axis=1)}
+    table = pd.DataFrame({"feature": used, "drop": drops.mean(axis=1), **limits})
     table = table.sort_values("drop", ascending=False, kind="stable", ignore_index=True)
     return table.assign(rank=np.arange(1, len(table) + 1))
 
@@ -154,19 +153,12 @@ def _pick_cases(o: Predictions) -> list[tuple[str, int, float, Any]]:
         masks = {name: (every, key) for name, key in wanted.items()}
     elif o.task == "binary":
         hit, said, sure = o.truth, o.label, np.abs(o.score - o.threshold)
-        masks = {
-            "true positive": (hit & said, sure),
-            "false positive": (~hit & said, sure),
-            "false negative": (hit & ~said, sure),
-            "most uncertain": (every, -sure),
-        }
+        masks = {"true positive": (hit & said, sure), "false positive": (~hit & said, sure)}
+        masks |= {"false negative": (hit & ~said, sure), "most uncertain": (every, -sure)}
     else:
         right, top = o.label == o.truth, o.score.max(axis=1)
-        masks = {
-            "confident and right": (right, top),
-            "confident and wrong": (~right, top),
-            "most uncertain": (every, -top),
-        }
+        masks = {"confident and right": (right, top), "confident and wrong": (~right, top)}
+        masks["most uncertain"] = every, -top
     cases = []
     for name, (mask, key) in masks.items():
         if mask.any():

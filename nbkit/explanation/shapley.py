@@ -64,10 +64,8 @@ def try_method(method: Any, parts: Parts, seed: int, background: int) -> tuple[F
         return None, f"is off by {gap:.2g}"
     lost = [place for place, column in enumerate(parts.matrix.columns) if not parts.sources[column]]
     if lost and float(np.abs(values[:, lost]).sum(axis=1).max()) > bearable:
-        return (
-            None,
-            f"gives weight to columns of unknown origin ({', '.join(map(str, parts.matrix.columns[lost[:3]]))})",
-        )
+        names = ", ".join(map(str, parts.matrix.columns[lost[:3]]))
+        return None, f"gives weight to columns of unknown origin ({names})"
     return Found(name, parts, values, base, gap, sampling), ""
 
 

@@ -203,11 +203,9 @@ def compare(
     """
     problem = predictions.problem
     names = [metrics] if isinstance(metrics, str) else list([problem.metric] if metrics is None else metrics)
-    pairs = {
-        name: (find_metric(name, problem.task).function(predictions), METRICS[name].function(reference))
-        for name in names
-    }
-    better = {name: METRICS[name].better for name in names}
+    known = {name: find_metric(name, problem.task) for name in names}
+    pairs = {name: (metric.function(predictions), metric.function(reference)) for name, metric in known.items()}
+    better = {name: metric.better for name, metric in known.items()}
     if costs is not None:
         pairs["cost_per_row"] = mean_of(price_rows(predictions, costs)), mean_of(price_rows(reference, costs))
         better["cost_per_row"] = "lower"

@@ -159,10 +159,8 @@ def check_candidate(name: str, candidate: Any, problem: Problem) -> None:
     estimator = getattr(candidate, "estimator", candidate) if hasattr(candidate, "cv") else candidate
     if problem.is_classification and not hasattr(estimator, "predict_proba"):
         last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-        raise BadModel(
-            f"candidate {name!r}: {type(last).__name__} gives no probabilities; wrap it in sklearn's "
-            "CalibratedClassifierCV"
-        )
+        fault = f"{type(last).__name__} gives no probabilities; wrap it in sklearn's CalibratedClassifierCV"
+        raise BadModel(f"candidate {name!r}: {fault}")
     check_loadable(clone(estimator), f"candidate {name!r}")
 
 
@@ -201,16 +199,9 @@ def learning_curve(
     X, y = problem.separate(train)
     with threadpool_limits(limits=threads), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fold with one class is NaN, which is what the table says
-        rows, fitted, left_out = sklearn_learning_curve(
-            clone(model),
-            X,
-            y,
-            train_sizes=list(sizes),
-            cv=cv,
-            scoring=Scorer(problem),
-            shuffle=True,
-            random_state=problem.seed,
-        )
+        asked = {"train_sizes": list(sizes), "cv": cv, "scoring": Scorer(problem)}
+        found = sklearn_learning_curve(clone(model), X, y, shuffle=True, random_state=problem.seed, **asked)
+        rows, fitted, left_out = found
     parts = []
     for split, values in (("train", fitted), ("cross-validation", left_out)):
         mean, std = mean_std(values if METRICS[problem.metric].better == "higher" else -values)

@@ -65,10 +65,8 @@ def say_reasons(reasons: pd.DataFrame, most: int = 5) -> list[str]:
 def summarize_window(found: Monitoring, version: str, window: str, *, metric: str) -> str:
     """Return the headline of a monitored window."""
     row: Any = found.summary.iloc[0]
-    measured = found.performance[found.performance.index == metric]
-    said = ""
-    if len(measured):
-        said = f" {metric} {_say_score(measured.iloc[0])};"
+    measured = metric in found.performance.index
+    said = f" {metric} {_say_score(found.performance.loc[metric])};" if measured else ""
     return (
         f"{found.decision.decision}: {version} on {int(row['rows']):,} rows of {window or 'the first window'}:{said} "
         f"{say_count(row['drifted'], 'column')} drifted{' and so did the prediction' if row['moved'] else ''}, "
@@ -80,10 +78,7 @@ def _say_score(score: Any) -> str:
     """Say a value with its interval, its reference, and what could have been seen; what is not known is left out."""
     if pd.isna(score["value"]):
         return "could not be measured"
-    span = (
-        f" ({score['low']:.3f} to {score['high']:.3f})" if pd.notna(score["low"]) else " (too few rows for an interval)"
-    )
-    seen = f", a loss of {score['detectable']:.2g} could have been seen" if score["level"] == "inconclusive" else ""
-    return (
-        f"{score['value']:.3f}{span}, reference {score['reference']:.3f}{seen if pd.notna(score['detectable']) else ''}"
-    )
+    known, blind = pd.notna(score["low"]), score["level"] == "inconclusive" and pd.notna(score["detectable"])
+    span = f"{score['low']:.3f} to {score['high']:.3f}" if known else "too few rows for an interval"
+    seen = f", a loss of {score['detectable']:.2g} could have been seen" if blind else ""
+    return f"{score['value']:.3f} ({span}), reference {score['reference']:.3f}{seen}"

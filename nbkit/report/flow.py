@@ -44,15 +44,10 @@ def read_project(root: Path) -> Flow:
 def read_run(folder: Path) -> Flow:
     """Read the stages of a run, how they went, and who needed whom, for `render_flow`."""
     stages = read_run_stages(folder)
-    nodes: list[Row] = [
-        {
-            "stage": each.stage,
-            "title": stages[each.stage].title if each.stage in stages else each.stage,
-            "status": each.status,
-            "seconds": each.seconds,
-        }
-        for each in read_record(folder).stages
-    ]
+    nodes: list[Row] = []
+    for each in read_record(folder).stages:
+        title = stages[each.stage].title if each.stage in stages else each.stage
+        nodes.append({"stage": each.stage, "title": title, "status": each.status, "seconds": each.seconds})
     return nodes, list_edges(stages, [str(node["stage"]) for node in nodes]), f"The stages of {folder.name}"
 
 
