@@ -7,9 +7,8 @@ __getattr__, __dir__, __all__ = attach(
     {
         "calibration": ["calibration_table"],
         "costs": ["compare_costs", "describe_costs", "tabulate_errors"],
-        "criteria": ["judge", "read_criteria"],
+        "criteria": ["judge", "read_criteria", "summarize_evaluation"],
         "groups": ["compare_groups", "compare_protected", "judge_groups", "rate_ratio", "rates_by_group"],
-        "headlines": ["summarize_evaluation"],
         "slices": ["score_slices", "slice_gap", "worst_slices"],
         "threshold": ["choose_threshold", "say_decision"],
     },

@@ -9,7 +9,8 @@ import pandas as pd
 
 from nbkit.errors import BadCriterion
 from nbkit.model.metrics import MEASURES, METRICS, known_metrics
-from nbkit.wording import suggest
+from nbkit.model.selection import BASELINES, say_interval, say_limits
+from nbkit.wording import say_count, suggest
 
 REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measure_latency, "max" at most, "min" at least
     "latency_p50_ms": ("p50_ms", "max"),
@@ -226,3 +227,26 @@ def _decide(operator: str, bound: float, value: float, low: float, high: float, 
     if failed:
         return "fail", f"{span}: none of it is {operator} {bound:g}"
     return "inconclusive", f"{span}: {bound:g} lies inside, so more rows are needed to tell"
+
+
+def summarize_evaluation(scores: pd.DataFrame, comparison: pd.DataFrame, verdicts: pd.DataFrame) -> str:
+    """Return the headline of an evaluation.
+
+    Parameters
+    ----------
+    scores
+        From `nbkit.model.score`, the metric that decides first.
+    comparison
+        From `nbkit.model.compare`, with what is done today; its `name` in `attrs`, "today's rule" if it has none.
+    verdicts
+        From `nbkit.evaluation.judge`.
+    """
+    metric, score, against = scores.index[0], scores.iloc[0], comparison.loc[scores.index[0]]
+    passed = (verdicts["verdict"] == "pass").sum()
+    met = f"{passed} of {say_count(len(verdicts), 'criterion')} met" if len(verdicts) else "no criteria"
+    said = f"On {int(score['n']):,} test rows {metric} is {say_interval(score)}"
+    if pd.notna(against["difference"]):
+        today = comparison.attrs.get("name", BASELINES["rule"])
+        said += f", {today} {against['reference']:.3f}, difference {against['difference']:+.3f}"
+        said += say_limits(against, " (", "+.3f", ")")
+    return f"{said}; {met}."

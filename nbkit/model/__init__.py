@@ -7,11 +7,10 @@ __getattr__, __dir__, __all__ = attach(
     {
         "baselines": ["FillEmpty", "make_baselines"],
         "custom": ["metric"],
-        "headlines": ["summarize_training"],
         "metrics": ["METRICS", "compare", "known_metrics", "measure_skill", "score"],
         "predictions": ["Predictions", "predict", "predict_values"],
         "search": ["Scorer"],
-        "selection": ["compare_with_best"],
+        "selection": ["compare_with_best", "summarize_training"],
         "train": ["draw_rows", "draw_settings", "fit_each", "learning_curve", "pick"],
     },
 )

@@ -8,9 +8,8 @@ import pandas as pd
 
 from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
-from nbkit.report.approval import read_approval
 from nbkit.report.flow import list_edges, read_run_stages
-from nbkit.report.judgement import judge_run, read_criteria, say_costs, say_number, say_span
+from nbkit.report.judgement import judge_run, read_approval, read_criteria, say_costs, say_number, say_span
 from nbkit.report.scraps import EVALUATE, FRAME, INGEST, MONITOR, REGISTER, read_or, read_rows
 from nbkit.report.since import find_earlier, read_since, say_before
 from nbkit.stages.notebooks import Stage
