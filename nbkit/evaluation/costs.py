@@ -105,15 +105,10 @@ def tabulate_errors(predictions: Predictions, costs: Mapping[Any, Any], *, curre
     size, truth, label = len(names), o.truth.astype(int), o.label.astype(int)
     n = np.bincount(truth * size + label, minlength=size * size).reshape(size, size)
     actual, said = (index.ravel() for index in np.indices((size, size)))
+    texts = {"actual": [str(names[code]) for code in actual], "predicted": [str(names[code]) for code in said]}
     with np.errstate(invalid="ignore"):
-        rows = {
-            "actual": [str(names[code]) for code in actual],
-            "predicted": [str(names[code]) for code in said],
-            "n": n.ravel(),
-            "share": n.ravel() / max(len(o), 1),
-            "share_of_actual": (n / n.sum(axis=1, keepdims=True)).ravel(),
-        }
-    table = pd.DataFrame(rows)
+        of_actual = (n / n.sum(axis=1, keepdims=True)).ravel()
+    table = pd.DataFrame({**texts, "n": n.ravel(), "share": n.ravel() / max(len(o), 1), "share_of_actual": of_actual})
     if o.task == "binary":
         table.insert(0, "outcome", ["true negative", "false positive", "false negative", "true positive"])
     each = cost_matrix(costs, o.task, names)[actual, said]

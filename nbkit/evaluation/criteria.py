@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from operator import ge, gt, le, lt
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measur
 REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "constant": "dummy", "champion": "champion"}
 SPOKEN = {"rule": "the rule in use today", "dummy": "a constant answer", "champion": "the champion"}
 SPLITS = ("test", "valid")
+COMPARE = {">=": ge, ">": gt, "<=": le, "<": lt}
 OPERATORS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
 PREFERRED = {"higher": "more", "lower": "less", "zero": "nearer to zero"}
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
@@ -176,8 +178,7 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
             return *head, value, low, high, "inconclusive", f"there is no {metric} of {SPOKEN[other]} to compare with"
     elif METRICS.get(metric) is not None and METRICS[metric].better == "zero":
         seen, what = _size(*seen), f"the size of {metric}"
-    verdict, why = _decide(criterion["operator"], bound, *seen, what)
-    return *head, value, low, high, verdict, why
+    return *head, value, low, high, *_decide(criterion["operator"], bound, *seen, what)
 
 
 def _look_up(table: pd.DataFrame | None, metric: str) -> tuple[float, float, float]:
@@ -214,17 +215,11 @@ def _size(value: float, low: float, high: float) -> tuple[float, float, float]:
 def _decide(operator: str, bound: float, value: float, low: float, high: float, what: str) -> tuple[str, str]:
     if np.isnan(low) or np.isnan(high):
         return "inconclusive", f"{what} is {value:.4g}, on too few rows, cases or blocks to say how sure that is"
-    tests = {
-        ">=": (low >= bound, high < bound),
-        ">": (low > bound, high <= bound),
-        "<=": (high <= bound, low > bound),
-        "<": (high < bound, low >= bound),
-    }
-    passed, failed = tests[operator]
+    holds = [COMPARE[operator](end, bound) for end in (low, high)]
     span = f"{what} is {value:.4g}, between {low:.4g} and {high:.4g}"
-    if passed:
+    if all(holds):
         return "pass", f"{span}: all of it is {operator} {bound:g}"
-    if failed:
+    if not any(holds):
         return "fail", f"{span}: none of it is {operator} {bound:g}"
     return "inconclusive", f"{span}: {bound:g} lies inside, so more rows are needed to tell"
 

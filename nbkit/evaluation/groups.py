@@ -177,10 +177,10 @@ def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -
     least = max(float(tolerance[0]), 1 / float(tolerance[1]))
     rows = []
     for row in gaps[gaps["rate"] != "base_rate"].to_dict("records"):
-        what = f"{str(row['rate']).replace('_', ' ')} by {row['column']}"
+        head, what = (row["column"], row["rate"]), f"{str(row['rate']).replace('_', ' ')} by {row['column']}"
         if row["groups"] < 2:
             words = f"{what}: fewer than two groups have enough rows to be judged"
-            rows.append((row["column"], row["rate"], np.nan, np.nan, np.nan, "not judged", words))
+            rows.append((*head, np.nan, np.nan, np.nan, "not judged", words))
             continue
         ratio, low, high = row["ratio"], row["ratio_low"], row["ratio_high"]
         if np.isnan(ratio) and row["highest_value"] > 0:  # a metric: of its difference, as a share of the highest
@@ -190,7 +190,7 @@ def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -
         ends = f"{row['lowest_value']:.3g} ({row['lowest']}) against {row['highest_value']:.3g} ({row['highest']})"
         limits = f"{where} the tolerance of {tolerance[0]:g} to {tolerance[1]:g}"
         words = f"{what}: {ends}, ratio {_say_ratio(ratio, low, high)}, {limits}"
-        rows.append((row["column"], row["rate"], ratio, low, high, verdict, words))
+        rows.append((*head, ratio, low, high, verdict, words))
     table = pd.DataFrame(rows, columns=["column", "rate", "ratio", "low", "high", "verdict", "sentence"])
     return table[~table["rate"].isin(SECONDARY) | (table["verdict"] == "fail")].reset_index(drop=True)
 

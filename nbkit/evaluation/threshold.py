@@ -127,10 +127,8 @@ def choose_threshold(predictions: Predictions, costs: Mapping[str, float], *, dr
     table = tuple(part[0] for part in _count(counts[None]))
     cost = _price(table, price)
     keep = _thin(levels, score, SHOWN, best)
-    curve = pd.DataFrame(
-        {"threshold": levels, "cost_per_row": cost, "selection_rate": (table[0] + table[1]) / max(n, 1)}
-    )
-    curve = curve.assign(**dict(zip(("tp", "fp", "fn", "tn"), table, strict=True))).iloc[keep].reset_index(drop=True)
+    columns = levels, cost, (table[0] + table[1]) / max(n, 1), *table
+    curve = pd.DataFrame(dict(zip(CURVE, columns, strict=True))).iloc[keep].reset_index(drop=True)
     low, high, cost_low, cost_high = np.nan, np.nan, np.nan, np.nan
     if n > 1 and draws:
         coarse = levels[_thin(levels, score[truth == (truth.mean() < 0.5)], LEVELS, best)]
@@ -219,10 +217,7 @@ def _redraw(
     """Choose again on bootstrap resamples; return the positions chosen, and the costs at the position `best`."""
     rng, size = np.random.default_rng(seed), 2 * len(levels)
     cell = np.searchsorted(levels, score, side="right") - 1 + truth * len(levels)
-    if blocks is None:
-        share = np.bincount(cell, minlength=size) / len(truth)
-    else:
-        units = int(blocks.max()) + 1
+    share, units = np.bincount(cell, minlength=size) / len(truth), 0 if blocks is None else int(blocks.max()) + 1
     found, spent = [], []
     step = max(1, WEIGHTS // size)
     for start in range(0, draws, step):

@@ -99,7 +99,8 @@ def find_ece_interval(o: Predictions, *, seed: int = 0) -> tuple[float, float]:
     luck = _simulate(o, gaps, share, seed)
     usual = float(share @ spread) * np.sqrt(2 / np.pi)
     sign = np.where(gap < 0, -1.0, 1.0)
-    rows, noise, lean = (np.add.reduceat(part[gaps.order], gaps.starts) for part in _moments(o.score))
+    moments = np.ones(len(o)), o.score * (1 - o.score), 1 - 2 * o.score
+    rows, noise, lean = (np.add.reduceat(part[gaps.order], gaps.starts) for part in moments)
     alike = 0.0 if o.blocks is None else (gaps.sum_blocks(o) ** 2).sum(axis=0) / rows**2
 
     def tail(error: float) -> tuple[float, float]:
@@ -114,10 +115,6 @@ def find_ece_interval(o: Predictions, *, seed: int = 0) -> tuple[float, float]:
     low = _bisect(lambda error: tail(error)[0] >= TAIL - allow(error), 0.0, total)
     high = _bisect(lambda error: tail(error)[1] < allow(error), total, MOST)
     return low, max(high, low)
-
-
-def _moments(p: Array) -> tuple[Array, Array, Array]:
-    return np.ones(len(p)), p * (1 - p), 1 - 2 * p
 
 
 def _bisect(after: Any, low: float, high: float) -> float:
@@ -179,6 +176,5 @@ def _fold(mean: Array, spread: Array) -> Array:
     """Return the expected absolute value of a normal variable."""
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(spread > 0, mean / spread, np.inf)
-    return np.asarray(
-        np.where(spread > 0, spread * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2) + mean * erf(z / np.sqrt(2)), mean)
-    )
+    folded = spread * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2) + mean * erf(z / np.sqrt(2))
+    return np.asarray(np.where(spread > 0, folded, mean))

@@ -48,6 +48,10 @@ class Metric:
     words: str
     within: tuple[float, float] = (-np.inf, np.inf)
 
+    def turn(self, values: Any) -> Any:
+        """Turn values so that the higher is the better."""
+        return values if self.better == "higher" else -abs(values) if self.better == "zero" else -values
+
 
 BINARY, CLASSES, NUMBERS = ("binary",), ("binary", "multiclass"), ("regression",)
 

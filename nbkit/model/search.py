@@ -45,12 +45,8 @@ class Scorer:
         if isinstance(model, Pipeline) and _is_forest(model[-1]):
             model[-1].set_params(n_jobs=1)  # trees that are summed side by side may differ in the last digit
         predictions = predict(model, X.assign(**{self.problem.target: y}), self.problem)
-        return self.turn(float(score(predictions, self.problem.metric, draws=0)["value"].iloc[0]))
-
-    def turn(self, value: float) -> float:
-        """Turn a value of the metric into one that is the higher the better; twice for lower gives it back."""
-        better = METRICS[self.problem.metric].better
-        return value if better == "higher" else -abs(value) if better == "zero" else -value
+        value = float(score(predictions, self.problem.metric, draws=0)["value"].iloc[0])
+        return float(METRICS[self.problem.metric].turn(value))
 
 
 class LimitedPipeline(Pipeline):  # type: ignore[misc]
@@ -154,15 +150,9 @@ def _tabulate(results: dict[str, Any], problem: Problem, rows: int) -> tuple[pd.
     mean, std = mean_std(values)
     used = np.asarray(results.get("n_resources", np.full(len(mean), rows)))
     settings = [{name.removeprefix("model__"): value for name, value in params.items()} for params in results["params"]]
-    table = pd.DataFrame(
-        {
-            "trial": np.arange(len(mean)),
-            "params": [json.dumps(setting, sort_keys=True, default=str) for setting in settings],
-            "mean": mean if METRICS[problem.metric].better == "higher" else -mean,
-            "std": std,
-            "folds": np.isfinite(values).sum(axis=1),
-            "rows": used,
-        }
-    )
+    texts = [json.dumps(setting, sort_keys=True, default=str) for setting in settings]
+    value = mean if METRICS[problem.metric].better == "higher" else -mean
+    facts = {"trial": np.arange(len(mean)), "params": texts, "mean": value, "std": std}
+    table = pd.DataFrame({**facts, "folds": np.isfinite(values).sum(axis=1), "rows": used})
     last = np.where(used == used.max(), mean, -np.inf)  # of a halving search only the last round counts
     return table, int(np.argmax(np.where(np.isfinite(last), last, -np.inf)))

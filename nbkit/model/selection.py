@@ -91,16 +91,9 @@ def compare_with_best(models: Mapping[str, Predictions], metric: str = "", *, dr
     if np.isnan(list(values.values())).all():
         why = getattr(next(iter(statistics.values())), "trouble", "") or "it is not defined on these rows"
         raise BadModel(f"no candidate has a value of {metric}, which decides: {why}")
-    better = METRICS[metric].better
-    score = _turn(np.array(list(values.values())), better)
-    resampled = _turn(np.stack([drawn[name] for name in values], axis=1), better)
+    seen, turn = np.array(list(values.values())), METRICS[metric].turn
     free = 0.0 if find_lack("", first) else find_freedom(first)
-    return _select(list(values), np.array(list(values.values())), score, resampled, free)
-
-
-def _turn(values: Array, better: str) -> Array:
-    """Turn values so that the higher is the better."""
-    return values if better == "higher" else -np.abs(values) if better == "zero" else -values
+    return _select(list(values), seen, turn(seen), turn(np.stack([drawn[name] for name in values], axis=1)), free)
 
 
 def _select(names: list[str], values: Array, score: Array, resampled: Array, free: float) -> Selection:
@@ -114,17 +107,9 @@ def _select(names: list[str], values: Array, score: Array, resampled: Array, fre
     flattery = float(np.mean(bias[np.arange(len(known)), winners]) - np.mean(bias)) if len(known) else np.nan
     verdict = np.where(low > 0, "worse", "inconclusive")
     verdict[top] = "best"
-    table = pd.DataFrame(
-        {
-            "value": values,
-            "difference": difference,
-            "low": low,
-            "high": high,
-            "share": np.bincount(winners, minlength=len(names)) / max(len(known), 1),
-            "verdict": verdict,
-        },
-        index=pd.Index(names, name="model"),
-    )
+    share = np.bincount(winners, minlength=len(names)) / max(len(known), 1)
+    facts = {"value": values, "difference": difference, "low": low, "high": high, "share": share, "verdict": verdict}
+    table = pd.DataFrame(facts, index=pd.Index(names, name="model"))
     order = np.argsort(difference, kind="stable")
     order = np.concatenate([[top], order[order != top]])
     return Selection(names[top], table.iloc[order], max(flattery, 0.0))

@@ -18,7 +18,6 @@ ALPHA = 0.01  # of a loss where there is none
 UPPER = float(stats.norm.ppf(0.95))
 DETECTABLE = float(stats.norm.ppf(1 - ALPHA) + stats.norm.ppf(0.8))  # standard errors: seen in 80 % of cases
 MATERIAL = {"ece": 0.02, "bias": 0.02}  # of probabilities: smaller losses are bearable whatever the reference
-ESTIMATED = ("roc_auc", "accuracy", "precision", "recall", "f1")
 KNOTS = ["score", "probability"]
 
 
@@ -68,10 +67,10 @@ def measure_performance(
     change = np.where(zero, np.abs(before) - np.abs(value), change)
     error = np.hypot(_standard_error(now.reindex(names)), np.nan_to_num(_standard_error(then)))
     p_value, level = _judge_losses(change, error, bearable, zero)
-    table = {"reference": before, "value": value, "low": now["low"].reindex(names), "high": now["high"].reindex(names)}
-    facts = {"gain": change, "p_value": p_value, "bearable": bearable, "detectable": DETECTABLE * error}
+    facts = {"reference": before, "value": value, **now[["low", "high"]].reindex(names)}
+    facts |= {"gain": change, "p_value": p_value, "bearable": bearable, "detectable": DETECTABLE * error}
     facts |= {"level": level if labelled else "not judged", "n": labelled}
-    return pd.DataFrame({**table, **facts}, index=pd.Index(names, name="metric"))
+    return pd.DataFrame(facts, index=pd.Index(names, name="metric"))
 
 
 def _judge_losses(change: Floats, error: Floats, bearable: Floats, zero: NDArray[np.bool_]) -> tuple[Floats, Any]:
@@ -146,16 +145,9 @@ def _expected_scores(scores: Floats, chance: Floats, threshold: float) -> dict[s
     hits, misses = np.append(0, groups["hit"].cumsum()), np.append(0, groups["miss"].cumsum())
     area = float(np.trapezoid(hits, misses))
 
-    def ratio(part: float, whole: float) -> float:
-        return float(part / whole) if whole > 0 else float("nan")
-
-    return {
-        "roc_auc": ratio(area, hits[-1] * misses[-1]),
-        "accuracy": ratio(tp + tn, len(scores)),
-        "precision": ratio(tp, tp + fp),
-        "recall": ratio(tp, tp + fn),
-        "f1": ratio(2 * tp, 2 * tp + fp + fn),
-    }
+    parts = {"roc_auc": (area, hits[-1] * misses[-1]), "accuracy": (tp + tn, len(scores)), "precision": (tp, tp + fp)}
+    parts |= {"recall": (tp, tp + fn), "f1": (2 * tp, 2 * tp + fp + fn)}
+    return {name: float(part / whole) if whole > 0 else float("nan") for name, (part, whole) in parts.items()}
 
 
 def _standard_error(scores: pd.DataFrame) -> Floats:

@@ -158,13 +158,11 @@ def read_approval(folder: Path, record: RunRecord) -> tuple[str, str]:
     if not reference:
         return "", ""
     place = str(record.parameters.get(REGISTER, {}).get("registry", "registry"))
-    root = Path(record.root or folder.parent.parent)
+    place = place if "://" in place else str(Path(record.root or folder.parent.parent) / place)
     from nbkit.registry import Registry
 
     try:
-        events = Registry(place if "://" in place else str(root / place), create=False).history(
-            reference.partition("@")[0]
-        )
+        events = Registry(place, create=False).history(reference.partition("@")[0])
     except (NbkitError, OSError, ValueError) as error:
         return f"Who approved it cannot be read: {error}", ""
     said, rejected = _tell_moves(reference, events.to_dict("records"))
