@@ -103,8 +103,8 @@ def find_types(transformer: Any) -> list[str]:
         return []
     types: dict[int, str] = {}
     for name, part, columns in transformer.transformers_:
-        places = range(*transformer.output_indices_[name].indices(10**9)) if part != "drop" else ()
-        last = part[-1] if isinstance(part, Pipeline) else part
+        made = transformer.output_indices_[name]
+        places, last = range(made.start, made.stop), part[-1] if isinstance(part, Pipeline) else part
         plain = "number" if len(places) == np.size(columns) and _is_one_to_one(part) else "derived"
         types |= dict.fromkeys(places, TYPES.get(type(last).__name__, plain))
     return [types[place] for place in sorted(types)]

@@ -122,7 +122,8 @@ def choose_threshold(predictions: Predictions, costs: Mapping[str, float], *, dr
     price = read_costs(costs, "binary")
     truth, score, n = o.truth.astype(int), o.score, len(o)
     levels = _list_levels(score)
-    counts = _tally(truth, score, levels)
+    cell = truth * len(levels) + np.searchsorted(levels, score, side="right") - 1  # the highest level that selects it
+    counts = np.bincount(cell, minlength=2 * len(levels)).reshape(2, len(levels))
     best = int(_choose(counts[None].astype(float), levels, price)[0])
     table = tuple(part[0] for part in _count(counts[None]))
     cost = _price(table, price)
@@ -166,12 +167,6 @@ def _thin(levels: Array, score: Array, size: int, best: int) -> Array:
     among = np.sort(np.searchsorted(levels, score))
     part = among[np.linspace(0, len(among) - 1, min(size // 2, len(among))).round().astype(int)] if len(among) else even
     return np.unique(np.r_[even, part, best])
-
-
-def _tally(truth: Array, score: Array, levels: Array) -> Array:
-    """Count rows by truth and by the highest level that selects them: (2, levels)."""
-    cell = np.searchsorted(levels, score, side="right") - 1
-    return np.bincount(truth * len(levels) + cell, minlength=2 * len(levels)).reshape(2, len(levels))
 
 
 def _choose(counts: Array, levels: Array, price: Mapping[str, float]) -> Array:

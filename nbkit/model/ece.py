@@ -72,15 +72,13 @@ def calibration_error(o: Predictions) -> Any:
     return lambda w: _remove_noise(*gaps.measure(w))
 
 
-def find_ece_interval(o: Predictions, *, seed: int = 0) -> tuple[float, float]:
+def find_ece_interval(o: Predictions) -> tuple[float, float]:
     """Return the 95 % interval of the expected calibration error (binary).
 
     Parameters
     ----------
     o
         Truth and probabilities; rows of one block are alike.
-    seed
-        Of the simulation.
 
     Notes
     -----
@@ -96,7 +94,7 @@ def find_ece_interval(o: Predictions, *, seed: int = 0) -> tuple[float, float]:
     gaps = Gaps(o)
     share, gap, spread = (part[0] for part in gaps.measure(np.ones((1, len(o)))))
     size, total = np.abs(gap), float(share @ np.abs(gap))
-    luck = _simulate(o, gaps, share, seed)
+    luck = _simulate(o, gaps, share)
     usual = float(share @ spread) * np.sqrt(2 / np.pi)
     sign = np.where(gap < 0, -1.0, 1.0)
     moments = np.ones(len(o)), o.score * (1 - o.score), 1 - 2 * o.score
@@ -140,9 +138,9 @@ def _scale(size: Array, share: Array, error: float) -> Array:
     return np.asarray(np.maximum(size - step, 0.0))
 
 
-def _simulate(o: Predictions, gaps: Gaps, share: Array, seed: int) -> Array:
+def _simulate(o: Predictions, gaps: Gaps, share: Array) -> Array:
     """Draw gaps of probabilities that are right, in units of their spread: (draws, bins)."""
-    rng, bins = np.random.default_rng(seed), len(share)
+    rng, bins = np.random.default_rng(o.problem.seed), len(share)
     if o.blocks is not None:
         sums = gaps.sum_blocks(o)
         own = np.sqrt((sums**2).sum(axis=0))

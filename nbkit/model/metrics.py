@@ -158,7 +158,7 @@ def score(
     for name in names:
         value = _point(statistics[name], o)
         seen = resampled.get(name, np.zeros(draws if len(o) > 1 else 0))
-        low, high = np.clip(find_interval(name, o, value, seen, seed=seed), *METRICS[name].within)
+        low, high = np.clip(find_interval(name, o, value, seen), *METRICS[name].within)
         why = getattr(statistics[name], "trouble", "") if np.isnan(value) or (draws and np.isnan(low)) else ""
         note = why or _note(name, o, value, unsure=bool(draws))  # a metric of a project's own says why itself
         rows.append((name, value, low, high, len(o), METRICS[name].better, note))

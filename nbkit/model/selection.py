@@ -145,7 +145,9 @@ def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) ->
     best
         The candidate that goes on.
     """
-    row, metric, alike = scores.to_dict("index")[best], scores.index.name or "metric", _list_alike(selection)
+    table = selection.table
+    alike = list(table.index[(table["verdict"] == "inconclusive") & table["difference"].notna()])
+    row, metric = scores.to_dict("index")[best], scores.index.name or "metric"
     tried = [name for name in scores.index if name not in BASELINES]
     others = [_name(each) for each in alike if each not in (*BASELINES, best)]
     name = _name(best)
@@ -169,11 +171,6 @@ def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) ->
 def say_interval(row: Any) -> str:
     """Write a row of scores as its value with its interval, or say that there are too few rows for one."""
     return "not known" if pd.isna(row["value"]) else f"{row['value']:.3f}{say_limits(row, ' (', '.3f', ')')}"
-
-
-def _list_alike(selection: Selection) -> list[str]:
-    table = selection.table
-    return list(table.index[(table["verdict"] == "inconclusive") & table["difference"].notna()])
 
 
 def _name(candidate: str) -> str:

@@ -73,7 +73,7 @@ def warn_of_few(o: Predictions) -> str:
     return f"only {say_count(blocks, 'block')}: the interval is rough" if blocks < FEW else ""
 
 
-def find_interval(name: str, o: Predictions, value: float, drawn: Array, *, seed: int = 0) -> Interval:
+def find_interval(name: str, o: Predictions, value: float, drawn: Array) -> Interval:
     """Return the 95 % interval of a metric.
 
     Parameters
@@ -86,8 +86,6 @@ def find_interval(name: str, o: Predictions, value: float, drawn: Array, *, seed
         Of the metric.
     drawn
         Its values on bootstrap resamples.
-    seed
-        Of what is simulated.
 
     Notes
     -----
@@ -112,7 +110,7 @@ def find_interval(name: str, o: Predictions, value: float, drawn: Array, *, seed
     if name == "roc_auc":
         return _bound_area(o, value)
     if name == "ece":
-        return find_ece_interval(o, seed=seed)
+        return find_ece_interval(o)
     return bound_draws(value, drawn, o, scale=name)
 
 

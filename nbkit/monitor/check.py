@@ -73,29 +73,28 @@ def check_window(bundle: Mapping[str, Any], window: pd.DataFrame, *, tests: Sequ
     profile = reference if set(COLUMNS) <= set(reference.columns) else make_profile(reference)
     profile = profile[profile["column"] != target]
     answers, trouble = _ask(bundle["model"], rows, problem)
+    answered = answers is not None
     if trouble:
         wrong = {"rule": "answer", "column": "the model", "severity": "blocking", "count": len(rows)}
         integrity = pd.concat([integrity, pd.DataFrame([wrong | {"message": trouble}])], ignore_index=True)
     seen = rows
-    if "prediction" not in rows and isinstance(answers, pd.Series):
+    if isinstance(answers, pd.Series) and "prediction" not in rows:
         seen = rows.assign(prediction=answers)
-    elif "prediction" not in rows:
-        profile = profile[profile["column"] != "prediction"]
+    profile = profile[(profile["column"] != "prediction") | ("prediction" in seen)]
     made = sorted(set(profile["column"]) - set(seen.columns))
     scaled = UNITS not in set(profile["part"])
-    encoded = encode_rows(bundle["model"], rows, scaled=scaled) if made and answers is not None else pd.DataFrame()
+    encoded = encode_rows(bundle["model"], rows, scaled=scaled) if made and answered else pd.DataFrame()
     seen = seen.assign(**{name: encoded[name].to_numpy() for name in made if name in encoded})
     drift = measure_drift(profile, seen, tests, blocks)
     performance, estimated = pd.DataFrame(), pd.DataFrame()
-    if answers is not None and scores is not None and target in window and window[target].notna().any():
+    if answered and scores is not None and target in window and window[target].notna().any():
         told = Predictions.align(window[target], answers, problem, threshold=threshold, blocks=blocks)
         performance = measure_performance(told, scores)
-    if answers is not None and problem.task == "binary" and bundle.get("calibration") is not None:
+    if answered and problem.task == "binary" and bundle.get("calibration") is not None:
         estimated = estimate_performance(answers, bundle["calibration"], scores, threshold=threshold)
-    measured = None if performance.empty else performance
     declared = _judge_criteria(bundle.get("criteria"), performance)
     weights, own = bundle.get("importance"), problem.metric
-    decision = decide(integrity, drift, measured, weights, metric=own, estimated=estimated, criteria=declared)
+    decision = decide(integrity, drift, performance, weights, metric=own, estimated=estimated, criteria=declared)
     by_level = {level: set(part) for level, part in drift.groupby("level")["column"]}
     drifted = by_level.get("drift", set())
     row = {

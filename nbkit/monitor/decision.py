@@ -91,10 +91,10 @@ def decide(
         The declared criteria as `nbkit.evaluation.judge` judged them on the window.
     """
     own = metric or _guess_metric(performance)
-    level = "not judged" if performance is None else str(performance["level"].get(own, "not judged"))
     broken, losses, failed, moved, likely = (
         pd.DataFrame() if table is None else table for table in (integrity, performance, criteria, drift, estimated)
     )
+    level = str(losses["level"].get(own, "not judged")) if len(losses) else "not judged"
     findings = [*_violations(broken), *_losses(losses, own), *_failures(failed), *_drifts(moved, importance, level)]
     if level == "not judged":
         findings += _estimates(likely, moved)
