@@ -217,11 +217,11 @@ def _finish(found: Found, X: pd.DataFrame, seed: int) -> Explanation:
     for place, name in enumerate(parts.matrix.columns):
         for source in parts.sources[name]:
             share[place, raw.index(source)] += 1 / len(parts.sources[name])
-    summed, raw_index = np.einsum("nco,cr->nro", found.values, share), parts.matrix.index
-    several = len(parts.classes) > 1
-    frames = [pd.DataFrame(summed[:, :, place], raw_index, raw) for place in range(len(parts.classes))]
-    for frame, name in zip(frames if several else [], parts.classes, strict=False):
-        frame.insert(0, "class", str(name))
+    summed = np.einsum("nco,cr->nro", found.values, share)
+    frames = [pd.DataFrame(part, parts.matrix.index, raw) for part in np.moveaxis(summed, 2, 0)]
+    if len(frames) > 1:
+        for frame, name in zip(frames, parts.classes, strict=True):
+            frame.insert(0, "class", str(name))
     size = np.abs(summed).mean(axis=2)
     importance, stable = _rank(size, raw, seed)
     spread = find_spread(parts)
@@ -262,7 +262,7 @@ def _rank(size: Array, names: list[str], seed: int) -> tuple[pd.DataFrame, float
     order = np.argsort(-mean, kind="stable")
     first = set(order[:5].tolist())
     stable = float(np.mean([set(np.argsort(-row, kind="stable")[:5].tolist()) == first for row in drawn]))
-    low, high = zip(*(percentile_interval(drawn[:, place]) for place in order), strict=True)
+    limits = np.array([percentile_interval(drawn[:, place]) for place in order]).reshape(-1, 2)
     table = pd.DataFrame({"feature": [str(names[place]) for place in order], "mean_abs": mean[order]})
-    table = table.assign(low=low, high=high, share=table["mean_abs"] / max(mean.sum(), 1e-12))
+    table = table.assign(low=limits[:, 0], high=limits[:, 1], share=table["mean_abs"] / max(mean.sum(), 1e-12))
     return table.assign(rank=np.arange(1, len(table) + 1)), stable
