@@ -233,7 +233,14 @@ ESTIMATED = pd.DataFrame({"estimated": [0.6], "naive": [0.7], "change": [-0.1]},
     ],
 )
 def test_the_rules(evidence, decision, first):
-    given = {"integrity": None, "drift": None, "performance": None, "importance": IMPORTANCE, **evidence}
+    given = {
+        "integrity": None,
+        "drift": None,
+        "performance": None,
+        "importance": IMPORTANCE,
+        "metric": "roc_auc",
+        **evidence,
+    }
     found = decide(**given)
     assert found.decision == decision, found.reasons.to_string()
     assert (found.reasons["severity"].iloc[0] if len(found.reasons) else None) == first
@@ -296,7 +303,7 @@ def test_a_metric_that_is_better_is_never_called_worse():
 
 
 def test_findings_that_are_left_out_are_counted():
-    table = decide(WARNING.loc[[0] * 8], None, None).reasons
+    table = decide(WARNING.loc[[0] * 8], None, None, metric="roc_auc").reasons
     said = say_reasons(table)
     assert len(said) == 6
     assert said[-1] == f"{len(table) - 5} more findings of less weight: see 11_monitor"

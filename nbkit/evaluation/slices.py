@@ -13,6 +13,9 @@ from nbkit.model.predictions import Predictions
 from nbkit.model.uncertainty import BLOCKS, CASES
 from nbkit.stats import LEVEL, Array, t_quantile
 
+BIAS = "bias_vs_whole"  # unlike the score `bias`, beyond what all rows together have
+COLUMNS = [BIAS, f"{BIAS}_low", f"{BIAS}_high", "gap", "gap_low", "gap_high", "judged", "verdict"]
+
 
 def score_slices(
     predictions: Predictions,
@@ -110,10 +113,6 @@ def slice_gap(slices: pd.DataFrame) -> pd.DataFrame:
     worst = judged.iloc[int(judged["gap"].to_numpy().argmax())]
     limits, note = (judged["gap_low"].max(), judged["gap_high"].max()), f"{worst['column']} = {worst['slice']}"
     return make_row("slice_gap", worst["gap"], *limits, int(worst["n"]), better="lower", note=note)
-
-
-BIAS = "bias_vs_whole"  # unlike the score `bias`, beyond what all rows together have
-COLUMNS = [BIAS, f"{BIAS}_low", f"{BIAS}_high", "gap", "gap_low", "gap_high", "judged", "verdict"]
 
 
 def recalibrate(o: Predictions) -> tuple[Array, Array]:

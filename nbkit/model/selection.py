@@ -16,6 +16,7 @@ from nbkit.stats import Array, bootstrap, t_quantile
 from nbkit.wording import say_count
 
 TOGETHER = 0.96  # not LEVEL: the farthest of few draws is itself uncertain, and 6 % of sweeps would err at 300 rows
+BASELINES = {"rule": "today's rule", "dummy": "the dummy"}
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,6 @@ def _find_width(score: Array, resampled: Array, top: int, free: float) -> Array:
     by_chance = erfc(np.quantile(far, TOGETHER) / np.sqrt(2))
     errors = t_quantile(free, 1 - by_chance)  # as far out in the tail, by Student's t
     return np.asarray(errors * np.sqrt(1 + 1 / free) * (bias - bias[:, [top]]).std(axis=0, ddof=1))
-
-
-BASELINES = {"rule": "today's rule", "dummy": "the dummy"}
 
 
 def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) -> str:

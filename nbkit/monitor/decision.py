@@ -10,7 +10,6 @@ import pandas as pd
 from nbkit.monitor.distances import ALWAYS_NEW, NO_VALUES
 from nbkit.monitor.drift import GONE
 from nbkit.monitor.performance import DETECTABLE
-from nbkit.problem import DEFAULT_METRIC
 from nbkit.stats import Z
 from nbkit.wording import say_count
 
@@ -50,7 +49,7 @@ def decide(
     performance: pd.DataFrame | None,
     importance: pd.DataFrame | None = None,
     *,
-    metric: str = "",
+    metric: str,
     estimated: pd.DataFrame | None = None,
     criteria: pd.DataFrame | None = None,
 ) -> Decision:
@@ -84,18 +83,17 @@ def decide(
     importance
         feature, share, from `nbkit.explain`.
     metric
-        The metric that the project is judged by; the usual one of the task if empty.
+        The metric that the project is judged by.
     estimated
         From `estimate_performance`.
     criteria
         The declared criteria as `nbkit.evaluation.judge` judged them on the window.
     """
-    own = metric or _guess_metric(performance)
     broken, losses, failed, moved, likely = (
         pd.DataFrame() if table is None else table for table in (integrity, performance, criteria, drift, estimated)
     )
-    level = str(losses["level"].get(own, "not judged")) if len(losses) else "not judged"
-    findings = [*_violations(broken), *_losses(losses, own), *_failures(failed), *_drifts(moved, importance, level)]
+    level = str(losses["level"].get(metric, "not judged")) if len(losses) else "not judged"
+    findings = [*_violations(broken), *_losses(losses, metric), *_failures(failed), *_drifts(moved, importance, level)]
     if level == "not judged":
         findings += _estimates(likely, moved)
     if level not in JUDGED:
@@ -108,11 +106,6 @@ def decide(
     if "warning" in severities:
         return Decision("look", reasons)
     return Decision("inconclusive" if "unsure" in severities else "ok", reasons)
-
-
-def _guess_metric(performance: pd.DataFrame | None) -> str:
-    known = [] if performance is None else list(performance.index)
-    return next((name for name in dict.fromkeys(DEFAULT_METRIC.values()) if name in known), known[0] if known else "")
 
 
 def _violations(table: pd.DataFrame) -> Iterator[Finding]:

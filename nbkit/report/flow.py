@@ -16,6 +16,7 @@ from nbkit.stages.notebooks import Stage, read_stage, read_stages
 
 Row = dict[str, Any]
 Flow = tuple[list[Row], list[Row], str]  # stages, edges, title
+NAMED = 3  # values that an arrow names; of more it says how many
 
 
 def read_run_stages(folder: Path) -> dict[str, Stage]:
@@ -67,9 +68,6 @@ def _say_time(seconds: float | None) -> str:
     if seconds is None or math.isnan(seconds):
         return ""
     return f" · {seconds:.0f} s" if seconds < 600 else f" · {seconds / 60:.0f} min"
-
-
-NAMED = 3  # values that an arrow names; of more it says how many
 
 
 def write_mermaid(nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]) -> str:
