@@ -110,8 +110,10 @@ def find_types(transformer: Any) -> list[str]:
     return [types[place] for place in sorted(types)]
 
 
-def encode_rows(model: Any, X: pd.DataFrame, *, scaled: bool = False) -> pd.DataFrame:
+def encode_rows(model: Any, X: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that the last step of a fitted pipeline reads; none where they are no plain numbers.
+
+    A number is as the recipe makes it, in the units of the data, not as a later step scales it.
 
     Parameters
     ----------
@@ -119,13 +121,11 @@ def encode_rows(model: Any, X: pd.DataFrame, *, scaled: bool = False) -> pd.Data
         A fitted pipeline from raw rows.
     X
         Raw rows.
-    scaled
-        Whether a number is as the last step reads it; else as the recipe makes it, in the units of the data.
     """
     steps, _ = split_model(model)
     try:
         made = _make_encoder(steps)(X) if steps and len(X) else pd.DataFrame(index=X.index)
-        if len(made) and not scaled and len(steps) > 1:
+        if len(made) and len(steps) > 1:
             plain = _make_encoder(steps[:1])(X)
             made = made.assign(**{name: plain[name] for name in made.columns if name in plain.columns})
         return made

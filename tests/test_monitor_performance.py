@@ -22,7 +22,6 @@ from nbkit.data import infer_contract, name_date_parts, to_date_parts
 from nbkit.errors import BadCriterion
 from nbkit.evaluation import read_criteria
 from nbkit.explanation import explain
-from nbkit.lineage import encode_rows
 from nbkit.model import predict, score
 from nbkit.monitor import (
     check_window,
@@ -327,14 +326,6 @@ def test_what_a_model_makes_of_a_time_is_shown_in_units_of_the_data():
     found = check_window(bundle, window).drift.set_index(["column", "test"])
     assert found.loc[("at_month", "psi"), "detail"].startswith("6 to 7: ")
     assert found.loc[("at_month", "missing"), "detail"] == "missing: 0.0% → 0.0%"
-    older = pd.concat([profile[profile["column"] != "at_month"], _profile_scaled(model, rows)])
-    quiet = check_window({**bundle, "reference": older}, rows).drift
-    assert set(quiet.loc[quiet["column"] == "at_month", "level"]) == {"ok"}
-
-
-def _profile_scaled(model, rows):
-    """The profile of a version that was registered when made columns were kept as the model reads them."""
-    return make_profile(encode_rows(model, rows, scaled=True)[["at_month"]])
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 20])

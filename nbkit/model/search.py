@@ -89,13 +89,9 @@ def mean_std(values: Array) -> tuple[Array, Array]:
 
     Twelve digits: the last of sixteen depend on where in memory the numbers happen to lie.
     """
-    known = np.isfinite(values)
-    count = known.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(known, values, 0).sum(axis=1) / count
-        spread = np.where(known, (values - mean[:, None]) ** 2, 0).sum(axis=1) / count
-    both = np.where(count > 0, [mean, np.sqrt(spread)], np.nan)
-    mean, std = (np.array([float(f"{value:.12g}") for value in values]) for values in both)
+    known = pd.DataFrame(values).where(np.isfinite(values))
+    both = known.mean(axis=1), known.std(axis=1, ddof=0)
+    mean, std = (np.array([float(f"{value:.12g}") for value in each]) for each in both)
     return mean, std
 
 

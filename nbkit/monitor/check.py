@@ -14,7 +14,7 @@ from nbkit.model import Predictions, predict_values
 from nbkit.monitor.decision import Decision, decide
 from nbkit.monitor.drift import measure_drift
 from nbkit.monitor.performance import estimate_performance, measure_performance
-from nbkit.monitor.profile import COLUMNS, UNITS, make_profile
+from nbkit.monitor.profile import COLUMNS, make_profile
 from nbkit.problem import Problem
 from nbkit.registry.golden import find_problem
 
@@ -82,8 +82,7 @@ def check_window(bundle: Mapping[str, Any], window: pd.DataFrame, *, tests: Sequ
         seen = rows.assign(prediction=answers)
     profile = profile[(profile["column"] != "prediction") | ("prediction" in seen)]
     made = sorted(set(profile["column"]) - set(seen.columns))
-    scaled = UNITS not in set(profile["part"])
-    encoded = encode_rows(bundle["model"], rows, scaled=scaled) if made and answered else pd.DataFrame()
+    encoded = encode_rows(bundle["model"], rows) if made and answered else pd.DataFrame()
     seen = seen.assign(**{name: encoded[name].to_numpy() for name in made if name in encoded})
     drift = measure_drift(profile, seen, tests, blocks)
     performance, estimated = pd.DataFrame(), pd.DataFrame()

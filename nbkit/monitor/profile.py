@@ -20,7 +20,6 @@ BUCKETS = 4_096  # by a hash of the name, in which rare categories are counted
 OTHER = "(other)"
 ALIKE = ("mean", "square", "largest", "missing")
 KINDS = ("numeric", "categorical")
-UNITS = "units"  # the part that marks a profile in which what a model makes is in the units of the data
 COLUMNS = ["column", "kind", "part", "bin", "lower", "upper", "category", "count", "blocks", "share", "n"]
 FILL: dict[str, Any] = {"bin": -1, "lower": np.nan, "upper": np.nan, "category": None, "count": 0.0, "blocks": np.nan}
 TYPES = dict.fromkeys(("column", "kind", "part", "category"), "str") | {"bin": "int64"}

@@ -7,7 +7,7 @@ import pandas as pd
 from nbkit.lineage import encode_rows, list_engineered, trace_columns
 from nbkit.model import Predictions
 from nbkit.monitor.check import Monitoring
-from nbkit.monitor.profile import UNITS, make_profile
+from nbkit.monitor.profile import make_profile
 from nbkit.wording import say_count
 
 DECISIONS = {
@@ -37,11 +37,7 @@ def profile_reference(model: Any, predictions: Predictions) -> pd.DataFrame:
         encoded = encode_rows(model, rows)
         made = {name: encoded[name] for name in list_engineered(lineage.sources, rows) if name in encoded}
     answers = {} if task == "multiclass" else {"prediction": predictions.score}
-    profile = make_profile(rows.assign(**made, **answers), groups=predictions.blocks)
-    if made:  # profiles of versions registered before this was so hold scaled numbers
-        mark = profile[profile["column"] == next(iter(made))].head(1).assign(part=UNITS, bin=-1, count=0.0, share=0.0)
-        profile = pd.concat([profile, mark], ignore_index=True)
-    return profile
+    return make_profile(rows.assign(**made, **answers), groups=predictions.blocks)
 
 
 def explain_window(found: Monitoring) -> str:

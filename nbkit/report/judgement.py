@@ -111,15 +111,13 @@ def say_costs(folder: Path, verdict: str) -> list[str]:
 
 
 def _say_cost(row: Mapping[Any, Any]) -> str:
-    note = str(row.get("note") or "")
+    note, said = str(row.get("note") or ""), f"{row['alternative']} {SAID[row['verdict']]}"
     if note.endswith("acts at the threshold that costs least"):
         return f"Cost: {note}."
     if pd.isna(row["low"]):
-        return f"Cost: {row['alternative']} {SAID[row['verdict']]}{': ' + note if note else ''}."
-    return (
-        f"Cost: {row['alternative']} {SAID[row['verdict']]} ({say_number(row['cost_per_row'])} a row against "
-        f"{say_number(row['model'])}, difference {say_span(row)})."
-    )
+        return f"Cost: {said}{': ' + note if note else ''}."
+    costs = f"{say_number(row['cost_per_row'])} a row against {say_number(row['model'])}"
+    return f"Cost: {said} ({costs}, difference {say_span(row)})."
 
 
 def _say_loosened(folder: Path, earlier: Sequence[Path]) -> list[str]:

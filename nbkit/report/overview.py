@@ -10,7 +10,7 @@ from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
 from nbkit.report.flow import list_edges, read_run_stages
 from nbkit.report.judgement import judge_run, read_approval, read_criteria, say_costs, say_number, say_span
-from nbkit.report.scraps import EVALUATE, FRAME, INGEST, MONITOR, REGISTER, read_or, read_rows
+from nbkit.report.scraps import EVALUATE, FRAME, INGEST, MONITOR, REGISTER, VALIDATE, read_or, read_rows
 from nbkit.report.since import find_earlier, read_since, say_before
 from nbkit.stages.notebooks import Stage
 from nbkit.wording import say_count
@@ -134,9 +134,8 @@ def _read_stages(folder: Path, record: RunRecord, known: dict[str, Stage], since
 
 
 def _read_risks(folder: Path) -> list[str]:
-    risks = [
-        f"Data: {row['message']} ({row['severity']})" for row in read_rows(folder, "03_validate", "violations")[:3]
-    ]
+    broken = read_rows(folder, VALIDATE, "violations")[:3]
+    risks = [f"Data: {row['message']} ({row['severity']})" for row in broken]
     risks += [
         f"Weak spot: in {row['column']} {row['slice']} predictions are off by {say_number(row['gap'])} "
         f"({say_span(row, 'gap_low', 'gap_high')}) beyond the whole, on {say_count(row['n'], 'row')}."
