@@ -118,9 +118,7 @@ def permute_features(
     X, y = problem.separate(draw_rows(rows[rows[problem.target].notna()], limit, seed))
     used = read_columns(model, X)
     widen = FunctionTransformer(lambda part: X.assign(**{name: part[name].to_numpy() for name in used}))
-    narrow = Pipeline(
-        [("widen", widen), ("model", model)]
-    )  # asked with some columns only
+    narrow = Pipeline([("widen", widen), ("model", model)])  # asked with some columns only
     found = permutation_importance(narrow, X[used], y, scoring=Scorer(problem), n_repeats=repeats, random_state=seed)
     drops = found.importances
     limits = {"low": drops.min(axis=1), "high": drops.max(axis=1)}
