@@ -42,7 +42,7 @@ def cut_folds(
     folds = max(2, min(folds, len(y) // 2))
     if len(y) < 4:
         raise BadProblem(f"{len(y)} rows are too few to cross-validate; use more rows or no search")
-    codes = None if groups is None else _code_groups(groups)
+    codes = None if groups is None else pd.factorize(groups.astype(object).where(groups.notna(), ""))[0]
     if moments is not None:
         cut = _cut_time(pd.factorize(moments, sort=True)[0], folds, moments.name)
         return cut if codes is None else _part_groups(cut, codes, y if classes else None, (moments.name, groups.name))
@@ -54,10 +54,6 @@ def cut_folds(
     if classes and int(y.value_counts().min()) >= folds:
         return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(y, y.astype(str)))
     return list(KFold(folds, shuffle=True, random_state=seed).split(y))
-
-
-def _code_groups(column: "pd.Series[Any]") -> Array:
-    return pd.factorize(column.astype(object).where(column.notna(), ""))[0]
 
 
 def _cut_time(moments: Array, folds: int, time: str) -> Folds:
@@ -75,11 +71,8 @@ def _cut_time(moments: Array, folds: int, time: str) -> Folds:
 def _part_groups(cut: Folds, groups: Array, classes: Any, names: tuple[str, str]) -> Folds:
     """Leave out of what a fold learns from the groups it is scored on; folds that learn nothing are dropped."""
     parted = [(before[~np.isin(groups[before], groups[after])], after) for before, after in cut]
-    kept = [
-        (before, after)
-        for before, after in parted
-        if len(before) > 1 and (classes is None or classes.iloc[before].nunique() > 1)
-    ]
+    enough = [len(before) > 1 and (classes is None or classes.iloc[before].nunique() > 1) for before, _ in parted]
+    kept = [fold for fold, taught in zip(parted, enough, strict=True) if taught]
     if not kept:
         raise BadProblem(
             f"no fold can follow {names[0]!r} and keep the groups of {names[1]!r} apart: each group goes on "

@@ -103,15 +103,17 @@ def find_types(transformer: Any) -> list[str]:
         return []
     types: dict[int, str] = {}
     for name, part, columns in transformer.transformers_:
-        places = range(*transformer.output_indices_[name].indices(10**9)) if part != "drop" else ()
-        last = part[-1] if isinstance(part, Pipeline) else part
+        made = transformer.output_indices_[name]
+        places, last = range(made.start, made.stop), part[-1] if isinstance(part, Pipeline) else part
         plain = "number" if len(places) == np.size(columns) and _is_one_to_one(part) else "derived"
         types |= dict.fromkeys(places, TYPES.get(type(last).__name__, plain))
     return [types[place] for place in sorted(types)]
 
 
-def encode_rows(model: Any, X: pd.DataFrame, *, scaled: bool = False) -> pd.DataFrame:
+def encode_rows(model: Any, X: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that the last step of a fitted pipeline reads; none where they are no plain numbers.
+
+    A number is as the recipe makes it, in the units of the data, not as a later step scales it.
 
     Parameters
     ----------
@@ -119,13 +121,11 @@ def encode_rows(model: Any, X: pd.DataFrame, *, scaled: bool = False) -> pd.Data
         A fitted pipeline from raw rows.
     X
         Raw rows.
-    scaled
-        Whether a number is as the last step reads it; else as the recipe makes it, in the units of the data.
     """
     steps, _ = split_model(model)
     try:
         made = _make_encoder(steps)(X) if steps and len(X) else pd.DataFrame(index=X.index)
-        if len(made) and not scaled and len(steps) > 1:
+        if len(made) and len(steps) > 1:
             plain = _make_encoder(steps[:1])(X)
             made = made.assign(**{name: plain[name] for name in made.columns if name in plain.columns})
         return made
@@ -209,12 +209,10 @@ def _make_encoder(steps: list[Any]) -> Encode:
         out: Any = rows
         for step in steps:
             out = step.transform(out)
-        width = out.shape[1] if np.ndim(out) == 2 else 1
-        names = (
-            [str(name) for name in out.columns] if isinstance(out, pd.DataFrame) else _name_outputs(steps, rows, width)
-        )
-        values = out.toarray() if hasattr(out, "toarray") else np.asarray(out)
-        return pd.DataFrame(values.reshape(len(rows), -1).astype(float), columns=names, index=rows.index)
+        values = (out.toarray() if hasattr(out, "toarray") else np.asarray(out)).reshape(len(rows), -1).astype(float)
+        named = isinstance(out, pd.DataFrame)
+        names = list(map(str, out.columns)) if named else _name_outputs(steps, rows, values.shape[1])
+        return pd.DataFrame(values, columns=names, index=rows.index)
 
     return encode
 

@@ -221,6 +221,11 @@ class Problem:
         )
 
 
+def is_class(value: Any, positive: Any) -> bool:
+    """Return whether a class is the one that is meant by `positive`; None means 1 or True."""
+    return bool(value == 1) if positive is None else bool(value == positive or str(value) == str(positive))
+
+
 def find_class(positive: Any, classes: Sequence[Any]) -> Any:
     """Return the class that is meant by `positive`: the same value, else the one that reads the same.
 
@@ -245,10 +250,9 @@ def find_class(positive: Any, classes: Sequence[Any]) -> Any:
         if set(classes) <= {0, 1}:
             return next((value for value in classes if value == 1), 1)
         raise BadProblem(f"which class is the positive one? Give `positive`, one of {', '.join(map(str, classes))}")
-    for value in classes:
-        if value == positive:
-            return value
-    for value in classes:
-        if str(value) == str(positive):
-            return value
+    same = [value for value in classes if value == positive] or [
+        value for value in classes if str(value) == str(positive)
+    ]
+    if same:
+        return same[0]
     raise BadProblem(f"no class {positive!r}{suggest(str(positive), [str(value) for value in classes])}")

@@ -32,9 +32,7 @@ def check_trees(model: Any) -> None:
             ends = (nodes["left"], nodes["right"], nodes["feature_idx"], nodes["is_leaf"].astype(bool))
             sets = nodes["bitset_idx"][nodes["is_categorical"].astype(bool)]
             if (sets >= len(tree.raw_left_cat_bitsets)).any():
-                raise CorruptArtifact(
-                    "the model cannot be used: a tree of it asks for categories that it does not hold"
-                )
+                raise CorruptArtifact("the model cannot be used: a tree asks for categories that it does not hold")
         if not isinstance(features, int | np.integer) or not _is_sound(*ends, int(features)):
             raise CorruptArtifact("the model cannot be used: a tree of it points outside of itself or of its features")
 
@@ -57,15 +55,15 @@ def _find_trees(model: Any) -> Iterator[tuple[Any, Any]]:
         seen.add(id(found))
         if type(found).__name__ in ("Tree", "TreePredictor") and type(found).__module__.startswith("sklearn."):
             yield found, owner
-        elif isinstance(found, list | tuple | set | frozenset):
-            waiting += [(each, owner) for each in found]
-        elif isinstance(found, dict):
-            waiting += [(each, owner) for each in found.values()]
-        elif isinstance(found, np.ndarray):
-            waiting += [(each, owner) for each in (found.ravel() if found.dtype == object else ())]
+            continue
+        if isinstance(found, np.ndarray):
+            parts: Any = found.ravel() if found.dtype == object else ()
+        elif isinstance(found, list | tuple | set | frozenset | dict):
+            parts = found.values() if isinstance(found, dict) else found
         else:
             owner = owner if _is_walked_by(owner, found) else found
-            waiting += [(each, owner) for each in getattr(found, "__dict__", {}).values()]
+            parts = getattr(found, "__dict__", {}).values()
+        waiting += [(each, owner) for each in parts]
 
 
 def _is_walked_by(ensemble: Any, part: Any) -> bool:

@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 
+import nbkit.evaluation as e
 import nbkit.model as m
+import nbkit.model.costs as prices
 from nbkit.model import Predictions
 from nbkit.problem import Problem
 
@@ -37,42 +39,42 @@ def compare_with_best(y, predictions, metric, *, draws=500, **facts):
 
 
 def choose_threshold(y, p, costs, *, draws=500, **facts):
-    return m.choose_threshold(align(y, p, task="binary", **facts), costs, draws=draws)
+    return e.choose_threshold(align(y, p, task="binary", **facts), costs, draws=draws)
 
 
 def tabulate_errors(y, p, costs, *, currency="", **facts):
-    return m.tabulate_errors(align(y, p, **facts), costs, currency=currency)
+    return e.tabulate_errors(align(y, p, **facts), costs, currency=currency)
 
 
 def price_rows(y, p, costs, **facts):
-    return m.price_rows(align(y, p, **facts), costs)
+    return prices.price_rows(align(y, p, **facts), costs)
 
 
 def score_cost(y, p, costs, *, draws=500, **facts):
-    return m.score_cost(align(y, p, **facts), costs, draws=draws)
+    return prices.score_cost(align(y, p, **facts), costs, draws=draws)
 
 
 def compare_costs(y, p, others, costs, *, draws=500, thresholds=None, threshold=0.5, **facts):
     facts["task"] = facts.get("task") or infer_task(y, p)
     cuts = {name: (thresholds or {}).get(name, threshold) for name in others}
     rest = {name: align(y, other, threshold=cuts[name], **facts) for name, other in others.items()}
-    return m.compare_costs(align(y, p, threshold=threshold, **facts), rest, costs, draws=draws)
+    return e.compare_costs(align(y, p, threshold=threshold, **facts), rest, costs, draws=draws)
 
 
 def calibration_table(y, p, *, bins=10, **facts):
-    return m.calibration_table(align(y, p, **facts), bins=bins)
+    return e.calibration_table(align(y, p, **facts), bins=bins)
 
 
 def score_slices(frame, y, p, by, *, metric="", min_rows=100, bins=4, draws=200, **facts):
     told = align(y, p, rows=frame, metric=metric, **facts)
-    return m.score_slices(told, by, min_rows=min_rows, bins=bins, draws=draws)
+    return e.score_slices(told, by, min_rows=min_rows, bins=bins, draws=draws)
 
 
 def rates_by_group(y, p, groups, *, min_rows=100, blocks=None, **facts):
     rows = pd.DataFrame({"group": np.asarray(groups)})
     told = align(y, p, task="binary", groups=blocks, rows=rows, **facts)
-    return m.rates_by_group(told, "group", min_rows=min_rows)
+    return e.rates_by_group(told, "group", min_rows=min_rows)
 
 
 def compare_protected(frame, y, p, protected, *, metric="", **facts):
-    return m.compare_protected(align(y, p, rows=frame, metric=metric, **facts), protected)
+    return e.compare_protected(align(y, p, rows=frame, metric=metric, **facts), protected)

@@ -14,7 +14,7 @@ from table_helpers import write_customers, write_houses, write_species
 
 from nbkit.cli import main
 from nbkit.data import check_contract, read_contract, split_table, take_snapshot
-from nbkit.model import read_criteria
+from nbkit.evaluation import read_criteria
 from nbkit.problem import Problem
 from nbkit.project import find_notebooks
 from nbkit.stages import read_stages, resolve_params

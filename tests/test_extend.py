@@ -22,13 +22,15 @@ from nbkit import extend
 from nbkit.data import take_snapshot
 from nbkit.data.readers import SOURCES
 from nbkit.errors import BadModel, BadParameter, BadSource
+from nbkit.evaluation import read_criteria
+from nbkit.explanation import explain
 from nbkit.extend import import_modules
 from nbkit.features import to_numbers
-from nbkit.model import compare, explain, read_criteria, score
+from nbkit.model import compare, score
 from nbkit.model.custom import metric
 from nbkit.model.metrics import METRICS
 from nbkit.model.predictions import Predictions
-from nbkit.monitor.drift import TESTS
+from nbkit.monitor.distances import TESTS
 from nbkit.problem import Problem
 from nbkit.record import RunRecord, write_record
 from nbkit.registry import check_use

@@ -35,8 +35,8 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from nbkit.errors import BadModel
+from nbkit.explanation import explain, permute_features
 from nbkit.lineage import find_types, read_columns, trace_columns
-from nbkit.model import explain, permute_features
 from nbkit.problem import Problem
 
 RNG = np.random.default_rng(0)

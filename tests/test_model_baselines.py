@@ -7,7 +7,8 @@ from model_helpers import BINARY, CANDIDATES, binary_recipe, load_table, make_bi
 
 from nbkit import formats
 from nbkit.errors import BadModel
-from nbkit.model import GroupRateClassifier, GroupRateRegressor, make_baselines, predict_values
+from nbkit.model import make_baselines, predict_values
+from nbkit.model.baselines import GroupRateClassifier, GroupRateRegressor
 from nbkit.model.search import fit
 from nbkit.problem import Problem
 

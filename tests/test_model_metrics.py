@@ -10,8 +10,9 @@ from sklearn import metrics as sk
 
 from benchmarks.truth.intervals import count_coverage, list_cases
 from nbkit.errors import BadCriterion, BadModel, BadProblem
-from nbkit.model import METRICS, known_metrics, predict, price_rows, score
+from nbkit.model import METRICS, known_metrics, predict, score
 from nbkit.model import compare as compare_predictions
+from nbkit.model.costs import price_rows
 from nbkit.problem import Problem
 
 RNG = np.random.default_rng(1)

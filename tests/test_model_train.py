@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 
 from nbkit import formats
 from nbkit.errors import BadCriterion, BadModel, BadProblem, UntrustedType
-from nbkit.model import Scorer, draw_settings, fit_each, learning_curve, make_baselines, pick, predict, score
+from nbkit.model import METRICS, Scorer, draw_settings, fit_each, learning_curve, make_baselines, pick, predict, score
 from nbkit.model.selection import Selection
 from nbkit.problem import Problem
 
@@ -205,7 +205,7 @@ def test_more_rows_help():
 
 def test_a_scorer_turns_what_is_better_when_lower():
     def turn(metric, value):
-        return Scorer(Problem("y", "regression", metric=metric)).turn(value)
+        return METRICS[metric].turn(value)
 
     assert (turn("mae", 3.0), turn("bias", -3.0), turn("r2", 0.5)) == (-3, -3, 0.5)
 

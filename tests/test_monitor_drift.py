@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.spatial.distance import jensenshannon
 
 from benchmarks.truth.drift import DEFAULT, alarm, count_false, count_false_blocks, draw_blocks
 from nbkit import formats
 from nbkit.errors import BadParameter
-from nbkit.monitor import drift_test, known_tests, make_profile, measure_drift
-from nbkit.monitor.drift import TESTS, DriftTest, Measurement
+from nbkit.monitor import drift_test, make_profile, measure_drift
+from nbkit.monitor.distances import TESTS, DriftTest, Measurement
 from nbkit.monitor.pair import pair_column
 from nbkit.monitor.profile import OTHER
 
@@ -20,8 +19,8 @@ ALL = tuple(TESTS)
 RNG = np.random.default_rng
 
 
-def drift(reference, window, tests=("psi",), **kwargs):
-    profile = make_profile(pd.DataFrame({"x": reference}), **kwargs)
+def drift(reference, window, tests=("psi",)):
+    profile = make_profile(pd.DataFrame({"x": reference}))
     return measure_drift(profile, pd.DataFrame({"x": window}), tests).set_index("test")
 
 
@@ -41,19 +40,6 @@ class TestAgainstReferences:
         assert bins["upper"].tolist()[:-1] == [100.0 * place for place in range(1, 10)]
         assert bins["count"].tolist() == [101, *[100] * 8, 99]  # bins are (lower, upper]
 
-    def test_js_is_scipys(self):
-        reference, window = RNG(0).normal(size=5000), RNG(1).normal(0.3, size=4000)
-        pair = pair_column(make_profile(pd.DataFrame({"x": reference})), pd.Series(window))
-        used = (pair.reference + pair.window) > 0
-        expected = jensenshannon(pair.reference[used] + 0.5, pair.window[used] + 0.5, base=2)
-        assert drift(reference, window, ["js"]).at["js", "value"] == pytest.approx(expected)
-
-    def test_chi2_is_scipys(self):
-        reference, window = RNG(0).choice(list("abc"), 500), RNG(1).choice(list("abc"), 400, p=[0.5, 0.3, 0.2])
-        table = pd.crosstab(np.r_[reference, window], np.r_[np.zeros(500), np.ones(400)])
-        expected = stats.chi2_contingency(table, correction=False)
-        assert drift(reference, window, ["chi2"]).at["chi2", "p_value"] == pytest.approx(expected.pvalue)
-
     @pytest.mark.parametrize("n", [200, 1000])
     def test_ks_is_scipys_for_small_references(self, n):
         reference, window = RNG(0).normal(size=n), RNG(1).normal(0.2, size=700)
@@ -70,11 +56,6 @@ class TestAgainstReferences:
         expected = stats.wasserstein_distance(reference, window) / reference.std()
         assert found.at["wasserstein", "value"] == pytest.approx(expected, abs=0.005)
 
-    def test_total_variation_by_hand(self):
-        found = drift(["a"] * 600 + ["b"] * 400, ["a"] * 300 + ["b"] * 700, ["total_variation"]).loc["total_variation"]
-        assert found["value"] == pytest.approx(0.3)
-        assert 0.27 < found["debiased"] < 0.3
-
     def test_missing_and_unseen(self):
         reference = ["a"] * 900 + ["b"] * 80 + [None] * 20
         window = ["a"] * 450 + ["c"] * 40 + [None] * 60
@@ -87,9 +68,8 @@ class TestAgainstReferences:
     def test_one_scale(self):
         """A shift of a third of a standard deviation is PSI 0.1 and as much by every other test (research table)."""
         reference, window = RNG(0).normal(size=200_000), RNG(1).normal(0.32, size=200_000)
-        found = drift(reference, window, ["psi", "js", "ks", "wasserstein", "total_variation", "chi2"])
-        limits = known_tests().set_index("test")["drift"]
-        ratio = found["debiased"] / limits.reindex(found.index)
+        found = drift(reference, window, ["psi", "ks", "wasserstein"])
+        ratio = found["debiased"] / [TESTS[name].drift for name in found.index]
         assert ratio.between(0.85, 1.15).all(), ratio
 
 
@@ -114,8 +94,8 @@ class TestVerdicts:
     @pytest.mark.parametrize("n", [2_000, 100_000])
     def test_an_immaterial_shift_raises_no_alarm_and_a_material_one_does(self, n):
         reference = RNG(0).normal(size=n)
-        small = drift(reference, RNG(1).normal(0.05, size=n), ["psi", "ks", "js", "wasserstein"])
-        large = drift(reference, RNG(1).normal(0.7, size=n), ["psi", "ks", "js", "wasserstein"])
+        small = drift(reference, RNG(1).normal(0.05, size=n), ["psi", "ks", "wasserstein"])
+        large = drift(reference, RNG(1).normal(0.7, size=n), ["psi", "ks", "wasserstein"])
         assert set(small["level"]) == {"ok"}
         assert set(large["level"]) == {"drift"}
 
@@ -150,10 +130,6 @@ class TestVerdicts:
     def test_unknown_names(self):
         with pytest.raises(BadParameter, match="did you mean 'psi'"):
             drift([1, 2], [1, 2], ["psii"])
-        with pytest.raises(BadParameter, match="no column 'z'"):
-            make_profile(pd.DataFrame({"x": [1]}), columns=["z"])
-        with pytest.raises(BadParameter, match="numeric or categorical"):
-            drift([1, 2], [1, 2], kinds={"x": "text"})
         with pytest.raises(BadParameter, match="empty"):
             make_profile(pd.DataFrame({"x": []}))
 
@@ -276,7 +252,8 @@ class TestOwnTests:
             drift(np.arange(500.0), np.arange(500.0), ["own"])
 
     def test_one_kind_may_be_given_as_a_word(self, monkeypatch):
-        monkeypatch.setattr("nbkit.monitor.drift.TESTS", dict(TESTS))
+        monkeypatch.setitem(TESTS, "own", None)  # taken back at the end
+        del TESTS["own"]
         drift_test("own", watch=0.1, drift=0.2, kinds="numeric")(lambda pair: Measurement(1.0, 1.0, 0.0, "far"))
         assert drift(np.arange(500.0), np.arange(500.0), ["own"]).at["own", "level"] == "drift"
 
@@ -306,7 +283,7 @@ class TestProfile:
         pd.testing.assert_frame_equal(profile, shuffled)
 
     def test_numbers_that_are_codes_match_as_numbers_and_with_gaps(self):
-        found = drift([1, 2, 2] * 100, [1.0, 2.0, np.nan] * 100, ["unseen"], kinds={"x": "categorical"})
+        found = drift(pd.Categorical([1, 2, 2] * 100), [1.0, 2.0, np.nan] * 100, ["unseen"])
         assert found.at["unseen", "value"] == 0
 
     def test_a_profile_survives_the_store(self):

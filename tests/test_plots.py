@@ -30,8 +30,8 @@ POINTS = pd.DataFrame({"x": P, "y": RNG.normal(size=3000), "group": np.where(Y, 
 DECISION = choose_threshold(Y, P, {"false_positive": 1, "false_negative": 3}, draws=50)
 PICTURES = {
     "bars": lambda: plots.draw_bars(ROWS, "name", "size", "Hour counts", unit="log-odds"),
-    "dots": lambda: plots.draw_dots(ROWS, "name", "size", "One is worse", reference=0.5),
-    "lines": lambda: plots.draw_lines(MONTHS, "month", "auc", "It falls", limit=0.65),
+    "dots": lambda: plots.draw_dots(ROWS, "name", "size", "One is worse"),
+    "lines": lambda: plots.draw_lines(MONTHS, "month", "auc", "It falls"),
     "bands": lambda: plots.draw_lines(
         MONTHS.assign(low=0.6, high=0.8, part=["a", "b"] * 6, month=MONTHS["month"].dt.strftime("%Y-%m")),
         "month",

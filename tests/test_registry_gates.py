@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from nbkit.contract import ColumnRule, Confirmation, Contract
 from nbkit.errors import BadModel, BadParameter
-from nbkit.model import read_criteria
+from nbkit.evaluation import read_criteria
 from nbkit.problem import Problem
 from nbkit.registry import check_golden, evaluate_gates, find_closed, gate, known_gates, make_golden, read_confirmations
 from nbkit.registry.gates import GATES

@@ -122,7 +122,7 @@ def test_what_does_not_hold_is_said(project, verdict, shut, expected):
 def test_what_would_be_cheaper_and_who_is_treated_otherwise_are_risks(project):
     costs = pd.DataFrame(
         {"cost_per_row": [1.2, 0.62, 0.66], "model": 0.656, "low": [-0.6, 0.01, -0.03], "high": [-0.5, 0.06, 0.02],
-         "verdict": ["model is cheaper", "alternative is cheaper", "cannot tell"]},
+         "verdict": ["better", "worse", "inconclusive"]},
         index=pd.Index(["never acting", "always acting", "today's rule"], name="alternative"),
     )  # fmt: skip
     gaps = pd.DataFrame(

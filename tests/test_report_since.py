@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from nbkit.model import read_criteria
+from nbkit.evaluation import read_criteria
 from nbkit.report import read_overview, read_since, refresh_fronts, write_report
 from nbkit.report.since import find_earlier
 from tests.conftest import make_notebook

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit
 
-from nbkit.model import Predictions, judge, read_criteria, score
+from nbkit.evaluation import judge, read_criteria
+from nbkit.model import Predictions, score
 from nbkit.model.ece import bin_scores
 from nbkit.problem import Problem
 

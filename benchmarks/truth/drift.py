@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from nbkit.monitor import make_profile, measure_drift
-from nbkit.monitor.drift import TESTS
+from nbkit.monitor.distances import TESTS
 
 SIZES = {300: 200, 1_000: 200, 10_000: 60, 100_000: 12, 1_000_000: 2}  # rows, and reports of each size
 DEFAULT, EVERY = ("psi", "missing", "unseen"), tuple(TESTS)

@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nbkit.model import explain
+from nbkit.explanation import explain
 from nbkit.problem import Problem
 
 NAMES = ["a", "b", "c", "d"]

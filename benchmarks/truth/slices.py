@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from nbkit.model import Predictions, score_slices, worst_slices
+from nbkit.evaluation import score_slices, worst_slices
+from nbkit.model import Predictions
 from nbkit.problem import Problem
 
 RUNS = 200

@@ -7,7 +7,8 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from nbkit.model import Predictions, choose_threshold
+from nbkit.evaluation import choose_threshold
+from nbkit.model import Predictions
 from nbkit.problem import Problem
 
 RUNS = 20

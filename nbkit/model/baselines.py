@@ -5,27 +5,17 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    OneToOneFeatureMixin,
-    RegressorMixin,
-    TransformerMixin,
-    clone,
-)
+from pandas.api.types import is_numeric_dtype
+from sklearn.base import BaseEstimator, ClassifierMixin, OneToOneFeatureMixin, RegressorMixin, TransformerMixin, clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from nbkit.errors import BadModel
-from nbkit.model.intervals import Array
 from nbkit.problem import Problem
+from nbkit.stats import Array
 from nbkit.wording import suggest
 
 LEVELS = 60  # a numeric column with more distinct values is cut at its quantiles
 SEPARATOR = "\x1f"
-
-
-def _is_number(column: pd.Series) -> bool:
-    return bool(pd.api.types.is_numeric_dtype(column))
 
 
 class GroupRate(BaseEstimator):  # type: ignore[misc]
@@ -75,7 +65,7 @@ class GroupRate(BaseEstimator):  # type: ignore[misc]
             )
 
     def _find_edges(self, column: pd.Series) -> list[float]:
-        if not _is_number(column) or column.nunique() <= LEVELS:
+        if not is_numeric_dtype(column) or column.nunique() <= LEVELS:
             return []
         cuts = np.linspace(0, 1, self.bins + 1)[1:-1]
         return [float(edge) for edge in np.unique(np.nanquantile(column.to_numpy(dtype=float, na_value=np.nan), cuts))]
@@ -87,7 +77,7 @@ class GroupRate(BaseEstimator):  # type: ignore[misc]
             if self.edges_[name]:
                 place = np.digitize(column.to_numpy(dtype=float, na_value=np.nan), np.asarray(self.edges_[name]))
                 column = pd.Series(place, index=column.index).where(column.notna())
-            if _is_number(column):  # 1, 1.0 and True are one group, whatever missing values made of the dtype
+            if is_numeric_dtype(column):  # 1, 1.0 and True are one group, whatever missing values made of the dtype
                 column = column.astype("Float64").astype(object)
             keys = keys + SEPARATOR + column.astype(object).where(column.notna(), "").astype(str).to_numpy(dtype=object)
         return keys

@@ -7,11 +7,10 @@ import numpy as np
 
 from nbkit.errors import BadParameter
 from nbkit.extend import claim, first_line
-from nbkit.model.criteria import MEASURES
-from nbkit.model.intervals import Array
-from nbkit.model.metrics import METRICS, Metric
+from nbkit.model.metrics import MEASURES, METRICS, Metric
 from nbkit.model.predictions import Predictions
 from nbkit.problem import TASKS
+from nbkit.stats import Array
 from nbkit.wording import suggest
 
 Function = Callable[..., float]

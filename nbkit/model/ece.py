@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.special import erf
 
-from nbkit.model.intervals import Array
 from nbkit.model.predictions import Predictions
+from nbkit.stats import Array
 
 BINS = 10
 DRAWS = 2000  # simulated errors behind the interval
@@ -72,15 +72,13 @@ def calibration_error(o: Predictions) -> Any:
     return lambda w: _remove_noise(*gaps.measure(w))
 
 
-def find_ece_interval(o: Predictions, *, seed: int = 0) -> tuple[float, float]:
+def find_ece_interval(o: Predictions) -> tuple[float, float]:
     """Return the 95 % interval of the expected calibration error (binary).
 
     Parameters
     ----------
     o
         Truth and probabilities; rows of one block are alike.
-    seed
-        Of the simulation.
 
     Notes
     -----
@@ -96,10 +94,11 @@ def find_ece_interval(o: Predictions, *, seed: int = 0) -> tuple[float, float]:
     gaps = Gaps(o)
     share, gap, spread = (part[0] for part in gaps.measure(np.ones((1, len(o)))))
     size, total = np.abs(gap), float(share @ np.abs(gap))
-    luck = _simulate(o, gaps, share, seed)
+    luck = _simulate(o, gaps, share)
     usual = float(share @ spread) * np.sqrt(2 / np.pi)
     sign = np.where(gap < 0, -1.0, 1.0)
-    rows, noise, lean = (np.add.reduceat(part[gaps.order], gaps.starts) for part in _moments(o.score))
+    moments = np.ones(len(o)), o.score * (1 - o.score), 1 - 2 * o.score
+    rows, noise, lean = (np.add.reduceat(part[gaps.order], gaps.starts) for part in moments)
     alike = 0.0 if o.blocks is None else (gaps.sum_blocks(o) ** 2).sum(axis=0) / rows**2
 
     def tail(error: float) -> tuple[float, float]:
@@ -114,10 +113,6 @@ def find_ece_interval(o: Predictions, *, seed: int = 0) -> tuple[float, float]:
     low = _bisect(lambda error: tail(error)[0] >= TAIL - allow(error), 0.0, total)
     high = _bisect(lambda error: tail(error)[1] < allow(error), total, MOST)
     return low, max(high, low)
-
-
-def _moments(p: Array) -> tuple[Array, Array, Array]:
-    return np.ones(len(p)), p * (1 - p), 1 - 2 * p
 
 
 def _bisect(after: Any, low: float, high: float) -> float:
@@ -143,9 +138,9 @@ def _scale(size: Array, share: Array, error: float) -> Array:
     return np.asarray(np.maximum(size - step, 0.0))
 
 
-def _simulate(o: Predictions, gaps: Gaps, share: Array, seed: int) -> Array:
+def _simulate(o: Predictions, gaps: Gaps, share: Array) -> Array:
     """Draw gaps of probabilities that are right, in units of their spread: (draws, bins)."""
-    rng, bins = np.random.default_rng(seed), len(share)
+    rng, bins = np.random.default_rng(o.problem.seed), len(share)
     if o.blocks is not None:
         sums = gaps.sum_blocks(o)
         own = np.sqrt((sums**2).sum(axis=0))
@@ -179,6 +174,5 @@ def _fold(mean: Array, spread: Array) -> Array:
     """Return the expected absolute value of a normal variable."""
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(spread > 0, mean / spread, np.inf)
-    return np.asarray(
-        np.where(spread > 0, spread * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2) + mean * erf(z / np.sqrt(2)), mean)
-    )
+    folded = spread * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2) + mean * erf(z / np.sqrt(2))
+    return np.asarray(np.where(spread > 0, folded, mean))

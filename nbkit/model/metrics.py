@@ -11,10 +11,10 @@ from nbkit.errors import BadCriterion
 from nbkit.model import statistics as st
 from nbkit.model.costs import price_rows, score_cost
 from nbkit.model.ece import calibration_error
-from nbkit.model.intervals import bootstrap
 from nbkit.model.predictions import Predictions
 from nbkit.model.statistics import Weighted, mean_of
 from nbkit.model.uncertainty import CLOSED, bound_draws, find_interval, find_lack, warn_of_few
+from nbkit.stats import bootstrap
 from nbkit.wording import say_count, suggest
 
 
@@ -48,45 +48,39 @@ class Metric:
     words: str
     within: tuple[float, float] = (-np.inf, np.inf)
 
+    def turn(self, values: Any) -> Any:
+        """Turn values so that the higher is the better."""
+        return values if self.better == "higher" else -abs(values) if self.better == "zero" else -values
+
 
 BINARY, CLASSES, NUMBERS = ("binary",), ("binary", "multiclass"), ("regression",)
 
-METRICS: dict[str, Metric] = {
-    row.name: row
-    for row in (
-        # name, better, needs, statistic, tasks, words
-        Metric("roc_auc", "higher", "score", st.roc_auc, CLASSES, "the chance that a case outranks another"),
-        Metric(
-            "average_precision",
-            "higher",
-            "score",
-            st.average_precision,
-            BINARY,
-            "precision over all cuts of a ranking",
-        ),
-        Metric("log_loss", "lower", "score", st.log_loss, CLASSES, "how surprised it is by the truth"),
-        Metric("brier", "lower", "score", st.brier, CLASSES, "the mean squared error of the probabilities"),
-        Metric("ece", "lower", "score", calibration_error, BINARY, "how far stated shares are from observed ones"),
-        Metric("accuracy", "higher", "label", st.accuracy, CLASSES, "the share of right decisions"),
-        Metric(
-            "balanced_accuracy",
-            "higher",
-            "label",
-            st.balanced_accuracy,
-            CLASSES,
-            "right decisions, classes alike",
-        ),
-        Metric("precision", "higher", "label", st.precision, BINARY, "of those flagged, the share that is right"),
-        Metric("recall", "higher", "label", st.recall, BINARY, "of the cases there are, the share flagged"),
-        Metric("f1", "higher", "label", st.f1, BINARY, "the harmonic mean of precision and recall"),
-        Metric("macro_f1", "higher", "label", st.macro_f1, ("multiclass",), "F1 of each class, averaged"),
-        Metric("mae", "lower", "value", st.mae, NUMBERS, "by how much a prediction is off, on average"),
-        Metric("rmse", "lower", "value", st.rmse, NUMBERS, "by how much it is off, large errors counting more"),
-        Metric("median_ae", "lower", "value", st.median_ae, NUMBERS, "half of the predictions are off by less"),
-        Metric("mape", "lower", "value", st.mape, NUMBERS, "by which share of the truth it is off (zeros left out)"),
-        Metric("r2", "higher", "value", st.r2, NUMBERS, "the share of the variation that it explains"),
-        Metric("bias", "zero", "score", st.bias, BINARY + NUMBERS, "predicted minus true, on average"),
-    )
+METRIC_ROWS = (  # name, better, needs, statistic, tasks, words
+    Metric("roc_auc", "higher", "score", st.roc_auc, CLASSES, "the chance that a case outranks another"),
+    Metric(
+        "average_precision", "higher", "score", st.average_precision, BINARY, "precision over all cuts of a ranking"
+    ),
+    Metric("log_loss", "lower", "score", st.log_loss, CLASSES, "how surprised it is by the truth"),
+    Metric("brier", "lower", "score", st.brier, CLASSES, "the mean squared error of the probabilities"),
+    Metric("ece", "lower", "score", calibration_error, BINARY, "how far stated shares are from observed ones"),
+    Metric("accuracy", "higher", "label", st.accuracy, CLASSES, "the share of right decisions"),
+    Metric("balanced_accuracy", "higher", "label", st.balanced_accuracy, CLASSES, "right decisions, classes alike"),
+    Metric("precision", "higher", "label", st.precision, BINARY, "of those flagged, the share that is right"),
+    Metric("recall", "higher", "label", st.recall, BINARY, "of the cases there are, the share flagged"),
+    Metric("f1", "higher", "label", st.f1, BINARY, "the harmonic mean of precision and recall"),
+    Metric("macro_f1", "higher", "label", st.macro_f1, ("multiclass",), "F1 of each class, averaged"),
+    Metric("mae", "lower", "value", st.mae, NUMBERS, "by how much a prediction is off, on average"),
+    Metric("rmse", "lower", "value", st.rmse, NUMBERS, "by how much it is off, large errors counting more"),
+    Metric("median_ae", "lower", "value", st.median_ae, NUMBERS, "half of the predictions are off by less"),
+    Metric("mape", "lower", "value", st.mape, NUMBERS, "by which share of the truth it is off (zeros left out)"),
+    Metric("r2", "higher", "value", st.r2, NUMBERS, "the share of the variation that it explains"),
+    Metric("bias", "zero", "score", st.bias, BINARY + NUMBERS, "predicted minus true, on average"),
+)
+METRICS: dict[str, Metric] = {row.name: row for row in METRIC_ROWS}
+MEASURES = {  # what criteria may also name: (better, words)
+    "cost_per_row": ("lower", "what a decision costs on average"),
+    "slice_gap": ("lower", "by how much predictions are off in the worst slice, beyond the whole"),
+    "rate_ratio": ("higher", "the least favoured group's rate as a share of the most favoured group's"),
 }
 
 
@@ -164,7 +158,7 @@ def score(
     for name in names:
         value = _point(statistics[name], o)
         seen = resampled.get(name, np.zeros(draws if len(o) > 1 else 0))
-        low, high = np.clip(find_interval(name, o, value, seen, seed=seed), *METRICS[name].within)
+        low, high = np.clip(find_interval(name, o, value, seen), *METRICS[name].within)
         why = getattr(statistics[name], "trouble", "") if np.isnan(value) or (draws and np.isnan(low)) else ""
         note = why or _note(name, o, value, unsure=bool(draws))  # a metric of a project's own says why itself
         rows.append((name, value, low, high, len(o), METRICS[name].better, note))
@@ -213,11 +207,9 @@ def compare(
     """
     problem = predictions.problem
     names = [metrics] if isinstance(metrics, str) else list([problem.metric] if metrics is None else metrics)
-    pairs = {
-        name: (find_metric(name, problem.task).function(predictions), METRICS[name].function(reference))
-        for name in names
-    }
-    better = {name: METRICS[name].better for name in names}
+    known = {name: find_metric(name, problem.task) for name in names}
+    pairs = {name: (metric.function(predictions), metric.function(reference)) for name, metric in known.items()}
+    better = {name: metric.better for name, metric in known.items()}
     if costs is not None:
         pairs["cost_per_row"] = mean_of(price_rows(predictions, costs)), mean_of(price_rows(reference, costs))
         better["cost_per_row"] = "lower"

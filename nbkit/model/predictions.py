@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadModel
-from nbkit.model.intervals import Array
-from nbkit.problem import Problem, find_class
+from nbkit.problem import Problem, find_class, is_class
+from nbkit.stats import Array
 from nbkit.wording import suggest
 
 
@@ -100,23 +100,16 @@ class Predictions:
         """
         truth = pd.Series(y.to_numpy() if isinstance(y, pd.Series) and y.dtype == "object" else y)
         table: Any = p if isinstance(p, pd.DataFrame) else np.asarray(p, dtype=float)
-        _check_length(table, len(truth), "predictions")
+        for values, what in ((table, "predictions"), (blocks, "blocks"), (rows, "rows")):
+            if values is not None and len(values) != len(truth):
+                raise BadModel(f"{len(truth)} true values but {len(values)} {what}: they must be of the same rows")
         _check_order(y, p)
         index = next((each.index for each in (p, y, rows) if isinstance(each, pd.Series | pd.DataFrame)), truth.index)
         kept = np.flatnonzero(truth.notna().to_numpy())
         if blocks is not None:
-            _check_length(blocks, len(truth), "blocks")
             blocks = pd.factorize(np.asarray(blocks)[kept], use_na_sentinel=False)[0]
-        if rows is not None:
-            _check_length(rows, len(truth), "rows")
-        given: dict[str, Any] = {
-            "problem": problem,
-            "threshold": threshold,
-            "index": index[kept],
-            "blocks": blocks,
-            "rows": rows if rows is None or len(kept) == len(truth) else rows.iloc[kept],
-            "left_out": len(truth) - len(kept),
-        }
+        given: dict[str, Any] = {"problem": problem, "threshold": threshold, "index": index[kept], "blocks": blocks}
+        given |= {"rows": None if rows is None else rows.iloc[kept], "left_out": len(truth) - len(kept)}
         truth = truth.iloc[kept].reset_index(drop=True)
         table = table.iloc[kept] if isinstance(p, pd.DataFrame) else table[kept]
         if problem.task == "multiclass":
@@ -222,16 +215,8 @@ def predict_values(model: Any, X: pd.DataFrame, problem: Problem) -> Any:
         return _check_finite(table)
     known = list(model.classes_)
     if len(known) == 1:  # trained on one class only: sure of it
-        sure = positive is None and known[0] in (0, 1) and bool(known[0])
-        sure = sure or str(known[0]) == str(positive)
-        return pd.Series(float(sure), index=X.index, name="probability")
+        return pd.Series(float(is_class(known[0], positive)), index=X.index, name="probability")
     return _check_finite(table[find_class(positive, known)].rename("probability"))
-
-
-def _check_length(values: Any, n: int, what: str) -> None:
-    """Refuse values that cannot be of the same rows as n true values."""
-    if len(values) != n:
-        raise BadModel(f"{n} true values but {len(values)} {what}: they must be of the same rows")
 
 
 def _align_classes(truth: pd.Series, table: Any) -> dict[str, Any]:
@@ -258,7 +243,7 @@ def _to_hits(truth: pd.Series, positive: Any) -> Array:
         shown = ", ".join(map(str, values[:4]))
         raise BadModel(f"a binary truth has two values, this one has {len(values)} ({shown}, …); is it multiclass?")
     if len(values) < 2 and positive is not None:  # one class only: it is the positive one or it is not
-        return np.asarray([value == positive or str(value) == str(positive) for value in truth], dtype=bool)
+        return np.full(len(truth), bool(values) and is_class(values[0], positive))
     return np.asarray(truth == find_class(positive, values), dtype=bool)
 
 
@@ -284,7 +269,6 @@ def _check_probabilities(score: Array) -> None:
 
 def _check_order(y: Any, p: Any) -> None:
     """Refuse truth and prediction that carry the same row names in another order."""
-    if isinstance(y, pd.Series) and isinstance(p, pd.Series | pd.DataFrame) and not y.index.equals(p.index):
-        same = y.index.is_unique and p.index.is_unique and y.index.isin(p.index).all()
-        if same:
-            raise BadModel("truth and prediction have the same row names in another order; align them by their index")
+    named = isinstance(y, pd.Series) and isinstance(p, pd.Series | pd.DataFrame) and not y.index.equals(p.index)
+    if named and y.index.is_unique and p.index.is_unique and y.index.isin(p.index).all():
+        raise BadModel("truth and prediction have the same row names in another order; align them by their index")

@@ -14,10 +14,10 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from nbkit.model.intervals import Array
 from nbkit.model.metrics import METRICS, Metric, score
 from nbkit.model.predictions import predict
 from nbkit.problem import Problem
+from nbkit.stats import Array
 
 CLUSTER = "NBKIT_CLUSTER"  # an environment variable: the address of a Dask scheduler whose workers do the fits
 
@@ -45,12 +45,8 @@ class Scorer:
         if isinstance(model, Pipeline) and _is_forest(model[-1]):
             model[-1].set_params(n_jobs=1)  # trees that are summed side by side may differ in the last digit
         predictions = predict(model, X.assign(**{self.problem.target: y}), self.problem)
-        return self.turn(float(score(predictions, self.problem.metric, draws=0)["value"].iloc[0]))
-
-    def turn(self, value: float) -> float:
-        """Turn a value of the metric into one that is the higher the better; twice for lower gives it back."""
-        better = METRICS[self.problem.metric].better
-        return value if better == "higher" else -abs(value) if better == "zero" else -value
+        value = float(score(predictions, self.problem.metric, draws=0)["value"].iloc[0])
+        return float(METRICS[self.problem.metric].turn(value))
 
 
 class LimitedPipeline(Pipeline):  # type: ignore[misc]
@@ -93,13 +89,9 @@ def mean_std(values: Array) -> tuple[Array, Array]:
 
     Twelve digits: the last of sixteen depend on where in memory the numbers happen to lie.
     """
-    known = np.isfinite(values)
-    count = known.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(known, values, 0).sum(axis=1) / count
-        spread = np.where(known, (values - mean[:, None]) ** 2, 0).sum(axis=1) / count
-    both = np.where(count > 0, [mean, np.sqrt(spread)], np.nan)
-    mean, std = (np.array([float(f"{value:.12g}") for value in values]) for values in both)
+    known = pd.DataFrame(values).where(np.isfinite(values))
+    both = known.mean(axis=1), known.std(axis=1, ddof=0)
+    mean, std = (np.array([float(f"{value:.12g}") for value in each]) for each in both)
     return mean, std
 
 
@@ -154,15 +146,9 @@ def _tabulate(results: dict[str, Any], problem: Problem, rows: int) -> tuple[pd.
     mean, std = mean_std(values)
     used = np.asarray(results.get("n_resources", np.full(len(mean), rows)))
     settings = [{name.removeprefix("model__"): value for name, value in params.items()} for params in results["params"]]
-    table = pd.DataFrame(
-        {
-            "trial": np.arange(len(mean)),
-            "params": [json.dumps(setting, sort_keys=True, default=str) for setting in settings],
-            "mean": mean if METRICS[problem.metric].better == "higher" else -mean,
-            "std": std,
-            "folds": np.isfinite(values).sum(axis=1),
-            "rows": used,
-        }
-    )
+    texts = [json.dumps(setting, sort_keys=True, default=str) for setting in settings]
+    value = mean if METRICS[problem.metric].better == "higher" else -mean
+    facts = {"trial": np.arange(len(mean)), "params": texts, "mean": value, "std": std}
+    table = pd.DataFrame({**facts, "folds": np.isfinite(values).sum(axis=1), "rows": used})
     last = np.where(used == used.max(), mean, -np.inf)  # of a halving search only the last round counts
     return table, int(np.argmax(np.where(np.isfinite(last), last, -np.inf)))

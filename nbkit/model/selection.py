@@ -1,19 +1,22 @@
 """What may be said of the best of many models: which others it cannot be told from, and how flattered it is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import erfc
 
 from nbkit.errors import BadModel
-from nbkit.model.intervals import Array, bootstrap, t_quantile
 from nbkit.model.metrics import METRICS, find_metric
 from nbkit.model.predictions import Predictions
 from nbkit.model.uncertainty import find_freedom, find_lack
+from nbkit.stats import Array, bootstrap, t_quantile
+from nbkit.wording import say_count
 
 TOGETHER = 0.96  # not LEVEL: the farthest of few draws is itself uncertain, and 6 % of sweeps would err at 300 rows
+BASELINES = {"rule": "today's rule", "dummy": "the dummy"}
 
 
 @dataclass(frozen=True)
@@ -89,16 +92,9 @@ def compare_with_best(models: Mapping[str, Predictions], metric: str = "", *, dr
     if np.isnan(list(values.values())).all():
         why = getattr(next(iter(statistics.values())), "trouble", "") or "it is not defined on these rows"
         raise BadModel(f"no candidate has a value of {metric}, which decides: {why}")
-    better = METRICS[metric].better
-    score = _turn(np.array(list(values.values())), better)
-    resampled = _turn(np.stack([drawn[name] for name in values], axis=1), better)
+    seen, turn = np.array(list(values.values())), METRICS[metric].turn
     free = 0.0 if find_lack("", first) else find_freedom(first)
-    return _select(list(values), np.array(list(values.values())), score, resampled, free)
-
-
-def _turn(values: Array, better: str) -> Array:
-    """Turn values so that the higher is the better."""
-    return values if better == "higher" else -np.abs(values) if better == "zero" else -values
+    return _select(list(values), seen, turn(seen), turn(np.stack([drawn[name] for name in values], axis=1)), free)
 
 
 def _select(names: list[str], values: Array, score: Array, resampled: Array, free: float) -> Selection:
@@ -112,17 +108,9 @@ def _select(names: list[str], values: Array, score: Array, resampled: Array, fre
     flattery = float(np.mean(bias[np.arange(len(known)), winners]) - np.mean(bias)) if len(known) else np.nan
     verdict = np.where(low > 0, "worse", "inconclusive")
     verdict[top] = "best"
-    table = pd.DataFrame(
-        {
-            "value": values,
-            "difference": difference,
-            "low": low,
-            "high": high,
-            "share": np.bincount(winners, minlength=len(names)) / max(len(known), 1),
-            "verdict": verdict,
-        },
-        index=pd.Index(names, name="model"),
-    )
+    share = np.bincount(winners, minlength=len(names)) / max(len(known), 1)
+    facts = {"value": values, "difference": difference, "low": low, "high": high, "share": share, "verdict": verdict}
+    table = pd.DataFrame(facts, index=pd.Index(names, name="model"))
     order = np.argsort(difference, kind="stable")
     order = np.concatenate([[top], order[order != top]])
     return Selection(names[top], table.iloc[order], max(flattery, 0.0))
@@ -141,3 +129,59 @@ def _find_width(score: Array, resampled: Array, top: int, free: float) -> Array:
     by_chance = erfc(np.quantile(far, TOGETHER) / np.sqrt(2))
     errors = t_quantile(free, 1 - by_chance)  # as far out in the tail, by Student's t
     return np.asarray(errors * np.sqrt(1 + 1 / free) * (bias - bias[:, [top]]).std(axis=0, ddof=1))
+
+
+def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) -> str:
+    """Return the headline of a training.
+
+    Parameters
+    ----------
+    scores
+        The problem's metric on the valid split, one row a candidate, as `nbkit.model.score` returns it.
+    selection
+        From `compare_with_best`, on the same rows.
+    best
+        The candidate that goes on.
+    """
+    table = selection.table
+    alike = list(table.index[(table["verdict"] == "inconclusive") & table["difference"].notna()])
+    row, metric = scores.to_dict("index")[best], scores.index.name or "metric"
+    tried = [name for name in scores.index if name not in BASELINES]
+    others = [_name(each) for each in alike if each not in (*BASELINES, best)]
+    name = _name(best)
+    if best != selection.best:
+        said = f"{name} is the simplest that is not told apart from {_join([_name(selection.best), *others])}"
+    elif best in BASELINES:
+        said = f"{name} does better than {_join(tried)}" if tried else f"{name} does best"
+    else:
+        said = f"{name} does best of {_join(tried)}" if len(tried) > 1 else f"{name} is the only candidate"
+    said += f": {metric} {say_interval(row)} on {say_count(int(row['n']), 'validation row')}"
+    if best == selection.best and others:
+        said += f", not told apart from {_join(others)}"
+    if best != "rule" and "rule" in scores.index:
+        constant = "dummy" in scores.index and scores["value"]["rule"] == scores["value"]["dummy"]
+        rule = "a constant answer (no rule is stated)" if constant else BASELINES["rule"]
+        said += f"; {rule} {scores['value']['rule']:.3f}"
+        said += ", not told apart either" if "rule" in alike else ""
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def say_interval(row: Any) -> str:
+    """Write a row of scores as its value with its interval, or say that there are too few rows for one."""
+    return "not known" if pd.isna(row["value"]) else f"{row['value']:.3f}{say_limits(row, ' (', '.3f', ')')}"
+
+
+def _name(candidate: str) -> str:
+    return BASELINES.get(candidate, candidate)
+
+
+def _join(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def say_limits(row: Any, before: str, form: str, after: str) -> str:
+    """Return the interval in words, or that there are too few to say."""
+    if pd.isna(row["low"]) or pd.isna(row["high"]):
+        return f"{before}too few to say how sure{after}"
+    return f"{before}{row['low']:{form}} to {row['high']:{form}}{after}"

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from nbkit.model.intervals import Array
 from nbkit.model.predictions import Predictions
+from nbkit.stats import Array
 
 Weighted = Callable[[Array], Any]  # weights of shape (d, n) -> d values
 EPSILON = float(np.finfo(float).eps)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid, ParameterSampler
@@ -38,6 +39,13 @@ class Training:
 
     models: dict[str, Any]
     trials: pd.DataFrame
+
+
+def draw_rows(X: Any, rows: int, seed: int) -> Any:
+    """Return at most so many rows of a table or series, drawn at random, in their order; all of them if `rows` is 0."""
+    if not 0 < rows < len(X):
+        return X
+    return X.iloc[np.sort(np.random.default_rng(seed).choice(len(X), rows, replace=False))]
 
 
 def draw_settings(space: Mapping[str, Any], trials: int, seed: int) -> list[dict[str, list[Any]]]:
@@ -151,10 +159,8 @@ def check_candidate(name: str, candidate: Any, problem: Problem) -> None:
     estimator = getattr(candidate, "estimator", candidate) if hasattr(candidate, "cv") else candidate
     if problem.is_classification and not hasattr(estimator, "predict_proba"):
         last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-        raise BadModel(
-            f"candidate {name!r}: {type(last).__name__} gives no probabilities; wrap it in sklearn's "
-            "CalibratedClassifierCV"
-        )
+        fault = f"{type(last).__name__} gives no probabilities; wrap it in sklearn's CalibratedClassifierCV"
+        raise BadModel(f"candidate {name!r}: {fault}")
     check_loadable(clone(estimator), f"candidate {name!r}")
 
 
@@ -193,16 +199,9 @@ def learning_curve(
     X, y = problem.separate(train)
     with threadpool_limits(limits=threads), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fold with one class is NaN, which is what the table says
-        rows, fitted, left_out = sklearn_learning_curve(
-            clone(model),
-            X,
-            y,
-            train_sizes=list(sizes),
-            cv=cv,
-            scoring=Scorer(problem),
-            shuffle=True,
-            random_state=problem.seed,
-        )
+        asked = {"train_sizes": list(sizes), "cv": cv, "scoring": Scorer(problem)}
+        found = sklearn_learning_curve(clone(model), X, y, shuffle=True, random_state=problem.seed, **asked)
+        rows, fitted, left_out = found
     parts = []
     for split, values in (("train", fitted), ("cross-validation", left_out)):
         mean, std = mean_std(values if METRICS[problem.metric].better == "higher" else -values)

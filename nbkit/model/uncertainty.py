@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from nbkit.model.ece import find_ece_interval
-from nbkit.model.intervals import Array, count_effective, t_quantile, wilson_interval
 from nbkit.model.predictions import Predictions
+from nbkit.stats import Array, bound_shares, t_quantile
 from nbkit.wording import say_count
 
 CASES = 5  # of each class, below which nothing is said
@@ -73,7 +73,7 @@ def warn_of_few(o: Predictions) -> str:
     return f"only {say_count(blocks, 'block')}: the interval is rough" if blocks < FEW else ""
 
 
-def find_interval(name: str, o: Predictions, value: float, drawn: Array, *, seed: int = 0) -> Interval:
+def find_interval(name: str, o: Predictions, value: float, drawn: Array) -> Interval:
     """Return the 95 % interval of a metric.
 
     Parameters
@@ -86,8 +86,6 @@ def find_interval(name: str, o: Predictions, value: float, drawn: Array, *, seed
         Of the metric.
     drawn
         Its values on bootstrap resamples.
-    seed
-        Of what is simulated.
 
     Notes
     -----
@@ -112,7 +110,7 @@ def find_interval(name: str, o: Predictions, value: float, drawn: Array, *, seed
     if name == "roc_auc":
         return _bound_area(o, value)
     if name == "ece":
-        return find_ece_interval(o, seed=seed)
+        return find_ece_interval(o)
     return bound_draws(value, drawn, o, scale=name)
 
 
@@ -132,13 +130,9 @@ def bound_draws(value: float, drawn: Array, o: Predictions, scale: str = "") -> 
 
 
 def _bound_share(hits: Array, among: Array, blocks: Array | None) -> Interval:
-    n = float(among.sum())
-    share = hits.sum() / n
-    if blocks is not None:
-        none = np.zeros(int(n), dtype=int)
-        n = float(count_effective(hits[among], none, blocks[among], np.array([share]))[0])
-    low, high = wilson_interval(share * n, n)
-    return float(low), float(high)
+    one_group = np.zeros(int(among.sum()), dtype=int)
+    *_, low, high = bound_shares(hits[among], one_group, 1, None if blocks is None else blocks[among])
+    return float(low[0]), float(high[0])
 
 
 def _bound_average(name: str, o: Predictions, value: float) -> Interval:
@@ -147,8 +141,9 @@ def _bound_average(name: str, o: Predictions, value: float) -> Interval:
     codes = np.unique(o.truth) if name == "balanced_accuracy" else np.unique(np.r_[o.truth, o.label])
     for code in codes:
         truth, label = o.truth == code, o.label == code
-        low, high = _bound_share(truth & label, truth if name == "balanced_accuracy" else truth | label, o.blocks)
-        one = (truth & label).sum() / (truth if name == "balanced_accuracy" else truth | label).sum()
+        among = truth if name == "balanced_accuracy" else truth | label
+        low, high = _bound_share(truth & label, among, o.blocks)
+        one = (truth & label).sum() / among.sum()
         if name == "macro_f1":
             low, high, one = (2 * part / (1 + part) for part in (low, high, one))
         down.append(one - low)
@@ -158,10 +153,8 @@ def _bound_average(name: str, o: Predictions, value: float) -> Interval:
 
 def _bound_area(o: Predictions, value: float) -> Interval:
     codes = [True] if o.task == "binary" else list(np.unique(o.truth))
-    parts = [_bound_one_area(o, code) for code in codes]
-    down, up = (
-        float(np.mean(np.abs([part[end] - part[0] for part in parts]))) for end in (1, 2)
-    )  # they may rise together
+    area, low, high = np.transpose([_bound_one_area(o, code) for code in codes])
+    down, up = float(np.mean(area - low)), float(np.mean(high - area))  # they may rise together
     return max(value - down, 0.0), min(value + up, 1.0)
 
 
@@ -176,9 +169,7 @@ def _bound_one_area(o: Predictions, code: Any) -> tuple[float, float, float]:
     area = float(place[hit].mean())
     pull = (place - area) / np.where(hit, cases, others)
     if o.blocks is None:
-        seen = (pull[hit] ** 2).sum() * cases / max(cases - 1, 1) + (pull[~hit] ** 2).sum() * others / max(
-            others - 1, 1
-        )
+        seen = sum((pull[some] ** 2).sum() * n / max(n - 1, 1) for some, n in ((hit, cases), (~hit, others)))
         units = min(cases, others)
     else:
         blocks = np.bincount(o.blocks, weights=pull)

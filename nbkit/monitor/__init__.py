@@ -7,7 +7,8 @@ __getattr__, __dir__, __all__ = attach(
     {
         "check": ["Monitoring", "check_window"],
         "decision": ["Decision", "decide"],
-        "drift": ["Measurement", "drift_test", "known_tests", "measure_drift"],
+        "distances": ["Measurement", "drift_test"],
+        "drift": ["measure_drift"],
         "performance": ["estimate_performance", "fit_calibration", "measure_performance"],
         "profile": ["make_profile"],
         "words": ["explain_window", "profile_reference", "say_reasons", "summarize_window"],

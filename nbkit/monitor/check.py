@@ -8,12 +8,13 @@ import pandas as pd
 
 from nbkit.data import check_contract
 from nbkit.errors import NbkitError
+from nbkit.evaluation import judge
 from nbkit.lineage import encode_rows
-from nbkit.model import Predictions, judge, predict_values
+from nbkit.model import Predictions, predict_values
 from nbkit.monitor.decision import Decision, decide
 from nbkit.monitor.drift import measure_drift
 from nbkit.monitor.performance import estimate_performance, measure_performance
-from nbkit.monitor.profile import COLUMNS, UNITS, make_profile
+from nbkit.monitor.profile import COLUMNS, make_profile
 from nbkit.problem import Problem
 from nbkit.registry.golden import find_problem
 
@@ -49,13 +50,7 @@ class Monitoring:
     summary: pd.DataFrame
 
 
-def check_window(
-    bundle: Mapping[str, Any],
-    window: pd.DataFrame,
-    *,
-    tests: Sequence[str] = TESTS,
-    metrics: Sequence[str] | None = None,
-) -> Monitoring:
+def check_window(bundle: Mapping[str, Any], window: pd.DataFrame, *, tests: Sequence[str] = TESTS) -> Monitoring:
     """Check a window against the version that answers.
 
     Parameters
@@ -63,13 +58,11 @@ def check_window(
     bundle
         From `Registry.load_bundle`: ``model``, ``problem`` and ``reference`` (a profile, or rows to make one of); where
         present ``params`` (its ``threshold``), ``scores``, ``contract``, ``calibration``, ``criteria`` (from
-        `nbkit.model.read_criteria`) and ``importance`` (feature, share: the `weights` of `nbkit.model.explain`).
+        `nbkit.evaluation.read_criteria`) and ``importance`` (feature, share: the `weights` of `nbkit.explain`).
     window
         Raw rows; with the target's column where labels have come (missing where they have not).
     tests
-        Drift tests, see `known_tests`.
-    metrics
-        Of the scores; all by default.
+        Drift tests, see `nbkit.monitor.distances`.
     """
     problem, threshold = find_problem(bundle, {})
     target, blocks = problem.target, problem.blocks(window)
@@ -80,51 +73,38 @@ def check_window(
     profile = reference if set(COLUMNS) <= set(reference.columns) else make_profile(reference)
     profile = profile[profile["column"] != target]
     answers, trouble = _ask(bundle["model"], rows, problem)
+    answered = answers is not None
     if trouble:
-        wrong = {
-            "rule": "answer",
-            "column": "the model",
-            "severity": "blocking",
-            "count": len(rows),
-            "message": trouble,
-        }
-        integrity = pd.concat([integrity, pd.DataFrame([wrong])], ignore_index=True)
+        wrong = {"rule": "answer", "column": "the model", "severity": "blocking", "count": len(rows)}
+        integrity = pd.concat([integrity, pd.DataFrame([wrong | {"message": trouble}])], ignore_index=True)
     seen = rows
-    if "prediction" not in rows and answers is not None and not isinstance(answers, pd.DataFrame):
+    if isinstance(answers, pd.Series) and "prediction" not in rows:
         seen = rows.assign(prediction=answers)
-    elif "prediction" not in rows:
-        profile = profile[profile["column"] != "prediction"]
+    profile = profile[(profile["column"] != "prediction") | ("prediction" in seen)]
     made = sorted(set(profile["column"]) - set(seen.columns))
-    scaled = UNITS not in set(profile["part"])
-    encoded = encode_rows(bundle["model"], rows, scaled=scaled) if made and answers is not None else pd.DataFrame()
+    encoded = encode_rows(bundle["model"], rows) if made and answered else pd.DataFrame()
     seen = seen.assign(**{name: encoded[name].to_numpy() for name in made if name in encoded})
     drift = measure_drift(profile, seen, tests, blocks)
     performance, estimated = pd.DataFrame(), pd.DataFrame()
-    if answers is not None and scores is not None and target in window and window[target].notna().any():
+    if answered and scores is not None and target in window and window[target].notna().any():
         told = Predictions.align(window[target], answers, problem, threshold=threshold, blocks=blocks)
-        performance = measure_performance(told, scores, metrics=metrics)
-    if answers is not None and problem.task == "binary" and bundle.get("calibration") is not None:
+        performance = measure_performance(told, scores)
+    if answered and problem.task == "binary" and bundle.get("calibration") is not None:
         estimated = estimate_performance(answers, bundle["calibration"], scores, threshold=threshold)
-    measured = None if performance.empty else performance
-    decision = decide(
-        integrity,
-        drift,
-        measured,
-        bundle.get("importance"),
-        metric=problem.metric,
-        estimated=estimated,
-        criteria=_judge_criteria(bundle.get("criteria"), performance),
-    )
-    drifted = set(drift.loc[drift["level"] == "drift", "column"])
+    declared = _judge_criteria(bundle.get("criteria"), performance)
+    weights, own = bundle.get("importance"), problem.metric
+    decision = decide(integrity, drift, performance, weights, metric=own, estimated=estimated, criteria=declared)
+    by_level = {level: set(part) for level, part in drift.groupby("level")["column"]}
+    drifted = by_level.get("drift", set())
     row = {
         "rows": len(window),
         "labelled": int(window[target].notna().sum()) if target in window else 0,
         "violations": len(integrity),
         "drifted": len(drifted - {"prediction"}),
         "moved": "prediction" in drifted,
-        "watched": drift.loc[drift["level"] == "watch", "column"].nunique(),
+        "watched": len(by_level.get("watch", ())),
         "worse": 0 if performance.empty else int((performance["level"] == "worse").sum()),
-        "unjudged": drift.loc[drift["level"] == "not judged", "column"].nunique(),
+        "unjudged": len(by_level.get("not judged", ())),
         "decision": decision.decision,
     }
     return Monitoring(integrity, drift, performance, estimated, decision, pd.DataFrame([row]))

@@ -1,16 +1,16 @@
 """From findings to a decision: explicit rules that name the number that fired them and what to do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nbkit.model.intervals import Z
-from nbkit.monitor.drift import ALWAYS_NEW, GONE, NO_VALUES
+from nbkit.monitor.distances import ALWAYS_NEW, NO_VALUES
+from nbkit.monitor.drift import GONE
 from nbkit.monitor.performance import DETECTABLE
-from nbkit.problem import DEFAULT_METRIC
+from nbkit.stats import Z
 from nbkit.wording import say_count
 
 IMPORTANT = 0.05  # share of the model's attributions from which a feature's drift matters
@@ -49,7 +49,7 @@ def decide(
     performance: pd.DataFrame | None,
     importance: pd.DataFrame | None = None,
     *,
-    metric: str = "",
+    metric: str,
     estimated: pd.DataFrame | None = None,
     criteria: pd.DataFrame | None = None,
 ) -> Decision:
@@ -81,29 +81,23 @@ def decide(
     performance
         From `measure_performance`, or None where no labels have come.
     importance
-        feature, share, from `nbkit.model.explain`.
+        feature, share, from `nbkit.explain`.
     metric
-        The metric that the project is judged by; the usual one of the task if empty.
+        The metric that the project is judged by.
     estimated
         From `estimate_performance`.
     criteria
-        The declared criteria as `nbkit.model.judge` judged them on the window.
+        The declared criteria as `nbkit.evaluation.judge` judged them on the window.
     """
-    own = metric or _guess_metric(performance)
-    level = "not judged" if performance is None else str(performance["level"].get(own, "not judged"))
-    judged = level in JUDGED
-    findings = [
-        *_look_at(integrity, _violations),
-        *_look_at(performance, lambda table: _losses(table, own)),
-        *_look_at(criteria, _failures),
-        *_look_at(drift, lambda table: _drifts(table, importance, level)),
-        *(
-            []
-            if level != "not judged" or drift is None
-            else _look_at(estimated, lambda table: _estimates(table, drift))
-        ),
-        *([] if judged else _gaps(drift, importance)),
-    ]
+    broken, losses, failed, moved, likely = (
+        pd.DataFrame() if table is None else table for table in (integrity, performance, criteria, drift, estimated)
+    )
+    level = str(losses["level"].get(metric, "not judged")) if len(losses) else "not judged"
+    findings = [*_violations(broken), *_losses(losses, metric), *_failures(failed), *_drifts(moved, importance, level)]
+    if level == "not judged":
+        findings += _estimates(likely, moved)
+    if level not in JUDGED:
+        findings += _gaps(moved, importance)
     findings.sort(key=lambda finding: SEVERITIES.index(finding[1]))
     reasons = pd.DataFrame(findings, columns=["finding", "severity", "evidence", "action"])
     severities = set(reasons["severity"])
@@ -114,15 +108,6 @@ def decide(
     return Decision("inconclusive" if "unsure" in severities else "ok", reasons)
 
 
-def _guess_metric(performance: pd.DataFrame | None) -> str:
-    known = [] if performance is None else list(performance.index)
-    return next((name for name in dict.fromkeys(DEFAULT_METRIC.values()) if name in known), known[0] if known else "")
-
-
-def _look_at(table: pd.DataFrame | None, rule: Callable[[pd.DataFrame], Iterator[Finding]]) -> list[Finding]:
-    return [] if table is None or table.empty else list(rule(table))
-
-
 def _violations(table: pd.DataFrame) -> Iterator[Finding]:
     for row in table.to_dict("records"):
         blocking = row["severity"] == "blocking"
@@ -131,10 +116,9 @@ def _violations(table: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _losses(table: pd.DataFrame, own: str) -> Iterator[Finding]:
-    labelled = (table["level"] != "not judged").any()
-    if labelled and own not in table.index:
+    if len(table) and own not in table.index and (table["level"] != "not judged").any():
         yield f"{own} was not measured", "unsure", "it is the metric that decides, and labels have come", MORE
-    gained = own in table.index and table["gain"].get(own, 0.0) > 0 if "gain" in table else False
+    gained = "gain" in table and table["gain"].get(own, 0.0) > 0
     for row in table.rename_axis("metric").reset_index().to_dict("records"):
         metric, level = str(row["metric"]), row["level"]
         if level == "worse" and metric != own and row.get("p_value", 0.0) * (len(table) - 1) >= LOOKS:
@@ -184,22 +168,26 @@ def _say(value: float) -> str:
 
 
 def _failures(table: pd.DataFrame) -> Iterator[Finding]:
-    for row in table[table["verdict"] == "fail"].to_dict("records"):
-        yield f"criterion {row['name']} fails", "critical", str(row["why"]), RETRAIN
+    for row in table.to_dict("records"):
+        if row["verdict"] == "fail":
+            yield f"criterion {row['name']} fails", "critical", str(row["why"]), RETRAIN
 
 
-def _weigh_columns(table: pd.DataFrame, importance: pd.DataFrame | None) -> "pd.Series[float]":
-    """Return the share of the attributions of each column of a table; NaN where it is unknown."""
-    known = {} if importance is None else dict(zip(importance["feature"], importance["share"], strict=True))
-    return table["column"].map(known).astype(float)
+def _weigh_columns(importance: pd.DataFrame | None) -> dict[Any, float]:
+    """Return the share of the attributions of each column that is known."""
+    return (
+        {} if importance is None else dict(zip(importance["feature"], importance["share"].astype(float), strict=True))
+    )
 
 
 def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> Iterator[Finding]:
     """Say what drifted; `own` is the level of the metric that decides."""
     judged, labels = own in JUDGED, "; get labels for this window first" if own == "not judged" else ""
-    table = table.assign(weight=_weigh_columns(table, importance))
-    for row in table[table["level"] == "drift"].to_dict("records"):
-        column, weight = row["column"], float(row["weight"])
+    weights = _weigh_columns(importance)
+    for row in table.to_dict("records"):
+        if row["level"] != "drift":
+            continue
+        column, weight = row["column"], weights.get(row["column"], np.nan)
         words = f"{row['test']} {row['value']:.3g}, {row['detail']}" if pd.notna(row["value"]) else str(row["detail"])
         words += "" if column == "prediction" else "; importance unknown" if np.isnan(weight) else ""
         words += f"; {weight:.{0 if weight >= 0.1 else 1}%} of the attributions" if weight >= 0 else ""
@@ -212,13 +200,13 @@ def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> I
             yield f"{column} drifted", "note", words, action
 
 
-def _gaps(drift: pd.DataFrame | None, importance: pd.DataFrame | None) -> Iterator[Finding]:
+def _gaps(drift: pd.DataFrame, importance: pd.DataFrame | None) -> Iterator[Finding]:
     """Say what could not be judged, where no measured performance stands in for it."""
-    if drift is None or drift.empty:
+    if drift.empty:
         yield "nothing could be judged", "unsure", "neither drift nor performance was measured", MORE
         return
     blind = drift[(drift["level"] == "not judged") & ~drift["detail"].isin([NO_VALUES, ALWAYS_NEW])]
-    blind = blind[~(_weigh_columns(blind, importance) < IMPORTANT)]
+    blind = blind[~(blind["column"].map(_weigh_columns(importance)).astype(float) < IMPORTANT)]
     if len(blind):
         names = list(dict.fromkeys(map(str, blind["column"])))
         words = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}: {blind['detail'].iloc[0]}"
@@ -226,7 +214,7 @@ def _gaps(drift: pd.DataFrame | None, importance: pd.DataFrame | None) -> Iterat
 
 
 def _estimates(table: pd.DataFrame, drift: pd.DataFrame) -> Iterator[Finding]:
-    row: dict[str, Any] = {str(key): value for key, value in table.loc["roc_auc"].items()}
-    if row["change"] <= -ESTIMATED_LOSS and (drift["level"] == "drift").any():
+    row = table.loc["roc_auc"].to_dict() if len(table) else {"change": 0.0}
+    if row["change"] <= -ESTIMATED_LOSS and len(drift) and (drift["level"] == "drift").any():
         words = f"ROC AUC {row['naive']:.3f} → {row['estimated']:.3f} (CBPE)"
         yield "estimated performance is lower", "warning", words, "get labels for this window"

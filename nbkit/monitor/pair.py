@@ -14,8 +14,9 @@ from nbkit.monitor.profile import (
     OTHER,
     Blocks,
     Floats,
-    count_bins,
     count_blocks,
+    count_rows,
+    find_bins,
     hash_names,
     is_tracked,
     mean_size,
@@ -100,8 +101,15 @@ def pair_column(profile: pd.DataFrame, window: pd.Series, blocks: Blocks = None)
     parts = {part: {name: values[names == part] for name, values in columns.items()} for part in dict.fromkeys(names)}
     alike = dict(zip(parts["alike"]["category"], parts["alike"]["upper"], strict=True))
     total, rows = int(profile["n"].iloc[0]), len(window)
+    if kind == "numeric":
+        numbers, levels = read_numbers(window), list[str]()
+        codes = bins = find_bins(numbers, parts["bin"]["upper"][:-1])
+    else:
+        codes, levels = read_names(window)
+        place = {name: number for number, name in enumerate(parts["bin"]["category"][:-1])}
+        bins = np.append([place.get(name, len(place)) for name in levels], -1).astype(int)[codes]
     if blocks is not None and rows:  # what never happened in the reference shows in the window how alike its blocks are
-        now = measure_alike(_code(parts, window, kind), blocks)
+        now = measure_alike(bins, blocks)
         alike = {name: max(alike[name], value) for name, value in zip(now["category"], now["upper"], strict=True)}
     sizes = {"n": (total, float(parts["alike"]["count"][0])), "m": (rows, mean_size(blocks, rows))}
     facts: dict[str, Any] = {"column": str(profile["column"].iloc[0]), "kind": kind}
@@ -114,46 +122,30 @@ def pair_column(profile: pd.DataFrame, window: pd.Series, blocks: Blocks = None)
         facts["uneven"] = max((1 + 2 * more * alike["mean"] + (more * alike["square"]) ** 2) / mean**2, 1.0)
         facts["strict"] = total * rows / (total + rows) / (1 + more * alike["largest"])
     if kind == "numeric":
-        return _pair_numbers(parts, window, facts)
-    return _pair_names(parts, window, blocks, facts)
+        return _pair_numbers(parts, numbers, bins, facts)
+    return _pair_names(parts, (codes, levels), bins, blocks, facts)
 
 
-def _code(parts: Parts, window: pd.Series, kind: str) -> NDArray[Any]:
-    """Return the bin of each row; -1 where it is missing."""
-    if kind == "numeric":
-        numbers = read_numbers(window)
-        return np.where(np.isnan(numbers), -1, np.searchsorted(parts["bin"]["upper"][:-1], numbers, side="left"))
-    large = parts["bin"]["category"].tolist()[:-1]
-    place = {name: number for number, name in enumerate(large)}
-    codes, levels = read_names(window)
-    return np.append([place.get(name, len(large)) for name in levels], -1).astype(int)[codes]
-
-
-def _pair_numbers(parts: Parts, window: pd.Series, facts: dict[str, Any]) -> Pair:
-    bins, numbers = parts["bin"], read_numbers(window)
-    known = numbers[~np.isnan(numbers)]
-    counts = count_bins(known, bins["upper"][:-1])
+def _pair_numbers(parts: Parts, numbers: Floats, codes: NDArray[Any], facts: dict[str, Any]) -> Pair:
+    bins = parts["bin"]
     labels = [_label(low, high) for low, high in zip(bins["lower"], bins["upper"], strict=True)]
     return Pair(
         **facts,
         labels=[*labels, "missing"],
         reference=np.append(bins["count"], parts["missing"]["count"]),
-        window=np.append(counts, len(window) - counts.sum()),
+        window=np.append(count_rows(codes, len(labels)), (codes < 0).sum()),
         cells=pd.DataFrame(parts.get("cell", {"lower": [], "upper": [], "count": []}), dtype=float),
         facts=dict(zip(parts["fact"]["category"], parts["fact"]["upper"], strict=True)),
-        values=np.sort(known[np.isfinite(known)]),
+        values=np.sort(numbers[np.isfinite(numbers)]),
     )
 
 
-def _pair_names(parts: Parts, window: pd.Series, blocks: Blocks, facts: dict[str, Any]) -> Pair:
-    large = parts["bin"]["category"].tolist()[:-1]
-    tracked = float(parts["fact"]["upper"][0])
-    codes, levels = read_names(window)
-    counts = np.bincount(codes[codes >= 0], minlength=len(levels)).astype(float)
-    place = {name: number for number, name in enumerate(large)}
-    bins, hashes = np.array([place.get(name, len(large)) for name in levels], dtype=int), hash_names(levels)
-    rare = bins == len(large)
-    now = np.bincount(hashes[rare] % BUCKETS, weights=counts[rare], minlength=BUCKETS)
+def _pair_names(
+    parts: Parts, window: tuple[NDArray[Any], list[str]], bins: NDArray[Any], blocks: Blocks, facts: dict[str, Any]
+) -> Pair:
+    (codes, levels), large = window, parts["bin"]["category"].tolist()[:-1]
+    tracked, hashes = float(parts["fact"]["upper"][0]), hash_names(levels)
+    now = np.bincount(hashes[codes[bins == len(large)]] % BUCKETS, minlength=BUCKETS)
     then = np.zeros(BUCKETS)
     if "bucket" in parts:
         then[parts["bucket"]["bin"]] = parts["bucket"]["count"]
@@ -168,7 +160,7 @@ def _pair_names(parts: Parts, window: pd.Series, blocks: Blocks, facts: dict[str
         **facts,
         labels=[*large, *labels, "missing"],
         reference=np.concatenate([parts["bin"]["count"][:-1], then[used], parts["missing"]["count"]]),
-        window=np.concatenate([np.bincount(bins, counts, len(large) + 1)[:-1], now[used], [(codes < 0).sum()]]),
+        window=np.concatenate([count_rows(bins, len(large) + 1)[:-1], now[used], [(codes < 0).sum()]]),
         unseen=unseen,
         expected=expected,
         tracked=tracked,
@@ -185,7 +177,7 @@ def _find_unseen(
     Turing) is counted with the noise of both sides.
     """
     codes, levels, hashes, tracked = now
-    rows = np.bincount(codes[codes >= 0], minlength=len(levels)).astype(float)
+    rows = count_rows(codes, len(levels))
     met = count_blocks(codes, len(levels), blocks)
     place = {name: number for number, name in enumerate(known["category"])}
     where = np.array([place.get(name, -1) for name in levels], dtype=int)

@@ -18,16 +18,11 @@ ALPHA = 0.01  # of a loss where there is none
 UPPER = float(stats.norm.ppf(0.95))
 DETECTABLE = float(stats.norm.ppf(1 - ALPHA) + stats.norm.ppf(0.8))  # standard errors: seen in 80 % of cases
 MATERIAL = {"ece": 0.02, "bias": 0.02}  # of probabilities: smaller losses are bearable whatever the reference
-ESTIMATED = ("roc_auc", "accuracy", "precision", "recall", "f1")
 KNOTS = ["score", "probability"]
 
 
 def measure_performance(
-    predictions: Predictions,
-    reference: pd.DataFrame,
-    *,
-    metrics: Sequence[str] | None = None,
-    tolerance: float = TOLERANCE,
+    predictions: Predictions, reference: pd.DataFrame, *, metrics: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Score a window whose labels have come, and hold it against the scores at registration.
 
@@ -39,8 +34,6 @@ def measure_performance(
         The version's scores: index metric; value, low, high, better.
     metrics
         Of the reference; all that it holds by default.
-    tolerance
-        Relative loss that is bearable.
 
     Returns
     -------
@@ -67,17 +60,17 @@ def measure_performance(
     then = reference.loc[names]
     value, before = now["value"].reindex(names).to_numpy(float), then["value"].to_numpy(float)
     zero, lower = (then["better"] == "zero").to_numpy(), (then["better"] == "lower").to_numpy()
-    bearable = tolerance * np.abs(before)
+    bearable = TOLERANCE * np.abs(before)
     if task == "binary" and labelled:
         bearable = np.array([MATERIAL.get(name, size) for name, size in zip(names, bearable, strict=True)])
     change = np.where(lower, before - value, value - before)
     change = np.where(zero, np.abs(before) - np.abs(value), change)
     error = np.hypot(_standard_error(now.reindex(names)), np.nan_to_num(_standard_error(then)))
     p_value, level = _judge_losses(change, error, bearable, zero)
-    table = {"reference": before, "value": value, "low": now["low"].reindex(names), "high": now["high"].reindex(names)}
-    facts = {"gain": change, "p_value": p_value, "bearable": bearable, "detectable": DETECTABLE * error}
+    facts = {"reference": before, "value": value, **now[["low", "high"]].reindex(names)}
+    facts |= {"gain": change, "p_value": p_value, "bearable": bearable, "detectable": DETECTABLE * error}
     facts |= {"level": level if labelled else "not judged", "n": labelled}
-    return pd.DataFrame({**table, **facts}, index=pd.Index(names, name="metric"))
+    return pd.DataFrame(facts, index=pd.Index(names, name="metric"))
 
 
 def _judge_losses(change: Floats, error: Floats, bearable: Floats, zero: NDArray[np.bool_]) -> tuple[Floats, Any]:
@@ -137,16 +130,11 @@ def estimate_performance(
     """
     scores = np.asarray(p, float)
     scores = scores[~np.isnan(scores)]
-    if not len(scores):
-        estimated = dict.fromkeys(ESTIMATED, float("nan"))
-    else:
-        chance = np.interp(scores, calibration["score"], calibration["probability"])
-        estimated = _expected_scores(scores, chance, threshold)
-    table = pd.DataFrame({"estimated": estimated}).rename_axis("metric").loc[list(ESTIMATED)]
+    chance = np.interp(scores, calibration["score"], calibration["probability"])
+    table = pd.DataFrame({"estimated": _expected_scores(scores, chance, threshold)}).rename_axis("metric")
     naive = reference["value"] if reference is not None else pd.Series(dtype=float)
     table["naive"] = naive.reindex(table.index).astype(float)
-    table["change"] = table["estimated"] - table["naive"]
-    return table
+    return table.assign(change=table["estimated"] - table["naive"])
 
 
 def _expected_scores(scores: Floats, chance: Floats, threshold: float) -> dict[str, float]:
@@ -157,16 +145,9 @@ def _expected_scores(scores: Floats, chance: Floats, threshold: float) -> dict[s
     hits, misses = np.append(0, groups["hit"].cumsum()), np.append(0, groups["miss"].cumsum())
     area = float(np.trapezoid(hits, misses))
 
-    def ratio(part: float, whole: float) -> float:
-        return float(part / whole) if whole > 0 else float("nan")
-
-    return {
-        "roc_auc": ratio(area, hits[-1] * misses[-1]),
-        "accuracy": ratio(tp + tn, len(scores)),
-        "precision": ratio(tp, tp + fp),
-        "recall": ratio(tp, tp + fn),
-        "f1": ratio(2 * tp, 2 * tp + fp + fn),
-    }
+    parts = {"roc_auc": (area, hits[-1] * misses[-1]), "accuracy": (tp + tn, len(scores)), "precision": (tp, tp + fp)}
+    parts |= {"recall": (tp, tp + fn), "f1": (2 * tp, 2 * tp + fp + fn)}
+    return {name: float(part / whole) if whole > 0 else float("nan") for name, (part, whole) in parts.items()}
 
 
 def _standard_error(scores: pd.DataFrame) -> Floats:

@@ -1,7 +1,7 @@
 """The reference, kept as a small table: per column its bins, shares, cells and moments, and no raw rows."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pandas.api import types
 
 from nbkit.errors import BadParameter
-from nbkit.wording import suggest
 
 BINS = 10
 EVEN, TAIL = 600, 200  # cells of equal size, and ever smaller ones towards each end, for distances
@@ -21,39 +20,23 @@ BUCKETS = 4_096  # by a hash of the name, in which rare categories are counted
 OTHER = "(other)"
 ALIKE = ("mean", "square", "largest", "missing")
 KINDS = ("numeric", "categorical")
-UNITS = "units"  # the part that marks a profile in which what a model makes is in the units of the data
 COLUMNS = ["column", "kind", "part", "bin", "lower", "upper", "category", "count", "blocks", "share", "n"]
-FILL: dict[str, Any] = {
-    "part": "",
-    "bin": -1,
-    "lower": np.nan,
-    "upper": np.nan,
-    "category": None,
-    "count": 0,
-    "blocks": np.nan,
-}
+FILL: dict[str, Any] = {"bin": -1, "lower": np.nan, "upper": np.nan, "category": None, "count": 0.0, "blocks": np.nan}
+TYPES = dict.fromkeys(("column", "kind", "part", "category"), "str") | {"bin": "int64"}
+TYPES |= dict.fromkeys(("lower", "upper", "count", "blocks"), "float64")
 Floats = NDArray[np.float64]
 Blocks = NDArray[np.int64] | None
 Chunk = dict[str, Any]  # the rows of one part: its name, and a value a row of what it has
 
 
-def make_profile(
-    reference: pd.DataFrame,
-    *,
-    columns: Sequence[str] | None = None,
-    kinds: Mapping[str, str] | None = None,
-    groups: Any = None,
-) -> pd.DataFrame:
+def make_profile(reference: pd.DataFrame, *, groups: Any = None) -> pd.DataFrame:
     """Summarise a reference table, column by column.
 
     Parameters
     ----------
     reference
         Rows of the time when all was well, as the model sees them raw; a column of predictions may be among them.
-    columns
-        Which; all by default. Columns of times are left out: they always move.
-    kinds
-        Column to ``numeric`` or ``categorical`` where its dtype says otherwise (numbers that are codes).
+        Columns of times are left out: they always move.
     groups
         The block of each row, as from `nbkit.Problem.blocks`, where rows of one are alike; a test then counts how
         alike they are.
@@ -71,34 +54,20 @@ def make_profile(
     Raises
     ------
     BadParameter
-        An unknown column or kind, no rows, or groups of other rows.
+        No rows, or groups of other rows.
     """
     if reference.empty:
         raise BadParameter("a profile needs rows; the reference is empty")
-    names = list(reference.columns) if columns is None else list(columns)
-    for name in [*names, *(kinds or {})]:
-        if name not in reference.columns:
-            raise BadParameter(f"the reference has no column {name!r}{suggest(str(name), reference.columns)}")
     blocks = code_blocks(groups, len(reference))
     chunks: list[Chunk] = []
-    for name in names:
-        kind = (kinds or {}).get(name) or find_kind(reference[name])
-        if kind == "time":
+    for name in reference.columns:
+        column = reference[name]
+        if column.dtype.kind in "mM":
             continue
-        if kind not in KINDS:
-            raise BadParameter(f"column {name!r} cannot be {kind!r}; a kind is {' or '.join(KINDS)}")
-        make = _profile_numeric if kind == "numeric" else _profile_categories
-        chunks += [{**chunk, "column": str(name), "kind": kind} for chunk in make(reference[name], blocks)]
+        numeric = types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype)
+        kind, make = ("numeric", _profile_numeric) if numeric else ("categorical", _profile_categories)
+        chunks += [{**FILL, **chunk, "column": str(name), "kind": kind} for chunk in make(column, blocks)]
     return _assemble(chunks, len(reference))
-
-
-def find_kind(column: pd.Series) -> str:
-    """Return ``numeric``, ``categorical`` or ``time`` for a column."""
-    if types.is_datetime64_any_dtype(column.dtype) or types.is_timedelta64_dtype(column.dtype):
-        return "time"
-    if types.is_bool_dtype(column.dtype) or not types.is_numeric_dtype(column.dtype):
-        return "categorical"
-    return "numeric"
 
 
 def code_blocks(groups: Any, rows: int) -> "NDArray[np.int64] | None":
@@ -117,19 +86,15 @@ def code_blocks(groups: Any, rows: int) -> "NDArray[np.int64] | None":
 
 
 def _assemble(chunks: list[Chunk], n: int) -> pd.DataFrame:
-    """Put the parts together; what a part does not have is filled."""
-    sizes = [np.size(chunk["count"] if "count" in chunk else chunk["upper"]) for chunk in chunks]
-    table = {}
-    for name in ("column", "kind", *FILL):
-        given = [chunk.get(name, FILL.get(name, "")) for chunk in chunks]
-        values = [np.broadcast_to(each, size) for each, size in zip(given, sizes, strict=True)]
-        table[name] = np.concatenate([np.asarray(each, dtype=_TYPES.get(name, float)) for each in [*values, []]])
-    frame = pd.DataFrame(table).assign(n=n)
+    """Put the parts together, each a value or several a column."""
+    table: dict[str, list[Any]] = {name: [] for name in COLUMNS if name not in ("share", "n")}
+    for chunk in chunks:
+        size = np.size(chunk["count"] if np.ndim(chunk["count"]) else chunk["upper"])
+        for name, values in table.items():
+            values += np.broadcast_to(np.asarray(chunk[name], dtype=object), size).tolist()
+    frame = pd.DataFrame(table, dtype=object).astype(TYPES).assign(n=n)
     frame["share"] = frame["count"] / n
-    return frame[COLUMNS].astype({"column": "str", "kind": "str", "part": "str", "category": "str", "n": "int64"})
-
-
-_TYPES = {"column": object, "kind": object, "part": object, "category": object, "bin": np.int64}
+    return frame[COLUMNS].astype({"n": "int64"})
 
 
 @np.errstate(over="ignore")  # the number before infinity is the largest
@@ -139,11 +104,11 @@ def _profile_numeric(column: pd.Series, blocks: Blocks) -> list[Chunk]:
     edges = np.unique(ordered[[place * len(ordered) // BINS for place in range(1, BINS)]]) if len(ordered) else ordered
     if len(edges) and edges[0] == ordered[0]:  # else a value below the smallest would fall into the smallest's bin
         edges = np.insert(edges, 0, np.nextafter(edges[0], -np.inf))
-    counts, lower, upper = count_bins(ordered, edges), np.append(-np.inf, edges), np.append(edges, np.inf)
-    bins = {"part": "bin", "bin": np.arange(len(counts)), "lower": lower, "upper": upper, "count": counts}
-    codes = np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers, side="left"))
+    codes, bins = find_bins(numbers, edges), np.arange(len(edges) + 1)
+    counts, lower, upper = count_rows(codes, len(bins)), np.append(-np.inf, edges), np.append(edges, np.inf)
+    cut = {"part": "bin", "bin": bins, "lower": lower, "upper": upper, "count": counts}
     missing = {"part": "missing", "count": [len(numbers) - len(ordered)]}
-    return [bins, *_make_cells(ordered[np.isfinite(ordered)]), missing, measure_alike(codes, blocks)]
+    return [cut, *_make_cells(ordered[np.isfinite(ordered)]), missing, measure_alike(codes, blocks)]
 
 
 def _make_cells(finite: Floats) -> list[Chunk]:
@@ -167,7 +132,7 @@ def _make_cells(finite: Floats) -> list[Chunk]:
 
 def _profile_categories(column: pd.Series, blocks: Blocks) -> list[Chunk]:
     codes, levels = read_names(column)
-    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+    counts = count_rows(codes, len(levels))
     order = sorted(range(len(levels)), key=lambda place: (-counts[place], levels[place]))
     counts, names = counts[order], [levels[place] for place in order]
     ranks = np.append(np.argsort(order), -1)[codes].astype(int)  # of the category of each row; -1 where it is missing
@@ -236,16 +201,20 @@ def mean_size(blocks: Blocks, rows: int) -> float:
 
 def count_blocks(codes: NDArray[Any], levels: int, blocks: Blocks) -> Floats:
     """Return in how many blocks each level is met; code -1 is none of them."""
-    there = codes >= 0
     if blocks is None:
-        return np.bincount(codes[there], minlength=levels).astype(float)
-    pairs = np.unique(codes[there].astype(np.int64) * (int(blocks.max(initial=0)) + 1) + blocks[there])
-    return np.bincount(pairs // (int(blocks.max(initial=0)) + 1), minlength=levels).astype(float)
+        return count_rows(codes, levels)
+    there, size = codes >= 0, int(blocks.max(initial=0)) + 1
+    return count_rows(np.unique(codes[there].astype(np.int64) * size + blocks[there]) // size, levels)
 
 
-def count_bins(numbers: Floats, edges: Floats) -> Floats:
-    """Return how many numbers lie in each bin (lower, upper] between edges."""
-    return np.bincount(np.searchsorted(edges, numbers, side="left"), minlength=len(edges) + 1).astype(float)
+def find_bins(numbers: Floats, edges: Floats) -> NDArray[np.int64]:
+    """Return the bin (lower, upper] between edges of each number; -1 where it is missing."""
+    return np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers, side="left"))
+
+
+def count_rows(codes: NDArray[Any], levels: int) -> Floats:
+    """Return how many rows have each code; -1 is none of them."""
+    return np.bincount(codes[codes >= 0], minlength=levels).astype(float)
 
 
 def hash_names(names: Sequence[str]) -> NDArray[np.int64]:
@@ -260,7 +229,7 @@ def is_tracked(hashes: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
 
 def read_numbers(column: pd.Series) -> Floats:
     """Return a column as numbers, NaN where it holds none."""
-    if types.is_datetime64_any_dtype(column.dtype) or types.is_timedelta64_dtype(column.dtype):
+    if column.dtype.kind in "mM":
         return np.full(len(column), np.nan)
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
 

@@ -7,7 +7,7 @@ import pandas as pd
 from nbkit.lineage import encode_rows, list_engineered, trace_columns
 from nbkit.model import Predictions
 from nbkit.monitor.check import Monitoring
-from nbkit.monitor.profile import UNITS, make_profile
+from nbkit.monitor.profile import make_profile
 from nbkit.wording import say_count
 
 DECISIONS = {
@@ -37,11 +37,7 @@ def profile_reference(model: Any, predictions: Predictions) -> pd.DataFrame:
         encoded = encode_rows(model, rows)
         made = {name: encoded[name] for name in list_engineered(lineage.sources, rows) if name in encoded}
     answers = {} if task == "multiclass" else {"prediction": predictions.score}
-    profile = make_profile(rows.assign(**made, **answers), groups=predictions.blocks)
-    if made:  # profiles of versions registered before this was so hold scaled numbers
-        mark = profile[profile["column"] == next(iter(made))].head(1).assign(part=UNITS, bin=-1, count=0.0, share=0.0)
-        profile = pd.concat([profile, mark], ignore_index=True)
-    return profile
+    return make_profile(rows.assign(**made, **answers), groups=predictions.blocks)
 
 
 def explain_window(found: Monitoring) -> str:
@@ -65,10 +61,8 @@ def say_reasons(reasons: pd.DataFrame, most: int = 5) -> list[str]:
 def summarize_window(found: Monitoring, version: str, window: str, *, metric: str) -> str:
     """Return the headline of a monitored window."""
     row: Any = found.summary.iloc[0]
-    measured = found.performance[found.performance.index == metric]
-    said = ""
-    if len(measured):
-        said = f" {metric} {_say_score(measured.iloc[0])};"
+    measured = metric in found.performance.index
+    said = f" {metric} {_say_score(found.performance.loc[metric])};" if measured else ""
     return (
         f"{found.decision.decision}: {version} on {int(row['rows']):,} rows of {window or 'the first window'}:{said} "
         f"{say_count(row['drifted'], 'column')} drifted{' and so did the prediction' if row['moved'] else ''}, "
@@ -80,10 +74,7 @@ def _say_score(score: Any) -> str:
     """Say a value with its interval, its reference, and what could have been seen; what is not known is left out."""
     if pd.isna(score["value"]):
         return "could not be measured"
-    span = (
-        f" ({score['low']:.3f} to {score['high']:.3f})" if pd.notna(score["low"]) else " (too few rows for an interval)"
-    )
-    seen = f", a loss of {score['detectable']:.2g} could have been seen" if score["level"] == "inconclusive" else ""
-    return (
-        f"{score['value']:.3f}{span}, reference {score['reference']:.3f}{seen if pd.notna(score['detectable']) else ''}"
-    )
+    known, blind = pd.notna(score["low"]), score["level"] == "inconclusive" and pd.notna(score["detectable"])
+    span = f"{score['low']:.3f} to {score['high']:.3f}" if known else "too few rows for an interval"
+    seen = f", a loss of {score['detectable']:.2g} could have been seen" if blind else ""
+    return f"{score['value']:.3f} ({span}), reference {score['reference']:.3f}{seen}"

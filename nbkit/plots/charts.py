@@ -56,40 +56,23 @@ def draw_bars(table: pd.DataFrame, x: str, y: str, title: str, *, unit: str = ""
         return finish(figure, title, list_numbers(part, x, y), len(table) - SHOWN)
 
 
-def draw_dots(
-    table: pd.DataFrame, x: str, y: str, title: str, *, reference: float | None = None, unit: str = ""
-) -> Picture:
-    """Draw one dot with its interval for each of the first rows, beside a reference.
+def draw_dots(table: pd.DataFrame, x: str, y: str, title: str, *, unit: str = "") -> Picture:
+    """Draw one dot with its interval for each of the first rows.
 
     Parameters
     ----------
     table, x, y, title, unit
         As in `draw_bars`.
-    reference
-        A value to compare with, drawn as a dashed line.
     """
     part = table.head(MOST)
     with new_figure(title, height=0.28 * len(part) + 1.0) as (figure, axes):
         axes.plot(to_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
         list_names(axes, part, x, COLOURS[0])
-        words = list_numbers(part, x, y)
-        if reference is not None:
-            axes.axvline(reference, color=INK, linestyle="--", linewidth=1)
-            words += f"; the dashed line is {say_number(reference)}"
         axes.set_xlabel(unit or say(y))
-        return finish(figure, title, words, len(table) - SHOWN)
+        return finish(figure, title, list_numbers(part, x, y), len(table) - SHOWN)
 
 
-def draw_lines(
-    table: pd.DataFrame,
-    x: str,
-    y: str,
-    title: str,
-    *,
-    by: str = "",
-    unit: str = "",
-    limit: float | None = None,
-) -> Picture:
+def draw_lines(table: pd.DataFrame, x: str, y: str, title: str, *, by: str = "", unit: str = "") -> Picture:
     """Draw lines over an ordered column, with a band where the table has the columns `low` and `high`.
 
     Parameters
@@ -100,8 +83,6 @@ def draw_lines(
         Columns: numbers, times or ordered names; values.
     by
         Column that names the lines; the first five are drawn.
-    limit
-        A bound, drawn as a dotted line.
     """
     groups = split_levels(table, by)
     words = []
@@ -116,9 +97,6 @@ def draw_lines(
                 band = (to_floats(part["low"]), to_floats(part["high"]))
                 axes.fill_between(across, *band, color=COLOURS[place], alpha=0.2, linewidth=0)
             words.append((f"{name}: " if name else "") + say_course(part, x, y))
-        if limit is not None:
-            axes.axhline(limit, color=INK, linestyle=":", linewidth=1)
-            words.append(f"the dotted line is {say_number(limit)}")
         label_axes(axes, x, unit or y, legend=bool(by))
         return finish(figure, title, "; ".join(words), len(groups) - len(COLOURS))
 

@@ -23,7 +23,7 @@ from nbkit.plots.picture import (
 
 
 def draw_calibration(table: pd.DataFrame, title: str) -> Picture:
-    """Draw `nbkit.model.calibration_table`: observed over predicted, with intervals and the diagonal."""
+    """Draw `nbkit.evaluation.calibration_table`: observed over predicted, with intervals and the diagonal."""
     words = [
         f"{say_number(a)} predicted, {say_number(b)} observed" for a, b in table[["predicted", "observed"]].to_numpy()
     ]
@@ -43,7 +43,7 @@ def draw_threshold(decision: Any, title: str, *, currency: str = "") -> Picture:
     Parameters
     ----------
     decision
-        From `nbkit.model.choose_threshold`: its threshold, low, high and curve.
+        From `nbkit.evaluation.choose_threshold`: its threshold, low, high and curve.
     title
         The finding.
     currency
@@ -70,7 +70,7 @@ def draw_errors(errors: pd.DataFrame, predictions: Any) -> Picture:
     Parameters
     ----------
     errors
-        From `nbkit.model.tabulate_errors`.
+        From `nbkit.evaluation.tabulate_errors`.
     predictions
         Truth and prediction of the same rows.
     """

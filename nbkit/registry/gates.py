@@ -82,7 +82,7 @@ def evaluate_gates(
     Parameters
     ----------
     criteria
-        The verdict per success criterion, from `nbkit.model.judge`.
+        The verdict per success criterion, from `nbkit.evaluation.judge`.
     gates
         Names of the gates to judge; all by default.
     **evidence

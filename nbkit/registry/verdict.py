@@ -11,7 +11,7 @@ from nbkit.errors import BadParameter
 
 APPROVE, CONDITIONS, UNDECIDED = "APPROVE", "APPROVE WITH CONDITIONS", "NOT DECIDED"
 REJECT, STOPPED = "REJECT", "STOPPED"
-TONES = {APPROVE: "good", CONDITIONS: "unsure", UNDECIDED: "unsure", REJECT: "bad", STOPPED: "bad"}
+TONES = {APPROVE: "good", REJECT: "bad", STOPPED: "bad", "OK": "good", "RETRAIN": "bad"}  # all else is unsure
 ASKS_A_PERSON = ("not_too_good_to_be_true", "split_respects_order", "stated_and_confirmed")
 GATE_COLUMNS = ["gate", "passed", "blocking", "detail"]
 
@@ -46,7 +46,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One word, why, and under which conditions."""
+    """One word (of the rule below, or what the monitor decided), why, and under which conditions."""
 
     word: str
     reasons: tuple[str, ...]
@@ -55,7 +55,7 @@ class Verdict:
     @property
     def tone(self) -> str:
         """``good``, ``unsure`` or ``bad``."""
-        return TONES[self.word]
+        return TONES.get(self.word, "unsure")
 
 
 def reach_verdict(evidence: Evidence) -> Verdict:

@@ -80,17 +80,15 @@ def read_blocks(notebook: Path) -> list[Block]:
 def _fit(blocks: list[Block], name: str) -> list[Block]:
     """Leave out the blocks that do not fit on a page, and say so where they would stand."""
     kept: list[Block] = []
-    room, missing = PAGE, 0
+    room = PAGE
     for block in blocks:
         size = len(block.html) + len(block.words)
         if size <= room:
             kept.append(block)
             room -= size
-        else:
-            missing += size
-    if missing:
-        kept.append(_say_missing(missing, f"a page would be too long; all of it is in {name}"))
-    return kept
+    missing = sum(len(block.html) + len(block.words) for block in blocks) - (PAGE - room)
+    last = [_say_missing(missing, f"a page would be too long; all of it is in {name}")] if missing else []
+    return kept + last
 
 
 def _say_missing(count: int, where: str) -> Block:

@@ -15,7 +15,8 @@ from nbkit.record import read_record
 from nbkit.report.blocks import read_blocks
 from nbkit.report.marks import mark, tone
 from nbkit.report.overview import Overview, read_overview
-from nbkit.report.since import MONITOR, find_registering, read_or
+from nbkit.report.scraps import MONITOR, read_or
+from nbkit.report.since import find_registering
 from nbkit.scrub import Scrubber
 from nbkit.store import write_atomic
 

@@ -8,9 +8,10 @@ import pandas as pd
 
 from nbkit.errors import NbkitError
 from nbkit.record import RunRecord, iterate_runs, read_record
-from nbkit.scraps import digest_value, read_scraps, read_value
+from nbkit.report.scraps import EVALUATE, FRAME, INGEST, MONITOR, REGISTER, read_or, read_rows
+from nbkit.scraps import digest_value, read_scraps
+from nbkit.wording import say_count
 
-REGISTER, MONITOR, FRAME, INGEST, EVALUATE = "09_register", "11_monitor", "01_frame", "02_ingest", "07_evaluate"
 Key = tuple[str, str, str]
 Bound = tuple[float, str]
 COLUMNS = ["window", "decision", "headline", "run", "page"]
@@ -69,10 +70,9 @@ def _read_question(record: RunRecord) -> tuple[Any, ...]:
     return tuple(given.get(name) for name in ("target", "task", "positive"))
 
 
-def say_criteria(folder: Path) -> list[str]:
+def _list_criteria(folder: Path) -> list[str]:
     """Return the criteria of a run as sentences."""
-    table = read_or(folder, FRAME, "criteria")
-    return [] if isinstance(table, str) else [str(words) for words in table["words"]]
+    return [str(row["words"]) for row in read_rows(folder, FRAME, "criteria")]
 
 
 def list_loosened(folder: Path, earlier: Sequence[Path]) -> list[tuple[str, str, str, Path]]:
@@ -104,9 +104,10 @@ def list_loosened(folder: Path, earlier: Sequence[Path]) -> list[tuple[str, str,
 
 def _read_bounds(folder: Path) -> dict[Key, Bound]:
     """Return the strictest bound of each metric, reference and split: how strict (more is stricter), and as written."""
-    table = read_or(folder, FRAME, "criteria", None)
     found: dict[Key, Bound] = {}
-    for row in table.to_dict("records") if table is not None and "bound" in table else ():
+    for row in read_rows(folder, FRAME, "criteria"):
+        if "bound" not in row:
+            continue
         bound, other = float(row["bound"]), row["reference"]
         words = f"{row['operator']} " + (f"{other}{f' {bound:+g}' if bound else ''}" if other else f"{bound:g}")
         strict = (bound if row["operator"].startswith(">") else -bound), words
@@ -120,9 +121,11 @@ def find_registering(root: Path, digests: Collection[str]) -> list[Path]:
     return [folder for folder, _ in iterate_runs(root) if read_or(folder, REGISTER, "digest") in digests]
 
 
-def read_or(folder: Path, stage: str, name: str, default: Any = "") -> Any:
-    """Read what a stage handed over, or return the default where it cannot be read."""
-    try:
-        return read_value(folder, stage, name)
-    except (NbkitError, OSError, ValueError):
-        return default
+def say_before(folder: Path, earlier: list[Path]) -> str:
+    """Say whether the criteria came before the verdict: who has seen the test rows can set them to be met."""
+    mine = _list_criteria(folder)
+    if other := next((run.name for run in earlier if _list_criteria(run) != mine), ""):
+        return f"These are not the criteria of {other}, which was judged on the same rows before this run."
+    if earlier:
+        return f"The criteria are those of {say_count(len(earlier), 'earlier run')} judged on the same rows."
+    return "The criteria were stated before this run read the data, and no earlier run was judged on these rows."

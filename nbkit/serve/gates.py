@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from nbkit.model.criteria import REQUIREMENTS, check_requirements
+from nbkit.evaluation.criteria import REQUIREMENTS, check_requirements
 
 
 def judge_requirements(measured: pd.DataFrame, requirements: Mapping[str, float]) -> pd.DataFrame:

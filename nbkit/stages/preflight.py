@@ -94,9 +94,9 @@ def check_sense(
 def _list_checks(root: Path) -> dict[tuple[str, str], Check]:
     """Return what judges a parameter, given its value and those of its stage and of 01_frame."""
     from nbkit.data import check_split, read_contract
+    from nbkit.evaluation.criteria import check_requirements, read_criteria
     from nbkit.features import check_features
     from nbkit.model.costs import read_costs
-    from nbkit.model.criteria import check_requirements, read_criteria
     from nbkit.model.metrics import find_metric
 
     def check_metrics(names: Any, given: Values) -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbkit.errors import BadCriterion
-from nbkit.model import judge, read_criteria
-from nbkit.model.criteria import MEASURES
+from nbkit.evaluation import judge, read_criteria
+from nbkit.model.metrics import MEASURES
 
 
 def scores(**values):
@@ -81,7 +81,7 @@ def test_the_whole_interval_decides(low, high, verdict):
 @given(st.sampled_from([">=", ">", "<=", "<"]), *[st.floats(-1, 1) for _ in range(4)])
 def test_verdicts_never_contradict_the_value(operator, bound, a, b, c):
     low, value, high = sorted((a, b, c))
-    from nbkit.model.criteria import _decide
+    from nbkit.evaluation.criteria import _decide
 
     verdict = _decide(operator, bound, value, low, high, "it")[0]
     holds = {">=": value >= bound, ">": value > bound, "<=": value <= bound, "<": value < bound}[operator]

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from nbkit.errors import BadModel
-from nbkit.model import explain, shapley
+from nbkit.explanation import explain, shapley
 from nbkit.model.search import fit
 from nbkit.problem import Problem
 

@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve
 
 from benchmarks.truth.calibration import KINDS, count_coverage
-from nbkit.model import judge, read_criteria
+from nbkit.evaluation import judge, read_criteria
 
 
 def draw(n=5000, seed=0, slope=1.0, shift=0.0):

@@ -6,7 +6,8 @@ import pytest
 from array_helpers import compare_protected, rates_by_group
 
 from nbkit.errors import BadModel
-from nbkit.model import compare_groups, judge_groups, rate_ratio, wilson_interval
+from nbkit.evaluation import compare_groups, judge_groups, rate_ratio
+from nbkit.stats import wilson_interval
 
 
 def test_rates_are_those_counted_by_hand():

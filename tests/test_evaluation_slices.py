@@ -10,8 +10,8 @@ from model_helpers import make_binary
 
 from benchmarks.truth.slices import count_worse, draw_numbers, draw_report
 from nbkit.errors import BadModel
-from nbkit.model import slice_gap, worst_slices
-from nbkit.model.slices import cut_slices
+from nbkit.evaluation import slice_gap, worst_slices
+from nbkit.slicing import cut_slices
 
 
 def table(n=1200):

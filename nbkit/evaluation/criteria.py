@@ -2,20 +2,17 @@
 
 import re
 from collections.abc import Mapping
+from operator import ge, gt, le, lt
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadCriterion
-from nbkit.model.metrics import METRICS, known_metrics
-from nbkit.wording import suggest
+from nbkit.model.metrics import MEASURES, METRICS, known_metrics
+from nbkit.model.selection import BASELINES, say_interval, say_limits
+from nbkit.wording import say_count, suggest
 
-MEASURES = {  # what criteria may also name: (better, words)
-    "cost_per_row": ("lower", "what a decision costs on average"),
-    "slice_gap": ("lower", "by how much predictions are off in the worst slice, beyond the whole"),
-    "rate_ratio": ("higher", "the least favoured group's rate as a share of the most favoured group's"),
-}
 REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measure_latency, "max" at most, "min" at least
     "latency_p50_ms": ("p50_ms", "max"),
     "latency_p95_ms": ("p95_ms", "max"),
@@ -27,7 +24,9 @@ REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measur
 REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "constant": "dummy", "champion": "champion"}
 SPOKEN = {"rule": "the rule in use today", "dummy": "a constant answer", "champion": "the champion"}
 SPLITS = ("test", "valid")
+COMPARE = {">=": ge, ">": gt, "<=": le, "<": lt}
 OPERATORS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+PREFERRED = {"higher": "more", "lower": "less", "zero": "nearer to zero"}
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 PATTERN = re.compile(
     rf"^\s*(?:(?P<metric>[a-z]\w*)\s*(?=[<>\s]))?(?P<operator>>=|<=|>|<)?\s*(?:(?P<number>[-+]?{NUMBER}%?)"
@@ -133,12 +132,15 @@ def _read(name: str, value: Any, task: str, *, rule: bool) -> tuple[Any, ...]:
     better, words = _find_measure(metric, task, name)
     operator = found["operator"] or (">=" if better == "higher" else "<=")
     if (operator[0] == ">") != (better == "higher"):
-        raise BadCriterion(f"criterion {name!r}: of {metric} {_prefer(better)} is better, yet it demands {value!r}")
+        raise BadCriterion(f"criterion {name!r}: of {metric} {PREFERRED[better]} is better, yet it demands {value!r}")
     split = (found["split"] or "test").lower()
     if split not in SPLITS:
         raise BadCriterion(f"criterion {name!r}: no split {split!r} to judge on; there are {' and '.join(SPLITS)}")
-    if found["reference"]:
-        bound, reference = float((found["margin"] or "0").replace(" ", "")), _find_reference(found["reference"], name)
+    if word := found["reference"]:
+        if word.lower() not in REFERENCES:
+            near = suggest(word.lower(), REFERENCES)
+            raise BadCriterion(f"criterion {name!r}: nothing to compare with called {word!r}{near}")
+        bound, reference = float((found["margin"] or "0").replace(" ", "")), REFERENCES[word.lower()]
         reference = "dummy" if reference == "rule" and not rule else reference
         target = f"that of {SPOKEN[reference]}" + (f" {bound:+g}" if bound else "")
     else:
@@ -150,10 +152,6 @@ def _read(name: str, value: Any, task: str, *, rule: bool) -> tuple[Any, ...]:
     return name, metric, operator, bound, reference, split, sentence
 
 
-def _prefer(better: str) -> str:
-    return {"higher": "more", "lower": "less", "zero": "nearer to zero"}[better]
-
-
 def _find_measure(metric: str, task: str, name: str) -> tuple[str, str]:
     if metric in MEASURES:
         return MEASURES[metric]
@@ -161,14 +159,6 @@ def _find_measure(metric: str, task: str, name: str) -> tuple[str, str]:
     if metric in known:
         return METRICS[metric].better, METRICS[metric].words
     raise BadCriterion(f"criterion {name!r}: no metric {metric!r} for {task}{suggest(metric, [*known, *MEASURES])}")
-
-
-def _find_reference(word: str, name: str) -> str:
-    if word.lower() in REFERENCES:
-        return REFERENCES[word.lower()]
-    raise BadCriterion(
-        f"criterion {name!r}: nothing to compare with called {word!r}{suggest(word.lower(), REFERENCES)}"
-    )
 
 
 def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.DataFrame]) -> tuple[Any, ...]:
@@ -188,8 +178,7 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
             return *head, value, low, high, "inconclusive", f"there is no {metric} of {SPOKEN[other]} to compare with"
     elif METRICS.get(metric) is not None and METRICS[metric].better == "zero":
         seen, what = _size(*seen), f"the size of {metric}"
-    verdict, why = _decide(criterion["operator"], bound, *seen, what)
-    return *head, value, low, high, verdict, why
+    return *head, value, low, high, *_decide(criterion["operator"], bound, *seen, what)
 
 
 def _look_up(table: pd.DataFrame | None, metric: str) -> tuple[float, float, float]:
@@ -226,16 +215,33 @@ def _size(value: float, low: float, high: float) -> tuple[float, float, float]:
 def _decide(operator: str, bound: float, value: float, low: float, high: float, what: str) -> tuple[str, str]:
     if np.isnan(low) or np.isnan(high):
         return "inconclusive", f"{what} is {value:.4g}, on too few rows, cases or blocks to say how sure that is"
-    tests = {
-        ">=": (low >= bound, high < bound),
-        ">": (low > bound, high <= bound),
-        "<=": (high <= bound, low > bound),
-        "<": (high < bound, low >= bound),
-    }
-    passed, failed = tests[operator]
+    holds = [COMPARE[operator](end, bound) for end in (low, high)]
     span = f"{what} is {value:.4g}, between {low:.4g} and {high:.4g}"
-    if passed:
+    if all(holds):
         return "pass", f"{span}: all of it is {operator} {bound:g}"
-    if failed:
+    if not any(holds):
         return "fail", f"{span}: none of it is {operator} {bound:g}"
     return "inconclusive", f"{span}: {bound:g} lies inside, so more rows are needed to tell"
+
+
+def summarize_evaluation(scores: pd.DataFrame, comparison: pd.DataFrame, verdicts: pd.DataFrame) -> str:
+    """Return the headline of an evaluation.
+
+    Parameters
+    ----------
+    scores
+        From `nbkit.model.score`, the metric that decides first.
+    comparison
+        From `nbkit.model.compare`, with what is done today; its `name` in `attrs`, "today's rule" if it has none.
+    verdicts
+        From `nbkit.evaluation.judge`.
+    """
+    metric, score, against = scores.index[0], scores.iloc[0], comparison.loc[scores.index[0]]
+    passed = (verdicts["verdict"] == "pass").sum()
+    met = f"{passed} of {say_count(len(verdicts), 'criterion')} met" if len(verdicts) else "no criteria"
+    said = f"On {int(score['n']):,} test rows {metric} is {say_interval(score)}"
+    if pd.notna(against["difference"]):
+        today = comparison.attrs.get("name", BASELINES["rule"])
+        said += f", {today} {against['reference']:.3f}, difference {against['difference']:+.3f}"
+        said += say_limits(against, " (", "+.3f", ")")
+    return f"{said}; {met}."

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from nbkit.model.ece import bin_scores
-from nbkit.model.intervals import Array, count_effective, t_quantile, wilson_interval
 from nbkit.model.predictions import Predictions
+from nbkit.stats import Array, bound_shares, t_quantile
 
 COLUMNS = ["bin", "predicted", "observed", "low", "high", "n"]
 
@@ -35,26 +35,21 @@ def calibration_table(predictions: Predictions, *, bins: int = 10) -> pd.DataFra
     o = predictions
     if o.task != "multiclass":
         return _bin(o.truth.astype(float), o.score, bins, o.blocks, share=o.task == "binary")
-    parts = [
-        _bin((o.truth == code).astype(float), o.score[:, code], bins, o.blocks, share=True).assign(
-            **{"class": str(name)}
-        )
-        for code, name in enumerate(o.classes)
-    ]
+    parts = []
+    for code, name in enumerate(o.classes):
+        part = _bin((o.truth == code).astype(float), o.score[:, code], bins, o.blocks, share=True)
+        parts.append(part.assign(**{"class": str(name)}))
     return pd.concat(parts, ignore_index=True)
 
 
 def _bin(truth: Array, score: Array, bins: int, blocks: Array | None, *, share: bool) -> pd.DataFrame:
     place = bin_scores(score, bins)
-    n = np.bincount(place)
+    n, observed, _, low, high = bound_shares(truth, place, int(place.max(initial=-1)) + 1, blocks)
     if not len(n):
         return pd.DataFrame(columns=COLUMNS, dtype=float)
-    predicted, observed = (np.bincount(place, weights=values) / n for values in (score, truth))
-    alike = np.arange(len(truth)) if blocks is None else blocks
-    if share:
-        effective = n.astype(float) if blocks is None else count_effective(truth, place, alike, observed)
-        low, high = wilson_interval(observed * effective, effective)
-    else:
+    predicted = np.bincount(place, weights=score) / n
+    if not share:
+        alike = np.arange(len(truth)) if blocks is None else blocks
         cells = pd.Series(truth - observed[place]).groupby([place, alike]).sum()
         units = cells.groupby(level=0).size().to_numpy()
         errors = np.array([t_quantile(free) if free > 0 else np.nan for free in units - 1.0])

@@ -5,14 +5,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.inspection import permutation_importance
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
+from nbkit.explanation.attribution import Explanation
 from nbkit.lineage import read_columns
-from nbkit.model.explanation import Explanation
 from nbkit.model.predictions import Predictions
 from nbkit.model.search import Scorer
-from nbkit.model.shapley import draw_rows
-from nbkit.model.slices import cut_slices
+from nbkit.model.train import draw_rows
 from nbkit.problem import Problem
+from nbkit.slicing import cut_slices
 
 
 def explain_rows(explanation: Explanation, predictions: Predictions, *, top: int = 6) -> pd.DataFrame:
@@ -115,34 +117,14 @@ def permute_features(
     seed = problem.seed
     X, y = problem.separate(draw_rows(rows[rows[problem.target].notna()], limit, seed))
     used = read_columns(model, X)
-    narrow = _Narrow(model, X, used)
+    widen = FunctionTransformer(lambda part: X.assign(**{name: part[name].to_numpy() for name in used}))
+    narrow = Pipeline([("widen", widen), ("model", model)])  # asked with some columns only
     found = permutation_importance(narrow, X[used], y, scoring=Scorer(problem), n_repeats=repeats, random_state=seed)
     drops = found.importances
-    table = pd.DataFrame(
-        {"feature": used, "drop": drops.mean(axis=1), "low": drops.min(axis=1), "high": drops.max(axis=1)}
-    )
+    limits = {"low": drops.min(axis=1), "high": drops.max(axis=1)}
+    table = pd.DataFrame({"feature": used, "drop": drops.mean(axis=1), **limits})
     table = table.sort_values("drop", ascending=False, kind="stable", ignore_index=True)
     return table.assign(rank=np.arange(1, len(table) + 1))
-
-
-class _Narrow:
-    """A fitted model asked with some columns only; the others stay as they were."""
-
-    def __init__(self, model: Any, rows: pd.DataFrame, columns: list[str]) -> None:
-        self.model, self.rows, self.columns = model, rows, columns
-        self.classes_ = getattr(model, "classes_", None)
-
-    def fit(self, *_: Any) -> Any:  # scikit-learn asks for it and never calls it
-        return self
-
-    def _wide(self, X: pd.DataFrame) -> pd.DataFrame:
-        return self.rows.assign(**{name: X[name].to_numpy() for name in self.columns})
-
-    def predict(self, X: pd.DataFrame) -> Any:
-        return self.model.predict(self._wide(X))
-
-    def predict_proba(self, X: pd.DataFrame) -> Any:
-        return self.model.predict_proba(self._wide(X))
 
 
 def _pick_cases(o: Predictions) -> list[tuple[str, int, float, Any]]:
@@ -154,19 +136,12 @@ def _pick_cases(o: Predictions) -> list[tuple[str, int, float, Any]]:
         masks = {name: (every, key) for name, key in wanted.items()}
     elif o.task == "binary":
         hit, said, sure = o.truth, o.label, np.abs(o.score - o.threshold)
-        masks = {
-            "true positive": (hit & said, sure),
-            "false positive": (~hit & said, sure),
-            "false negative": (hit & ~said, sure),
-            "most uncertain": (every, -sure),
-        }
+        masks = {"true positive": (hit & said, sure), "false positive": (~hit & said, sure)}
+        masks |= {"false negative": (hit & ~said, sure), "most uncertain": (every, -sure)}
     else:
         right, top = o.label == o.truth, o.score.max(axis=1)
-        masks = {
-            "confident and right": (right, top),
-            "confident and wrong": (~right, top),
-            "most uncertain": (every, -top),
-        }
+        masks = {"confident and right": (right, top), "confident and wrong": (~right, top)}
+        masks["most uncertain"] = every, -top
     cases = []
     for name, (mask, key) in masks.items():
         if mask.any():

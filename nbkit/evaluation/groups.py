@@ -1,24 +1,16 @@
 """How groups fare: the rates that fairness is about, with intervals, and how far apart they are."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from nbkit.model.intervals import LEVEL, Array, Z, count_effective, normal_quantile, wilson_interval
+from nbkit.evaluation.slices import score_slices
+from nbkit.model.costs import make_row
 from nbkit.model.predictions import Predictions
-from nbkit.model.slices import cut_slices, score_slices
+from nbkit.slicing import cut_slices
+from nbkit.stats import LEVEL, Z, bound_shares, normal_quantile, wilson_interval
 
-RATES: dict[
-    str, tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]
-] = {  # name: (which rows are counted, among which), from truth and label
-    "base_rate": (lambda truth, label: truth, lambda truth, label: truth | ~truth),
-    "selection_rate": (lambda truth, label: label, lambda truth, label: truth | ~truth),
-    "true_positive_rate": (lambda truth, label: label & truth, lambda truth, label: truth),
-    "false_positive_rate": (lambda truth, label: label & ~truth, lambda truth, label: ~truth),
-    "precision": (lambda truth, label: label & truth, lambda truth, label: label),
-}
 COLUMNS = ["column", "group", "rate", "value", "low", "high", "n", "effective", "difference", "judged"]
 SECONDARY = ("false_positive_rate", "precision")  # differ wherever base rates do: counted where certainly outside
 
@@ -39,9 +31,8 @@ def rates_by_group(predictions: Predictions, column: str, *, min_rows: int = 100
     -------
     DataFrame
         Columns `group`, `rate` (base_rate, selection_rate, true_positive_rate, false_positive_rate, precision),
-        `value`, `low`, `high` (Wilson, 95 %), `count`, `n` (rows under the rate), `effective` (independent rows that
-        these are worth: n over the design effect of the blocks), `difference` and `ratio` (to the largest group),
-        `judged`.
+        `value`, `low`, `high` (Wilson, 95 %), `n` (rows under the rate), `effective` (independent rows that these are
+        worth: n over the design effect of the blocks), `difference` (to the largest group), `judged`.
 
     References
     ----------
@@ -55,20 +46,22 @@ def rates_by_group(predictions: Predictions, column: str, *, min_rows: int = 100
     codes, names = labels.cat.codes.to_numpy(), labels.cat.categories
     largest = int(np.argmax(np.bincount(codes, minlength=len(names)))) if len(codes) else 0
     parts = []
-    for rate, (part, whole) in RATES.items():
-        hits, rows = (np.asarray(which(o.truth, o.label), dtype=bool) for which in (part, whole))
-        count, n = (np.bincount(codes[which], minlength=len(names)) for which in (hits, rows))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = count / n
-            effective = n / 1.0 if o.blocks is None else count_effective(hits[rows], codes[rows], o.blocks[rows], value)
-            low, high = wilson_interval(value * effective, effective)
-            columns = {"group": names, "rate": rate, "value": value, "low": low, "high": high, "count": count, "n": n}
-            columns["effective"] = effective
-            base = value[[largest]] if len(names) else value
-            columns |= {"difference": value - base, "ratio": value / base, "judged": n >= min_rows}
+    truth, label, every = o.truth.astype(bool), o.label.astype(bool), np.ones(len(o), dtype=bool)
+    rates = {  # which rows are counted, among which
+        "base_rate": (truth, every),
+        "selection_rate": (label, every),
+        "true_positive_rate": (label, truth),
+        "false_positive_rate": (label, ~truth),
+        "precision": (truth, label),
+    }
+    for rate, (hits, rows) in rates.items():
+        blocks = None if o.blocks is None else o.blocks[rows]
+        n, value, effective, low, high = bound_shares(hits[rows], codes[rows], len(names), blocks)
+        columns = {"group": names, "rate": rate, "value": value, "low": low, "high": high}
+        base = value[[largest]] if len(names) else value
+        columns |= {"n": n, "effective": effective, "difference": value - base, "judged": n >= min_rows}
         parts.append(pd.DataFrame(columns))
-    table = pd.concat(parts, ignore_index=True)
-    return table.replace([np.inf, -np.inf], np.nan)
+    return pd.concat(parts, ignore_index=True).replace([np.inf, -np.inf], np.nan)
 
 
 def compare_protected(
@@ -79,7 +72,7 @@ def compare_protected(
     Parameters
     ----------
     predictions, min_rows, draws
-        As in `nbkit.model.score_slices`.
+        As in `nbkit.evaluation.score_slices`.
     protected
         Columns whose groups must be treated alike.
 
@@ -101,9 +94,8 @@ def compare_protected(
             table = rates_by_group(predictions, column, min_rows=min_rows)
         else:
             table = score_slices(predictions, [column], min_rows=min_rows, draws=draws)
-            off = table["value"] - table["overall"]
-            table = table.rename(columns={"slice": "group"})
-            table = table.assign(rate=predictions.problem.metric, effective=np.nan, difference=off)
+            table = table.assign(rate=predictions.problem.metric, group=table["slice"], effective=np.nan)
+            table["difference"] = table["value"] - table["overall"]
         parts.append(table.assign(column=column)[COLUMNS])
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
@@ -114,7 +106,7 @@ def compare_groups(rates: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     rates
-        From `rates_by_group`, or from `nbkit.model.compare_protected` with several columns.
+        From `rates_by_group`, or from `nbkit.evaluation.compare_protected` with several columns.
 
     Returns
     -------
@@ -151,9 +143,8 @@ def compare_groups(rates: pd.DataFrame) -> pd.DataFrame:
         level = 1 - (1 - LEVEL) / (k * (k - 1) / 2)
         ends = (least["value"], most["value"])
         gap, ratio = _newcombe(least, most, level), _katz(least, most, level)
-        rows.append(
-            (*key, least["group"], most["group"], *ends, *gap, *ratio, int(least["n"] + most["n"]), k, bool(gap[1] > 0))
-        )
+        both = int(least["n"] + most["n"])
+        rows.append((*key, least["group"], most["group"], *ends, *gap, *ratio, both, k, bool(gap[1] > 0)))
     columns = ["lowest", "highest", "lowest_value", "highest_value", "difference", "low", "high"]
     columns += ["ratio", "ratio_low", "ratio_high", "n", "groups", "apart"]
     return pd.DataFrame(rows, columns=[*keys, *columns]).astype({"apart": bool})
@@ -186,10 +177,10 @@ def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -
     least = max(float(tolerance[0]), 1 / float(tolerance[1]))
     rows = []
     for row in gaps[gaps["rate"] != "base_rate"].to_dict("records"):
-        what = f"{str(row['rate']).replace('_', ' ')} by {row['column']}"
+        head, what = (row["column"], row["rate"]), f"{str(row['rate']).replace('_', ' ')} by {row['column']}"
         if row["groups"] < 2:
             words = f"{what}: fewer than two groups have enough rows to be judged"
-            rows.append((row["column"], row["rate"], np.nan, np.nan, np.nan, "not judged", words))
+            rows.append((*head, np.nan, np.nan, np.nan, "not judged", words))
             continue
         ratio, low, high = row["ratio"], row["ratio_low"], row["ratio_high"]
         if np.isnan(ratio) and row["highest_value"] > 0:  # a metric: of its difference, as a share of the highest
@@ -199,7 +190,7 @@ def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -
         ends = f"{row['lowest_value']:.3g} ({row['lowest']}) against {row['highest_value']:.3g} ({row['highest']})"
         limits = f"{where} the tolerance of {tolerance[0]:g} to {tolerance[1]:g}"
         words = f"{what}: {ends}, ratio {_say_ratio(ratio, low, high)}, {limits}"
-        rows.append((row["column"], row["rate"], ratio, low, high, verdict, words))
+        rows.append((*head, ratio, low, high, verdict, words))
     table = pd.DataFrame(rows, columns=["column", "rate", "ratio", "low", "high", "verdict", "sentence"])
     return table[~table["rate"].isin(SECONDARY) | (table["verdict"] == "fail")].reset_index(drop=True)
 
@@ -229,13 +220,13 @@ def rate_ratio(gaps: pd.DataFrame) -> pd.DataFrame:
     1607.4 D: below four fifths counts as evidence of adverse impact.
     """
     known = gaps[(gaps["rate"] == "selection_rate") & gaps["ratio"].notna()]
-    row: dict[str, Any] = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0, "better": "higher"}
-    note = "no two groups of a protected column have enough rows, or nothing is decided"
-    if len(known):
-        least = known.iloc[int(known["ratio"].to_numpy().argmin())]
-        row |= {"value": least["ratio"], "low": least["ratio_low"], "high": least["ratio_high"], "n": int(least["n"])}
-        note = f"{least['column'] + ': ' if 'column' in known else ''}{least['lowest']} against {least['highest']}"
-    return pd.DataFrame([{**row, "note": note}], index=pd.Index(["rate_ratio"], name="metric"))
+    if not len(known):
+        note = "no two groups of a protected column have enough rows, or nothing is decided"
+        return make_row("rate_ratio", better="higher", note=note)
+    least = known.iloc[int(known["ratio"].to_numpy().argmin())]
+    note = f"{least['column'] + ': ' if 'column' in known else ''}{least['lowest']} against {least['highest']}"
+    limits = least["ratio"], least["ratio_low"], least["ratio_high"]
+    return make_row("rate_ratio", *limits, int(least["n"]), better="higher", note=note)
 
 
 def _limits(row: pd.Series, level: float) -> tuple[float, float]:

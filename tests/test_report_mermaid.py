@@ -1,4 +1,4 @@
-from nbkit.plots import write_mermaid
+from nbkit.report.flow import write_mermaid
 
 
 def test_mermaid_names_few_values_and_counts_many():

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.model.intervals import Array
+from nbkit.model.train import draw_rows
+from nbkit.stats import Array
 
 TOLERANCE, ROUNDING = 1e-3, 1e-9  # of the spread of the model's output; of its size
 SLOW_ROWS, SLOW_BACKGROUND = 100, 20  # of the method that works for any model, each time
@@ -63,23 +64,14 @@ def try_method(method: Any, parts: Parts, seed: int, background: int) -> tuple[F
         return None, f"is off by {gap:.2g}"
     lost = [place for place, column in enumerate(parts.matrix.columns) if not parts.sources[column]]
     if lost and float(np.abs(values[:, lost]).sum(axis=1).max()) > bearable:
-        return (
-            None,
-            f"gives weight to columns of unknown origin ({', '.join(map(str, parts.matrix.columns[lost[:3]]))})",
-        )
+        names = ", ".join(map(str, parts.matrix.columns[lost[:3]]))
+        return None, f"gives weight to columns of unknown origin ({names})"
     return Found(name, parts, values, base, gap, sampling), ""
 
 
 def find_spread(parts: Parts) -> float:
     """Return how far the output ranges over the rows."""
     return float(np.ptp(parts.served, axis=0).max())
-
-
-def draw_rows(X: Any, rows: int, seed: int) -> Any:
-    """Return at most so many rows of a table or series, drawn at random, in their order; all of them if `rows` is 0."""
-    if not 0 < rows < len(X):
-        return X
-    return X.iloc[np.sort(np.random.default_rng(seed).choice(len(X), rows, replace=False))]
 
 
 def affordable_rows(last: Any) -> int:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from nbkit.model.intervals import bootstrap, draw_weights, percentile_interval, wilson_interval
+from nbkit.stats import bootstrap, draw_weights, percentile_interval, wilson_interval
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from model_helpers import BINARY, binary_recipe, load_table, make_binary, make_candidate, make_recipe
 
-from nbkit.model import explain, explain_rows, measure_effects, permute_features, predict
+from nbkit.explanation import explain, explain_rows, measure_effects, permute_features
+from nbkit.model import predict
 from nbkit.model.search import fit
 from nbkit.problem import Problem
 

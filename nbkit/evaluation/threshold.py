@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from nbkit.model.costs import read_costs
-from nbkit.model.intervals import Array, percentile_interval
 from nbkit.model.predictions import Predictions
+from nbkit.stats import Array, percentile_interval
 
 PRIOR = (3.0, 0.3)  # spread of shift and slope of the recalibration, in log-odds, before any case is seen
 EVEN = 200  # cases at which measured and expected cost weigh the same
@@ -53,6 +53,20 @@ class Decision:
     cost_high: float
     theoretical: float
     curve: pd.DataFrame
+
+
+def say_decision(decision: Decision) -> str:
+    """Say in a few words what to do with a probability.
+
+    Examples
+    --------
+    >>> from nbkit.problem import Problem
+    >>> say_decision(choose_threshold(Predictions.align([0] * 9, [0.1] * 9, Problem("late", positive=1)), {}))
+    'never act'
+    """
+    if decision.threshold > 1:
+        return "never act"
+    return "always act" if decision.threshold <= 0 else f"act from a probability of {decision.threshold:.2g} on"
 
 
 def choose_threshold(predictions: Predictions, costs: Mapping[str, float], *, draws: int = 500) -> Decision:
@@ -108,15 +122,14 @@ def choose_threshold(predictions: Predictions, costs: Mapping[str, float], *, dr
     price = read_costs(costs, "binary")
     truth, score, n = o.truth.astype(int), o.score, len(o)
     levels = _list_levels(score)
-    counts = _tally(truth, score, levels)
+    cell = truth * len(levels) + np.searchsorted(levels, score, side="right") - 1  # the highest level that selects it
+    counts = np.bincount(cell, minlength=2 * len(levels)).reshape(2, len(levels))
     best = int(_choose(counts[None].astype(float), levels, price)[0])
     table = tuple(part[0] for part in _count(counts[None]))
     cost = _price(table, price)
     keep = _thin(levels, score, SHOWN, best)
-    curve = pd.DataFrame(
-        {"threshold": levels, "cost_per_row": cost, "selection_rate": (table[0] + table[1]) / max(n, 1)}
-    )
-    curve = curve.assign(**dict(zip(("tp", "fp", "fn", "tn"), table, strict=True))).iloc[keep].reset_index(drop=True)
+    columns = levels, cost, (table[0] + table[1]) / max(n, 1), *table
+    curve = pd.DataFrame(dict(zip(CURVE, columns, strict=True))).iloc[keep].reset_index(drop=True)
     low, high, cost_low, cost_high = np.nan, np.nan, np.nan, np.nan
     if n > 1 and draws:
         coarse = levels[_thin(levels, score[truth == (truth.mean() < 0.5)], LEVELS, best)]
@@ -154,12 +167,6 @@ def _thin(levels: Array, score: Array, size: int, best: int) -> Array:
     among = np.sort(np.searchsorted(levels, score))
     part = among[np.linspace(0, len(among) - 1, min(size // 2, len(among))).round().astype(int)] if len(among) else even
     return np.unique(np.r_[even, part, best])
-
-
-def _tally(truth: Array, score: Array, levels: Array) -> Array:
-    """Count rows by truth and by the highest level that selects them: (2, levels)."""
-    cell = np.searchsorted(levels, score, side="right") - 1
-    return np.bincount(truth * len(levels) + cell, minlength=2 * len(levels)).reshape(2, len(levels))
 
 
 def _choose(counts: Array, levels: Array, price: Mapping[str, float]) -> Array:
@@ -205,10 +212,7 @@ def _redraw(
     """Choose again on bootstrap resamples; return the positions chosen, and the costs at the position `best`."""
     rng, size = np.random.default_rng(seed), 2 * len(levels)
     cell = np.searchsorted(levels, score, side="right") - 1 + truth * len(levels)
-    if blocks is None:
-        share = np.bincount(cell, minlength=size) / len(truth)
-    else:
-        units = int(blocks.max()) + 1
+    share, units = np.bincount(cell, minlength=size) / len(truth), 0 if blocks is None else int(blocks.max()) + 1
     found, spent = [], []
     step = max(1, WEIGHTS // size)
     for start in range(0, draws, step):

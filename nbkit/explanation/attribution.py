@@ -10,11 +10,12 @@ from scipy import special
 from sklearn.pipeline import Pipeline
 
 from nbkit.errors import BadModel, NbkitError
+from nbkit.explanation import shapley
+from nbkit.explanation.shapley import Found, Parts, affordable_rows, find_spread, try_method
 from nbkit.lineage import Lineage, list_engineered, read_columns, split_model, trace_columns
-from nbkit.model import shapley
-from nbkit.model.intervals import Array, bootstrap, percentile_interval
-from nbkit.model.shapley import Found, Parts, affordable_rows, draw_rows, find_spread, try_method
+from nbkit.model.train import draw_rows
 from nbkit.problem import Problem, find_class
+from nbkit.stats import Array, bootstrap, percentile_interval
 
 RAW = "as a whole, from raw rows"
 
@@ -69,19 +70,15 @@ class Explanation:
         """
         import shap
 
-        classes = list(self.base.index)
-        names = [name for name in self.values.columns if name != "class" or len(classes) == 1]
-        several = len(classes) > 1
-        parts = [self.values.loc[self.values["class"] == name, names] for name in classes] if several else [self.values]
+        classes, several = list(self.base.index), len(self.base) > 1
+        parts = [part for _, part in self.values.groupby("class", sort=False)] if several else [self.values]
+        parts = [part.drop(columns="class") for part in parts] if several else parts
+        names = list(parts[0].columns)
         stacked = np.stack([part.to_numpy(dtype=float) for part in parts], axis=2)
         base = np.tile(self.base.to_numpy(dtype=float), (len(self.data), 1))
-        return shap.Explanation(
-            stacked if several else stacked[:, :, 0],
-            base if several else base[:, 0],
-            self.data[names].to_numpy(dtype=object),
-            feature_names=names,
-            output_names=classes if several else None,
-        )
+        found = (stacked, base) if several else (stacked[:, :, 0], base[:, 0])
+        facts = {"feature_names": names, "output_names": classes if several else None}
+        return shap.Explanation(*found, self.data[names].to_numpy(dtype=object), **facts)
 
 
 def explain(
@@ -206,10 +203,7 @@ def _find_margin(model: Any) -> Callable[[Any], Any] | None:
 
 def _is_log_odds(margin: Callable[[Any], Any], model: Any, X: Any) -> bool:
     """Return whether the probabilities are the logistic (or softmax) function of the margin."""
-    scores, chance = (
-        np.asarray(margin(X), dtype=float),
-        np.asarray(model.predict_proba(X), dtype=float),
-    )
+    scores, chance = (np.asarray(margin(X), dtype=float), np.asarray(model.predict_proba(X), dtype=float))
     scores = np.column_stack([np.zeros(len(scores)), scores]) if scores.ndim == 1 else scores
     if scores.shape != chance.shape:
         return False
@@ -224,15 +218,14 @@ def _finish(found: Found, X: pd.DataFrame, seed: int) -> Explanation:
         for source in parts.sources[name]:
             share[place, raw.index(source)] += 1 / len(parts.sources[name])
     summed = np.einsum("nco,cr->nro", found.values, share)
-    frames = []
-    for output, name in enumerate(parts.classes):
-        frame = pd.DataFrame(summed[:, :, output], columns=raw, index=parts.matrix.index)
-        if len(parts.classes) > 1:
+    frames = [pd.DataFrame(part, parts.matrix.index, raw) for part in np.moveaxis(summed, 2, 0)]
+    if len(frames) > 1:
+        for frame, name in zip(frames, parts.classes, strict=True):
             frame.insert(0, "class", str(name))
-        frames.append(frame)
     size = np.abs(summed).mean(axis=2)
     importance, stable = _rank(size, raw, seed)
-    spread, scale = find_spread(parts), max(find_spread(parts), 1e-12)
+    spread = find_spread(parts)
+    scale = max(spread, 1e-12)
     check = {"method": found.method, "rows": len(parts.matrix), "error": found.error, "spread": spread}
     check |= {"relative": found.error / scale, "top5_stable": stable}
     check |= {"sampling": found.sampling, "sampling_share": found.sampling / scale, "traced": parts.way}
@@ -264,16 +257,12 @@ def _weigh(found: Found, X: pd.DataFrame, made: Array, moved: dict[str, float]) 
 def _rank(size: Array, names: list[str], seed: int) -> tuple[pd.DataFrame, float]:
     """Rank columns by mean size (n, columns), with intervals and the share of resamples with the same first five."""
     mean = size.mean(axis=0)
-    drawn = (
-        bootstrap({"m": lambda w: w @ size / w.sum(axis=1, keepdims=True)}, len(size), draws=200, seed=seed)["m"]
-        if len(size) > 1
-        else mean[None]
-    )
+    means = bootstrap({"m": lambda w: w @ size / w.sum(axis=1, keepdims=True)}, len(size), draws=200, seed=seed)["m"]
+    drawn = means if len(size) > 1 else mean[None]
     order = np.argsort(-mean, kind="stable")
     first = set(order[:5].tolist())
     stable = float(np.mean([set(np.argsort(-row, kind="stable")[:5].tolist()) == first for row in drawn]))
-    limits = [percentile_interval(drawn[:, place]) for place in order]
-    table = pd.DataFrame({"feature": np.asarray(names, dtype=object)[order], "mean_abs": mean[order]})
-    table["feature"] = table["feature"].astype(str)
-    table = table.assign(low=[low for low, _ in limits], high=[high for _, high in limits])
-    return table.assign(share=table["mean_abs"] / max(mean.sum(), 1e-12), rank=np.arange(1, len(table) + 1)), stable
+    limits = np.array([percentile_interval(drawn[:, place]) for place in order]).reshape(-1, 2)
+    table = pd.DataFrame({"feature": [str(names[place]) for place in order], "mean_abs": mean[order]})
+    table = table.assign(low=limits[:, 0], high=limits[:, 1], share=table["mean_abs"] / max(mean.sum(), 1e-12))
+    return table.assign(rank=np.arange(1, len(table) + 1)), stable

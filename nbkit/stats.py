@@ -102,6 +102,33 @@ def wilson_interval(count: npt.ArrayLike, n: npt.ArrayLike, level: float = LEVEL
     return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
 
 
+def bound_shares(
+    hits: Array, codes: Array, size: int, blocks: Array | None = None
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Return the share of hits in each group, with Wilson's interval on as many rows as its blocks are worth.
+
+    Parameters
+    ----------
+    hits, codes
+        Of each row: whether it counts, its group (from 0).
+    size
+        How many groups there are.
+    blocks
+        The block of each row (from 0), whose rows are alike; None: rows are independent.
+
+    Returns
+    -------
+    tuple of arrays
+        The rows of each group, the share of hits, the independent rows that these are worth, and both limits.
+    """
+    n = np.bincount(codes, minlength=size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = np.bincount(codes, weights=hits, minlength=size) / n
+        effective = n / 1.0 if blocks is None else count_effective(hits, codes, blocks, value)
+        low, high = wilson_interval(value * effective, effective)
+    return n, value, effective, low, high
+
+
 def draw_weights(n: int, draws: int, seed: int, groups: pd.Series | Array | None = None) -> Iterator[Array]:
     """Yield bootstrap resamples as counts per row, some draws at a time.
 

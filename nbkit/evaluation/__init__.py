@@ -1,0 +1,15 @@
+"""Is it good enough: threshold, costs, calibration, slices, groups and the verdict on each criterion."""
+
+from nbkit._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "calibration": ["calibration_table"],
+        "costs": ["compare_costs", "describe_costs", "tabulate_errors"],
+        "criteria": ["judge", "read_criteria", "summarize_evaluation"],
+        "groups": ["compare_groups", "compare_protected", "judge_groups", "rate_ratio", "rates_by_group"],
+        "slices": ["score_slices", "slice_gap", "worst_slices"],
+        "threshold": ["choose_threshold", "say_decision"],
+    },
+)

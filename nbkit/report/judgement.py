@@ -1,0 +1,190 @@
+"""What is said of a run: how each criterion came out, the verdict with its reasons, and who has approved it."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nbkit.errors import NbkitError
+from nbkit.pipeline.runs import read_status
+from nbkit.record import RunRecord, read_record
+from nbkit.registry.verdict import GATE_COLUMNS, REJECT, STOPPED, UNDECIDED, Evidence, Verdict, reach_verdict
+from nbkit.report.scraps import DEPLOY, EVALUATE, FRAME, MONITOR, REGISTER, read_or, read_rows
+from nbkit.report.since import find_earlier, list_loosened, read_since
+
+SAID = {"worse": "is cheaper than the model", "inconclusive": "cannot be told apart from the model"}
+GRAVE = ("retrain", "look", "inconclusive")  # what the monitor may decide but ok, the gravest first
+
+
+def read_criteria(folder: Path) -> pd.DataFrame:
+    """Read how the criteria of a run came out: criterion, target, value, interval, verdict, why."""
+    rows = [
+        (row["words"], row["target"], say_number(row["value"]), say_span(row), row["verdict"], row["why"])
+        for row in read_rows(folder, EVALUATE, "verdicts")
+    ]
+    if not rows:
+        rows = [(row["words"], "", "", "", "not judged yet", "") for row in read_rows(folder, FRAME, "criteria")]
+    return pd.DataFrame(rows, columns=["criterion", "target", "value", "interval", "verdict", "why"])
+
+
+def say_number(value: float) -> str:
+    """Write a number with three digits, a large one whole, a missing one as a dash."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.3g}"
+
+
+def say_span(row: Mapping[Any, Any], low: str = "low", high: str = "high") -> str:
+    """Write the interval of a row, a missing one as a dash."""
+    return (
+        "–" if math.isnan(row[low]) and math.isnan(row[high]) else f"{say_number(row[low])} to {say_number(row[high])}"
+    )
+
+
+def judge_run(
+    folder: Path, record: RunRecord, criteria: pd.DataFrame, since: pd.DataFrame, earlier: Sequence[Path]
+) -> Verdict:
+    """Say whether the model of a run may be used, and why.
+
+    Parameters
+    ----------
+    folder, record
+        Of the run.
+    criteria
+        From `read_criteria`.
+    since
+        From `read_since`.
+    earlier
+        From `find_earlier`.
+    """
+    rejected = read_approval(folder, record)[1]
+    reached = _judge(folder, record, criteria, since, tuple(_say_loosened(folder, earlier)))
+    if not rejected:
+        return reached
+    return Verdict(REJECT, (rejected, *(reached.reasons if reached.word in (REJECT, STOPPED) else ())))
+
+
+def _judge(
+    folder: Path, record: RunRecord, criteria: pd.DataFrame, since: pd.DataFrame, loosened: tuple[str, ...]
+) -> Verdict:
+    """Judge what a run says of itself and what the monitor has said since."""
+    status = read_status(folder, record)
+    if decision := str(read_or(folder, MONITOR, "decision")):
+        from nbkit.monitor import say_reasons  # brings the models' libraries, which other runs need not load
+
+        return Verdict(decision.upper(), tuple(say_reasons(pd.DataFrame(read_rows(folder, MONITOR, "reasons")))))
+    stopped = record.stopped
+    if stopped and status == "running":
+        return Verdict(UNDECIDED, (f"The run is at work on {stopped.stage}.",))
+    evidence = Evidence(
+        criteria,
+        read_or(folder, REGISTER, "gates", pd.DataFrame(columns=GATE_COLUMNS)),
+        read_or(folder, EVALUATE, "group_verdicts", pd.DataFrame(columns=["verdict", "sentence"])),
+        tuple(say_costs(folder, "worse")),
+        loosened,
+        {word: windows for word in GRAVE if (windows := since.loc[since["decision"] == word, "window"].tolist())},
+    )
+    reached = reach_verdict(evidence)
+    if stopped:
+        where = stopped.stage + (f", code cell {stopped.cell}" if stopped.cell else "")
+        told = f"The run stopped at {where}: {stopped.message or 'its process ended without a word'}"
+        if stopped.status != "refused":
+            return Verdict(STOPPED, (told, *(reached.reasons if reached.word == REJECT else ())))
+        undecided = reached.word != REJECT and len(evidence.gates)
+        return Verdict(UNDECIDED if undecided else REJECT, (told, *(reached.reasons if len(evidence.gates) else ())))
+    if status != "passed" or not len(evidence.gates):
+        rejected = reached.word == REJECT
+        unjudged = ("The run did not come to the stages that judge.",)
+        return Verdict(REJECT if rejected else UNDECIDED, reached.reasons if rejected else unjudged)
+    deployed = str(read_or(folder, DEPLOY, "headline"))
+    approved = reached.word not in (REJECT, UNDECIDED) and deployed
+    return dataclasses.replace(reached, reasons=(*reached.reasons, deployed)) if approved else reached
+
+
+def say_costs(folder: Path, verdict: str) -> list[str]:
+    """Say what deciding otherwise would cost, of the alternatives against which the model has this verdict."""
+    rows = read_rows(folder, EVALUATE, "alternatives")
+    return [_say_cost(row) for row in rows if row["verdict"] == verdict and (row["cost_per_row"] or row["model"])]
+
+
+def _say_cost(row: Mapping[Any, Any]) -> str:
+    note, said = str(row.get("note") or ""), f"{row['alternative']} {SAID[row['verdict']]}"
+    if note.endswith("acts at the threshold that costs least"):
+        return f"Cost: {note}."
+    if pd.isna(row["low"]):
+        return f"Cost: {said}{': ' + note if note else ''}."
+    costs = f"{say_number(row['cost_per_row'])} a row against {say_number(row['model'])}"
+    return f"Cost: {said} ({costs}, difference {say_span(row)})."
+
+
+def _say_loosened(folder: Path, earlier: Sequence[Path]) -> list[str]:
+    """Say which bounds were loosened after an earlier run had been judged on the same rows, and how that came out."""
+    return [
+        f"{what} was to be {before} in {run.name} ({_read_word(run)}), and {now}: "
+        "the bound was loosened after these rows had been judged."
+        for what, before, now, run in list_loosened(folder, earlier)
+    ]
+
+
+def _read_word(folder: Path) -> str:
+    """Return the word of the verdict on another run."""
+    record = read_record(folder)
+    if read_approval(folder, record)[1]:
+        return REJECT
+    loosened = tuple(what for what, *_ in list_loosened(folder, find_earlier(folder)))
+    return _judge(folder, record, read_criteria(folder), read_since(folder), loosened).word
+
+
+def read_approval(folder: Path, record: RunRecord) -> tuple[str, str]:
+    """Say who has approved the version that a run registered, and who has rejected it.
+
+    Parameters
+    ----------
+    folder, record
+        Of the run.
+
+    Returns
+    -------
+    tuple of str and str
+        Who has promoted it, when and why, and what has become of that, or that nobody has; then who has rejected it,
+        when and why, empty if nobody has.
+    """
+    reference = str(read_or(folder, REGISTER, "version", ""))
+    if not reference:
+        return "", ""
+    place = str(record.parameters.get(REGISTER, {}).get("registry", "registry"))
+    place = place if "://" in place else str(Path(record.root or folder.parent.parent) / place)
+    from nbkit.registry import Registry
+
+    try:
+        events = Registry(place, create=False).history(reference.partition("@")[0])
+    except (NbkitError, OSError, ValueError) as error:
+        return f"Who approved it cannot be read: {error}", ""
+    said, rejected = _tell_moves(reference, events.to_dict("records"))
+    return "; ".join(said) or f"Nobody has approved {reference} for production{'' if rejected else ' yet'}.", rejected
+
+
+def _tell_moves(reference: str, events: list[dict[Any, Any]]) -> tuple[list[str], str]:
+    """Tell the last approval of a version with what came after it, and its rejection."""
+    name, _, number = reference.partition("@")
+    said: list[str] = []
+    rejected, here = "", False
+    for event in events:
+        who = f"by {event['by']} on {str(event['time'])[:10]}"
+        kind, mine = event["event"], str(event["number"]) == number
+        if mine and kind == "promote":
+            said = [f"{reference} was approved for production {who}: {event['why']}"]
+        elif mine and kind == "rollback":
+            said.append(f"brought back to production {who}: {event['why']}")
+        elif mine and kind == "reject":
+            rejected = f"{reference} was rejected {who}: {event['why']}"
+            said += [f"rejected {who}: {event['why']}"] if said else []
+        elif here and kind == "promote":
+            said.append(f"replaced by {name}@{event['number']} {who}")
+        elif here and kind == "rollback":
+            said.append(f"rolled back {who}: {event['why']}")
+        here = mine if kind in ("promote", "rollback") else here
+    return said, rejected

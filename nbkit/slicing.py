@@ -1,0 +1,84 @@
+"""Columns cut into slices: levels as they are, numbers and times at their quantiles."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nbkit.wording import say_count
+
+LEVELS = 30
+
+
+def cut_slices(column: pd.Series, *, bins: int = 4) -> pd.Series:
+    """Return a categorical column of slices: levels as they are, numbers and times cut at their quantiles.
+
+    Parameters
+    ----------
+    column
+        Any dtype.
+    bins
+        Quantile bins of numbers with more than 12 distinct values and of times.
+
+    Returns
+    -------
+    Series of category
+        Same index; the categories are strings, in order.
+
+    Examples
+    --------
+    >>> cut_slices(pd.Series(range(100))).cat.categories.tolist()
+    ['0 to 24.75', '24.75 to 49.5', '49.5 to 74.25', '74.25 to 99']
+    """
+    known = column.notna()
+    ordered = pd.api.types.is_datetime64_any_dtype(column) or (
+        pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    )
+    if ordered and column.nunique() > 12:
+        labels = _cut_quantiles(column, bins)
+        names = list(dict.fromkeys(labels[known].iloc[np.argsort(column[known].to_numpy(), kind="stable")]))
+    else:
+        labels = column.astype(object).map(_show)
+        counts = labels[known].value_counts()
+        names = list(counts.sort_index(key=_natural).index) if len(counts) <= LEVELS else list(counts.index[:LEVELS])
+        if len(counts) > LEVELS:
+            labels = labels.where(labels.isin(names), f"other ({say_count(len(counts) - LEVELS, 'level')})")
+            names.append(f"other ({say_count(len(counts) - LEVELS, 'level')})")
+    if not known.all():
+        labels, names = labels.where(known, "missing"), [*names, "missing"]
+    return pd.Series(pd.Categorical(labels, categories=list(dict.fromkeys(names))), index=column.index)
+
+
+def _show(value: Any) -> str:
+    return f"{value + 0.0:.15g}" if isinstance(value, float) else str(value)
+
+
+def _natural(index: pd.Index) -> pd.Index:
+    numbers = pd.to_numeric(index.to_series(), errors="coerce")
+    return index if numbers.isna().any() else pd.Index(numbers)
+
+
+def _cut_quantiles(column: pd.Series, bins: int) -> pd.Series:
+    """Cut at quantiles; a value so frequent that two of them fall on it is a slice of its own."""
+    time = pd.api.types.is_datetime64_any_dtype(column)
+    values = column.astype("int64").astype(float).where(column.notna()) if time else column.astype("Float64")
+    values = pd.Series(values.to_numpy(dtype=float, na_value=np.nan), index=column.index)
+    finite = values[np.isfinite(values)]
+    edges, often = np.unique(np.quantile(finite, np.linspace(0, 1, bins + 1)), return_counts=True)
+    frequent = edges[often > 1]
+    rest = finite[~np.isin(finite, frequent)]
+    if len(frequent) and len(rest):
+        cuts = np.quantile(rest, np.linspace(0, 1, max(round(bins * len(rest) / len(finite)), 1) + 1))
+        edges = np.unique(np.r_[cuts, frequent[(frequent > rest.min()) & (frequent < rest.max())]])
+
+    def show(value: float) -> str:
+        return str(pd.Timestamp(int(value), unit=column.dt.unit).date()) if time else f"{value:.4g}"
+
+    place = np.clip(np.searchsorted(edges[1:-1], values, side="right"), 0, max(len(edges) - 2, 0))
+    shown = [show(edge) for edge in edges]
+    names = np.asarray([f"{low} to {high}" for low, high in pairwise(shown)] or shown, object)
+    labels = pd.Series(names[place], index=column.index)
+    for value in frequent:
+        labels = labels.where(values != value, show(value))
+    return labels
