@@ -63,7 +63,7 @@ def list_left(root: Path) -> list[str]:
     """Run the project many times; return what is there afterwards and was not after the first time."""
 
     def run() -> None:
-        status = execute_plan(plan_run(root, [root / "params" / "toy.yaml"], force=True))[1].status
+        status = execute_plan(plan_run(root, [root / "params" / "toy.yaml"], reuse="nothing"))[1].status
         if status != "passed":
             raise SystemExit(f"a run ended as {status}")
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from nbkit.cli import main
 from nbkit.cli.run import carry_out
 from nbkit.errors import BadParameter, UnknownRun
-from nbkit.pipeline import engine, execute_plan, list_runs, plan_resume, plan_run
+from nbkit.pipeline import Chosen, engine, execute_plan, list_runs, plan_resume, plan_run
 from nbkit.project import find_root
 from nbkit.record import Listener, RunRecord, read_record
 from nbkit.stages.notebooks import read_stage
@@ -61,7 +61,7 @@ def test_a_damaged_manifest_hides_no_other_run(project, toy, content):
     damaged.write_bytes(content)
     assert {row["run"]: row["status"] for row in list_runs(project)} == {"good": "failed", "zzz": "unreadable"}
     assert find_root(damaged.parent) == project
-    assert plan_run(project, [toy], first="02").steps[0].source == project / "runs" / "good"
+    assert plan_run(project, [toy], stages=Chosen("02")).steps[0].source == project / "runs" / "good"
     with pytest.raises(UnknownRun, match=r"zzz.run\.json is damaged.*`nbkit run PARAMS` makes a new run"):
         plan_resume(project, "zzz")
     for words in (["runs"], ["compare", "zzz", "good"], ["report", "zzz"]):
@@ -110,8 +110,11 @@ def test_stages_are_named_in_one_way(project, toy):
 
 def test_what_other_params_made_is_not_borrowed(project, toy):
     with pytest.raises(BadParameter, match=r"01_first\.x is now 3, not 2, as in good"):
-        plan_run(project, [toy], ["01_first.x=3"], first="02")
-    assert plan_run(project, [toy], ["02_second.retries=3"], first="02").steps[0].source == project / "runs" / "good"
+        plan_run(project, [toy], ["01_first.x=3"], stages=Chosen("02"))
+    assert (
+        plan_run(project, [toy], ["02_second.retries=3"], stages=Chosen("02")).steps[0].source
+        == project / "runs" / "good"
+    )
 
 
 def test_serving_makes_no_registry(project, toy):
@@ -161,7 +164,7 @@ def test_resume_runs_again_what_was_damaged(project, toy, damage):
 @pytest.mark.parametrize("damage", ["gone", "flipped", "notebook"])
 def test_what_was_damaged_is_not_taken_over(project, toy, damage):
     test_resume_runs_again_what_was_damaged(project, toy, damage)
-    folder, record = execute_plan(plan_run(project, [toy], first="02", name="next"))
+    folder, record = execute_plan(plan_run(project, [toy], stages=Chosen("02"), name="next"))
     assert (record.status, record.exit) == ("failed", 1)
     assert record.stages[0].message.startswith("nothing can be taken over: ")
     assert read_record(folder).status == "failed"

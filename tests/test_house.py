@@ -1,6 +1,7 @@
 """The house: what imports cost, and that the files which say the same thing do so."""
 
 import ast
+import importlib
 import io
 import os
 import re
@@ -106,11 +107,12 @@ def test_every_direct_dependency_is_pinned():
     assert {name.replace("_", "-") for name in wanted} - pinned == set()
 
 
-BUDGET = 18_700  # lines of code in nbkit/; on its way to 11,000: it may only fall
-LONG = {  # files above 300 lines, to be cut or merged; no other may join them
-    "company.py", "drift.py", "explore.py", "order.py", "overview.py", "registry.py", "splits.py", "trust.py",
-}  # fmt: skip
-WIDE = {"plan.py: plan_run", "registry.py: register"}  # functions of more than seven parameters, likewise
+BUDGET = 17_350  # lines of code in nbkit/; on its way to 11,000: it may only fall
+CORE = 5_150  # of what one must understand to trust a run; on its way to 3,500
+TRUST_A_RUN = (
+    "run.py", "scraps.py", "formats.py", "pictures.py", "values.py", "store.py", "errors.py", "record.py", "observe.py",
+    "pipeline", "stages", "kernels",
+)  # fmt: skip
 
 
 def is_docstring(node):
@@ -133,13 +135,23 @@ def count_code(path):
     return len(lines)
 
 
+def count_all(*places):
+    paths = [path for place in places for path in ([place] if place.is_file() else place.rglob("*.py"))]
+    return sum(map(count_code, paths))
+
+
 def test_the_house_keeps_to_its_budget():
-    assert sum(count_code(path) for path in (ROOT / "nbkit").rglob("*.py")) <= BUDGET
+    assert count_all(ROOT / "nbkit") <= BUDGET
+    assert count_all(*(ROOT / "nbkit" / place for place in TRUST_A_RUN)) <= CORE
 
 
 def test_no_file_is_a_chapter():
-    long = {path.name for path in (ROOT / "nbkit").rglob("*.py") if len(path.read_text().splitlines()) > 300}
-    assert long <= LONG
+    assert not [path for path in (ROOT / "nbkit").rglob("*.py") if len(path.read_text().splitlines()) > 300]
+
+
+@pytest.mark.parametrize("room", sorted(path.parent.name for path in (ROOT / "nbkit").glob("*/__init__.py")))
+def test_a_rooms_door_has_twenty_names_at_most(room):
+    assert len(getattr(importlib.import_module(f"nbkit.{room}"), "__all__", ())) <= 20
 
 
 def test_no_public_function_has_more_than_seven_parameters():
@@ -152,7 +164,7 @@ def test_no_public_function_has_more_than_seven_parameters():
                 command = any("command" in ast.unparse(each) for each in node.decorator_list)
                 if len(own) > 7 and not command:
                     found.append(f"{path.name}: {node.name}")
-    assert set(found) <= WIDE
+    assert not found
 
 
 def test_ci_runs_the_readmes_command():

@@ -261,10 +261,10 @@ def test_always_means_always(shop):
 
 
 def test_force_runs_everything_and_no_cache_leaves_nothing(shop):
-    assert run(shop, caching=False)[0] == list(CELLS)
+    assert run(shop, reuse="never")[0] == list(CELLS)
     assert not (shop / "runs" / ".traces").exists()
     assert run(shop)[0] == list(CELLS)
-    assert run(shop, force=True)[0] == list(CELLS)
+    assert run(shop, reuse="nothing")[0] == list(CELLS)
     assert run(shop)[0] == []
 
 

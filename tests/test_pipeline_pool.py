@@ -58,7 +58,7 @@ def lay(project, name, *cells):
 
 
 def plan(project, *settings):
-    return plan_run(project, [project / "params" / "toy.yaml"], settings, caching=False)
+    return plan_run(project, [project / "params" / "toy.yaml"], settings, reuse="never")
 
 
 def start(project, *words):

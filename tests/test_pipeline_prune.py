@@ -6,7 +6,7 @@ import time
 import pytest
 
 from nbkit import registry
-from nbkit.pipeline import find_run
+from nbkit.pipeline import Chosen, find_run
 from nbkit.pipeline.prune import find_waste, remove
 from nbkit.pipeline.runs import lock_run
 from tests.test_cli_run import nbkit
@@ -24,8 +24,8 @@ def kinds(waste):
 
 def test_the_newest_runs_of_each_kind_stay(shop):  # noqa: F811
     for name in ("one", "two", "three"):
-        run(shop, name=name, force=True)
-    run(shop, name="part", last="02")
+        run(shop, name=name, reuse="nothing")
+    run(shop, name="part", stages=Chosen(last="02"))
     waste = find_waste(shop, keep=2)
     assert {each.path.name for each in waste if each.kind == "run"} == {"one"}
     assert all(each.why == "2 newer runs of its kind passed" for each in waste if each.kind == "run")
@@ -50,8 +50,8 @@ def test_what_runs_share_is_freed_with_the_last_of_them(shop):  # noqa: F811
 
 
 def test_what_is_removed_is_gone_and_the_rest_still_holds(shop):  # noqa: F811
-    run(shop, name="one", force=True)
-    second = run(shop, name="two", force=True)[1]
+    run(shop, name="one", reuse="nothing")
+    second = run(shop, name="two", reuse="nothing")[1]
     assert remove(find_waste(shop, keep=1)) > 0
     assert not (shop / "runs" / "one").exists()
     assert run(shop) == ([], second)
@@ -60,7 +60,7 @@ def test_what_is_removed_is_gone_and_the_rest_still_holds(shop):  # noqa: F811
 
 def test_a_run_at_work_stays(shop):  # noqa: F811
     for name in ("one", "two"):
-        folder = run(shop, name=name, force=True)[1]
+        folder = run(shop, name=name, reuse="nothing")[1]
     with lock_run(folder.parent / "one"):
         assert not find_waste(shop, keep=1)
 
@@ -83,7 +83,7 @@ def test_orphans_and_rests_go_once_nobody_can_want_them(shop):  # noqa: F811
 @pytest.mark.parametrize("answer", ["", "--yes"])
 def test_the_command_shows_first_and_removes_only_if_told(shop, answer):  # noqa: F811
     for _ in range(2):
-        folder = run(shop, force=True)[1]
+        folder = run(shop, reuse="nothing")[1]
     done = nbkit("prune", "--keep", "1", *filter(None, [answer]))
     assert done.exit_code == 0
     assert "1 newer run of its kind passed" in done.stdout

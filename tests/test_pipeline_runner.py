@@ -15,7 +15,7 @@ import pytest
 import scrapbook
 
 from nbkit.errors import BadNotebook, BadParameter, RunInUse, UnfinishedStage, UnknownRun, UnknownStage
-from nbkit.pipeline import execute_plan, find_run, list_runs, plan_resume, plan_run
+from nbkit.pipeline import Chosen, execute_plan, find_run, list_runs, plan_resume, plan_run
 from nbkit.pipeline.cache import Cache
 from nbkit.pipeline.runs import lock_run, take_over
 from nbkit.record import read_record, write_record
@@ -109,7 +109,7 @@ def test_no_process_outlives_its_stage(project, params, end):
     start = "import subprocess\nsleeper = subprocess.Popen(['sleep', '300'], start_new_session=True)\n"
     keep = f"open(r'{project / 'pid'}', 'w').write(str(sleeper.pid))"
     spoil(project, start + keep + end)
-    _, record = execute_plan(plan_run(project, [params], last="02"))
+    _, record = execute_plan(plan_run(project, [params], stages=Chosen(last="02")))
     assert record.exit == (1 if end else 0)
     pid = int((project / "pid").read_text())
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -122,7 +122,7 @@ def test_a_kernel_that_a_user_calls_python3_is_not_taken(project, params, monkey
     spec = {"argv": ["false"], "display_name": "mine", "language": "python"}
     (folder / "kernel.json").write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(project / "share"))
-    assert execute_plan(plan_run(project, [params], last="01"))[1].exit == 0
+    assert execute_plan(plan_run(project, [params], stages=Chosen(last="01")))[1].exit == 0
 
 
 @pytest.mark.slow
@@ -270,8 +270,8 @@ def test_what_is_still_running_elsewhere_is_not_taken_over(project, params):
 
 @pytest.mark.slow
 def test_earlier_stages_are_borrowed(project, params):
-    first, _ = execute_plan(plan_run(project, [params], last="02"))
-    second, record = execute_plan(plan_run(project, [params], first="third"))
+    first, _ = execute_plan(plan_run(project, [params], stages=Chosen(last="02")))
+    second, record = execute_plan(plan_run(project, [params], stages=Chosen("third")))
     assert [entry.borrowed for entry in record.stages] == [first.name, first.name, ""]
     assert read_value(second, "03_third", "w") == 31
     assert read_scraps(second / "01_first.ipynb") == read_scraps(first / "01_first.ipynb")
@@ -354,11 +354,11 @@ def test_a_name_that_is_taken_is_refused(project, params):
 
 def test_planning_refuses_what_cannot_work(project, params):
     with pytest.raises(UnknownStage, match="there are 01_first, 02_second, 03_third"):
-        plan_run(project, [params], first="04")
+        plan_run(project, [params], stages=Chosen("04"))
     with pytest.raises(UnknownStage, match="no stage lies between"):
-        plan_run(project, [params], first="03", last="01")
+        plan_run(project, [params], stages=Chosen("03", "01"))
     with pytest.raises(UnknownRun, match="no run of toy has passed 01_first"):
-        plan_run(project, [params], first="02")
+        plan_run(project, [params], stages=Chosen("02"))
     with pytest.raises(UnknownRun, match="`nbkit run PARAMS` makes one"):
         plan_resume(project)
 
@@ -392,7 +392,7 @@ def test_resume_without_a_name_takes_the_latest_unfinished_run_of_the_lifecycle(
 
 def start_runner(project: Path, params: Path) -> subprocess.Popen:
     code = (
-        "import sys; from pathlib import Path; from nbkit.pipeline import execute_plan, plan_run\n"
+        "import sys; from pathlib import Path; from nbkit.pipeline import Chosen, execute_plan, plan_run\n"
         f"sys.exit(execute_plan(plan_run(Path({str(project)!r}), [Path({str(params)!r})]))[1].exit)"
     )
     return subprocess.Popen([sys.executable, "-c", code], cwd=project)

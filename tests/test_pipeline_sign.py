@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.sign import NotebookNotary
 
-from nbkit.pipeline import execute_plan, plan_run
+from nbkit.pipeline import Chosen, execute_plan, plan_run
 from nbkit.report.pages import write_report
 from tests.conftest import make_notebook
 from tests.page_checks import check_page
@@ -38,7 +38,7 @@ def test_executed_notebooks_are_trusted_and_a_failed_stage_has_its_own_title(pro
     folder, record = execute_plan(plan_run(project, [params]))
     assert record.status == "failed"
     assert [is_trusted(folder / f"{name}.ipynb") for name in ("01_first", "02_second")] == [True, True]
-    again, record = execute_plan(plan_run(project, [params], last="01", name="again"))
+    again, record = execute_plan(plan_run(project, [params], stages=Chosen(last="01"), name="again"))
     assert record.stages[0].borrowed == folder.name
     assert is_trusted(again / "01_first.ipynb")
     write_report(folder)
@@ -54,4 +54,4 @@ def test_executed_notebooks_are_trusted_and_a_failed_stage_has_its_own_title(pro
 @pytest.mark.slow
 def test_a_run_passes_where_nothing_can_be_signed(project, params, monkeypatch):
     monkeypatch.setenv("JUPYTER_DATA_DIR", "/proc/nowhere")
-    assert execute_plan(plan_run(project, [params], last="01"))[1].status == "passed"
+    assert execute_plan(plan_run(project, [params], stages=Chosen(last="01")))[1].status == "passed"

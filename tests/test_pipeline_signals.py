@@ -90,7 +90,7 @@ def plan(project, monkeypatch):
     loads = "run.load('01_left', 'y')\nrun.load('02_right', 'y')"
     make_notebook(project / "notebooks" / "03_join.ipynb", "import nbkit\nrun = nbkit.Run(run_dir)", loads)
     (project / "params" / "toy.yaml").write_text("")
-    return plan_run(project, [project / "params" / "toy.yaml"], caching=False)
+    return plan_run(project, [project / "params" / "toy.yaml"], reuse="never")
 
 
 def engage(monkeypatch, act):

@@ -65,7 +65,7 @@ def test_another_machine_takes_over_what_is_there(shop, url, monkeypatch):  # no
 
 def test_artifacts_are_kept_once_and_verified(shop, url, monkeypatch):  # noqa: F811
     run(shop, url)
-    second = run(shop, url, "shared.x=2", force=True, name="again")[1]
+    second = run(shop, url, "shared.x=2", reuse="nothing", name="again")[1]
     fs, base = fsspec.url_to_fs(url)
     fs.invalidate_cache()
     stored = fs.find(f"{base}/artifacts")
@@ -90,9 +90,9 @@ def test_a_record_is_written_after_all_that_it_speaks_of(shop, url, monkeypatch)
 
 
 def test_two_machines_do_not_take_the_same_name(shop, url, monkeypatch):  # noqa: F811
-    first = run(shop, url, caching=False)[1]
+    first = run(shop, url, reuse="never")[1]
     other = move_away(shop, monkeypatch)
-    assert run(other, url, caching=False)[1].name != first.name
+    assert run(other, url, reuse="never")[1].name != first.name
 
 
 def test_what_nothing_here_speaks_is_refused(shop):  # noqa: F811

@@ -65,14 +65,12 @@ class TestVersions:
             lineage={"commit": "abc"},
             params={"task": "binary"},
             gates=gates(a=True),
-            tags={"team": "x"},
         )
         found = registry.get("flights@1")
         assert (found.reference, found.state, found.digest) == ("flights@1", "draft", version.digest)
         pd.testing.assert_frame_equal(found.scores, SCORES)
         assert found.lineage == {"commit": "abc"}
         assert found.params == {"task": "binary"}
-        assert found.tags == {"team": "x"}
         assert found.gates.to_dict("records") == gates(a=True).to_dict("records")
         assert registry.load("flights", "model").predict(X).tolist() == registry.load("flights@1").predict(X).tolist()
         assert set(registry.load_bundle("flights")) == {"model", "golden", "scores", "params"}  # no empty card

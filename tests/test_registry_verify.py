@@ -358,6 +358,6 @@ def test_the_command_line_says_what_is_wrong(registry, project):
     run_sql(registry, "UPDATE versions SET by = 'eve' WHERE name = 'toy' AND number = 3")
     done = nbkit("registry", "verify", "--registry", place)
     assert done.exit_code == 3
-    assert done.stdout == ("the scores, parameters, lineage or tags of toy@3 were changed after it was registered\n")
+    assert done.stdout == ("the scores, parameters or lineage of toy@3 were changed after it was registered\n")
     assert nbkit("models", "--registry", place).exit_code == 3
     assert nbkit("models", "toy@²", "--registry", place).exit_code in (2, 3)

@@ -38,7 +38,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, SplineTransformer, StandardScaler
 
 import nbkit
-from nbkit import formats, pictures, trust
+from nbkit import formats, pictures, vetted
 from nbkit.errors import BadParameter, CorruptArtifact, NbkitError, UntrustedType
 
 RANDOM = np.random.default_rng(0)
@@ -85,13 +85,13 @@ def test_each_estimator_of_nbkit_is_on_the_list_and_nothing_else():
             kinds = inspect.getmembers(importlib.import_module(each.name), inspect.isclass)
             own = [kind for _, kind in kinds if issubclass(kind, BaseEstimator) and kind.__module__ == each.name]
             found |= {f"{kind.__module__}.{kind.__qualname__}" for kind in own}
-    assert found == set(trust.NBKIT)
+    assert found == set(vetted.NBKIT)
 
 
 def test_no_name_on_the_lists_is_a_prefix_and_each_leads_to_what_it_says():
-    for name in (*trust.NBKIT, *trust.PARTS):
+    for name in (*vetted.NBKIT, *vetted.PARTS):
         assert isinstance(find(name), type), name
-    assert all(callable(find(name)) for name in trust.FUNCTIONS)
+    assert all(callable(find(name)) for name in vetted.FUNCTIONS)
 
 
 def find(name):
@@ -311,10 +311,10 @@ def test_no_object_that_can_be_called_calls_a_method_that_a_file_names(project, 
     scorer._response_method = "query"
     content = formats.dump(FunctionTransformer(scorer))[2]
     assert f"{_Scorer.__module__}._Scorer" in str(try_to_load(content, project))
-    names = (*trust.NBKIT, *trust.PARTS)
+    names = (*vetted.NBKIT, *vetted.PARTS)
     owners = {name for name in names if any("__call__" in vars(kind) for kind in find(name).__mro__)}
-    computing = {f"sklearn.gaussian_process.kernels.{name}" for name in trust.KERNELS}
-    computing |= {f"sklearn._loss.loss.{name}" for name in trust.LOSSES}
+    computing = {f"sklearn.gaussian_process.kernels.{name}" for name in vetted.KERNELS}
+    computing |= {f"sklearn._loss.loss.{name}" for name in vetted.LOSSES}
     assert owners == computing | {"scipy.interpolate._bsplines.BSpline", "sklearn.metrics._scorer._PassthroughScorer"}
 
 

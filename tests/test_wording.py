@@ -12,7 +12,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html
 
 from nbkit import Markdown
-from nbkit.pipeline import execute_plan, plan_run
+from nbkit.pipeline import Chosen, execute_plan, plan_run
 from nbkit.report.blocks import render_markdown
 from nbkit.wording import JOINER
 from tests.test_cli_new import call
@@ -91,7 +91,7 @@ def test_names_levels_and_params_are_text_in_html_made_of_the_notebooks(project)
         "\n".join(["01_frame:", *lines, f'  rule: ["{NAMES["level"]}"]', f'  protected: ["{NAMES["level"]}"]'])
     )
     files = [project / "params" / "odd.yaml", project / "more.yaml"]
-    folder, record = execute_plan(plan_run(project, files, last="05"))
+    folder, record = execute_plan(plan_run(project, files, stages=Chosen(last="05")))
     assert record.status == "passed", record.stages
     unsafe = []
     for path in sorted(folder.glob("0*.ipynb")):

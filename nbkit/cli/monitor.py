@@ -42,7 +42,7 @@ def monitor(
     Each window is a run of its own. The exit code is 3 if any of them asks for retraining, 1 if one failed; it is 0 for
     ok, look and inconclusive (the rows could not have shown a loss): scripts read the decision with --json.
     """
-    from nbkit.pipeline import plan_run
+    from nbkit.pipeline import Chosen, plan_run
     from nbkit.project import find_notebooks
     from nbkit.stages import read_stages, resolve_params
     from nbkit.stages.preflight import import_used
@@ -62,7 +62,7 @@ def monitor(
     rows, codes = [], []
     for window in windows or ("",):
         named = (*settings, *([f"{STAGE}.window={json.dumps(window)}"] if window else []))
-        plan = plan_run(root, params, named, only=[STAGE], name=_name(root, params[0].stem, window))
+        plan = plan_run(root, params, named, stages=Chosen(only=[STAGE]), name=_name(root, params[0].stem, window))
         folder, code = carry_out(plan, quiet_stdout=as_json)
         if code in INTERRUPTED:
             sys.exit(code)

@@ -60,13 +60,13 @@ def run(
     its notebook (06_train), by its number (06) or by its word (train).
     """
     root = root_of(params)
-    chosen = {"first": first, "last": last, "only": only, "name": name}
-    how = {"force": force, "caching": not no_cache, "storage": storage}
     everything = (force or no_cache or not (root / "runs").is_dir()) and not (first or last or only)
     with _warm_up(root) if everything and not dry_run else contextlib.nullcontext():
-        from nbkit.pipeline import check_plan, plan_run
+        from nbkit.pipeline import Chosen, check_plan, plan_run
 
-        plan = plan_run(root, params, settings, **chosen, **how)
+        reuse = "never" if no_cache else "nothing" if force else "unchanged"
+        chosen = Chosen(first, last, only)
+        plan = plan_run(root, params, settings, stages=chosen, name=name, reuse=reuse, storage=storage)
         if dry_run:
             check_plan(plan)
             _print_plan(plan, as_json=as_json)

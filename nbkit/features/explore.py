@@ -7,8 +7,8 @@ import pandas as pd
 
 from nbkit.columns import column_kind, take_labelled
 from nbkit.errors import BadSource
-from nbkit.model import wilson_interval
 from nbkit.problem import Problem
+from nbkit.stats import wilson_interval
 from nbkit.wording import say_count, suggest
 
 SUMMARY = ("column", "type", "missing", "distinct", "mean", "std", "min", "median", "max", "top", "top_share")

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "runs": ["find_run", "list_runs"],
         "compare": ["compare_runs"],
-        "plan": ["Plan", "check_plan", "plan_run"],
+        "plan": ["Chosen", "Plan", "check_plan", "plan_run"],
         "resume": ["plan_resume"],
         "runner": ["execute_plan"],
         "storage": ["open_storage"],

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nbkit.errors import BadParameter, UnknownRun, UnknownStage
 from nbkit.pipeline.cache import Cache, Step
@@ -19,6 +19,19 @@ from nbkit.stages.notebooks import Stage, read_stages
 from nbkit.stages.params import Resolved, resolve_params
 from nbkit.stages.preflight import check_sense, import_used
 from nbkit.wording import suggest
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which stages a run is to have: those from `first` to `last`, by default from end to end, or `only` some."""
+
+    first: str = ""
+    last: str = ""
+    only: Sequence[str] = ()
+
+
+ALL = Chosen()
+Reuse = Literal["unchanged", "nothing", "never"]
 
 
 @dataclass(frozen=True)
@@ -80,12 +93,9 @@ def plan_run(
     files: Sequence[Path],
     settings: Sequence[str] = (),
     *,
-    first: str = "",
-    last: str = "",
-    only: Sequence[str] = (),
+    stages: Chosen = ALL,
     name: str = "",
-    force: bool = False,
-    caching: bool = True,
+    reuse: Reuse = "unchanged",
     storage: str = "",
 ) -> Plan:
     """Decide what a run would do, and refuse what cannot work, before any kernel starts.
@@ -99,16 +109,13 @@ def plan_run(
         The project.
     files, settings
         As for `resolve_params`.
-    first, last
-        The stages to begin and end with; what comes before `first` is borrowed from the latest run that has it.
-    only
-        Exactly these stages.
+    stages
+        Which stages it has; what comes before its first is borrowed from the latest run that has it.
     name
         The run's name; with one, there is a new run in any case.
-    force
-        Run each stage, changed or not; so do the stages that `first` and `only` ask for.
-    caching
-        Whether stages are taken over and leave traces.
+    reuse
+        Take over what is ``"unchanged"``, or ``"nothing"``: each stage runs, as do those that `stages` asks for by
+        name; with ``"never"`` they leave no traces for later runs either.
     storage
         An fsspec URL that the run is copied to, and in which the runs of other machines are found.
 
@@ -119,23 +126,21 @@ def plan_run(
     """
     check_run_name(name)
     root = root.resolve()
-    if only and (first or last):
-        raise BadParameter("--only names the stages one by one, --from and --until the ends: use one or the other")
-    stages = read_stages(find_notebooks(root))
-    check_graph(stages)
-    resolved = resolve_params(files, settings, stages)
-    chosen = _choose(stages, first, last, only)
-    usual = [name for name, stage in stages.items() if stage.cadence == "run"]
+    known = read_stages(find_notebooks(root))
+    check_graph(known)
+    resolved = resolve_params(files, settings, known)
+    chosen = _choose(known, stages)
+    usual = [name for name, stage in known.items() if stage.cadence == "run"]
     before = [name for name in usual if name < max(chosen)] if chosen[0] in usual else []
     borrowed = [each for each in before if each not in chosen]
-    source = _find_source(root, resolved, [stages[each] for each in borrowed]) if borrowed else None
+    source = _find_source(root, resolved, [known[each] for each in borrowed]) if borrowed else None
     steps: list[Step] = []
     taken = {}
-    if caching and not (force or first or only):
+    if reuse == "unchanged" and not (stages.first or stages.only):
         cache = Cache(root, open_storage(root, storage))
-        newest = cache.newest_run(begin(stages[chosen[-1]], resolved))
-        taken = find_steps(cache, [stages[each] for each in chosen], resolved, newest)
-    for stage in stages.values():
+        newest = cache.newest_run(begin(known[chosen[-1]], resolved))
+        taken = find_steps(cache, [known[each] for each in chosen], resolved, newest)
+    for stage in known.values():
         if stage.name in taken:
             steps.append(taken[stage.name])
         elif stage.name in chosen:
@@ -150,8 +155,8 @@ def plan_run(
         steps=tuple(steps),
         folder=whole,
         settings=tuple(settings),
-        defaults=read_defaults(stages),
-        caching=caching,
+        defaults=read_defaults(known),
+        caching=reuse != "never",
         storage=storage,
         lacking=whole is not None and is_unstored(read_record(whole), root, storage),
     )
@@ -209,16 +214,18 @@ def check_plan(plan: Plan) -> None:
     check_sense(plan.resolved.values, running, plan.root, plan.resolved.places)
 
 
-def _choose(stages: dict[str, Stage], first: str, last: str, only: Sequence[str]) -> list[str]:
-    if only:
-        return [_match(each, stages) for each in only]
+def _choose(stages: dict[str, Stage], chosen: Chosen) -> list[str]:
+    if chosen.only and (chosen.first or chosen.last):
+        raise BadParameter("--only names the stages one by one, --from and --until the ends: use one or the other")
+    if chosen.only:
+        return [_match(each, stages) for each in chosen.only]
     usual = [name for name, stage in stages.items() if stage.cadence == "run"]
-    begin = _match(first, stages) if first else usual[0]
-    end = _match(last, stages) if last else usual[-1]
-    chosen = [name for name in usual if begin <= name <= end]
-    if not chosen:
+    begin = _match(chosen.first, stages) if chosen.first else usual[0]
+    end = _match(chosen.last, stages) if chosen.last else usual[-1]
+    found = [name for name in usual if begin <= name <= end]
+    if not found:
         raise UnknownStage(f"no stage lies between {begin} and {end}; they run as {', '.join(usual)}")
-    return chosen
+    return found
 
 
 def _match(name: str, stages: dict[str, Stage]) -> str:

@@ -36,7 +36,6 @@ class Registry(Reader):
         lineage: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
         gates: pd.DataFrame | None = None,
-        tags: Mapping[str, Any] | None = None,
         by: str = "",
     ) -> Version:
         """Register a bundle as the next version of a model; a bundle that is already there keeps its number.
@@ -51,7 +50,7 @@ class Registry(Reader):
             are the same version.
         scores
             Index metric; value, low, high, n, better.
-        lineage, params, tags
+        lineage, params
             Plain values that are kept with the version.
         gates
             gate, passed, blocking, detail, as `evaluate_gates` gives it; recorded as evidence for this digest.
@@ -83,7 +82,7 @@ class Registry(Reader):
             "scores": pack_table(scores),
             "lineage": encode(dict(lineage or {})),
             "params": encode(dict(params or {})),
-            "tags": encode(dict(tags or {})),
+            "tags": {},  # no longer given, but part of the facts that the log has hashed
         }
 
         def work(connection: sa.Connection, _: Standing) -> Version:

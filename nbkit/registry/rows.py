@@ -95,7 +95,6 @@ def build_version(connection: sa.Connection, name: str, number: int, standing: S
         lineage=decode(row["lineage"]),
         params=decode(row["params"]),
         gates=pd.DataFrame(standing.newest_gates(number), columns=GATE_COLUMNS),
-        tags=decode(row["tags"]),
         files=read_files(connection, name, number),
         aliases=standing.list_aliases(number),
     )

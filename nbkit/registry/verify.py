@@ -64,7 +64,7 @@ def _compare_version(
     if deep and read_digest(connection, row["name"], row["number"]) != logged.get("digest"):
         yield f"the files of {reference} are not those that were registered: their digest is another one"
     if deep and hash_facts(row) != logged.get("facts"):
-        yield f"the scores, parameters, lineage or tags of {reference} were changed after it was registered"
+        yield f"the scores, parameters or lineage of {reference} were changed after it was registered"
 
 
 def list_names(connection: sa.Connection) -> list[str]:

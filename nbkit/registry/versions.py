@@ -31,8 +31,8 @@ class Version:
         When (UTC, ISO 8601) and by whom it was registered.
     scores
         Scores with intervals, as `nbkit.model.score` gives them.
-    lineage, params, tags
-        Where it came from, with what parameters, and the labels people gave it.
+    lineage, params
+        Where it came from, and with what parameters.
     gates
         The newest result of each gate: gate, passed, blocking, detail.
     files
@@ -53,7 +53,6 @@ class Version:
     lineage: dict[str, Any]
     params: dict[str, Any]
     gates: pd.DataFrame
-    tags: dict[str, Any]
     files: pd.DataFrame
     aliases: tuple[str, ...] = field(default=())
     note: str = ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, UnknownRun
-from nbkit.pipeline import plan_run
+from nbkit.pipeline import Chosen, plan_run
 from nbkit.project import find_notebooks
 from nbkit.record import SWEEP
 from nbkit.stages.notebooks import Stage, read_stages
@@ -79,7 +79,7 @@ def plan_sweep(sweep: Sweep) -> Sweep:
     own = tuple(tuple(f"{key}={json.dumps(value)}" for key, value in point.items()) for point in sweep.points)
     judge = _find_judge(stages)
     first = sweep.name_point(1) if sweep.name else ""
-    plan = plan_run(sweep.root, sweep.files, sweep.settings, last=sweep.last or judge, name=first)
+    plan = plan_run(sweep.root, sweep.files, sweep.settings, stages=Chosen(last=sweep.last or judge), name=first)
     names = [step.stage.name for step in plan.steps]
     if judge not in names:
         raise BadParameter(f"--until {names[-1]} ends before {judge}, whose scores say which point is best")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nbkit.errors import NbkitError
-from nbkit.pipeline import plan_run
+from nbkit.pipeline import Chosen, plan_run
 from nbkit.record import RECORD
 from nbkit.sweep.plan import Sweep
 
@@ -61,7 +61,7 @@ def run_point(sweep: Sweep, number: int, is_unwanted: Callable[[], bool]) -> Ans
     """
     settings, name = [*sweep.settings, *sweep.own[number - 1]], sweep.name_point(number)
     try:
-        plan = plan_run(sweep.root, sweep.files, settings, last=sweep.last, storage=sweep.storage)
+        plan = plan_run(sweep.root, sweep.files, settings, stages=Chosen(last=sweep.last), storage=sweep.storage)
         if plan.nothing_to_do and plan.folder:
             return plan.folder.name, ""
         before = len(list_attempts(sweep.root, name))
