@@ -300,3 +300,11 @@ def test_a_page_makes_no_registry_where_there_is_none(project):
     o = read_overview(project / "runs" / "toy-1")
     assert "cannot be read" in o.approval
     assert not (project / "registry").exists()
+
+
+def test_what_a_stage_of_ones_own_does_not_hand_over_is_said(project):
+    stages = {"01_frame": PASSED, "02_ingest": PASSED, "03_validate": {"status": "failed"}}
+    frame = {"problem": 1, "criteria": [], "objective": "", "decision": "", "owner": ""}
+    folder = write_run(project, stages=stages, **{"01_frame": frame, "02_ingest": {"version": "v", "mine": 3}})
+    facts = read_overview(folder).facts.set_index("what")["value"]
+    assert facts["Not handed over"] == "02_ingest.test, 02_ingest.order"

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from nbkit.evaluation import read_criteria
+from nbkit.problem import Problem
 from nbkit.report import read_overview, read_since, refresh_fronts, write_report
 from nbkit.report.since import find_earlier
 from tests.conftest import make_notebook
@@ -27,14 +28,14 @@ def look(project, name, window, decision, digest="abc"):
 
 def judged_on(project, name, started, criteria, data="d1", target="y", called="toy"):
     values = {
-        "01_frame": {"criteria": read_criteria(criteria, "binary")},
+        "01_frame": {"criteria": read_criteria(criteria, "binary"), "problem": Problem(target)},
         "02_ingest": {"version": data, "test": pd.DataFrame({"x": [len(data.partition(" ")[0])]})},
         "07_evaluate": {"headline": "h", "verdicts": VERDICTS},
         "09_register": {"gates": GATES},
     }
     folder = write_run(project, name, stages=dict.fromkeys(values, PASSED), **values)
     known = json.loads((folder / "run.json").read_text())
-    known |= {"started": started, "parameters": {"07_evaluate": {"target": target}}, "project": called}
+    known |= {"started": started, "project": called}
     (folder / "run.json").write_text(json.dumps(known))
     return folder
 

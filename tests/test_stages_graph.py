@@ -194,3 +194,10 @@ def test_params_are_held_against_the_notebooks(project):
     assert "no key of 01_a is called 'speed'" in str(check_notebooks(folder, [params], [], project).problems[0])
     params.write_text("shared: {retries: 1}")
     assert check_notebooks(folder, [params], [], project) == check_notebooks(folder)
+
+
+def test_a_stage_of_ones_own_is_told_what_no_report_will_speak_of(tmp_path):
+    make_notebook(tmp_path / "03_validate.ipynb", "run.save('verdict', 1)")
+    make_notebook(tmp_path / "10_deploy.ipynb", "run.save(**{name: 1 for name in ['headline']})")
+    hints = [str(each) for each in build_graph(read_stages(tmp_path)).problems if "no report" in each.message]
+    assert hints == ["03_validate hands over no violations: no report speaks of it"]

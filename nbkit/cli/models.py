@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nbkit.cli.run import print_table
+from nbkit.lifecycle import DEPLOY, REGISTER
 from nbkit.project import find_root
 from nbkit.wording import say_count, suggest
 
@@ -208,7 +209,7 @@ def _check_alias(alias: str, version: Any) -> None:
     from nbkit.registry.replay import STAGES
 
     if alias in ("candidate", "staging"):
-        stage = {"candidate": "09_register", "staging": "10_deploy"}[alias]
+        stage = {"candidate": REGISTER, "staging": DEPLOY}[alias]
         raise GateClosed(f"{alias} is not a name to be given: {stage} sets it where its gates are open")
     near = difflib.get_close_matches(alias, STAGES, 1, 0.75)
     if near and alias not in (*STAGES, *version.aliases):

@@ -9,9 +9,9 @@ import click
 
 from nbkit.cli.models import open_registry
 from nbkit.cli.run import JSON, PARAMS, SET, carry_out, print_table, root_of
+from nbkit.lifecycle import MONITOR
 from nbkit.wording import suggest
 
-STAGE = "11_monitor"
 PARTS = ("train", "valid", "test")
 NO, INTERRUPTED = 3, (130, 143)
 
@@ -49,9 +49,9 @@ def monitor(
 
     root = root_of(params)
     resolved = resolve_params(params, settings, read_stages(find_notebooks(root)))
-    given = resolved.values[STAGE]
+    given = resolved.values[MONITOR]
     # with a source of its own the rows come from there, and a window is only what they are called
-    import_used(resolved.limits, [STAGE], root, resolved.places)  # among them may be what reads the data
+    import_used(resolved.limits, [MONITOR], root, resolved.places)  # among them may be what reads the data
     known = [given["window"]] if given.get("source") else _list_windows(root, given)
     if only_list:
         click.echo("\n".join(known))
@@ -61,8 +61,8 @@ def monitor(
         _check_windows(windows, known)
     rows, codes = [], []
     for window in windows or ("",):
-        named = (*settings, *([f"{STAGE}.window={json.dumps(window)}"] if window else []))
-        plan = plan_run(root, params, named, stages=Chosen(only=[STAGE]), name=_name(root, params[0].stem, window))
+        named = (*settings, *([f"{MONITOR}.window={json.dumps(window)}"] if window else []))
+        plan = plan_run(root, params, named, stages=Chosen(only=[MONITOR]), name=_name(root, params[0].stem, window))
         folder, code = carry_out(plan, quiet_stdout=as_json)
         if code in INTERRUPTED:
             sys.exit(code)
@@ -110,7 +110,7 @@ def _read_row(folder: Path, window: str) -> dict[str, Any]:
     from nbkit.scraps import read_value
 
     try:
-        found = {name: read_value(folder, STAGE, name) for name in ("decision", "headline")}
+        found = {name: read_value(folder, MONITOR, name) for name in ("decision", "headline")}
     except NbkitError:
         found = {"decision": "failed", "headline": ""}
     return {"window": window, "run": folder.name, **found}

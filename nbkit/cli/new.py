@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nbkit.cli.run import print_table, root_of
+from nbkit.lifecycle import FRAME, INGEST
 
 NO = 3
 PATH = click.Path(path_type=Path)
@@ -137,8 +138,8 @@ def _take(data: str, files: tuple[Path, ...]) -> tuple[Any, dict[str, Any]]:
 
     root = root_of(files)
     resolved = resolve_params(files, (), read_stages(find_notebooks(root)))
-    import_used(resolved.limits, ["02_ingest"], root, resolved.places)  # among them may be what reads the data
-    given = {**resolved.values["01_frame"], **resolved.values["02_ingest"]}
+    import_used(resolved.limits, [INGEST], root, resolved.places)  # among them may be what reads the data
+    given = {**resolved.values[FRAME], **resolved.values[INGEST]}
     wanted = {key: given[key] for key in ("rows", "seed", "keys")}
     return take_snapshot(given["sources"], given["query"], root=root, **wanted), given
 

@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 
 from nbkit.errors import NbkitError
+from nbkit.lifecycle import DEPLOY, EVALUATE, FRAME, MONITOR, REGISTER
 from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
 from nbkit.registry.verdict import GATE_COLUMNS, REJECT, STOPPED, UNDECIDED, Evidence, Verdict, reach_verdict
-from nbkit.report.scraps import DEPLOY, EVALUATE, FRAME, MONITOR, REGISTER, read_or, read_rows
+from nbkit.report.scraps import read_or, read_rows
 from nbkit.report.since import find_earlier, list_loosened, read_since
 
 SAID = {"worse": "is cheaper than the model", "inconclusive": "cannot be told apart from the model"}

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from nbkit.lifecycle import EVALUATE, FRAME, INGEST, MONITOR, REGISTER, VALIDATE
 from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
 from nbkit.report.flow import list_edges, read_run_stages
 from nbkit.report.judgement import judge_run, read_approval, read_criteria, say_costs, say_number, say_span
-from nbkit.report.scraps import EVALUATE, FRAME, INGEST, MONITOR, REGISTER, VALIDATE, read_or, read_rows
+from nbkit.report.scraps import list_lacking, read_or, read_rows
 from nbkit.report.since import find_earlier, read_since, say_before
 from nbkit.stages.notebooks import Stage
 from nbkit.wording import say_count
@@ -178,6 +179,7 @@ def _read_facts(folder: Path, record: RunRecord) -> pd.DataFrame:
         ("Command", " ".join(record.command)),
         ("Params", ", ".join(record.files)),
         *([("Taken over", taken)] if (taken := _say_taken_over(record)) else []),
+        *([("Not handed over", ", ".join(lacking))] if (lacking := list_lacking(folder, record)) else []),
         ("Data version", str(read_or(folder, INGEST, "version", "–"))[:16]),
         ("Model version", str(version)),
         ("Code", commit),

@@ -11,11 +11,12 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from nbkit.lifecycle import MONITOR
 from nbkit.record import read_record
 from nbkit.report.blocks import read_blocks
 from nbkit.report.marks import mark, tone
 from nbkit.report.overview import Overview, read_overview
-from nbkit.report.scraps import MONITOR, read_or
+from nbkit.report.scraps import read_or
 from nbkit.report.since import find_registering
 from nbkit.scrub import Scrubber
 from nbkit.store import write_atomic

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from nbkit.errors import NbkitError
-from nbkit.record import RunRecord, iterate_runs, read_record
-from nbkit.report.scraps import EVALUATE, FRAME, INGEST, MONITOR, REGISTER, read_or, read_rows
+from nbkit.lifecycle import EVALUATE, FRAME, INGEST, MONITOR, REGISTER
+from nbkit.record import iterate_runs, read_record
+from nbkit.report.scraps import read_or, read_rows
 from nbkit.scraps import digest_value, read_scraps
 from nbkit.wording import say_count
 
@@ -44,14 +45,13 @@ def find_earlier(folder: Path) -> list[Path]:
 
     The rows are the same if the snapshot is, or the test rows, and the same column is to be predicted.
     """
-    record = read_record(folder)
-    rows, asked = _read_rows(folder), _read_question(record)
+    started, rows, asked = read_record(folder).started, _read_rows(folder), _read_question(folder)
     return [
         run
         for run, known in (iterate_runs(folder.parent.parent) if rows else ())
-        if known.started < record.started
-        and _read_question(known) == asked
+        if known.started < started
         and rows & _read_rows(run)
+        and _read_question(run) == asked
         and read_or(run, EVALUATE, "headline")
     ]
 
@@ -65,9 +65,9 @@ def _read_rows(folder: Path) -> set[str]:
     return {digest_value(scraps[name]) for name in ("version", "test") if name in scraps}
 
 
-def _read_question(record: RunRecord) -> tuple[Any, ...]:
-    given = record.parameters.get(EVALUATE, {})
-    return tuple(given.get(name) for name in ("target", "task", "positive"))
+def _read_question(folder: Path) -> tuple[Any, ...]:
+    problem = read_or(folder, FRAME, "problem", None)
+    return tuple(getattr(problem, name, None) for name in ("target", "task", "positive"))
 
 
 def _list_criteria(folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nbkit.errors import BadNotebook
+from nbkit.lifecycle import SCRAPS
 from nbkit.stages.calls import ANY, Call
 from nbkit.stages.notebooks import Stage
 from nbkit.wording import suggest
@@ -101,15 +102,18 @@ class Graph:
     def handovers(self) -> list[dict[str, str]]:
         """Return what each stage has to hand over for others to work, as plain rows: stage, hands over, to.
 
-        Who replaces a stage by one of their own saves these names; what else it saves is for people and the report.
+        Who replaces a stage by one of their own saves these names; what else it saves is for people.
         """
         users: dict[tuple[str, str], list[str]] = {}
         for source, name, target in sorted(
             (edge.source, name, edge.target) for edge in self.edges for name in edge.names
         ):
             users.setdefault((source, name), []).append(target[:2])
+        for stage in SCRAPS.keys() & self.stages.keys():
+            for name in SCRAPS[stage]:
+                users.setdefault((stage, name), []).append("report")
         groups: dict[tuple[str, str], list[str]] = {}
-        for (source, name), targets in users.items():
+        for (source, name), targets in sorted(users.items()):
             groups.setdefault((source, ", ".join(targets)), []).append(name)
         return [{"stage": stage, "hands over": ", ".join(names), "to": to} for (stage, to), names in groups.items()]
 
@@ -175,6 +179,10 @@ def _judge_stage(stage: Stage, stages: Mapping[str, Stage]) -> Iterator[Finding]
             level, message = _judge_load(call, stage.name, stages)
             if message:
                 yield Finding(level if call.certain else "hint", stage.name, call.cell, message)
+    saved = [call.name for call in stage.calls if call.verb == "save"]
+    lacking = [name for name in SCRAPS.get(stage.name, ()) if not any(_fits(name, each) for each in saved)]
+    if lacking and all(call.verb != "give" for call in stage.calls):
+        yield Finding("hint", stage.name, 0, f"hands over no {', '.join(lacking)}: no report speaks of it")
     cells: dict[str, list[int]] = {}
     for call in stage.calls:
         if call.verb == "save" and call.certain and ANY not in call.name:

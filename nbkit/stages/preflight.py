@@ -10,20 +10,16 @@ from typing import Any
 
 from nbkit.errors import BadParameter, NbkitError
 from nbkit.extend import import_modules
+from nbkit.lifecycle import COLUMNS, FEATURES, FRAME, INGEST, VALIDATE
 from nbkit.problem import Problem
 from nbkit.stages.params import read_params
 from nbkit.wording import suggest
 
 Values = dict[str, Any]
 Check = Callable[[Any, Values], object]
-COLUMNS = {  # the keys that name columns
-    "01_frame": ("target", "time", "group", "keys", "rule", "protected"),
-    "05_features": ("numeric", "categorical", "datetime", "target_encoded", "drop"),
-    "07_evaluate": ("slice_by",),
-}
 
 
-JUDGED = {"01_frame", "02_ingest", "03_validate", "05_features"}
+JUDGED = {FRAME, INGEST, VALIDATE, FEATURES}
 
 
 def import_used(limits: dict[str, Values], chosen: list[str], root: Path, places: Mapping[str, str]) -> None:
@@ -80,7 +76,7 @@ def check_sense(
     BadParameter
         Naming the place, the stage and the parameter.
     """
-    frame = values.get("01_frame", {})
+    frame = values.get(FRAME, {})
     for (stage, key), check in _list_checks(root).items() if JUDGED.intersection(chosen) else ():
         given = values.get(stage, {})
         if stage in chosen and given.get(key):
@@ -110,18 +106,18 @@ def _list_checks(root: Path) -> dict[tuple[str, str], Check]:
         Problem(**{each.name: given[each.name] for each in fields(Problem) if each.name in given})
 
     return {
-        ("01_frame", "metrics"): check_metrics,
-        ("01_frame", "criteria"): lambda criteria, given: read_criteria(criteria, given["task"]),
-        ("01_frame", "costs"): lambda costs, given: given["task"] == "multiclass" or read_costs(costs, given["task"]),
-        ("01_frame", "nonfunctional"): lambda requirements, given: check_requirements(requirements),
-        ("02_ingest", "split"): lambda spec, given: check_split(
+        (FRAME, "metrics"): check_metrics,
+        (FRAME, "criteria"): lambda criteria, given: read_criteria(criteria, given["task"]),
+        (FRAME, "costs"): lambda costs, given: given["task"] == "multiclass" or read_costs(costs, given["task"]),
+        (FRAME, "nonfunctional"): lambda requirements, given: check_requirements(requirements),
+        (INGEST, "split"): lambda spec, given: check_split(
             spec, time=given.get("time", ""), group=given.get("group", "")
         ),
-        **{("05_features", kind): partial(check_names, kind) for kind in COLUMNS["05_features"]},
-        ("03_validate", "contract"): lambda path, given: read_contract(root / path),
-        ("01_frame", "lead"): lambda lead, given: Problem("target", lead=lead),
-        ("01_frame", "target"): check_problem,
-        ("01_frame", "metric"): check_metrics,
+        **{(FEATURES, kind): partial(check_names, kind) for kind in COLUMNS[FEATURES]},
+        (VALIDATE, "contract"): lambda path, given: read_contract(root / path),
+        (FRAME, "lead"): lambda lead, given: Problem("target", lead=lead),
+        (FRAME, "target"): check_problem,
+        (FRAME, "metric"): check_metrics,
     }
 
 
@@ -132,7 +128,7 @@ def _name_place(stage: str, key: str, places: Mapping[str, str] | None) -> str:
 
 def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, places: Mapping[str, str] | None) -> None:
     """Refuse a column that neither the contract nor the query knows; a contract that allows others tells nothing."""
-    path = values.get("03_validate", {}).get("contract", "")
+    path = values.get(VALIDATE, {}).get("contract", "")
     named = [
         (stage, key, column)
         for stage in chosen
@@ -142,7 +138,7 @@ def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, pla
     if not path or not named or not (root / path).is_file():
         return
     known = _read_columns(root / path, (root / path).stat().st_mtime_ns)
-    query = str(values.get("02_ingest", {}).get("query", ""))
+    query = str(values.get(INGEST, {}).get("query", ""))
     for stage, key, column in named:
         if known and column not in known and not re.search(rf"(?<!\w){re.escape(column)}(?!\w)", query):
             raise BadParameter(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, UnknownRun
+from nbkit.lifecycle import FRAME
 from nbkit.pipeline import Chosen, plan_run
 from nbkit.project import find_notebooks
 from nbkit.record import SWEEP
@@ -17,7 +18,6 @@ from nbkit.sweep.points import Point
 from nbkit.wording import suggest
 
 SCORES = "scores"  # what the stage that judges hands over: metric, value, low, high, n, better (and candidate)
-FRAME = "01_frame"  # which says what is predicted, and the metric that decides
 
 
 @dataclass(frozen=True)

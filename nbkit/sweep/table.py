@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadModel, NbkitError
+from nbkit.lifecycle import FEATURES, FRAME
 from nbkit.pipeline.runs import read_status, say_end
 from nbkit.record import RunRecord, read_record
 from nbkit.scraps import read_value
-from nbkit.sweep.plan import FRAME, SCORES, Sweep
+from nbkit.sweep.plan import SCORES, Sweep
 from nbkit.sweep.points import say_point
 from nbkit.sweep.pool import Answer, list_attempts
 from nbkit.wording import say_count
 
-FEATURES, VALID = "05_features", "valid"  # where the rows that judge are handed over
 UNREADABLE = (NbkitError, OSError, KeyError, ValueError, TypeError)  # what reading a run's scraps may raise
 
 Row = dict[str, Any]
@@ -151,7 +151,7 @@ def compare_points(sweep: Sweep, scored: Sequence[Row]) -> Any:
     said: dict[int, Predictions] = {}
     for row in scored:
         folder = sweep.root / "runs" / row["run"]
-        problem, valid = read_value(folder, FRAME, "problem"), read_value(folder, FEATURES, VALID)
+        problem, valid = read_value(folder, FRAME, "problem"), read_value(folder, FEATURES, "valid")
         values = predict_values(read_value(folder, sweep.judge, "model"), problem.features(valid), problem)
         said[row["point"]] = Predictions.align(valid[problem.target], values, problem, blocks=problem.blocks(valid))
     first, *others = said.values()

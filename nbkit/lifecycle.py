@@ -1,0 +1,23 @@
+"""What nbkit knows of the lifecycle's stages by name: what it reads of what they hand over, and which parameters.
+
+A project may replace each of these notebooks. What is not handed over is said by `nbkit check` and on the front page.
+"""
+
+FRAME, INGEST, VALIDATE, FEATURES = "01_frame", "02_ingest", "03_validate", "05_features"
+EVALUATE, REGISTER, DEPLOY, MONITOR = "07_evaluate", "09_register", "10_deploy", "11_monitor"
+
+SCRAPS = {  # stage to what the report, sweeps and the command line read of it, beside the other notebooks
+    FRAME: ("problem", "criteria", "objective", "decision", "owner"),
+    INGEST: ("version", "test", "order"),
+    VALIDATE: ("violations",),
+    FEATURES: ("valid",),
+    EVALUATE: ("headline", "verdicts", "alternatives", "worst", "group_verdicts", "group_gaps"),
+    REGISTER: ("version", "digest", "gates"),
+    DEPLOY: ("headline",),
+    MONITOR: ("version", "digest", "window", "decision", "headline", "reasons"),
+}
+COLUMNS = {  # stage to its parameters that name columns
+    FRAME: ("target", "time", "group", "keys", "rule", "protected"),
+    FEATURES: ("numeric", "categorical", "datetime", "target_encoded", "drop"),
+    EVALUATE: ("slice_by",),
+}
