@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 LEVELS = 30
 
@@ -43,8 +43,8 @@ def cut_slices(column: pd.Series, *, bins: int = 4) -> pd.Series:
         counts = labels[known].value_counts()
         names = list(counts.sort_index(key=_natural).index) if len(counts) <= LEVELS else list(counts.index[:LEVELS])
         if len(counts) > LEVELS:
-            labels = labels.where(labels.isin(names), f"other ({say_count(len(counts) - LEVELS, 'level')})")
-            names.append(f"other ({say_count(len(counts) - LEVELS, 'level')})")
+            labels = labels.where(labels.isin(names), f"other ({format_count(len(counts) - LEVELS, 'level')})")
+            names.append(f"other ({format_count(len(counts) - LEVELS, 'level')})")
     if not known.all():
         labels, names = labels.where(known, "missing"), [*names, "missing"]
     return pd.Series(pd.Categorical(labels, categories=list(dict.fromkeys(names))), index=column.index)

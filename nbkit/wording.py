@@ -38,12 +38,12 @@ def suggest(name: Any, known: Iterable[Any], *, most: int = 20) -> str:
     return f"; t{listing}" if listing else ""
 
 
-def say_count(number: float, noun: str) -> str:
+def format_count(number: float, noun: str) -> str:
     """Return a count with its noun in the right number.
 
     Examples
     --------
-    >>> say_count(1, "column"), say_count(28128, "row"), say_count(0, "criterion")
+    >>> format_count(1, "column"), format_count(28128, "row"), format_count(0, "criterion")
     ('1 column', '28,128 rows', '0 criteria')
     """
     return f"{int(number):,} {noun if int(number) == 1 else PLURALS.get(noun, noun + 's')}"

@@ -27,11 +27,11 @@ from nbkit.model import predict, score
 from nbkit.monitor import (
     check_window,
     decide,
+    describe_reasons,
     estimate_performance,
     explain_window,
     make_profile,
     profile_reference,
-    say_reasons,
     summarize_window,
 )
 from nbkit.problem import Problem
@@ -304,10 +304,10 @@ def test_a_metric_that_is_better_is_never_called_worse():
 
 def test_findings_that_are_left_out_are_counted():
     table = decide(WARNING.loc[[0] * 8], None, None, metric="roc_auc").reasons
-    said = say_reasons(table)
+    said = describe_reasons(table)
     assert len(said) == 6
     assert said[-1] == f"{len(table) - 5} more findings of less weight: see 11_monitor"
-    assert len(say_reasons(table.head(5))) == 5
+    assert len(describe_reasons(table.head(5))) == 5
 
 
 def test_what_a_model_makes_of_a_time_is_shown_in_units_of_the_data():

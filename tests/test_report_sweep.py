@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nbkit.report.sweep import render_sweep, say_again, write_sweep_report
+from nbkit.report.sweep import render_sweep, write_command, write_sweep_report
 from nbkit.sweep import execute_sweep
 from tests.page_checks import check_page
 from tests.sweep_helpers import execute, fake, plan, toy
@@ -76,4 +76,4 @@ def test_the_page_stands_alone(project, toy, fake, grid):
 def test_the_command_repeats_the_point(project, toy, fake):
     folder = swept(project, "02.k=6,5", "02.spec={b: it is}")
     again = """nbkit run params/toy.yaml --set 02.nap=0 --set 02.k=5 --set '02.spec={"b": "it is"}'"""
-    assert say_again(folder) == again
+    assert write_command(folder) == again

@@ -10,7 +10,7 @@ import click
 
 from nbkit.cli.run import SET, print_table, root_of
 from nbkit.project import find_notebooks, find_root
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 USAGE = 2
 FORMS = {".mmd": "mermaid", ".json": "json"}
@@ -38,7 +38,7 @@ def check(params: tuple[Path, ...], settings: tuple[str, ...], as_json: bool) ->
         if not folder.is_relative_to(root):
             click.echo(f"{root} has no notebooks of its own; those of nbkit, in {folder}:")
         for row in found.stage_rows():
-            click.echo(_say_row(row))
+            click.echo(_describe_row(row))
         if rows := found.handovers():
             click.echo("\nWhat a stage has to hand over for others to work:")
             print_table(rows, list(rows[0]))
@@ -47,7 +47,7 @@ def check(params: tuple[Path, ...], settings: tuple[str, ...], as_json: bool) ->
         hints = len(found.problems) - found.errors
         names = ", ".join(map(str, params))
         fine = f"; a run with {names} could start" if names and not found.errors else ""
-        click.echo(f"{say_count(found.errors, 'error')}, {say_count(hints, 'hint')}{fine}")
+        click.echo(f"{format_count(found.errors, 'error')}, {format_count(hints, 'hint')}{fine}")
     sys.exit(USAGE if found.errors else 0)
 
 
@@ -75,7 +75,7 @@ def graph(name: str, form: str | None, out: Path | None) -> None:
     click.echo(out)
 
 
-def _say_row(row: dict[str, Any]) -> str:
+def _describe_row(row: dict[str, Any]) -> str:
     sources = f"loads {row['loads']} from {', '.join(row['sources'])}" if row["sources"] else "loads nothing"
     own = "" if row["cadence"] == "run" else f"; runs by itself, once a {row['cadence']}"
     return f"{row['stage']:<14} {sources}; saves {len(row['saves'])}{own}"

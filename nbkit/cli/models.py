@@ -11,7 +11,7 @@ import click
 from nbkit.cli.run import print_table
 from nbkit.lifecycle import DEPLOY, REGISTER
 from nbkit.project import find_root
-from nbkit.wording import say_count, suggest
+from nbkit.wording import format_count, suggest
 
 WHERE = click.option(
     "--registry", "place", default="registry",
@@ -113,9 +113,9 @@ def verify(place: str) -> None:
     for sentence in findings:
         click.echo(sentence)
     if findings:
-        click.echo(f"nbkit: {say_count(len(findings), 'finding')} in {say_count(events, 'event')}", err=True)
+        click.echo(f"nbkit: {format_count(len(findings), 'finding')} in {format_count(events, 'event')}", err=True)
         sys.exit(NO)
-    click.echo(f"All is as it was written: {say_count(events, 'event')}, {found.explain_signature()}.")
+    click.echo(f"All is as it was written: {format_count(events, 'event')}, {found.explain_signature()}.")
 
 
 @registry.command()
@@ -128,7 +128,7 @@ def sign(by: str, why: str, place: str) -> None:
     Keep the key where those who can write the database cannot read it. Putting back an older copy of database and
     files together is not noticed with a key either: note the last event elsewhere if that matters.
     """
-    click.echo(f"{say_count(_open(place).sign(by=by, why=why), 'event')} signed.")
+    click.echo(f"{format_count(_open(place).sign(by=by, why=why), 'event')} signed.")
 
 
 @click.command()
@@ -179,7 +179,7 @@ def _need_version(registry: Any, reference: str, what: str) -> None:
 
     name, _, version = reference.partition("@")
     if name and not version:
-        raise BadParameter(f"say which version of {name} to {what}; {registry.say_versions(name)}")
+        raise BadParameter(f"say which version of {name} to {what}; {registry.describe_versions(name)}")
 
 
 def _find_production(registry: Any, name: str) -> Any:

@@ -135,7 +135,7 @@ class Progress(Listener):
         where = f"{name}, code cell {stage.cell}" if stage.cell else name
         said = "" if name in self.told else f": {stage.message}"
         self.print(f"\n{stage.status} at {where}{said}", style="bold")
-        traceback = "" if _says_all(stage) else stage.traceback
+        traceback = "" if _is_whole(stage) else stage.traceback
         for title, text in (("the cell", stage.source), ("its last output", stage.tail), ("the error", traceback)):
             if text:
                 self.print(f"--- {title}", style="dim")
@@ -163,7 +163,7 @@ class Progress(Listener):
         self.print(f"{record.status} in {time.monotonic() - self.started:.0f} s{report}", style="bold")
 
 
-def _says_all(stage: StageRecord) -> bool:
+def _is_whole(stage: StageRecord) -> bool:
     """Tell whether the message leaves nothing for a traceback to say: it is of nbkit's own family, or of its run."""
     own = getattr(errors, stage.message.partition(":")[0], None)
     return stage.kind in TOLD or (isinstance(own, type) and issubclass(own, errors.NbkitError))

@@ -13,7 +13,7 @@ from nbkit.cli.models import open_registry
 from nbkit.cli.run import print_table
 from nbkit.project import find_root
 from nbkit.record import iterate_runs
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 if TYPE_CHECKING:
     from nbkit.pipeline.prune import Waste
@@ -43,7 +43,7 @@ def prune(keep: int, yes: bool, as_json: bool) -> None:  # noqa: FBT001
     if not waste or not (yes or (not as_json and sys.stdin.isatty() and click.confirm("Remove it?"))):
         return
     freed = remove(waste)
-    click.echo(f"{_say_size(freed)} are free again.", err=as_json)
+    click.echo(f"{_format_size(freed)} are free again.", err=as_json)
 
 
 def _ask_registries(root: Path) -> tuple[set[str], "list[Waste]"]:
@@ -69,23 +69,23 @@ def _ask_registries(root: Path) -> tuple[set[str], "list[Waste]"]:
 
 def _show(waste: "list[Waste]", root: Path) -> None:
     runs = [each for each in waste if each.kind == "run"]
-    rows = [{"what": each.path.name, "size": _say_size(each.size), "why": each.why} for each in runs]
+    rows = [{"what": each.path.name, "size": _format_size(each.size), "why": each.why} for each in runs]
     counts, sizes = Counter(each.kind for each in waste), Counter[str]()
     for each in waste:
         sizes[each.kind] += each.size
     for kind in (kind for kind in counts if kind != "run"):
         why = next(each.why for each in waste if each.kind == kind)
-        rows.append({"what": say_count(counts[kind], kind), "size": _say_size(sizes[kind]), "why": why})
+        rows.append({"what": format_count(counts[kind], kind), "size": _format_size(sizes[kind]), "why": why})
     print_table(rows, ["what", "size", "why"])
-    click.echo(f"In all {_say_size(sum(sizes.values()))}.")
+    click.echo(f"In all {_format_size(sum(sizes.values()))}.")
 
 
-def _say_size(size: int) -> str:
+def _format_size(size: int) -> str:
     """Say a number of bytes in one unit.
 
     Examples
     --------
-    >>> _say_size(12), _say_size(12_345), _say_size(123_456_789)
+    >>> _format_size(12), _format_size(12_345), _format_size(123_456_789)
     ('12 B', '12.3 kB', '123 MB')
     """
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -13,7 +13,7 @@ from nbkit.cli.progress import MARKS
 from nbkit.cli.run import JSON, SET, STORAGE, print_table, root_of
 from nbkit.errors import BadParameter
 from nbkit.threads import count_cores
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 
 @click.command()
@@ -67,51 +67,51 @@ def sweep(
         _print_points(points, as_json=as_json)
         return
     with open_pool(workers, cluster) as pool:
-        _say(f"{planned.project}: {say_count(len(points), 'point')} up to {planned.last}", err=as_json, bold=True)
-        found = execute_sweep(planned, pool, lambda row: _say_point(row, err=as_json))
+        _print(f"{planned.project}: {format_count(len(points), 'point')} up to {planned.last}", err=as_json, bold=True)
+        found = execute_sweep(planned, pool, lambda row: _describe_point(row, err=as_json))
     _conclude(planned.root.resolve() / "runs" / found["sweep"], found, as_json=as_json)
     sys.exit(found["exit"])
 
 
 def _print_points(points: Any, *, as_json: bool) -> None:
-    from nbkit.sweep.points import say_point
+    from nbkit.sweep.points import format_point
 
     if as_json:
         click.echo(json.dumps(points, indent=1, ensure_ascii=False))
     else:
-        rows = [{"point": number, **say_point(point)} for number, point in enumerate(points, start=1)]
+        rows = [{"point": number, **format_point(point)} for number, point in enumerate(points, start=1)]
         print_table(rows, list(rows[0]))
 
 
-def _say(text: str, *, err: bool, **style: Any) -> None:
+def _print(text: str, *, err: bool, **style: Any) -> None:
     with contextlib.suppress(OSError):  # `| head -1`, a closed terminal: nobody listens, and the sweep goes on
         click.secho(text, err=err, **style)
 
 
-def _say_point(row: dict[str, Any], *, err: bool) -> None:
+def _describe_point(row: dict[str, Any], *, err: bool) -> None:
     params = ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in row["params"].items())
     score = f"{row['metric']} {row['value']:.4g}" if row.get("value") is not None else row["headline"]
     mark, colour = MARKS.get(row["status"], ("?", "red"))
-    _say(f"{mark} {row['point']:<4} {row['seconds']:6.1f} s  {params}: {score}", err=err, fg=colour)
+    _print(f"{mark} {row['point']:<4} {row['seconds']:6.1f} s  {params}: {score}", err=err, fg=colour)
 
 
 def _conclude(folder: Path, found: dict[str, Any], *, as_json: bool) -> None:
     """Print the table and the claim, and write the page; one that cannot be made changes no exit code."""
-    from nbkit.report import say_again, shorten, write_sweep_report
+    from nbkit.report import shorten, write_command, write_sweep_report
 
     columns = ["point", *found["rows"][0]["params"], "value", "low", "high", "verdict", "status", "seconds", "run"]
     rows = [{**row["params"], **shorten(row)} for row in found["rows"]]
     with contextlib.suppress(OSError, SystemExit):
         print_table(rows, columns, stderr=as_json)
-    _say(f"\n{found['claim']}", err=as_json, bold=True)
+    _print(f"\n{found['claim']}", err=as_json, bold=True)
     if found["exit"]:
-        _say("  the same command runs what has not passed", err=as_json)
-    if again := say_again(folder):
-        _say(f"  {again}    # every stage, as in {found['best']}", err=as_json)
+        _print("  the same command runs what has not passed", err=as_json)
+    if again := write_command(folder):
+        _print(f"  {again}    # every stage, as in {found['best']}", err=as_json)
     try:
-        _say(f"report: {os.path.relpath(write_sweep_report(folder))}", err=as_json, bold=True)
+        _print(f"report: {os.path.relpath(write_sweep_report(folder))}", err=as_json, bold=True)
     except Exception as error:  # the table is what counts
-        _say(f"the report could not be written: {error}; `nbkit report {folder.name}` tries again", err=True)
+        _print(f"the report could not be written: {error}; `nbkit report {folder.name}` tries again", err=True)
     if as_json:
         click.echo(json.dumps(found, indent=1, ensure_ascii=False))
 

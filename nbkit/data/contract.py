@@ -10,7 +10,7 @@ import pandas as pd
 from nbkit.contract import ColumnRule, Contract, TableRule
 from nbkit.data.tables import register_table
 from nbkit.problem import Problem
-from nbkit.wording import say_count, suggest
+from nbkit.wording import format_count, suggest
 
 TYPES = ("integer", "number", "text", "datetime", "boolean")
 SEVERITIES = ("blocking", "warning")
@@ -76,7 +76,7 @@ def _point_at(rule: str, values: "pd.Series[Any]", severity: str, bad: Any, word
 def _check_table(table: pd.DataFrame, contract: Contract) -> Iterator[dict[str, Any]]:
     total = len(table)
     if total < contract.min_rows:
-        words = f"{say_count(total, 'row')}, at least {contract.min_rows:,} are needed"
+        words = f"{format_count(total, 'row')}, at least {contract.min_rows:,} are needed"
         yield _violation("min_rows", "", "blocking", words, total)
     known = {rule.name for rule in contract.columns}
     for name in dict.fromkeys(table.columns[table.columns.duplicated()]):
@@ -166,7 +166,7 @@ def _check_rules(table: pd.DataFrame, rules: Sequence[TableRule]) -> Iterator[di
                 continue
             if places:
                 said = rule.description or rule.expression
-                words = f"{len(places):,} of {say_count(len(table), 'row')} against {rule.name!r}: {said}"
+                words = f"{len(places):,} of {format_count(len(table), 'row')} against {rule.name!r}: {said}"
                 shown = (", ".join(str(value)[:20] for value in table.iloc[place, :6]) for place in places[:2])
                 yield _violation(rule.name, "", rule.severity, words, len(table), places, "; ".join(shown))
 

@@ -226,15 +226,15 @@ def _decide_type(
         if len(fit) == 1:
             said = [SAID.get(fit[0], "")] if fit[0] in TYPES else [f"dates read as {fit[0]}"]
             cast = f"CAST({{}} AS {CASTS[fit[0]]})" if fit[0] in CASTS else types[fit[0]]  # faster, now that all fit
-            return cast.replace("{}", value if cells > n else filled), _tell(name, cells - n, said)
+            return cast.replace("{}", value if cells > n else filled), _describe(name, cells - n, said)
     text = _value(name, (*TEXT_MISSING, *extra))
     cells, n = count(raw, text)[::2]
     said = [f"dates that fit {' and '.join(fit)}: kept as text; set `dates` to one of them"] if fit else []
     said = said or [_explain_text(con, raw, value) if numbers else ""]
-    return text if cells > n else filled, _tell(name, cells - n, said)
+    return text if cells > n else filled, _describe(name, cells - n, said)
 
 
-def _tell(name: str, missing: int, said: list[str]) -> list[str]:
+def _describe(name: str, missing: int, said: list[str]) -> list[str]:
     words = [f"{missing} entries such as NA or ? read as missing"] * bool(missing) + [each for each in said if each]
     return [f"column {name!r}: {each}" for each in words]
 

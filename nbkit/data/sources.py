@@ -21,7 +21,7 @@ from nbkit.data.readers import SOURCES, Reading, guess_kind
 from nbkit.data.tables import describe_table, digest_table, fetch_table
 from nbkit.errors import BadSource
 from nbkit.scrub import Scrubber
-from nbkit.wording import say_count, suggest
+from nbkit.wording import format_count, suggest
 
 Spec = dict[str, Any]
 MANIFEST = ("name", "kind", "location", "rows", "columns", "bytes", "sha256", "modified")
@@ -124,7 +124,7 @@ def take_snapshot(
     if keys:
         notes += _check_keys(table, keys)
     if 0 < rows < len(table):
-        notes.append(f"a sample of {rows:,} of {say_count(len(table), 'row')} (seed {seed})")
+        notes.append(f"a sample of {rows:,} of {format_count(len(table), 'row')} (seed {seed})")
         table = _sample(table, rows, seed, keys)
     return Snapshot(table, pd.DataFrame(manifest), describe_table(table), query, digest_table(table), notes, ordered)
 
@@ -233,7 +233,7 @@ def _check_keys(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
         if key not in table.columns:
             raise BadSource(f"key {key!r} is no column{suggest(key, table.columns)}")
     repeated = int(table.duplicated(list(keys)).sum())
-    return [f"{say_count(repeated, 'row')} with the keys {', '.join(keys)} of an earlier row"] if repeated else []
+    return [f"{format_count(repeated, 'row')} with the keys {', '.join(keys)} of an earlier row"] if repeated else []
 
 
 def _sample(table: pd.DataFrame, rows: int, seed: int, keys: Sequence[str]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 from nbkit.contract import Contract
 from nbkit.data.contract import check_contract
 from nbkit.errors import ContractViolation
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 
 def check_parts(parts: Mapping[str, pd.DataFrame], contract: Contract) -> pd.DataFrame:
@@ -28,14 +28,14 @@ def judge_violations(violations: pd.DataFrame) -> str:
 def summarize_violations(violations: pd.DataFrame, contract: Contract, *, rows: int) -> str:
     """Return the headline of a validation over `rows` rows."""
     verdict = judge_violations(violations)
-    terms = f"{say_count(len(contract.columns), 'column')} and {say_count(len(contract.rules), 'rule')} between columns"
-    checked = f"{say_count(rows, 'row')} held to a contract of {terms}"
+    columns, rules = format_count(len(contract.columns), "column"), format_count(len(contract.rules), "rule")
+    checked = f"{format_count(rows, 'row')} held to a contract of {columns} and {rules} between columns"
     if verdict == "clean":
         return f"{checked}: nothing is broken."
     worst = violations.iloc[0]
     noun = {"blocked": "blocking violation", "warned": "warning"}[verdict]
     count = int((violations["severity"] == worst["severity"]).sum())
-    return f"{checked}: {say_count(count, noun)}, first {worst['rule']} of {worst['column'] or 'the table'}."
+    return f"{checked}: {format_count(count, noun)}, first {worst['rule']} of {worst['column'] or 'the table'}."
 
 
 def stop_if_blocking(violations: pd.DataFrame) -> None:
@@ -52,5 +52,5 @@ def stop_if_blocking(violations: pd.DataFrame) -> None:
         for row in blocking.head(8).to_dict("records"):
             examples = "" if row["column"] or not row["examples"] else f": {row['examples']}"
             told.append(f"{row['part']}: {row['message']}{examples}")
-        words = f"{say_count(len(blocking), 'blocking violation')}: {'; '.join(told)}"
+        words = f"{format_count(len(blocking), 'blocking violation')}: {'; '.join(told)}"
         raise ContractViolation(f"{words}. Correct the data, or the contract if its terms are wrong.")

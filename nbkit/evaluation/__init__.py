@@ -10,6 +10,6 @@ __getattr__, __dir__, __all__ = attach(
         "criteria": ["judge", "read_criteria", "summarize_evaluation"],
         "groups": ["compare_groups", "compare_protected", "judge_groups", "rate_ratio", "rates_by_group"],
         "slices": ["score_slices", "slice_gap", "worst_slices"],
-        "threshold": ["choose_threshold", "say_decision"],
+        "threshold": ["choose_threshold", "describe_decision"],
     },
 )

@@ -10,8 +10,8 @@ import pandas as pd
 
 from nbkit.errors import BadCriterion
 from nbkit.model.metrics import MEASURES, METRICS, known_metrics
-from nbkit.model.selection import BASELINES, say_interval, say_limits
-from nbkit.wording import say_count, suggest
+from nbkit.model.selection import BASELINES, format_limits, format_score
+from nbkit.wording import format_count, suggest
 
 REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measure_latency, "max" at most, "min" at least
     "latency_p50_ms": ("p50_ms", "max"),
@@ -238,10 +238,10 @@ def summarize_evaluation(scores: pd.DataFrame, comparison: pd.DataFrame, verdict
     """
     metric, score, against = scores.index[0], scores.iloc[0], comparison.loc[scores.index[0]]
     passed = (verdicts["verdict"] == "pass").sum()
-    met = f"{passed} of {say_count(len(verdicts), 'criterion')} met" if len(verdicts) else "no criteria"
-    said = f"On {int(score['n']):,} test rows {metric} is {say_interval(score)}"
+    met = f"{passed} of {format_count(len(verdicts), 'criterion')} met" if len(verdicts) else "no criteria"
+    said = f"On {int(score['n']):,} test rows {metric} is {format_score(score)}"
     if pd.notna(against["difference"]):
         today = comparison.attrs.get("name", BASELINES["rule"])
         said += f", {today} {against['reference']:.3f}, difference {against['difference']:+.3f}"
-        said += say_limits(against, " (", "+.3f", ")")
+        said += format_limits(against, " (", "+.3f", ")")
     return f"{said}; {met}."

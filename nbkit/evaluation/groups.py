@@ -189,13 +189,13 @@ def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -
         where = {"pass": "within", "fail": "outside", "inconclusive": "not shown to be within"}[verdict]
         ends = f"{row['lowest_value']:.3g} ({row['lowest']}) against {row['highest_value']:.3g} ({row['highest']})"
         limits = f"{where} the tolerance of {tolerance[0]:g} to {tolerance[1]:g}"
-        words = f"{what}: {ends}, ratio {_say_ratio(ratio, low, high)}, {limits}"
+        words = f"{what}: {ends}, ratio {_describe_ratio(ratio, low, high)}, {limits}"
         rows.append((*head, ratio, low, high, verdict, words))
     table = pd.DataFrame(rows, columns=["column", "rate", "ratio", "low", "high", "verdict", "sentence"])
     return table[~table["rate"].isin(SECONDARY) | (table["verdict"] == "fail")].reset_index(drop=True)
 
 
-def _say_ratio(ratio: float, low: float, high: float) -> str:
+def _describe_ratio(ratio: float, low: float, high: float) -> str:
     ends = [f"{end:.2f}" if np.isfinite(end) else "unknown" for end in (low, high)]
     return f"{ratio:.2f} ({ends[0]} to {ends[1]})" if np.isfinite(ratio) else "unknown"
 

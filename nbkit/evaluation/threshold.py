@@ -55,13 +55,13 @@ class Decision:
     curve: pd.DataFrame
 
 
-def say_decision(decision: Decision) -> str:
+def describe_decision(decision: Decision) -> str:
     """Say in a few words what to do with a probability.
 
     Examples
     --------
     >>> from nbkit.problem import Problem
-    >>> say_decision(choose_threshold(Predictions.align([0] * 9, [0.1] * 9, Problem("late", positive=1)), {}))
+    >>> describe_decision(choose_threshold(Predictions.align([0] * 9, [0.1] * 9, Problem("late", positive=1)), {}))
     'never act'
     """
     if decision.threshold > 1:

@@ -9,7 +9,7 @@ from nbkit.columns import column_kind, take_labelled
 from nbkit.errors import BadSource
 from nbkit.problem import Problem
 from nbkit.stats import wilson_interval
-from nbkit.wording import say_count, suggest
+from nbkit.wording import format_count, suggest
 
 SUMMARY = ("column", "type", "missing", "distinct", "mean", "std", "min", "median", "max", "top", "top_share")
 
@@ -159,7 +159,7 @@ def find_oddities(table: pd.DataFrame) -> pd.DataFrame:
         elif distinct == 1:
             found.append((name, "constant", f"always {filled.iloc[0]}" + ("" if len(filled) == n else " or missing")))
         elif n >= 20 and column_kind(column) != "datetime" and distinct == len(filled) and not _is_measure(filled):
-            found.append((name, "id-like", f"{say_count(distinct, 'different value')} in {say_count(n, 'row')}"))
+            found.append((name, "id-like", f"{format_count(distinct, 'different value')} in {format_count(n, 'row')}"))
         dirt = {"number": ("sentinel", _find_sentinels), "text": ("spellings", _find_spellings)}
         finding, look = dirt.get(column_kind(column), ("", None))
         found += [(name, finding, evidence) for evidence in look(texts)] if look else []
@@ -169,7 +169,7 @@ def find_oddities(table: pd.DataFrame) -> pd.DataFrame:
             found.append((name, "duplicate column", f"equal to {first} in every row"))
     plain = table.astype({name: "str" for name in table if table[name].dtype.kind == "O"})
     if repeated := int(plain.duplicated().sum()):
-        found.append(("", "duplicate rows", f"{repeated:,} of {say_count(len(table), 'row')} repeat an earlier one"))
+        found.append(("", "duplicate rows", f"{repeated:,} of {format_count(len(table), 'row')} repeat an earlier one"))
     return pd.DataFrame(found, columns=["column", "finding", "evidence"])
 
 
@@ -191,7 +191,7 @@ def _find_sentinels(filled: "pd.Series[Any]") -> list[str]:
         far = away > (high - low) * (0.5 if nines and abs(value) > 9 else 3 if len(others) >= 10 else np.inf)
         alone = len(others) >= 10 and low >= 0 > value and (nines or value == -1)
         if counts.iloc[place] >= 3 and (far or alone):
-            rows = say_count(counts.iloc[place], "row")
+            rows = format_count(counts.iloc[place], "row")
             found.append(f"{value:.15g} in {rows}, all others from {low:.6g} to {high:.6g}: this may mean missing")
     return found
 

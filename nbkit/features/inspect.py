@@ -16,7 +16,7 @@ from nbkit.features.target import read_target
 from nbkit.leakage.find import find_leakage
 from nbkit.leakage.order import measure_order
 from nbkit.problem import Problem
-from nbkit.wording import say_count, suggest
+from nbkit.wording import format_count, suggest
 
 SUSPECT, KEY, OTHER = "suspect", "key", "other"  # kinds of columns that are left out
 SLICES = 3
@@ -83,9 +83,9 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
             raise BadSource(f"{role} {wanted!r} is no column of {name}{suggest(wanted, table.columns)}")
     if target == time:
         raise BadSource(f"{target!r} cannot be both the target and the time")
-    notes.append(f"{say_count(len(table), 'row')}, {say_count(len(table.columns), 'column')}")
+    notes.append(f"{format_count(len(table), 'row')}, {format_count(len(table.columns), 'column')}")
     if not len(table):
-        raise BadSource(f"{name} has {say_count(len(table.columns), 'column')} and no rows")
+        raise BadSource(f"{name} has {format_count(len(table.columns), 'column')} and no rows")
     task, positive, said = read_target(table[target], target)
     notes += said
     unlabelled = int(table[target].isna().sum())
@@ -152,7 +152,7 @@ def _may_be_event(column: "pd.Series[Any]") -> bool:
 
 def _count_repeats(table: pd.DataFrame) -> list[str]:
     again = table.astype({name: "str" for name in table if table[name].dtype.kind == "O"}).duplicated().sum()
-    words = f"{say_count(again, 'row')} of {len(table):,} repeat an earlier one in every column"
+    words = f"{format_count(again, 'row')} of {len(table):,} repeat an earlier one in every column"
     return [f"{words}: if they are one case twice, let the query drop them (SELECT DISTINCT)"] if again else []
 
 
@@ -184,7 +184,7 @@ def _find_drops(table: pd.DataFrame, problem: Problem) -> dict[str, tuple[str, s
 def _find_idle(column: "pd.Series[Any]") -> tuple[str, str]:
     """Say why a column cannot help a model; empty if it may."""
     distinct = column.astype("str").nunique() if column.dtype.kind == "O" else column.nunique()
-    values = say_count(distinct, "value")
+    values = format_count(distinct, "value")
     if _names_each(column):
         return (KEY if column.notna().all() else OTHER), f"names each row ({values})"
     if column.isna().all():

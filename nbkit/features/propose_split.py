@@ -9,7 +9,7 @@ from nbkit.errors import BadSource, BadSplit
 from nbkit.leakage.order import judge_order
 from nbkit.leakage.places import is_sorted_by
 from nbkit.problem import Problem
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 LEAST = 50  # rows that a window of the monitor should have
 
@@ -49,7 +49,7 @@ def propose_split(
             words = "they may be in two parts; if the model is to be used on others, let the split be by group"
             notes.append(f"{group} comes again in several rows: {words}")
         return spec, notes
-    raise BadSource(f"the {say_count(len(table), 'row')} cannot be split: {notes[-1]}")
+    raise BadSource(f"the {format_count(len(table), 'row')} cannot be split: {notes[-1]}")
 
 
 def _choose_windows(times: "pd.Series[Any]", production: float) -> str | int:

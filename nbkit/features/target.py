@@ -7,7 +7,7 @@ import pandas as pd
 
 from nbkit.columns import column_kind
 from nbkit.errors import BadSource
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 POSITIVE = ("1", "1.0", "true", "yes", "y", "positive", "churned", "default", "fraud", "bad", "late", "died", ">50k")
 
@@ -18,7 +18,7 @@ def read_target(column: "pd.Series[Any]", target: str) -> tuple[str, Any, list[s
     if not len(values):
         raise BadSource(f"target {target!r} has no value in any row")
     if gone := len(column) - len(values):
-        notes.append(f"left out: {say_count(gone, 'row')} without {target}")
+        notes.append(f"left out: {format_count(gone, 'row')} without {target}")
     levels = sorted(values.unique().tolist(), key=str)
     if len(levels) == 1:
         raise BadSource(f"target {target!r} is always {levels[0]}: there is nothing to predict")
@@ -29,16 +29,16 @@ def read_target(column: "pd.Series[Any]", target: str) -> tuple[str, Any, list[s
         positive = _guess_positive(levels, values)
         return "binary", positive, [*notes, f"{target} has two values: binary; {positive!r} counts as positive"]
     if kind == "number" and (odd := int((~np.isfinite(values)).sum())):
-        raise BadSource(f"target {target!r} is infinite in {say_count(odd, 'row')}: correct them first")
+        raise BadSource(f"target {target!r} is infinite in {format_count(odd, 'row')}: correct them first")
     whole = kind == "number" and bool((values == values.round()).all())
     if kind == "number" and not (whole and len(levels) <= 10 and len(levels) <= len(values) / 10):
-        return "regression", None, [*notes, f"{target} is a number of {say_count(len(levels), 'value')}: regression"]
+        return "regression", None, [*notes, f"{target} is a number of {format_count(len(levels), 'value')}: regression"]
     if len(levels) > max(50, len(values) / 10):
         raise BadSource(
-            f"target {target!r} has {say_count(len(levels), 'different text')} in {say_count(len(values), 'row')}: "
-            "too many classes"
+            f"target {target!r} has {format_count(len(levels), 'different text')} "
+            f"in {format_count(len(values), 'row')}: too many classes"
         )
-    words = f"of {say_count(len(levels), 'value')}: multiclass"
+    words = f"of {format_count(len(levels), 'value')}: multiclass"
     words = f"a whole number {words} (set task: regression if their order counts)" if whole else f"text {words}"
     return "multiclass", None, [*notes, f"{target} is {words}"]
 

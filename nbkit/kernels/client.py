@@ -56,7 +56,7 @@ class ForkServer:
                 start_new_session=True,
             )
 
-    def say(self, request: Mapping[str, Any], streams: Sequence[int] = ()) -> socket.socket:
+    def ask(self, request: Mapping[str, Any], streams: Sequence[int] = ()) -> socket.socket:
         """Send a request over a connection of its own, and return that."""
         connection, other = socket.socketpair()
         with other:
@@ -73,7 +73,7 @@ class ForkServer:
 
     def status(self) -> dict[str, Any]:
         """Return what it says of itself: its `skipped` modules, what waits, and why it must fork no more."""
-        with self.say({"do": "status"}) as connection:
+        with self.ask({"do": "status"}) as connection:
             return _hear(connection)
 
     def close(self) -> None:
@@ -153,7 +153,7 @@ def use_server(notebooks: Sequence[Path]) -> Iterator[ForkServer | None]:
     try:
         with contextlib.suppress(OSError):
             server = _find_server((sys.executable,), environment)
-            server.say({"do": "expect", "notebooks": [str(path.resolve()) for path in notebooks]}).close()
+            server.ask({"do": "expect", "notebooks": [str(path.resolve()) for path in notebooks]}).close()
         yield server
     finally:
         if not inner:
@@ -213,7 +213,7 @@ def _end_servers() -> None:
 
 
 def _fork_at(server: ForkServer, request: dict[str, Any], streams: Sequence[int]) -> Forked:
-    connection = server.say(request, streams)
+    connection = server.ask(request, streams)
     try:
         answer = _hear(connection)
         if "pid" not in answer:

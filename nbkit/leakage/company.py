@@ -60,10 +60,10 @@ def find_company(sample: Sample) -> list[Found]:
     evidence = f"{words} explains {score**2:.1%} of the target's variance"
     if not sample.is_number and len(sample.target) < MANY_ROWS:
         return [(columns, False, PERFECT_TOGETHER, score, evidence)]
-    return [(columns, True, _say(score), score, evidence)]
+    return [(columns, True, _describe(score), score, evidence)]
 
 
-def _say(score: float) -> str:
+def _describe(score: float) -> str:
     return "decide the target together" if score >= 0.9999 else "tell the target almost alone, together"
 
 
@@ -186,11 +186,11 @@ def _find_set(sample: Sample) -> list[Found]:
         if gain >= enough:
             words = f"{way} on {', '.join(map(str, chosen))} explains {gain**2:.1%} of the target's variance"
             suspect = gain >= max(WEIGHED, enough)
-            return [(chosen, suspect, _say(gain) if suspect else PERFECT_TOGETHER, gain, words)]
+            return [(chosen, suspect, _describe(gain) if suspect else PERFECT_TOGETHER, gain, words)]
     needed = _drop_needless(names, singles, lambda some: score(way, some) >= enough)
     words = f"{way} explains {reached**2:.1%} of the target's variance by {len(needed)} columns"
     exact = sample.is_number and way == "a linear model" and reached >= EXACT
-    return [(needed, exact, _say(1.0) if exact else PERFECT_TOGETHER, reached, words)]
+    return [(needed, exact, _describe(1.0) if exact else PERFECT_TOGETHER, reached, words)]
 
 
 def _drop_needless(names: list[str], singles: dict[str, float], enough: Callable[[list[str]], bool]) -> list[str]:

@@ -118,7 +118,7 @@ def _look_alone(sample: Sample, name: str) -> Found | None:
             by_absence = (f"is missing where {other} says so, look at it", False)
         if by_absence[1] or (by_absence[0] and not reason):
             (reason, suspect), score = by_absence, gone
-            evidence = _say_absence(sample, column.isna().to_numpy())
+            evidence = _describe_absence(sample, column.isna().to_numpy())
     if not suspect and (code := find_code(sample, column, score)):
         (reason, score, evidence), suspect = code, True
     return ([name], suspect, reason, score, evidence) if reason else None
@@ -137,6 +137,6 @@ def _find_explanation(gone: "pd.Series[Any]", others: pd.DataFrame) -> str:
     return ""
 
 
-def _say_absence(sample: Sample, gone: np.ndarray) -> str:
+def _describe_absence(sample: Sample, gone: np.ndarray) -> str:
     shown = sample.target.to_numpy(dtype="float64") if sample.is_number else sample.outcome[:, -1]
     return f"mean of the target {shown[gone].mean():.3g} where missing, {shown[~gone].mean():.3g} where not"

@@ -50,7 +50,7 @@ def measure_target(outcome: np.ndarray, place: np.ndarray, values: "pd.Series[An
     noise = np.maximum(rates.var(axis=0) - outcome.var(axis=0) * blocks / n, 0) ** 0.5
     spread = 0.0 if problem.task == "regression" else float((noise / np.maximum(outcome.mean(axis=0), 1e-12)).max())
     strengths = [correct_ratio(seen[0], n, blocks), *np.sqrt(seen[1:]).tolist()]
-    name, trend = "trend along the rows", _say_trend(values, outcome, codes, problem)
+    name, trend = "trend along the rows", _describe_trend(values, outcome, codes, problem)
     if len(values) == len(outcome) and is_sorted_by(values):
         name = SORTED
         trend = f"the file is sorted by {target} itself, so the order in which the rows came cannot be seen"
@@ -94,7 +94,7 @@ def measure_keys(rows: pd.DataFrame, outcome: np.ndarray, problem: Problem) -> l
     return []
 
 
-def _say_trend(values: "pd.Series[Any]", outcome: np.ndarray, codes: np.ndarray, problem: Problem) -> str:
+def _describe_trend(values: "pd.Series[Any]", outcome: np.ndarray, codes: np.ndarray, problem: Problem) -> str:
     task, target = problem.task, problem.target
     if task == "regression" and len(values) == len(outcome):
         outcome = values.to_numpy(dtype="float64")[:, None]

@@ -15,7 +15,7 @@ from nbkit.model.predictions import Predictions
 from nbkit.model.statistics import Weighted, mean_of
 from nbkit.model.uncertainty import CLOSED, bound_draws, find_interval, find_lack, warn_of_few
 from nbkit.stats import bootstrap
-from nbkit.wording import say_count, suggest
+from nbkit.wording import format_count, suggest
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def _point(statistic: Weighted, o: Predictions) -> float:
 
 
 def _note(name: str, o: Predictions, value: float, *, unsure: bool) -> str:
-    notes = [f"{say_count(o.left_out, 'row')} without truth left out"] if o.left_out else []
+    notes = [f"{format_count(o.left_out, 'row')} without truth left out"] if o.left_out else []
     if not len(o):
         notes.append("no rows with truth")
     elif np.isnan(value):

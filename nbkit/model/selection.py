@@ -13,7 +13,7 @@ from nbkit.model.metrics import METRICS, find_metric
 from nbkit.model.predictions import Predictions
 from nbkit.model.uncertainty import find_freedom, find_lack
 from nbkit.stats import Array, bootstrap, t_quantile
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 TOGETHER = 0.96  # not LEVEL: the farthest of few draws is itself uncertain, and 6 % of sweeps would err at 300 rows
 BASELINES = {"rule": "today's rule", "dummy": "the dummy"}
@@ -155,7 +155,7 @@ def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) ->
         said = f"{name} does better than {_join(tried)}" if tried else f"{name} does best"
     else:
         said = f"{name} does best of {_join(tried)}" if len(tried) > 1 else f"{name} is the only candidate"
-    said += f": {metric} {say_interval(row)} on {say_count(int(row['n']), 'validation row')}"
+    said += f": {metric} {format_score(row)} on {format_count(int(row['n']), 'validation row')}"
     if best == selection.best and others:
         said += f", not told apart from {_join(others)}"
     if best != "rule" and "rule" in scores.index:
@@ -166,9 +166,9 @@ def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) ->
     return f"{said[0].upper()}{said[1:]}."
 
 
-def say_interval(row: Any) -> str:
+def format_score(row: Any) -> str:
     """Write a row of scores as its value with its interval, or say that there are too few rows for one."""
-    return "not known" if pd.isna(row["value"]) else f"{row['value']:.3f}{say_limits(row, ' (', '.3f', ')')}"
+    return "not known" if pd.isna(row["value"]) else f"{row['value']:.3f}{format_limits(row, ' (', '.3f', ')')}"
 
 
 def _name(candidate: str) -> str:
@@ -180,7 +180,7 @@ def _join(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
-def say_limits(row: Any, before: str, form: str, after: str) -> str:
+def format_limits(row: Any, before: str, form: str, after: str) -> str:
     """Return the interval in words, or that there are too few to say."""
     if pd.isna(row["low"]) or pd.isna(row["high"]):
         return f"{before}too few to say how sure{after}"

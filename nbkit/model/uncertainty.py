@@ -9,7 +9,7 @@ import pandas as pd
 from nbkit.model.ece import find_ece_interval
 from nbkit.model.predictions import Predictions
 from nbkit.stats import Array, bound_shares, t_quantile
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 CASES = 5  # of each class, below which nothing is said
 BLOCKS = 5  # likewise of blocks
@@ -56,21 +56,21 @@ def find_lack(name: str, o: Predictions) -> str:
     """Return why an interval cannot be given; empty if it can."""
     blocks = len(o) if o.blocks is None else len(np.unique(o.blocks))
     if o.blocks is not None and blocks < BLOCKS:
-        return f"too few to say how sure: {say_count(blocks, 'block')}, {BLOCKS} needed"
+        return f"too few to say how sure: {format_count(blocks, 'block')}, {BLOCKS} needed"
     cases, held = count_support(o)
     if name in SHARES or name == "ece" or o.task == "regression":
         return ""
     if cases < CASES:
-        return f"too few to say how sure: {say_count(cases, 'row')} of the rarest class, {CASES} needed"
+        return f"too few to say how sure: {format_count(cases, 'row')} of the rarest class, {CASES} needed"
     if o.blocks is not None and held < BLOCKS:
-        return f"too few to say how sure: the rarest class is in {say_count(held, 'block')}, {BLOCKS} needed"
+        return f"too few to say how sure: the rarest class is in {format_count(held, 'block')}, {BLOCKS} needed"
     return ""
 
 
 def warn_of_few(o: Predictions) -> str:
     """Return a warning where blocks are few; empty elsewhere."""
     blocks = FEW if o.blocks is None else len(np.unique(o.blocks))
-    return f"only {say_count(blocks, 'block')}: the interval is rough" if blocks < FEW else ""
+    return f"only {format_count(blocks, 'block')}: the interval is rough" if blocks < FEW else ""
 
 
 def find_interval(name: str, o: Predictions, value: float, drawn: Array) -> Interval:

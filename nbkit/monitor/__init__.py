@@ -11,6 +11,6 @@ __getattr__, __dir__, __all__ = attach(
         "drift": ["measure_drift"],
         "performance": ["estimate_performance", "fit_calibration", "measure_performance"],
         "profile": ["make_profile"],
-        "words": ["explain_window", "profile_reference", "say_reasons", "summarize_window"],
+        "words": ["explain_window", "profile_reference", "describe_reasons", "summarize_window"],
     },
 )

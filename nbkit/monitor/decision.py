@@ -11,7 +11,7 @@ from nbkit.monitor.distances import ALWAYS_NEW, NO_VALUES
 from nbkit.monitor.drift import GONE
 from nbkit.monitor.performance import DETECTABLE
 from nbkit.stats import Z
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 IMPORTANT = 0.05  # share of the model's attributions from which a feature's drift matters
 RECALIBRATE = ("ece", "brier", "log_loss", "bias")  # what can be put right without a new model
@@ -123,10 +123,10 @@ def _losses(table: pd.DataFrame, own: str) -> Iterator[Finding]:
         metric, level = str(row["metric"]), row["level"]
         if level == "worse" and metric != own and row.get("p_value", 0.0) * (len(table) - 1) >= LOOKS:
             level = "watch"  # of so many metrics one falls by chance
-        now, then = _say(row["value"]), _say(row["reference"])
+        now, then = _format_value(row["value"]), _format_value(row["reference"])
         words = f"{now} against {then} at registration, on {row['n']:.0f} labelled rows"
         if metric == own and level in ("worse", "inconclusive"):
-            words += _say_loss(row)
+            words += _describe_loss(row)
         if level == "watch":
             yield f"{metric} is a little worse", "note", words, "watch the next window"
         elif level == "worse" and metric == own:
@@ -149,7 +149,7 @@ def _weigh_other(metric: str, words: str, *, gained: bool) -> tuple[str, str, st
     return "warning", words, "see what it counts; it does not decide about retraining"
 
 
-def _say_loss(row: dict[Any, Any]) -> str:
+def _describe_loss(row: dict[Any, Any]) -> str:
     """Say how large the loss is, from which loss on to act, and which loss so many rows would have shown."""
     gain, bearable, seen = (float(row.get(name, np.nan)) for name in ("gain", "bearable", "detectable"))
     if np.isnan([gain, seen]).any():
@@ -163,7 +163,7 @@ def _say_loss(row: dict[Any, Any]) -> str:
     return f"{said}; with {row['n']:.0f} rows {only} show"
 
 
-def _say(value: float) -> str:
+def _format_value(value: float) -> str:
     return "unknown" if np.isnan(value) else f"{value:.3g}"
 
 
@@ -210,7 +210,7 @@ def _gaps(drift: pd.DataFrame, importance: pd.DataFrame | None) -> Iterator[Find
     if len(blind):
         names = list(dict.fromkeys(map(str, blind["column"])))
         words = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}: {blind['detail'].iloc[0]}"
-        yield f"drift of {say_count(len(names), 'column')} could not be judged", "unsure", words, MORE
+        yield f"drift of {format_count(len(names), 'column')} could not be judged", "unsure", words, MORE
 
 
 def _estimates(table: pd.DataFrame, drift: pd.DataFrame) -> Iterator[Finding]:

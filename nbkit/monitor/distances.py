@@ -14,7 +14,7 @@ from nbkit.errors import BadParameter
 from nbkit.extend import claim
 from nbkit.monitor.pair import Pair
 from nbkit.monitor.profile import KINDS
-from nbkit.wording import say_count, suggest
+from nbkit.wording import format_count, suggest
 
 EFFECT = 0.05  # PSI up to which a change is immaterial
 ALPHA = 0.05  # false discovery rate over columns and tests
@@ -104,11 +104,11 @@ def find_lack(name: str, pair: Pair) -> str:
         return ""
     if n <= least:
         return f"{few} a drift; a larger reference is needed"
-    needed = say_count(np.ceil(least * n / (n - least) * rows / m), "row")
+    needed = format_count(np.ceil(least * n / (n - least) * rows / m), "row")
     return f"too few rows ({rows:,.0f}{'' if m == rows else ', alike within blocks'}) to see a drift; {needed} needed"
 
 
-def _say_moved(pair: Pair) -> str:
+def _describe_moved(pair: Pair) -> str:
     p, q = pair.reference / pair.reference.sum(), pair.window / pair.window.sum()
     place = int(np.abs(q - p).argmax())
     return f"{pair.labels[place]}: {p[place]:.1%} → {q[place]:.1%}"
@@ -134,7 +134,7 @@ def measure_psi(pair: Pair) -> Measurement:
     psi, effective = float(((q - p) * np.log(q / p)).sum()), pair.n * pair.m / (pair.n + pair.m)
     free, uneven = max(int(used.sum()) - 1, 1), pair.uneven
     p_value = float(stats.ncx2.sf(effective * psi / uneven, free / uneven, effective * EFFECT / uneven))
-    return Measurement(psi, max(0.0, psi - free / effective), p_value, _say_moved(pair))
+    return Measurement(psi, max(0.0, psi - free / effective), p_value, _describe_moved(pair))
 
 
 @drift_test("ks", watch=0.09, drift=0.13, kinds=("numeric",))

@@ -8,7 +8,7 @@ from nbkit.lineage import encode_rows, list_engineered, trace_columns
 from nbkit.model import Predictions
 from nbkit.monitor.check import Monitoring
 from nbkit.monitor.profile import make_profile
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 DECISIONS = {
     "ok": "The model may stay as it is.",
@@ -43,34 +43,34 @@ def profile_reference(model: Any, predictions: Predictions) -> pd.DataFrame:
 def explain_window(found: Monitoring) -> str:
     """Say in Markdown what to do about a window and why."""
     decision = found.decision
-    reasons = "".join(f"\n- {sentence}" for sentence in say_reasons(decision.reasons))
+    reasons = "".join(f"\n- {sentence}" for sentence in describe_reasons(decision.reasons))
     row: Any = found.summary.iloc[0]
     said = DECISIONS[decision.decision] + (UNLABELLED if decision.decision == "ok" and not row["labelled"] else "")
     return f"**{decision.decision.upper()}**: {said}{reasons}"
 
 
-def say_reasons(reasons: pd.DataFrame, most: int = 5) -> list[str]:
+def describe_reasons(reasons: pd.DataFrame, most: int = 5) -> list[str]:
     """Say each finding with its evidence and what to do: the table of a `Decision` in sentences."""
     said = [
         f"{row['finding']}: {row['evidence']}; to do: {row['action']}" for row in reasons.head(most).to_dict("records")
     ]
     rest = len(reasons) - most
-    return [*said, f"{say_count(rest, 'more finding')} of less weight: see 11_monitor"] if rest > 0 else said
+    return [*said, f"{format_count(rest, 'more finding')} of less weight: see 11_monitor"] if rest > 0 else said
 
 
 def summarize_window(found: Monitoring, version: str, window: str, *, metric: str) -> str:
     """Return the headline of a monitored window."""
     row: Any = found.summary.iloc[0]
     measured = metric in found.performance.index
-    said = f" {metric} {_say_score(found.performance.loc[metric])};" if measured else ""
+    said = f" {metric} {_describe_score(found.performance.loc[metric])};" if measured else ""
     return (
         f"{found.decision.decision}: {version} on {int(row['rows']):,} rows of {window or 'the first window'}:{said} "
-        f"{say_count(row['drifted'], 'column')} drifted{' and so did the prediction' if row['moved'] else ''}, "
-        f"{say_count(row['violations'], 'violation')}."
+        f"{format_count(row['drifted'], 'column')} drifted{' and so did the prediction' if row['moved'] else ''}, "
+        f"{format_count(row['violations'], 'violation')}."
     )
 
 
-def _say_score(score: Any) -> str:
+def _describe_score(score: Any) -> str:
     """Say a value with its interval, its reference, and what could have been seen; what is not known is left out."""
     if pd.isna(score["value"]):
         return "could not be measured"

@@ -8,7 +8,7 @@ from nbkit.pipeline.runs import find_run
 from nbkit.record import RunRecord, read_record, to_plain
 from nbkit.scraps import read_scrap, read_scraps
 from nbkit.values import TAG
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 Row = dict[str, Any]
 
@@ -94,7 +94,7 @@ def _describe(where: str, old: Any, new: Any, before: Path, after: Path) -> Iter
 def _name(data: Any, kind: str) -> Any:
     if not kind:
         return "–" if data is None else data
-    rows = f", {say_count(data['value']['rows'], 'row')}" if "rows" in data["value"] else ""
+    rows = f", {format_count(data['value']['rows'], 'row')}" if "rows" in data["value"] else ""
     return f"{kind} {data['value']['sha256'][:8]}{rows}"
 
 

@@ -105,7 +105,7 @@ class Job:
     def describe_trouble(self) -> tuple[str, str]:
         """Return what went wrong beside the cells, as a key of `SENTENCES` and in a sentence."""
         kind = self.name_trouble()
-        return kind, self.say(kind, type(self.trouble).__name__, str(self.trouble))
+        return kind, self.describe(kind, type(self.trouble).__name__, str(self.trouble))
 
     def name_trouble(self) -> str:
         """Return what went wrong beside the cells as a key of `SENTENCES`."""
@@ -117,7 +117,7 @@ class Job:
             return "out_of_memory" if self.watch.peak > NO_MEMORY * available_memory() else "dead_kernel"
         return "kernel_start" if isinstance(self.trouble, RuntimeError) and not self._began else "system"
 
-    def say(self, kind: str, ename: str, evalue: str) -> str:
+    def describe(self, kind: str, ename: str, evalue: str) -> str:
         """Return the sentence of a kind of end."""
         limits = self.task.limits
         limit = limits["memory_gb"]
@@ -166,7 +166,7 @@ def _describe_error(cell: Any, output: Any, number: int, job: Job) -> StageRecor
         kind = "refused" if ename in REFUSALS else KINDS.get(ename, "error")
     if job.trouble is None and kind == "exit":
         evalue = f"{ename}({evalue})"
-    message = evalue if ename == kind else job.say(kind, ename, evalue)  # said already
+    message = evalue if ename == kind else job.describe(kind, ename, evalue)  # said already
     streams = "".join("".join(each.text) for each in cell.outputs if each.output_type == "stream")
     return replace(
         job.task.record,

@@ -14,7 +14,7 @@ from nbkit.pipeline.storage import FETCHED
 from nbkit.record import RECORD, SWEEP, UNREADABLE, RunRecord, iterate_runs, name_sweep
 from nbkit.scraps import STORE, list_artifacts, read_scraps
 from nbkit.store import is_settled
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _find_old_runs(root: Path, keep: int, needed: Collection[str]) -> Iterator[t
         kind = _kind_of(record)
         passed = record.status == "passed"
         if seen.get(kind, 0) >= keep:
-            yield folder, f"{say_count(keep, 'newer run')} of its kind passed"
+            yield folder, f"{format_count(keep, 'newer run')} of its kind passed"
         seen[kind] = seen.get(kind, 0) + passed
 
 

@@ -194,13 +194,13 @@ def list_runs(root: Path) -> list[dict[str, Any]]:
                 "stages": f"{len(passed)}/{len(record.stages)}",
                 "started": record.started[:16].replace("T", " "),
                 "seconds": round(record.seconds),
-                "headline": say_end(record),
+                "headline": describe_end(record),
             }
         )
     return rows
 
 
-def say_end(record: RunRecord) -> str:
+def describe_end(record: RunRecord) -> str:
     """Say what stopped a run, else the last thing that it found."""
     said = (stage.headline or stage.message for stage in reversed(record.stages) if stage.status != "pending")
     return next(filter(None, said), "")

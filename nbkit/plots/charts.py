@@ -13,17 +13,17 @@ from nbkit.plots.picture import (
     MARKERS,
     SHOWN,
     clip,
+    describe_course,
     draw_diagonal,
     finish,
     first_records,
+    format_value,
+    in_words,
     label_axes,
     list_names,
     list_numbers,
     new_figure,
     place_steps,
-    say,
-    say_course,
-    say_number,
     split_levels,
     to_floats,
 )
@@ -52,7 +52,7 @@ def draw_bars(table: pd.DataFrame, x: str, y: str, title: str, *, unit: str = ""
         list_names(axes, part, x)
         if (part[y] < 0).any():
             axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_xlabel(unit or say(y))
+        axes.set_xlabel(unit or in_words(y))
         return finish(figure, title, list_numbers(part, x, y), len(table) - SHOWN)
 
 
@@ -68,7 +68,7 @@ def draw_dots(table: pd.DataFrame, x: str, y: str, title: str, *, unit: str = ""
     with new_figure(title, height=0.28 * len(part) + 1.0) as (figure, axes):
         axes.plot(to_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
         list_names(axes, part, x, COLOURS[0])
-        axes.set_xlabel(unit or say(y))
+        axes.set_xlabel(unit or in_words(y))
         return finish(figure, title, list_numbers(part, x, y), len(table) - SHOWN)
 
 
@@ -96,7 +96,7 @@ def draw_lines(table: pd.DataFrame, x: str, y: str, title: str, *, by: str = "",
             if {"low", "high"} <= set(part.columns):
                 band = (to_floats(part["low"]), to_floats(part["high"]))
                 axes.fill_between(across, *band, color=COLOURS[place], alpha=0.2, linewidth=0)
-            words.append((f"{name}: " if name else "") + say_course(part, x, y))
+            words.append((f"{name}: " if name else "") + describe_course(part, x, y))
         label_axes(axes, x, unit or y, legend=bool(by))
         return finish(figure, title, "; ".join(words), len(groups) - len(COLOURS))
 
@@ -142,15 +142,14 @@ def draw_panels(
                 axes.plot(
                     numbers, down, linestyle="-" if by else "none", linewidth=1, label="" if place else name, **style
                 )
-                words.append(
-                    f"{' '.join(filter(None, (str(names[place]) if names else '', name)))}: {say_course(own, x, y)}"
-                )
+                label = " ".join(filter(None, (str(names[place]) if names else "", name)))
+                words.append(f"{label}: {describe_course(own, x, y)}")
             axes.set_yticks(range(len(levels)), [clip(level, 22) for level in levels], fontsize=8)
             axes.set_ylim(max(tallest[place // 2], 1) - 0.5, -0.5)
             axes.axvline(0, color=INK, linewidth=0.8)
             axes.set_title(clip(names[place], 36) if names else "", fontsize=9, loc="left")
             axes.tick_params(axis="x", labelsize=8, labelbottom=place + 2 >= len(parts))
-        figure.supxlabel(unit or say(y), fontsize=9)
+        figure.supxlabel(unit or in_words(y), fontsize=9)
         if by and len(table):
             figure.legend(loc="outside upper right", ncols=5, fontsize=8)
         return finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
@@ -179,7 +178,7 @@ def draw_heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, *,
             cell = float(numbers[down, across])
             colour, shade = COLOURS[0 if cell >= 0 else 1], 0.08 + 0.5 * abs(cell) / top
             axes.barh(down, 0.96, 0.96, across - 0.48, color=colour, alpha=shade, clip_on=False)
-            axes.text(across, down, say_number(cell), ha="center", va="center", fontsize=9 if columns < 12 else 7)
+            axes.text(across, down, format_value(cell), ha="center", va="center", fontsize=9 if columns < 12 else 7)
         labels = [clip(name, 14) for name in grid.columns]
         turned = max(map(len, labels), default=0) > 8
         turn: Any = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if turned else {}
@@ -188,7 +187,9 @@ def draw_heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, *,
         axes.set_xlim(-0.5, max(columns, 1) - 0.5)
         axes.set_ylim(max(rows, 1) - 0.5, -0.5)
         label_axes(axes, x, y)
-        cells = [f"{y} {row[y]}, {x} {row[x]}: {say_number(row[value])} {unit}".strip() for row in first_records(table)]
+        cells = [
+            f"{y} {row[y]}, {x} {row[x]}: {format_value(row[value])} {unit}".strip() for row in first_records(table)
+        ]
         return finish(figure, title, "; ".join(cells), len(table) - SHOWN)
 
 
@@ -216,7 +217,9 @@ def draw_scatter(
     if len(known) > 1 and known.nunique().min() > 1:
         words += f"; correlation {known[x].corr(known[y]):.2f}"
     words += "".join(
-        f"; {say(n)} {say_number(known[n].min())} to {say_number(known[n].max())}" for n in (x, y) if len(known)
+        f"; {in_words(n)} {format_value(known[n].min())} to {format_value(known[n].max())}"
+        for n in (x, y)
+        if len(known)
     )
     with new_figure(title) as (figure, axes):
         axes.plot(sample[x].to_numpy(), sample[y].to_numpy(), "o", markersize=3, alpha=0.6, color=COLOURS[0])

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nbkit.pictures import Picture
-from nbkit.plots.picture import COLOURS, LINES, SHOWN, clip, finish, new_figure, say_number, to_floats
+from nbkit.plots.picture import COLOURS, LINES, SHOWN, clip, finish, format_value, new_figure, to_floats
 from nbkit.problem import Problem
 
 PANELS = 6  # of a picture
@@ -68,7 +68,9 @@ def _cut(column: "pd.Series[Any]") -> tuple[list[str], Any]:
         low, high = np.nanquantile(values, [0.01, 0.99])
         edges = np.linspace(low, high if high > low else low + 1, BARS + 1)
         places = np.clip(np.searchsorted(edges, np.nan_to_num(values), side="right") - 1, 0, BARS - 1)
-        starts = [f"{EPOCH + pd.Timedelta(edge, 'D'):%Y-%m-%d}" if moments else say_number(edge) for edge in edges[:-1]]
+        starts = [
+            f"{EPOCH + pd.Timedelta(edge, 'D'):%Y-%m-%d}" if moments else format_value(edge) for edge in edges[:-1]
+        ]
         return starts, np.where(np.isnan(values), -1, places)
     texts = column.astype(object).where(column.notna(), "missing").astype(str)
     counts = texts.value_counts().head(LEVELS)

@@ -109,8 +109,8 @@ def to_floats(values: pd.Series) -> Any:
 
 def label_axes(axes: Axes, x: str, y: str, *, legend: bool = False) -> None:
     """Name both axes."""
-    axes.set_xlabel(say(x))
-    axes.set_ylabel(say(y))
+    axes.set_xlabel(in_words(x))
+    axes.set_ylabel(in_words(y))
     if legend and axes.get_legend_handles_labels()[1]:
         axes.legend(loc="best")
 
@@ -150,12 +150,12 @@ def clip(name: Any, width: int = 28) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def say(name: str) -> str:
+def in_words(name: str) -> str:
     """Write a column's name in words."""
     return str(name).replace("_", " ")
 
 
-def say_number(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Write a value as it is said."""
     if isinstance(value, pd.Timestamp):
         return str(value.date())
@@ -175,19 +175,19 @@ def list_numbers(part: pd.DataFrame, x: str, y: str) -> str:
     """Say the first rows in words: what a bar or dot shows."""
     words, interval = [], {"low", "high"} <= set(part.columns)
     for row in first_records(part):
-        span = f" ({say_number(row['low'])} to {say_number(row['high'])})" if interval else ""
-        words.append(f"{clip(row[x])} {say_number(row[y])}{span}")
+        span = f" ({format_value(row['low'])} to {format_value(row['high'])})" if interval else ""
+        words.append(f"{clip(row[x])} {format_value(row[y])}{span}")
     return "; ".join(words)
 
 
-def say_course(part: pd.DataFrame, x: str, y: str) -> str:
+def describe_course(part: pd.DataFrame, x: str, y: str) -> str:
     """Say in words where a line starts, ends, and has its lowest and highest value."""
     known = part[part[y].notna()]
     if not len(known):
         return "no values"
     places = {"from": 0, "to": -1, "lowest": int(known[y].argmin()), "highest": int(known[y].argmax())}
     words = [
-        f"{word} {say_number(known[y].iloc[place])} at {say_number(known[x].iloc[place])}"
+        f"{word} {format_value(known[y].iloc[place])} at {format_value(known[x].iloc[place])}"
         for word, place in places.items()
     ]
-    return f"{say(y)} {words[0]} {words[1]}, {words[2]}, {words[3]}"
+    return f"{in_words(y)} {words[0]} {words[1]}, {words[2]}, {words[3]}"

@@ -15,9 +15,9 @@ from nbkit.plots.picture import (
     SHOWN,
     draw_diagonal,
     finish,
+    format_value,
     label_axes,
     new_figure,
-    say_number,
     split_levels,
 )
 
@@ -25,7 +25,8 @@ from nbkit.plots.picture import (
 def draw_calibration(table: pd.DataFrame, title: str) -> Picture:
     """Draw `nbkit.evaluation.calibration_table`: observed over predicted, with intervals and the diagonal."""
     words = [
-        f"{say_number(a)} predicted, {say_number(b)} observed" for a, b in table[["predicted", "observed"]].to_numpy()
+        f"{format_value(a)} predicted, {format_value(b)} observed"
+        for a, b in table[["predicted", "observed"]].to_numpy()
     ]
     with new_figure(title, width=4.6, height=4.2) as (figure, axes):
         for place, (name, part) in enumerate(split_levels(table, "class" if "class" in table else "")[: len(COLOURS)]):
@@ -58,9 +59,13 @@ def draw_threshold(decision: Any, title: str, *, currency: str = "") -> Picture:
             axes.axvspan(min(decision.low, 1), min(decision.high, 1), color=COLOURS[1], alpha=0.2, linewidth=0)
         label_axes(axes, "threshold", f"cost per row {currency}".strip())
         place = int(np.argmin(np.abs(curve["threshold"] - threshold)))
-        words = f"at threshold {say_number(threshold)} a row costs {say_number(costs.iloc[place])} {currency}".strip()
-        words += f"; the lowest measured is {say_number(costs.min())}"
-        words += f"; selecting every row costs {say_number(costs.iloc[0])}, selecting none {say_number(costs.iloc[-1])}"
+        words = (
+            f"at threshold {format_value(threshold)} a row costs {format_value(costs.iloc[place])} {currency}".strip()
+        )
+        words += f"; the lowest measured is {format_value(costs.min())}"
+        words += (
+            f"; selecting every row costs {format_value(costs.iloc[0])}, selecting none {format_value(costs.iloc[-1])}"
+        )
         return finish(figure, title, words)
 
 

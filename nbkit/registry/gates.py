@@ -17,7 +17,7 @@ from nbkit.problem import Problem
 from nbkit.registry.confirmations import find_confirmation
 from nbkit.registry.golden import check_golden
 from nbkit.registry.verdict import GATE_COLUMNS
-from nbkit.wording import say_count, suggest
+from nbkit.wording import format_count, suggest
 
 Verdict = tuple[bool | None, str]  # None: the evidence is inconclusive, which opens nothing and refutes nothing
 NEARLY_ALL = 0.9  # the share of the importance at which one or two columns have to be confirmed
@@ -164,7 +164,7 @@ def data_keeps_contract(violations: pd.DataFrame) -> Verdict:
     """The data break no blocking rule of their contract."""
     blocking = violations[violations["severity"] == "blocking"] if len(violations) else violations
     words = [str(message) for message in blocking["message"]] if len(blocking) else []
-    return not words, "; ".join(words) or f"no blocking violation, {say_count(len(violations), 'warning')}"
+    return not words, "; ".join(words) or f"no blocking violation, {format_count(len(violations), 'warning')}"
 
 
 @gate()
@@ -174,7 +174,7 @@ def no_leaked_feature(columns: Sequence[str], contract: Any, problem: Problem) -
         refuse_leaks(list(columns), contract, lead=problem.lead)
     except LeakedFeature as error:
         return False, str(error)
-    return True, f"{say_count(len(columns), 'column')}, all known at prediction time"
+    return True, f"{format_count(len(columns), 'column')}, all known at prediction time"
 
 
 @gate()
@@ -251,7 +251,7 @@ def stated_and_confirmed(unstated: Sequence[str], contract: Any, demanded: pd.Da
             "state a criterion with a bound, or the rule in use today: all there is to beat is a constant answer"
         )
     if open_ones:
-        return False, f"{say_count(len(open_ones), 'thing')} to state or confirm: {'; '.join(open_ones)}"
+        return False, f"{format_count(len(open_ones), 'thing')} to state or confirm: {'; '.join(open_ones)}"
     who = contract.confirmed
     return True, f"all is stated; the contract was confirmed by {who.by} on {who.on}"
 
@@ -263,7 +263,7 @@ def explanation_adds_up(explanation: pd.DataFrame) -> Verdict:
     error = float(row["relative" if "relative" in explanation else "max_error"])
     return bool(
         np.isfinite(error) and error <= 1e-3
-    ), f"largest gap {error:.2g} of the spread on {say_count(row['rows'], 'row')}"
+    ), f"largest gap {error:.2g} of the spread on {format_count(row['rows'], 'row')}"
 
 
 @gate()
@@ -271,4 +271,4 @@ def bundle_reproduces_golden(model: Any, golden: pd.DataFrame, problem: Problem)
     """The model, saved and loaded again, gives the golden answers."""
     kind, _, content = formats.dump(model)
     gap = check_golden(formats.load(kind, content), golden, problem)
-    return gap <= 1e-9, f"largest difference {gap:.2g} on {say_count(len(golden), 'row')}"
+    return gap <= 1e-9, f"largest difference {gap:.2g} on {format_count(len(golden), 'row')}"

@@ -187,7 +187,7 @@ class Reader:
         signed = self._ledger.is_signed()
         return "signed, but there is no key here to check that" if signed else "not signed"
 
-    def say_versions(self, name: str) -> str:
+    def describe_versions(self, name: str) -> str:
         """Say which versions of a model there are, and the state of each."""
         rows = self.list(name).sort_values("number").itertuples()
         return f"there are {', '.join(f'{name}@{row.number} ({row.state})' for row in rows)}"

@@ -75,7 +75,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
         does not block is closed, a bound was loosened after the rows had been seen, or the monitor has since said
         anything but ok. Else *APPROVE*.
     """
-    failed, unsure = _say_criteria(evidence.criteria)
+    failed, unsure = _describe_criteria(evidence.criteria)
     gates = evidence.gates.assign(
         passed=evidence.gates["passed"].astype(bool), blocking=evidence.gates["blocking"].astype(bool)
     )
@@ -87,10 +87,10 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     open_ones = hard.get("inconclusive", hard["passed"]).astype(bool)  # a table of another kind knows of none
     questions = (
         *unsure,
-        *_say_gates(hard[open_ones], " is inconclusive"),
+        *_describe_gates(hard[open_ones], " is inconclusive"),
         *(f"A person has to decide: {detail}" for detail in asked["detail"]),
     )
-    faults = (*failed, *_say_gates(hard[~open_ones]))
+    faults = (*failed, *_describe_gates(hard[~open_ones]))
     if faults or evidence.dearer:
         return Verdict(REJECT, (*faults, *evidence.dearer, *questions))
     if evidence.gates.empty or evidence.criteria.empty or questions:
@@ -98,11 +98,11 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     conditions = tuple(_list_conditions(evidence, gates))
     confirmed = gates.loc[gates["detail"].str.contains("confirmed by"), "detail"]
     who = (f"{detail[:1].upper()}{detail[1:]}." for detail in confirmed)
-    good = (f"Every criterion is met ({len(evidence.criteria)}).", _say_open(gates), *who)
+    good = (f"Every criterion is met ({len(evidence.criteria)}).", _describe_open(gates), *who)
     return Verdict(CONDITIONS if conditions else APPROVE, good, conditions)
 
 
-def _say_criteria(criteria: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _describe_criteria(criteria: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
     said = [
         (row["verdict"] == "fail", f"{row['criterion']}: {row['why'] or row['verdict']}")
         for row in criteria[criteria["verdict"] != "pass"].to_dict("records")
@@ -110,13 +110,13 @@ def _say_criteria(criteria: pd.DataFrame) -> tuple[tuple[str, ...], tuple[str, .
     return tuple(words for bad, words in said if bad), tuple(words for bad, words in said if not bad)
 
 
-def _say_gates(gates: pd.DataFrame, how: str = "") -> list[str]:
+def _describe_gates(gates: pd.DataFrame, how: str = "") -> list[str]:
     return [f"Gate {gate}{how}: {detail}" for gate, detail in zip(gates["gate"], gates["detail"], strict=True)]
 
 
 def _list_conditions(evidence: Evidence, gates: pd.DataFrame) -> list[str]:
     found = evidence.groups.loc[evidence.groups["verdict"].isin(["fail", "inconclusive"]), "sentence"].tolist()
-    found += _say_gates(gates[~gates["passed"] & ~gates["blocking"]], ", which does not block")
+    found += _describe_gates(gates[~gates["passed"] & ~gates["blocking"]], ", which does not block")
     found += evidence.loosened
     if evidence.since:
         said = "; ".join(f"{decision} for {', '.join(windows)}" for decision, windows in evidence.since.items())
@@ -124,7 +124,7 @@ def _list_conditions(evidence: Evidence, gates: pd.DataFrame) -> list[str]:
     return found
 
 
-def _say_open(gates: pd.DataFrame) -> str:
+def _describe_open(gates: pd.DataFrame) -> str:
     every = "Every gate is open" if gates["passed"].all() else "Every gate that blocks is open"
     return f"{every} ({len(gates)})."
 

@@ -87,11 +87,11 @@ def _fit(blocks: list[Block], name: str) -> list[Block]:
             kept.append(block)
             room -= size
     missing = sum(len(block.html) + len(block.words) for block in blocks) - (PAGE - room)
-    last = [_say_missing(missing, f"a page would be too long; all of it is in {name}")] if missing else []
+    last = [_describe_missing(missing, f"a page would be too long; all of it is in {name}")] if missing else []
     return kept + last
 
 
-def _say_missing(count: int, where: str) -> Block:
+def _describe_missing(count: int, where: str) -> Block:
     return Block("prose", f"<p><strong>{count:,} characters are left out here</strong>: {html.escape(where)}.</p>")
 
 
@@ -145,7 +145,7 @@ def _read_display(data: dict[str, Any], metadata: dict[str, Any], prefix: str, w
     for mime in ("image/svg+xml", "image/png", "image/jpeg"):
         content = _text(data.get(mime))
         if len(content) > DRAWN:
-            return [_say_missing(len(content), f"a picture; see {where}")]
+            return [_describe_missing(len(content), f"a picture; see {where}")]
         drawn = clean_svg(content, prefix) if mime == "image/svg+xml" else embed_image(mime, content)
         if content and drawn:
             words = metadata.get(mime, {}).get("alt") or (plain if mime == "image/svg+xml" else "")
@@ -154,7 +154,7 @@ def _read_display(data: dict[str, Any], metadata: dict[str, Any], prefix: str, w
         content = _text(data.get(mime))
         missing = len(content) - SHOWN
         if made := render(content if missing <= 0 else content[:SHOWN].rpartition("\n")[0] or content[:SHOWN]):
-            return [Block(kind, made), *([_say_missing(missing, f"see {where}")] if missing > 0 else [])]
+            return [Block(kind, made), *([_describe_missing(missing, f"see {where}")] if missing > 0 else [])]
     return [Block("text", shorten(plain, PRINTED, f"see {where}"))] if plain else []
 
 

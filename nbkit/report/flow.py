@@ -60,11 +60,11 @@ def render_flow(rows: list[Row], edges: list[Row], title: str, form: str) -> str
     """Render what `read_project` or `read_run` returns as ``mermaid`` or ``json``."""
     if form == "json":
         return json.dumps({"title": title, "stages": rows, "edges": edges}, indent=1, ensure_ascii=False)
-    nodes = [row | {"note": mark(row["status"]) + _say_time(row["seconds"])} for row in rows]
+    nodes = [row | {"note": mark(row["status"]) + _format_time(row["seconds"])} for row in rows]
     return write_mermaid(nodes, edges)
 
 
-def _say_time(seconds: float | None) -> str:
+def _format_time(seconds: float | None) -> str:
     if seconds is None or math.isnan(seconds):
         return ""
     return f" · {seconds:.0f} s" if seconds < 600 else f" · {seconds / 60:.0f} min"

@@ -23,7 +23,7 @@ GRAVE = ("retrain", "look", "inconclusive")  # what the monitor may decide but o
 def read_criteria(folder: Path) -> pd.DataFrame:
     """Read how the criteria of a run came out: criterion, target, value, interval, verdict, why."""
     rows = [
-        (row["words"], row["target"], say_number(row["value"]), say_span(row), row["verdict"], row["why"])
+        (row["words"], row["target"], format_value(row["value"]), format_interval(row), row["verdict"], row["why"])
         for row in read_rows(folder, EVALUATE, "verdicts")
     ]
     if not rows:
@@ -31,17 +31,19 @@ def read_criteria(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["criterion", "target", "value", "interval", "verdict", "why"])
 
 
-def say_number(value: float) -> str:
+def format_value(value: float) -> str:
     """Write a number with three digits, a large one whole, a missing one as a dash."""
     if math.isnan(value):
         return "–"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.3g}"
 
 
-def say_span(row: Mapping[Any, Any], low: str = "low", high: str = "high") -> str:
+def format_interval(row: Mapping[Any, Any], low: str = "low", high: str = "high") -> str:
     """Write the interval of a row, a missing one as a dash."""
     return (
-        "–" if math.isnan(row[low]) and math.isnan(row[high]) else f"{say_number(row[low])} to {say_number(row[high])}"
+        "–"
+        if math.isnan(row[low]) and math.isnan(row[high])
+        else f"{format_value(row[low])} to {format_value(row[high])}"
     )
 
 
@@ -62,7 +64,7 @@ def judge_run(
         From `find_earlier`.
     """
     rejected = read_approval(folder, record)[1]
-    reached = _judge(folder, record, criteria, since, tuple(_say_loosened(folder, earlier)))
+    reached = _judge(folder, record, criteria, since, tuple(_describe_loosened(folder, earlier)))
     if not rejected:
         return reached
     return Verdict(REJECT, (rejected, *(reached.reasons if reached.word in (REJECT, STOPPED) else ())))
@@ -74,9 +76,9 @@ def _judge(
     """Judge what a run says of itself and what the monitor has said since."""
     status = read_status(folder, record)
     if decision := str(read_or(folder, MONITOR, "decision")):
-        from nbkit.monitor import say_reasons  # brings the models' libraries, which other runs need not load
+        from nbkit.monitor import describe_reasons  # brings the models' libraries, which other runs need not load
 
-        return Verdict(decision.upper(), tuple(say_reasons(pd.DataFrame(read_rows(folder, MONITOR, "reasons")))))
+        return Verdict(decision.upper(), tuple(describe_reasons(pd.DataFrame(read_rows(folder, MONITOR, "reasons")))))
     stopped = record.stopped
     if stopped and status == "running":
         return Verdict(UNDECIDED, (f"The run is at work on {stopped.stage}.",))
@@ -84,7 +86,7 @@ def _judge(
         criteria,
         read_or(folder, REGISTER, "gates", pd.DataFrame(columns=GATE_COLUMNS)),
         read_or(folder, EVALUATE, "group_verdicts", pd.DataFrame(columns=["verdict", "sentence"])),
-        tuple(say_costs(folder, "worse")),
+        tuple(describe_alternatives(folder, "worse")),
         loosened,
         {word: windows for word in GRAVE if (windows := since.loc[since["decision"] == word, "window"].tolist())},
     )
@@ -105,23 +107,23 @@ def _judge(
     return dataclasses.replace(reached, reasons=(*reached.reasons, deployed)) if approved else reached
 
 
-def say_costs(folder: Path, verdict: str) -> list[str]:
+def describe_alternatives(folder: Path, verdict: str) -> list[str]:
     """Say what deciding otherwise would cost, of the alternatives against which the model has this verdict."""
     rows = read_rows(folder, EVALUATE, "alternatives")
-    return [_say_cost(row) for row in rows if row["verdict"] == verdict and (row["cost_per_row"] or row["model"])]
+    return [_describe_cost(row) for row in rows if row["verdict"] == verdict and (row["cost_per_row"] or row["model"])]
 
 
-def _say_cost(row: Mapping[Any, Any]) -> str:
+def _describe_cost(row: Mapping[Any, Any]) -> str:
     note, said = str(row.get("note") or ""), f"{row['alternative']} {SAID[row['verdict']]}"
     if note.endswith("acts at the threshold that costs least"):
         return f"Cost: {note}."
     if pd.isna(row["low"]):
         return f"Cost: {said}{': ' + note if note else ''}."
-    costs = f"{say_number(row['cost_per_row'])} a row against {say_number(row['model'])}"
-    return f"Cost: {said} ({costs}, difference {say_span(row)})."
+    costs = f"{format_value(row['cost_per_row'])} a row against {format_value(row['model'])}"
+    return f"Cost: {said} ({costs}, difference {format_interval(row)})."
 
 
-def _say_loosened(folder: Path, earlier: Sequence[Path]) -> list[str]:
+def _describe_loosened(folder: Path, earlier: Sequence[Path]) -> list[str]:
     """Say which bounds were loosened after an earlier run had been judged on the same rows, and how that came out."""
     return [
         f"{what} was to be {before} in {run.name} ({_read_word(run)}), and {now}: "
@@ -164,11 +166,11 @@ def read_approval(folder: Path, record: RunRecord) -> tuple[str, str]:
         events = Registry(place, create=False).history(reference.partition("@")[0])
     except (NbkitError, OSError, ValueError) as error:
         return f"Who approved it cannot be read: {error}", ""
-    said, rejected = _tell_moves(reference, events.to_dict("records"))
+    said, rejected = _describe_moves(reference, events.to_dict("records"))
     return "; ".join(said) or f"Nobody has approved {reference} for production{'' if rejected else ' yet'}.", rejected
 
 
-def _tell_moves(reference: str, events: list[dict[Any, Any]]) -> tuple[list[str], str]:
+def _describe_moves(reference: str, events: list[dict[Any, Any]]) -> tuple[list[str], str]:
     """Tell the last approval of a version with what came after it, and its rejection."""
     name, _, number = reference.partition("@")
     said: list[str] = []

@@ -10,11 +10,18 @@ from nbkit.lifecycle import EVALUATE, FRAME, INGEST, MONITOR, REGISTER, VALIDATE
 from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
 from nbkit.report.flow import list_edges, read_run_stages
-from nbkit.report.judgement import judge_run, read_approval, read_criteria, say_costs, say_number, say_span
+from nbkit.report.judgement import (
+    describe_alternatives,
+    format_interval,
+    format_value,
+    judge_run,
+    read_approval,
+    read_criteria,
+)
 from nbkit.report.scraps import list_lacking, read_or, read_rows
-from nbkit.report.since import find_earlier, read_since, say_before
+from nbkit.report.since import describe_earlier, find_earlier, read_since
 from nbkit.stages.notebooks import Stage
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 ABSENT = "not part of this run"
 
@@ -108,7 +115,7 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
         stages=_read_stages(folder, record, stages, since),
         edges=pd.DataFrame(list_edges(stages, names), columns=["source", "target", "names"]),
         since=since,
-        judged=say_before(folder, earlier),
+        judged=describe_earlier(folder, earlier),
         risks=_read_risks(folder),
         facts=_read_facts(folder, record),
     )
@@ -129,7 +136,7 @@ def _read_stages(folder: Path, record: RunRecord, known: dict[str, Stage], since
             if len(since):
                 last = since.iloc[-1]
                 status = last["decision"]
-                said = f"{say_count(len(since), 'window')} of new rows so far. {last['headline']}"
+                said = f"{format_count(len(since), 'window')} of new rows so far. {last['headline']}"
         rows.append((name, title, status, entry.seconds if entry else None, said, page))
     return pd.DataFrame(rows, columns=["stage", "title", "status", "seconds", "headline", "page"])
 
@@ -138,12 +145,12 @@ def _read_risks(folder: Path) -> list[str]:
     broken = read_rows(folder, VALIDATE, "violations")[:3]
     risks = [f"Data: {row['message']} ({row['severity']})" for row in broken]
     risks += [
-        f"Weak spot: in {row['column']} {row['slice']} predictions are off by {say_number(row['gap'])} "
-        f"({say_span(row, 'gap_low', 'gap_high')}) beyond the whole, on {say_count(row['n'], 'row')}."
+        f"Weak spot: in {row['column']} {row['slice']} predictions are off by {format_value(row['gap'])} "
+        f"({format_interval(row, 'gap_low', 'gap_high')}) beyond the whole, on {format_count(row['n'], 'row')}."
         for row in read_rows(folder, EVALUATE, "worst")[:3]
         if "gap" in row
     ]
-    risks += say_costs(folder, "inconclusive")
+    risks += describe_alternatives(folder, "inconclusive")
     order = read_or(folder, INGEST, "order", {})
     risks += [f"Rows: {order['sentence']}"] if order else []
     groups = read_rows(folder, EVALUATE, "group_verdicts")
@@ -151,14 +158,14 @@ def _read_risks(folder: Path) -> list[str]:
     gaps = read_rows(folder, EVALUATE, "group_gaps")
     apart = [row for row in gaps if row["apart"] and row["rate"] != "base_rate"]  # how the world is, is no fault of it
     risks += [
-        f"Groups: {row['rate'].replace('_', ' ')} by {row['column']} goes from {say_number(row['lowest_value'])} "
-        f"({row['lowest']}) to {say_number(row['highest_value'])} ({row['highest']})."
+        f"Groups: {row['rate'].replace('_', ' ')} by {row['column']} goes from {format_value(row['lowest_value'])} "
+        f"({row['lowest']}) to {format_value(row['highest_value'])} ({row['highest']})."
         for row in apart[:4]
     ]
     return risks
 
 
-def _say_taken_over(record: RunRecord) -> str:
+def _describe_taken_over(record: RunRecord) -> str:
     """Say which stages an earlier run had executed, as nothing that they depend on had changed."""
     sources: dict[str, list[str]] = {}
     for each in record.stages:
@@ -178,7 +185,7 @@ def _read_facts(folder: Path, record: RunRecord) -> pd.DataFrame:
         ("Started (UTC)", record.started[:19].replace("T", " ")),
         ("Command", " ".join(record.command)),
         ("Params", ", ".join(record.files)),
-        *([("Taken over", taken)] if (taken := _say_taken_over(record)) else []),
+        *([("Taken over", taken)] if (taken := _describe_taken_over(record)) else []),
         *([("Not handed over", ", ".join(lacking))] if (lacking := list_lacking(folder, record)) else []),
         ("Data version", str(read_or(folder, INGEST, "version", "–"))[:16]),
         ("Model version", str(version)),

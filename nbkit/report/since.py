@@ -11,7 +11,7 @@ from nbkit.lifecycle import EVALUATE, FRAME, INGEST, MONITOR, REGISTER
 from nbkit.record import iterate_runs, read_record
 from nbkit.report.scraps import read_or, read_rows
 from nbkit.scraps import digest_value, read_scraps
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 Key = tuple[str, str, str]
 Bound = tuple[float, str]
@@ -121,11 +121,11 @@ def find_registering(root: Path, digests: Collection[str]) -> list[Path]:
     return [folder for folder, _ in iterate_runs(root) if read_or(folder, REGISTER, "digest") in digests]
 
 
-def say_before(folder: Path, earlier: list[Path]) -> str:
+def describe_earlier(folder: Path, earlier: list[Path]) -> str:
     """Say whether the criteria came before the verdict: who has seen the test rows can set them to be met."""
     mine = _list_criteria(folder)
     if other := next((run.name for run in earlier if _list_criteria(run) != mine), ""):
         return f"These are not the criteria of {other}, which was judged on the same rows before this run."
     if earlier:
-        return f"The criteria are those of {say_count(len(earlier), 'earlier run')} judged on the same rows."
+        return f"The criteria are those of {format_count(len(earlier), 'earlier run')} judged on the same rows."
     return "The criteria were stated before this run read the data, and no earlier run was judged on these rows."

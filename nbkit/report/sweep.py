@@ -9,7 +9,7 @@ import pandas as pd
 from nbkit.report.pages import embed_json, find_template
 from nbkit.store import write_atomic
 from nbkit.sweep import read_sweep
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 
 def write_sweep_report(folder: Path) -> Path:
@@ -41,7 +41,7 @@ def render_sweep(folder: Path) -> str:
         tone_of_all=tone,
         drawing=_draw(scored, metric) if scored else None,
         metric=metric,
-        again=say_again(folder),
+        again=write_command(folder),
         twin=embed_json({"claim": found["claim"], "points": found["rows"]}),
         title=f"{found['project']}: {word}",
     )
@@ -63,7 +63,7 @@ def shorten(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **known, "share": share, "seconds": seconds, "verdict": row.get("verdict", "")}
 
 
-def say_again(folder: Path) -> str:
+def write_command(folder: Path) -> str:
     """Return the command that runs every stage with what the best point was given; empty if there is no best."""
     found = read_sweep(folder)
     best = next((row["point"] for row in found["rows"] if row["run"] and row["run"] == found["best"]), 0)
@@ -80,5 +80,8 @@ def _sum_up(found: dict[str, Any]) -> tuple[str, str]:
     if not found["best"]:
         return "No point has a score", "bad"
     if found["alike"]:
-        return f"{len(found['alike']) + 1} of {say_count(len(found['rows']), 'point')} cannot be told apart", "unsure"
+        return (
+            f"{len(found['alike']) + 1} of {format_count(len(found['rows']), 'point')} cannot be told apart",
+            "unsure",
+        )
     return f"{found['best']} has the best score", "good" if found["optimism"] is not None else "unsure"

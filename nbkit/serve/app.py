@@ -21,11 +21,11 @@ from nbkit.errors import ServiceFailed
 from nbkit.registry.golden import TOLERANCE
 from nbkit.serve.access import explain_content
 from nbkit.serve.batching import Batcher
-from nbkit.serve.guard import Guard, say
+from nbkit.serve.guard import Guard, respond
 from nbkit.serve.log import RequestLog
 from nbkit.serve.predictor import Predictor, plain_rows
 from nbkit.serve.schema import RowDecoder, count_rows
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 MAX_BYTES = 10_000_000
 MAX_ROWS = 10_000
@@ -83,7 +83,7 @@ class Endpoints:
                 if not self.log.append(name, self.predictor.digest, inputs, outputs, taken):
                     self.telemetry.lost.inc()
             served = f"{self.predictor.name}@{self.predictor.number}"
-            return say({"request": name, "model": served, "predictions": outputs})
+            return respond({"request": name, "model": served, "predictions": outputs})
 
     async def _read(self, request: Request) -> bytes:
         wrong = explain_content(request.headers)
@@ -121,7 +121,9 @@ class Endpoints:
         except (ValueError, OverflowError) as error:
             raise HTTPException(422, f"a value cannot be read: {_cut(error)}") from error
         if count_rows(asked) > self.max_rows:
-            raise HTTPException(413, f"{say_count(count_rows(asked), 'row')}; at most {self.max_rows} in one request")
+            raise HTTPException(
+                413, f"{format_count(count_rows(asked), 'row')}; at most {self.max_rows} in one request"
+            )
         return asked
 
     async def _ask(self, asked: dict[str, list[Any]]) -> list[dict[str, Any]]:
@@ -148,7 +150,7 @@ class Endpoints:
 
     async def health(self, _: Request) -> Response:
         """Say that the process lives."""
-        return say({"status": "alive"})
+        return respond({"status": "alive"})
 
     async def ready(self, _: Request) -> Response:
         """Say whether the golden examples pass and the service is not about to stop."""
@@ -157,11 +159,11 @@ class Endpoints:
             said["error"] = self.why
         if self.is_stopping:
             said["stopping"] = True
-        return say(said, 200 if said["ready"] else 503)
+        return respond(said, 200 if said["ready"] else 503)
 
     async def model(self, _: Request) -> Response:
         """Say which model answers and what it takes."""
-        return say({**self.predictor.describe(), "max_rows": self.max_rows, "max_bytes": self.max_bytes})
+        return respond({**self.predictor.describe(), "max_rows": self.max_rows, "max_bytes": self.max_bytes})
 
     async def metrics(self, _: Request) -> Response:
         """Report the service's metrics."""
@@ -214,7 +216,7 @@ def create_app(
         routes=routes,
         lifespan=lifespan,
         middleware=[Middleware(Guard, at.note, token)],
-        exception_handlers={HTTPException: _say_error},
+        exception_handlers={HTTPException: _describe_error},
     )
     app.state.endpoints = at
     return app
@@ -229,9 +231,9 @@ def _check(predictor: Predictor) -> tuple[float, str]:
     return gap, "" if gap <= TOLERANCE else f"the model's golden answers differ by {gap:.3g}"
 
 
-async def _say_error(_: Request, error: Exception) -> Response:
+async def _describe_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    answer = say({"error": error.detail}, error.status_code)
+    answer = respond({"error": error.detail}, error.status_code)
     answer.headers.update(error.headers or {})
     return answer
 

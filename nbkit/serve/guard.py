@@ -53,7 +53,7 @@ class Guard:
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
         given = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
         if not is_allowed(scope["path"], given, self.token):
-            answer = say({"error": "authentication required: send 'Authorization: Bearer TOKEN'"}, 401)
+            answer = respond({"error": "authentication required: send 'Authorization: Bearer TOKEN'"}, 401)
             answer.headers["www-authenticate"] = "Bearer"
             return answer
         try:
@@ -61,19 +61,19 @@ class Guard:
         except ClientDisconnect:
             return None
         except asyncio.CancelledError:  # the grace is over
-            return say({"error": "the service stops before it could answer; ask again"}, 503)
+            return respond({"error": "the service stops before it could answer; ask again"}, 503)
         except Exception as error:  # whatever it is: one line, and an answer
             logger.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
-            return say({"error": f"the service failed: {type(error).__name__}"}, 500)
+            return respond({"error": f"the service failed: {type(error).__name__}"}, 500)
         return None
 
 
-def say(what: Any, status: int = 200) -> Response:
+def respond(what: Any, status: int = 200) -> Response:
     """Answer JSON; NaN and infinity become null.
 
     Examples
     --------
-    >>> say({"gap": float("nan")}).body
+    >>> respond({"gap": float("nan")}).body
     b'{"gap":null}'
     """
     return Response(msgspec.json.encode(what, enc_hook=str), status, media_type="application/json")

@@ -58,7 +58,7 @@ class Connection(H11Protocol):
         self.phase, self.since = self._find_phase(), self.loop.time()
         if len(self.connections) > self.limits.connections:
             idle = [one for one in self.connections if isinstance(one, Connection) and one._find_phase()[0] == "head"]
-            self._say_why("room")
+            self._describe_why("room")
             oldest = min(idle, key=lambda one: one.since)
             if oldest is self:
                 self.refuse(503, "too many connections; try again later")
@@ -75,10 +75,10 @@ class Connection(H11Protocol):
         if limit is None or now - self.since <= limit:
             return
         if phase[0] == "answer" or self.transport.is_closing():
-            self._say_why("answer")
+            self._describe_why("answer")
             self.transport.abort()
             return
-        self._say_why(phase[0])
+        self._describe_why(phase[0])
         if phase[0] == "head" and not self.conn.trailing_data[0]:
             self.transport.close()
         else:
@@ -101,7 +101,7 @@ class Connection(H11Protocol):
             return "head", self.cycle
         return ("body" if self.cycle.more_body else "work"), self.cycle
 
-    def _say_why(self, why: str) -> None:
+    def _describe_why(self, why: str) -> None:
         if self.closed is not None:
             self.closed.labels(why).inc()
 

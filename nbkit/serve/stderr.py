@@ -4,7 +4,7 @@ import logging
 import time
 from typing import TextIO
 
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 MOST, SECONDS, WIDTH = 5, 60.0, 400  # lines from one place of the code, in how many seconds; characters of a line
 
@@ -39,7 +39,7 @@ class OneLiner(logging.Handler):
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
             said += f": {type(error).__name__}: {error}"
-        more = f" ({say_count(self._left_out, 'line')} like earlier ones left out)" if self._left_out else ""
+        more = f" ({format_count(self._left_out, 'line')} like earlier ones left out)" if self._left_out else ""
         self._left_out = 0
         try:
             self.stream.write(f"nbkit: {' '.join(said.split())[:WIDTH]}{more}\n")

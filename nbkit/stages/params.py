@@ -250,7 +250,7 @@ def check_value(value: Any, parameter: Parameter, place: str) -> Any:
     try:
         value = msgspec.convert(value, _read_annotation(parameter.annotation, place), strict=True)
     except msgspec.ValidationError as error:
-        if said := _say_demand(value, parameter):
+        if said := _describe_demand(value, parameter):
             raise BadParameter(f"{place}: {said}") from None
         raise BadParameter(
             f"{place}: {parameter.name} = {value!r} is no {parameter.annotation} ({error}): {_explain(parameter)}"
@@ -262,7 +262,7 @@ def check_value(value: Any, parameter: Parameter, place: str) -> Any:
     return value
 
 
-def _say_demand(value: Any, parameter: Parameter) -> str:
+def _describe_demand(value: Any, parameter: Parameter) -> str:
     """Say how a bare number among the criteria is written; empty if that is not what is wrong."""
     for key, item in value.items() if parameter.name == "criteria" and isinstance(value, dict) else ():
         if isinstance(item, int | float) and not isinstance(item, bool):

@@ -11,7 +11,7 @@ from typing import Any
 
 from nbkit.errors import BadParameter
 from nbkit.stages.params import read_setting
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"(?:(log)?\()?\s*({NUMBER})\s*\.\.\s*({NUMBER})\s*\)?")
@@ -147,15 +147,15 @@ def draw_points(axes: Sequence[Axis], count: int, seed: int) -> list[Point]:
         drawn.setdefault(json.dumps(point), point)
         if len(drawn) == count:
             return list(drawn.values())
-    raise BadParameter(f"--random {count}: the axes give {say_count(len(drawn), 'point')} only")
+    raise BadParameter(f"--random {count}: the axes give {format_count(len(drawn), 'point')} only")
 
 
-def say_point(point: Point) -> dict[str, str]:
+def format_point(point: Point) -> dict[str, str]:
     """Return a point's values as they are written in a params file, whatever a table has made of them.
 
     Examples
     --------
-    >>> say_point({"06_train.class_weight": None, "06_train.candidates": ["linear"], "06_train.search": "none"})
+    >>> format_point({"06_train.class_weight": None, "06_train.candidates": ["linear"], "06_train.search": "none"})
     {'06_train.class_weight': 'null', '06_train.candidates': '["linear"]', '06_train.search': 'none'}
     """
     return {

@@ -8,13 +8,13 @@ from typing import Any
 
 from nbkit.errors import BadModel, NbkitError
 from nbkit.lifecycle import FEATURES, FRAME
-from nbkit.pipeline.runs import read_status, say_end
+from nbkit.pipeline.runs import describe_end, read_status
 from nbkit.record import RunRecord, read_record
 from nbkit.scraps import read_value
 from nbkit.sweep.plan import SCORES, Sweep
-from nbkit.sweep.points import say_point
+from nbkit.sweep.points import format_point
 from nbkit.sweep.pool import Answer, list_attempts
-from nbkit.wording import say_count
+from nbkit.wording import format_count
 
 UNREADABLE = (NbkitError, OSError, KeyError, ValueError, TypeError)  # what reading a run's scraps may raise
 
@@ -51,8 +51,12 @@ def read_point(sweep: Sweep, number: int, answer: Answer | None = None) -> Row:
             error = f"its scores cannot be read: {problem}"
     elif answer and status == "pending":
         error = error or f"the run {name} is not in {folder.parent}: all workers must share the project's folder"
-    said = {"status": "failed" if error else status, "seconds": record.seconds, "headline": error or say_end(record)}
-    return {"point": number, "run": name, "params": say_point(sweep.points[number - 1]), **said, **score}
+    said = {
+        "status": "failed" if error else status,
+        "seconds": record.seconds,
+        "headline": error or describe_end(record),
+    }
+    return {"point": number, "run": name, "params": format_point(sweep.points[number - 1]), **said, **score}
 
 
 def read_score(folder: Path, stage: str, metric: str = "") -> Row:
@@ -164,7 +168,7 @@ def _claim(scored: Sequence[Row], points: int, alike: Sequence[str], optimism: f
     """Say which point is best and how far that can be believed."""
     best, others = scored[0], len(scored) - 1
     limits = "" if best["low"] is None else f" ({best['low']:.4g} to {best['high']:.4g})"
-    said = f"{best['run']} is best of {say_count(points, 'point')}: {best['metric']} {best['value']:.4g}{limits}."
+    said = f"{best['run']} is best of {format_count(points, 'point')}: {best['metric']} {best['value']:.4g}{limits}."
     if not others:
         return said
     if optimism is None:
