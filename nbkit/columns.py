@@ -13,7 +13,7 @@ LARGEST = 1e100
 
 
 def column_kind(column: "pd.Series[Any]") -> str:
-    """Tell number, text, datetime or boolean."""
+    """Return the kind of a column: number, text, datetime or boolean."""
     if pd.api.types.is_bool_dtype(column.dtype):
         return "boolean"
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
@@ -41,10 +41,10 @@ def take_labelled(table: pd.DataFrame, target: str, task: str) -> pd.DataFrame:
     Raises
     ------
     BadSource
-        If the target is no column.
+        If the target is not a column.
     """
     if target not in table.columns:
-        raise BadSource(f"target {target!r} is no column{suggest(target, table.columns)}")
+        raise BadSource(f"target {target!r} is not a column{suggest(target, table.columns)}")
     values = table[target]
     if task == "regression":
         plain = values if values.dtype.kind in "iufb" else values.astype("str")

@@ -107,7 +107,7 @@ def digest_terms(contract: Contract) -> str:
 
 
 def doubt_contract(contract: Contract) -> str:
-    """Say why nobody stands by a contract; empty if somebody does.
+    """Describe why nobody stands by a contract; empty if somebody does.
 
     Examples
     --------

@@ -179,7 +179,7 @@ def _find_sources(encode: Encode, sample: pd.DataFrame, before: pd.DataFrame) ->
 
 
 def _is_one_to_one(step: Any) -> bool:
-    """Tell whether a transformer makes one column of each, in their order."""
+    """Return whether a transformer makes one column of each, in their order."""
     if isinstance(step, Pipeline):
         return all(_is_one_to_one(part) for _, part in step.steps)
     one_to_one = isinstance(step, OneToOneFeatureMixin) or getattr(step, "feature_names_out", "") == "one-to-one"

@@ -80,7 +80,7 @@ class Notes:
         if event == "open" and isinstance(arguments[0], str | bytes):
             self._note_open(*arguments)
         elif event in LISTING and _is_asked(sys._getframe(1), self._installed):
-            with contextlib.suppress(TypeError, ValueError):  # a descriptor is no name
+            with contextlib.suppress(TypeError, ValueError):  # a descriptor is not a name
                 place = os.path.abspath(os.fsdecode(arguments[0] or "."))  # noqa: PTH100
                 if self._counts(place + os.sep):
                     self._note_folder(place)
@@ -118,7 +118,7 @@ class Notes:
         return now if added <= self._written and set(names) <= set(now) else names
 
     def _counts(self, place: str) -> bool:
-        """Tell by the name alone whether what is read there matters: importing opens a thousand files."""
+        """Return, judged by its name alone, whether a file matters: importing opens a thousand of them."""
         if place.endswith(CODE) or place.startswith(self._always) or place in self._written:
             return False
         if place.startswith(self._passing) and not place.startswith(self._root):
@@ -128,7 +128,7 @@ class Notes:
         return HIDDEN.isdisjoint(place.split("/"))
 
     def _is_older(self, place: str) -> bool:
-        """Tell a file that lay there from one of this stage's own, which a library may have made unseen."""
+        """Return whether a file existed before this stage started: an input, not something a library just wrote."""
         try:
             return os.stat(place).st_mtime < self._began  # noqa: PTH116
         except OSError:
@@ -255,7 +255,7 @@ def digest_names(names: list[str]) -> str:
 
 
 def _is_asked(frame: FrameType | None, installed: tuple[str, ...]) -> bool:
-    """Tell whether a cell or a module of the project has a folder listed, rather than an import or nbkit itself."""
+    """Return whether a cell or a module of the project has a folder listed, rather than an import or nbkit itself."""
     while frame:
         file = frame.f_code.co_filename
         if file.startswith(("<frozen importlib", OWN)) or "/importlib/" in file:

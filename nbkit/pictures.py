@@ -53,7 +53,7 @@ def lay_plate(svg: str) -> str:
 
 
 def is_figure(value: Any) -> bool:
-    """Tell a `Picture` or a matplotlib figure."""
+    """Return whether a value is a `Picture` or a matplotlib figure."""
     drawn = sys.modules.get("matplotlib.figure")
     return isinstance(value, Picture) or (drawn is not None and isinstance(value, drawn.Figure))
 

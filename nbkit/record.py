@@ -177,7 +177,7 @@ class RunRecord(msgspec.Struct):
         return next((each for each in self.stages if each.stage == stage), None)
 
     def has_passed(self, stage: str) -> bool:
-        """Tell whether a stage has passed in this run."""
+        """Return whether a stage has passed in this run."""
         found = self.find(stage)
         return found is not None and found.status == "passed"
 

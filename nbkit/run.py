@@ -224,7 +224,7 @@ class Run:
 
 
 def _leads_to(record: RunRecord, stage: str) -> bool:
-    """Tell a run with this stage, or that stopped before it, from one of later stages only, such as a monitor's."""
+    """Return whether a run has this stage or stopped before it, rather than later stages only, as a monitor's."""
     return any(each.stage <= stage for each in record.stages)
 
 
@@ -233,7 +233,7 @@ def _has_passed(folder: Path, stage: str) -> bool:
 
 
 def _is_sources(folder: Path) -> bool:
-    """Tell whether a folder holds sources (the desk) rather than executed notebooks of a plain papermill run."""
+    """Return whether a folder holds sources (the desk) rather than executed notebooks of a plain papermill run."""
     for path in sorted(folder.glob("[0-9][0-9]*_*.ipynb")):
         return "papermill" not in read_notebook(path)["metadata"]
     return False

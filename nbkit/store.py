@@ -39,7 +39,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def is_settled(path: Path) -> bool:
-    """Tell whether a file was written so long ago that whoever wrote it would have made something of it by now."""
+    """Return whether a file was written so long ago that whoever wrote it would have made something of it by now."""
     with contextlib.suppress(OSError):
         return time.time() - path.stat().st_mtime > UNDER_WAY
     return False

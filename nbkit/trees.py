@@ -67,6 +67,6 @@ def _find_trees(model: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _is_walked_by(ensemble: Any, part: Any) -> bool:
-    """Tell whether an ensemble hands its rows to a part that looks at them no more."""
+    """Return whether an ensemble hands its rows to a part that looks at them no more."""
     names = {each.__name__ for each in type(ensemble).__mro__} if hasattr(part, "tree_") else set()
     return bool(names & {"BaseForest", "BaseGradientBoosting"})

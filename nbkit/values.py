@@ -61,7 +61,7 @@ def encode(value: Any) -> Any:
     if isinstance(value, str):  # a subclass, such as an enum's member
         return str(value)
     raise UnknownKind(
-        f"a {type(value).__module__}.{type(value).__qualname__} is no small value; "
+        f"a {type(value).__module__}.{type(value).__qualname__} is not a small value; "
         "save a table, a model, a figure, or plain values"
     )
 

@@ -359,7 +359,7 @@ def test_a_leak_in_company_is_left_out_and_said(here):
     table = pd.DataFrame({"a": random.gamma(2, 50, 600), "b": random.gamma(3, 20, 600), "x": random.normal(size=600)})
     table.assign(total=table.a + table.b).to_csv(here / "d.csv", index=False)
     said = call("new", "p", "--data", "d.csv", "--target", "total").output
-    assert "a is left out: too good to be true: with b, decide the target together (a + b explains 100.0%" in said
+    assert "a is left out: too good to be true: with b, determine the target together (a + b explains 100.0%" in said
     values = resolve(here)
     assert values["05_features"]["numeric"] == ["x"]
     contract = read_contract(here / values["03_validate"]["contract"])

@@ -91,7 +91,7 @@ def test_the_help_comes_at_once():
         (["run", "params/toy.yaml", "--set", "x"], "write it as STAGE.KEY=VALUE"),
         (["run", "params/toy.yaml", "--set", "01_frist.x=1"], "did you mean '01_first'?"),
         (["run", "params/toy.yaml", "--set", "01_first.y=1"], "no key of 01_first is called 'y'"),
-        (["run", "params/toy.yaml", "--set", "01_first.x=many"], "x = 'many' is no int"),
+        (["run", "params/toy.yaml", "--set", "01_first.x=many"], "x = 'many' is not of type int"),
         (["run", "params/toy.yaml", "--set", "01_first.x=10"], "at most 9"),
         (["run", "params/toy.yaml", "--only", "07"], "no stage is called '07'; there are 01_first, 02_second"),
         (["run", "params/toy.yaml", "--from", "02", "--until", "01"], "no stage lies between"),

@@ -213,7 +213,7 @@ def test_yaml_words_stay_words(tmp_path):
         ("columns:\n  a: {type: number, min: x}", "cannot be 'x'"),
         ("columns:\n  a: {type: number, min: true}", "cannot be True"),
         ("columns:\n  a: {type: number, min: 3, max: 2}", "min 3 of 'a' is above max 2"),
-        ("columns:\n  a: {type: datetime, min: soon}", "no date"),
+        ("columns:\n  a: {type: datetime, min: soon}", "not a date"),
         ("columns:\n  a: {available_at: befor}", "available_at 'befor' is unknown"),
         ("columns:\n  a: {available_at: 2h}", "available_at '2h' is unknown"),
         ("columns:\n  a: {}\nkeys: [b]", "c.yaml:3: key 'b' has no rule"),

@@ -134,13 +134,13 @@ TIME = {"by": "time", "train_until": "2020-04-01", "valid_until": "2020-05-01"}
     [
         ({"by": "tme"}, {}, "did you mean 'time'"),
         ({**TIME, "valid_untl": "x"}, {}, "did you mean 'valid_until'"),
-        ({**TIME, "train_until": "soon"}, {}, "no date"),
+        ({**TIME, "train_until": "soon"}, {}, "not a date"),
         ({**TIME, "valid_until": "2020-03-01"}, {}, "must rise"),
         ({"by": "time", "train_until": "2020-04-01"}, {}, "needs valid_until"),
         ({**TIME, "valid": 0.2}, {}, "not both"),
         ({**TIME, "train_until": "2019-01-01"}, {}, "train would be empty"),
         ({**TIME, "test_until": "2020-06-01", "windows": "year"}, {}, "choose one of month"),
-        (TIME, {"time": "tt"}, "time 'tt' is no column"),
+        (TIME, {"time": "tt"}, "time 'tt' is not a column"),
         (TIME, {"time": ""}, "needs the time column"),
         ({"by": "random", "valid": 0.6, "test": 0.5}, {}, "leave some for train"),
         ({"by": "random", "valid": -0.1}, {}, "negative"),
@@ -167,7 +167,7 @@ def test_bad_rows_are_counted():
         split_table(table.assign(y=table["y"].where(table["id"] > 1)), TIME, Problem("y", time="t"))
     with pytest.raises(BadSplit, match="has classes that train has not: 2"):
         split_table(table.assign(y=table["y"].where(table["id"] < 390, 2)), TIME, Problem("y", time="t"))
-    with pytest.raises(BadSplit, match="no finite number"):
+    with pytest.raises(BadSplit, match="not a finite number"):
         split_table(table.assign(x=np.inf), TIME, Problem("x", "regression", time="t"))
     with pytest.raises(BadSplit, match="nothing to learn"):
         split_table(table.assign(y=0), TIME, Problem("y", time="t"))
@@ -175,7 +175,7 @@ def test_bad_rows_are_counted():
         split_table(table.iloc[:0], TIME, Problem("y", time="t"))
     with pytest.raises(BadSplit, match="empty"):
         split_table(table.iloc[:1], {"by": "random"}, Problem("y"))
-    with pytest.raises(BadSplit, match="no date"):
+    with pytest.raises(BadSplit, match="no dates"):
         split_table(table.assign(t="soon"), TIME, Problem("y", time="t"))
 
 

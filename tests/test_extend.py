@@ -144,7 +144,7 @@ def test_a_metric_that_raises_or_gives_nan_has_a_note_and_no_number():
     assert table["low"].isna().tolist() == [True, True, False]
     assert table["note"].tolist() == [
         "broken raised ValueError: no such thing",
-        "empty gave nan, which is no number",
+        "empty gave nan, which is not a number",
         "",
     ]
     assert compare(predict_numbers(), predict_numbers(), "broken").loc["broken", "verdict"] == "inconclusive"

@@ -85,7 +85,7 @@ def test_odd_targets(look):
         look(table, Problem(target, "regression"))
     for target in ("lists", "mixed", "bool", "cat", "none", "constant", 7):
         look(table, Problem(target, "multiclass"))
-    with pytest.raises(BadSource, match="target 'yy' is no column; did you mean 'y'"):
+    with pytest.raises(BadSource, match="target 'yy' is not a column; did you mean 'y'"):
         look(table, Problem("yy"))
 
 

@@ -143,7 +143,7 @@ def test_only_names_of_ids_are_groups(look, name, group):
 
 
 def test_other_errors(look, tmp_path):
-    with pytest.raises(BadSource, match="time 'signed' is no column"):
+    with pytest.raises(BadSource, match="time 'signed' is not a column"):
         look(customers(), "churned", time="signed")
     with pytest.raises(BadSource, match="holds no dates"):
         look(customers(), "churned", time="spend")

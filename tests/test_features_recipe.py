@@ -97,7 +97,7 @@ def test_what_is_known_too_late_is_left_out_by_auto_and_refused_by_name():
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ({"numeric": ["xx"]}, "'xx' is no column of the data; did you mean 'x'"),
+        ({"numeric": ["xx"]}, "'xx' is not a column of the data; did you mean 'x'"),
         ({"numeric": ["y"]}, "the target 'y' cannot be a feature"),
         ({"numeric": ["x"], "categorical": ["x"]}, "'x' is named twice"),
         ({"numeric": []}, "no features"),
@@ -247,7 +247,7 @@ def test_a_feature_of_several_columns_is_a_function_of_a_table(features):
 def test_what_later_stages_could_not_use_is_refused_here(features, monkeypatch):
     by_hand = TABLE.assign(gap=TABLE["k"] - 1)
     recipe = make_recipe(own=("passthrough", ["gap"]))
-    with pytest.raises(BadFeature, match=r"'gap' is no column of the data: was it added in a cell\?.*features.py"):
+    with pytest.raises(BadFeature, match=r"'gap' is not a column of the data: was it added in a cell\?.*features.py"):
         fit_recipe(recipe, by_hand, PROBLEM, CONTRACT, raw=list(TABLE.columns))
     with pytest.raises(LeakedFeature, match="x"):
         fit_recipe(make_recipe(), TABLE, PROBLEM, late("x"))

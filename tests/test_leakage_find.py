@@ -1,4 +1,4 @@
-"""What tells the target too well to be true, alone and in company; issue 10, A1."""
+"""What predicts the target too well to be true, alone and in company; issue 10, A1."""
 
 import numpy as np
 import pandas as pd
@@ -212,7 +212,7 @@ def test_leaks_are_found_and_honest_columns_are_not():
     table["number"] = range(n)
     result = index_by_column(find_leakage(table, Problem("y")))
     assert set(result.index) == {"delay", "word", "paid"}
-    assert result.loc["word", "reason"] == "decides the target"
+    assert result.loc["word", "reason"] == "determines the target"
     by_missing = index_by_column(
         find_leakage(table.assign(paid=np.where((y == 1) & (x > -1), np.nan, 1.0)), Problem("y"))
     )
@@ -229,12 +229,12 @@ def test_leaks_in_wine_and_flights():
     )
     found = index_by_column(find_leakage(flights.table, Problem("late")))
     assert {"arr_delay", "dep_delay"} <= set(found.index)
-    assert found.loc["arr_delay", ["reason", "suspect"]].tolist() == ["decides the target", True]
+    assert found.loc["arr_delay", ["reason", "suspect"]].tolist() == ["determines the target", True]
     assert found.loc["dep_delay", ["reason", "suspect"]].tolist() == ["unusually strong, look at it", False]
 
 
 def test_only_what_tells_the_target_almost_alone_is_a_suspect():
-    assert judge_strength(0.95) == ("tells the target almost alone", True)
+    assert judge_strength(0.95) == ("predicts the target almost alone", True)
     assert judge_strength(0.95, "regression") == ("unusually strong, look at it", False)
     assert judge_strength(0.64, absence=True) == ("is missing almost only when the target differs", True)
     assert judge_strength(0.59) == ("", False)

@@ -218,8 +218,8 @@ def test_class_names_may_be_read_as_text():
     ("y", "p", "options", "words"),
     [
         ([0, 1], [0.5], {}, "2 true values but 1 predictions"),
-        ([0, 1], [0.5, np.nan], {}, "no finite number in 1 rows, first in row 1"),
-        ([0.5, 1], [0.5, np.inf], {}, "no finite number"),
+        ([0, 1], [0.5, np.nan], {}, "not a finite number in 1 rows, first in row 1"),
+        ([0.5, 1], [0.5, np.inf], {}, "not a finite number"),
         ([0, 1], [0.5, 1.5], {"task": "binary"}, r"in \[0, 1\]"),
         (["a", "b"], [0.5, 0.5], {"task": "binary"}, "which class is the positive one"),
         (["no", "yes"], [0.5, 0.5], {"positive": "yess"}, "did you mean 'yes'"),

@@ -34,7 +34,7 @@ def scores(value, low, high, better="higher"):
 
 
 def leak(*columns):
-    row = {"columns": list(columns), "suspect": True, "reason": "decide the target together", "score": 1.0}
+    row = {"columns": list(columns), "suspect": True, "reason": "determine the target together", "score": 1.0}
     return pd.DataFrame([{**row, "evidence": "a + b explains 100 %"}])
 
 
@@ -102,7 +102,7 @@ def test_all_pass_on_good_evidence():
         ({"explanation": pd.DataFrame({"rows": [9], "max_error": [np.nan]})}, "explanation_adds_up", "nan"),
         ({"golden": make_golden(BINARY, X + 1, NO)}, "bundle_reproduces_golden", "largest"),
         ({"model": None}, "bundle_reproduces_golden", "no evidence model"),
-        ({"leaks": leak("alcohol")}, "not_too_good_to_be_true", "alcohol decide the target together"),
+        ({"leaks": leak("alcohol")}, "not_too_good_to_be_true", "alcohol determine the target together"),
         ({"skill": {"explained": 0.97}}, "not_too_good_to_be_true", "nearly perfect"),
         ({"skill": {"explained": 0.5, "roc_auc": 0.9996}}, "not_too_good_to_be_true", "ROC AUC 0.9996"),
         ({"importance": shares(0.95, 0.03, 0.02)}, "not_too_good_to_be_true", "alcohol carries 95%"),

@@ -69,15 +69,19 @@ def test_later_files_and_settings_override(stages, project):
         ),
         ("shared: {tarjet: a}", UnknownParameter, r"churn\.yaml:1: .*did you mean 'target'"),
         ("01_first: {run_dir: a}", UnknownParameter, "run_dir"),
-        ("01_first:\n  rows: many", BadParameter, r"churn\.yaml:2: rows = 'many' is no int .*at least 0 \(sample"),
-        ("01_first: {rows: -1}", BadParameter, "rows = -1 is not allowed: it is a int, at least 0"),
-        ("01_first: {rows: 1.5}", BadParameter, "rows = 1.5 is no int"),
-        ("01_first: {rows: true}", BadParameter, "rows = True is no int"),
+        (
+            "01_first:\n  rows: many",
+            BadParameter,
+            r"churn\.yaml:2: rows = 'many' is not of type int .*at least 0 \(sample",
+        ),
+        ("01_first: {rows: -1}", BadParameter, "rows = -1 is not allowed: it must be of type int, at least 0"),
+        ("01_first: {rows: 1.5}", BadParameter, "rows = 1.5 is not of type int"),
+        ("01_first: {rows: true}", BadParameter, "rows = True is not of type int"),
         ("01_first: {share: 0}", BadParameter, "more than 0 and less than 1"),
         ("01_first: {share: 1}", BadParameter, "more than 0 and less than 1"),
         ("01_first: {mode: medium}", BadParameter, "one of fast, slow"),
-        ("01_first: {names: [a, 1]}", BadParameter, r"is no list\[str\]"),
-        ("01_first: {names: a}", BadParameter, r"is no list\[str\]"),
+        ("01_first: {names: [a, 1]}", BadParameter, r"is not of type list\[str\]"),
+        ("01_first: {names: a}", BadParameter, r"is not of type list\[str\]"),
         ("01_first: {retries: -1}", BadParameter, "at least 0"),
         ("01_first: {cell_timeout: .inf}", BadParameter, "cell_timeout = inf is not allowed"),
         ("01_first: 3", BadParameter, r"churn\.yaml:1: section 01_first holds `key: value` lines, not 3"),
@@ -115,7 +119,7 @@ def test_a_missing_file_names_the_nearest(stages, project):
     [
         ("01_first.rows", "write it as STAGE.KEY=VALUE"),
         ("rows=3", "write it as STAGE.KEY=VALUE"),
-        ("01_first.rows=x", r"--set 01_first\.rows=x: rows = 'x' is no int"),
+        ("01_first.rows=x", r"--set 01_first\.rows=x: rows = 'x' is not of type int"),
     ],
 )
 def test_a_bad_setting_is_refused(stages, project, setting, words):
@@ -165,7 +169,7 @@ def test_a_range_lets_through_exactly_what_lies_in_it(value):
     ("cell", "words"),
     [
         ("x = 3", "each line reads"),
-        ("x: int = 3 + rows", "no literal"),
+        ("x: int = 3 + rows", "not a literal"),
         ("import os", "each line reads"),
     ],
 )
@@ -188,5 +192,5 @@ def test_a_criterion_that_is_a_bare_number_says_how_it_is_written():
         BadParameter, match=r'toy\.yaml:3: criteria: roc_auc: 0\.7 says no side: write roc_auc: ">= 0\.7"'
     ):
         check_value({"brier": "<= 0.2", "roc_auc": 0.7}, criteria, "toy.yaml:3")
-    with pytest.raises(BadParameter, match=r"is no dict\[str, str\]"):
+    with pytest.raises(BadParameter, match=r"is not of type dict\[str, str\]"):
         check_value({"roc_auc": [0.7]}, criteria, "toy.yaml:3")

@@ -104,5 +104,5 @@ def test_plain_json_stays_plain():
 
 
 def test_what_nothing_keeps_is_refused_by_name():
-    with pytest.raises(UnknownKind, match=r"builtins\.object is no small value"):
+    with pytest.raises(UnknownKind, match=r"builtins\.object is not a small value"):
         encode({"a": [object()]})

@@ -56,27 +56,27 @@ class Progress(Listener):
             self.status = None
 
     def on_run_start(self, folder: Path, record: RunRecord) -> None:
-        """Say where it goes."""
+        """Describe where it goes."""
         self.print(f"{record.project} → {_show(folder)}", style="bold")
 
     def on_stage_taken(self, stage: StageRecord, why: str) -> None:
-        """Say why it need not run."""
+        """Describe why it need not run."""
         said = f": {stage.headline}" if stage.headline else ""
         self.print(f"· {stage.stage:<12} {why}{said}", style="dim")
 
     def on_stage_wait(self, stage: str) -> None:
-        """Say what is waited for."""
+        """Describe what is waited for."""
         self.print(f"  {stage:<12} waits for another run, which computes the same just now", style="dim")
 
     def on_edit_kept(self, stage: str, path: Path) -> None:
-        """Say where the edit is."""
+        """Describe where the edit is."""
         words = (
             f"the run's copy of {stage} was edited after it ran; that is kept as {_show(path)}, what runs is the stage"
         )
         self.print(f"  {words}", style="yellow")
 
     def on_not_stored(self, why: str) -> None:
-        """Say why."""
+        """Describe why."""
         self.print(f"  the run cannot be copied, and goes on here: {why}", style="yellow")
 
     def on_stage_start(self, stage: str, attempt: int) -> None:
@@ -110,7 +110,7 @@ class Progress(Listener):
         self.status.update(words)
 
     def on_stage_end(self, stage: StageRecord, folder: Path) -> None:
-        """Say how it went."""
+        """Describe how it went."""
         self.close()
         self.lines.pop(stage.stage, None)
         mark, colour = MARKS.get(stage.status, ("?", "red"))
@@ -158,13 +158,13 @@ class Progress(Listener):
         self.print(f"  nbkit resume {shlex.quote(folder.name)}    # go on from {name} once {once}")
 
     def on_report(self, page: Path | None, record: RunRecord) -> None:
-        """Say where the report is, and how the run went."""
+        """Describe where the report is, and how the run went."""
         report = f", report: {_show(page)}" if page else ""
         self.print(f"{record.status} in {time.monotonic() - self.started:.0f} s{report}", style="bold")
 
 
 def _is_whole(stage: StageRecord) -> bool:
-    """Tell whether the message leaves nothing for a traceback to say: it is of nbkit's own family, or of its run."""
+    """Return whether the message leaves nothing for a traceback to say: it is of nbkit's own family, or of its run."""
     own = getattr(errors, stage.message.partition(":")[0], None)
     return stage.kind in TOLD or (isinstance(own, type) and issubclass(own, errors.NbkitError))
 

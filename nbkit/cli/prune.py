@@ -81,7 +81,7 @@ def _show(waste: "list[Waste]", root: Path) -> None:
 
 
 def _format_size(size: int) -> str:
-    """Say a number of bytes in one unit.
+    """Write a number of bytes in one unit.
 
     Examples
     --------

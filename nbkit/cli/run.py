@@ -106,7 +106,7 @@ def runs(as_json: bool) -> None:  # noqa: FBT001
 @click.argument("after", metavar="RUN")
 @JSON
 def compare(before: str, after: str, as_json: bool) -> None:  # noqa: FBT001
-    """Say what two runs differ in: parameters, what they handed over, scores, headlines, versions."""
+    """Describe what two runs differ in: parameters, what they handed over, scores, headlines, versions."""
     from nbkit.pipeline import compare_runs
 
     rows = compare_runs(find_root(), before, after)

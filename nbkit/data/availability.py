@@ -92,7 +92,7 @@ def refuse_leaks(columns: Sequence[str], contract: "Contract", *, lead: str = ""
 
 
 def _explain(moment: str, ahead: pd.Timedelta) -> str:
-    """Say why a column known at ``moment`` comes too late; empty if it does not."""
+    """Describe why a column known at ``moment`` comes too late; empty if it does not."""
     if moment == "target":
         return "it is the target"
     if moment == "after":

@@ -119,7 +119,7 @@ def _check_column(column: "pd.Series[Any]", rule: ColumnRule) -> Iterator[dict[s
     if rule.available_at == "target" and count == total:
         return  # the labels have not come yet
     values = _read_as(column, rule.type)
-    yield from _point_at("type", column, "blocking", values.isna() & ~missing, f"are no {rule.type}")
+    yield from _point_at("type", column, "blocking", values.isna() & ~missing, f"are not of type {rule.type}")
     if total and count / total > rule.max_missing:
         words = f"{count:,} of {total:,} are missing ({count / total:.1%}), at most {rule.max_missing:.1%} may be"
         places = np.flatnonzero(missing)

@@ -228,7 +228,7 @@ def _check_range(data: CommentedMap, name: str, file: str) -> None:
         try:
             pd.Timestamp(bound) if kind == "datetime" else None
         except ValueError:
-            raise BadContract(f"{file}:{_line(data, key)}: {key} {bound!r} is no date") from None
+            raise BadContract(f"{file}:{_line(data, key)}: {key} {bound!r} is not a date") from None
     if len(given) == 2 and given["min"] > given["max"]:
         words = f"min {given['min']} of {name!r} is above max {given['max']}"
         raise BadContract(f"{file}:{_line(data, 'min')}: {words}")

@@ -240,7 +240,7 @@ def _describe(name: str, missing: int, said: list[str]) -> list[str]:
 
 
 def _explain_text(con: duckdb.DuckDBPyConnection, raw: str, value: str) -> str:
-    """Say why a column in which there are numbers is text."""
+    """Describe why a column in which there are numbers is text."""
     asked = "count(v), count(TRY_CAST(v AS DOUBLE)), count(as_thousands(v)), min(v) FILTER (as_thousands(v) IS NULL)"
     query = f"SELECT {asked}, bool_or(regexp_matches(v, '^[+-]?0\\d')) FROM (SELECT {value} AS v FROM {raw})"  # noqa: S608
     n, cast, numbers, odd, zeros = con.execute(query).fetchall()[0]

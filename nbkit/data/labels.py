@@ -83,7 +83,7 @@ def _check_table(table: pd.DataFrame, spec: dict[str, Any], problem: Problem) ->
     own = {"time": problem.time, "group": problem.group}.get(by, problem.target)
     for role, column in (("target", problem.target), (by, own), *(("keys", key) for key in problem.keys)):
         if column not in table.columns:
-            raise BadSplit(f"{role} {column!r} is no column{suggest(column, list(table.columns))}")
+            raise BadSplit(f"{role} {column!r} is not a column{suggest(column, list(table.columns))}")
     if not len(table):
         raise BadSplit("the table has no rows: look at its source, and at the query if there is one")
     if problem.time in table.columns:
@@ -172,7 +172,7 @@ def _read_dates(spec: dict[str, Any], times: "pd.Series[Any]") -> list[Any]:
             if times.dt.tz is not None:
                 limit = limit.tz_localize(times.dt.tz) if limit.tz is None else limit.tz_convert(times.dt.tz)
         except ValueError as error:
-            raise BadSplit(f"{key}: {spec[key]!r} is no date ({error})") from None
+            raise BadSplit(f"{key}: {spec[key]!r} is not a date ({error})") from None
         if times.dt.tz is None and limit.tz is not None:
             raise BadSplit(f"{key} has an offset but {times.name!r} has no time zone: write the date without it")
         limits.append(limit)

@@ -174,7 +174,7 @@ def reader(kind: str) -> Callable[[Callable[..., pd.DataFrame]], Callable[..., p
 
 
 def guess_kind(location: str, root: Path) -> str:
-    """Tell the kind of a source from its location; empty if nothing fits.
+    """Return the kind of a source, judged by its location; empty if nothing fits.
 
     Parameters
     ----------

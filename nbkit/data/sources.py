@@ -231,7 +231,7 @@ def _is_ordered(con: duckdb.DuckDBPyConnection, query: str) -> bool:
 def _check_keys(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     for key in keys:
         if key not in table.columns:
-            raise BadSource(f"key {key!r} is no column{suggest(key, table.columns)}")
+            raise BadSource(f"key {key!r} is not a column{suggest(key, table.columns)}")
     repeated = int(table.duplicated(list(keys)).sum())
     return [f"{format_count(repeated, 'row')} with the keys {', '.join(keys)} of an earlier row"] if repeated else []
 

@@ -95,7 +95,7 @@ def _refuse_bad_parts(parts: dict[str, pd.DataFrame], problem: Problem) -> None:
             raise BadSplit(f"{gone} of {len(part)} rows in {name} have no {target}: leave them out in the query")
         numbers = pd.to_numeric(part[target], errors="coerce") if task == "regression" else part[target].notna()
         if odd := int((~np.isfinite(numbers.to_numpy(dtype="float64", na_value=np.nan))).sum()):
-            words = f"{odd} of {len(part)} rows in {name} have a {target} that is no finite number"
+            words = f"{odd} of {len(part)} rows in {name} have a {target} that is not a finite number"
             raise BadSplit(f"{words}: correct the query")
     if task == "regression":
         return

@@ -60,7 +60,7 @@ def _to_pandas(column: pa.ChunkedArray) -> Any:
 
 
 def _is_exact(column: pa.ChunkedArray) -> bool:
-    """Tell whether whole numbers stay what they are as int64, or as float64 where some are missing."""
+    """Return whether whole numbers stay what they are as int64, or as float64 where some are missing."""
     bound = 2**53 if column.null_count else 2**63 - 1
     return all(limit is None or -bound <= limit <= bound for limit in pc.min_max(column).as_py().values())
 

@@ -67,7 +67,7 @@ def rates_by_group(predictions: Predictions, column: str, *, min_rows: int = 100
 def compare_protected(
     predictions: Predictions, protected: Sequence[str], *, min_rows: int = 100, draws: int = 200
 ) -> pd.DataFrame:
-    """Say how the groups of each protected column fare.
+    """Describe how the groups of each protected column fare.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def compare_protected(
 
 
 def compare_groups(rates: pd.DataFrame) -> pd.DataFrame:
-    """Say how far apart the judged groups are in each rate: the highest against the lowest.
+    """Describe how far apart the judged groups are in each rate: the highest against the lowest.
 
     Parameters
     ----------

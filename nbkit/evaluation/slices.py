@@ -138,7 +138,7 @@ def recalibrate(o: Predictions) -> tuple[Array, Array]:
 
 
 def judge_slices(o: Predictions, slices: list[Array], *, min_rows: int) -> pd.DataFrame:
-    """Say of each slice whether predictions are off there.
+    """Judge for each slice whether predictions are off there.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ class Decision:
 
 
 def describe_decision(decision: Decision) -> str:
-    """Say in a few words what to do with a probability.
+    """Describe in a few words what to do with a probability.
 
     Examples
     --------
@@ -98,9 +98,9 @@ def choose_threshold(predictions: Predictions, costs: Mapping[str, float], *, dr
     rows, which is exact there and misleads where cases are rare; and as expected from the probabilities after a
     recalibration (a shift and a slope of their log-odds, shrunk towards 0 and 1, a ridge-penalized form of Platt's).
     The lowest weighted mean wins, the measured cost weighing cases / (cases + 200), a case being a row of the rarer
-    class. From ten cases on, what costs more on the given rows than acting always or never is no candidate. On new rows
-    of simulated problems (prevalence 0.03 % to 50 %) this loses less of the saving that could be had than the cheapest
-    score on the given rows, the formula or a bootstrap average do: `python -m benchmarks truth` shows it.
+    class. From ten cases on, what costs more on the given rows than acting always or never is not a candidate. On new
+    rows of simulated problems (prevalence 0.03 % to 50 %) this loses less of the saving that could be had than the
+    cheapest score on the given rows, the formula or a bootstrap average do: `python -m benchmarks truth` shows it.
 
     References
     ----------

@@ -46,7 +46,7 @@ class Explanation:
     data
         The raw rows that were explained.
     unit
-        "log-odds", "margin" (a score that is no log-odds), "probability" or "units of the target".
+        "log-odds", "margin" (a score that is not log-odds), "probability" or "units of the target".
     """
 
     values: pd.DataFrame

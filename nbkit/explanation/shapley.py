@@ -117,7 +117,7 @@ def by_trees(parts: Parts, seed: int, background: int) -> tuple[Array, Array]:
 
 
 def is_lightgbm(last: Any) -> bool:
-    """Tell whether an estimator is LightGBM's, which gives its margin and its own Shapley values by `predict`."""
+    """Return whether an estimator is LightGBM's, which gives its margin and its own Shapley values by `predict`."""
     return type(last).__module__.startswith("lightgbm.")
 
 

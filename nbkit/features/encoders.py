@@ -25,7 +25,7 @@ def to_numbers(table: pd.DataFrame) -> np.ndarray:
     Raises
     ------
     BadFeature
-        If a column holds what is no number.
+        If a column holds what is not a number.
 
     Examples
     --------

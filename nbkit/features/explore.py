@@ -74,7 +74,7 @@ def summarize_target(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     rows = take_labelled(table, target, task)
     values = rows[target]
     if time and time not in table.columns:
-        raise BadSource(f"time {time!r} is no column{suggest(time, table.columns)}")
+        raise BadSource(f"time {time!r} is not a column{suggest(time, table.columns)}")
     periods = _periods(rows[time]) if time else pd.Series("all", index=rows.index, dtype="str")
     if task == "regression":
         return _average(values.astype("float64"), periods)
@@ -174,12 +174,12 @@ def find_oddities(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_measure(filled: "pd.Series[Any]") -> bool:
-    """Tell a measured quantity, whose values may well all differ, from a number that names a row."""
+    """Return whether numbers are a measurement, whose values may well all differ, rather than names of rows."""
     return column_kind(filled) == "number" and not bool((filled == filled.round()).all())
 
 
 def _find_sentinels(filled: "pd.Series[Any]") -> list[str]:
-    """Say which numbers seem to stand for missing ones, as `find_oddities` defines it."""
+    """Describe which numbers seem to stand for missing ones, as `find_oddities` defines it."""
     numbers = filled.astype("float64")
     counts = numbers[np.isfinite(numbers)].value_counts().sort_index()
     found = []
@@ -197,7 +197,7 @@ def _find_sentinels(filled: "pd.Series[Any]") -> list[str]:
 
 
 def _find_spellings(texts: "pd.Series[Any]") -> list[str]:
-    """Say which texts differ in case or blanks only, the commonest first."""
+    """Describe which texts differ in case or blanks only, the commonest first."""
     counts = texts.value_counts()
     if len(counts) > len(texts) / 2:
         return []

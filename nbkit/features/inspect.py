@@ -74,13 +74,13 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     Raises
     ------
     BadSource
-        If the target or time is no column, or the target cannot be learnt.
+        If the target or time is not a column, or the target cannot be learnt.
     """
     table, notes = snapshot.table, list(snapshot.notes)
     target, time = (_find_column(table, each) for each in (target, time))
     for role, wanted in (("target", target), ("time", time)):
         if wanted and wanted not in table.columns:
-            raise BadSource(f"{role} {wanted!r} is no column of {name}{suggest(wanted, table.columns)}")
+            raise BadSource(f"{role} {wanted!r} is not a column of {name}{suggest(wanted, table.columns)}")
     if target == time:
         raise BadSource(f"{target!r} cannot be both the target and the time")
     notes.append(f"{format_count(len(table), 'row')}, {format_count(len(table.columns), 'column')}")
@@ -157,7 +157,7 @@ def _count_repeats(table: pd.DataFrame) -> list[str]:
 
 
 def _names_each(column: "pd.Series[Any]") -> bool:
-    """Tell whether a column names each row: texts that are all different, or whole numbers without wide gaps."""
+    """Return whether a column names each row: texts that are all different, or whole numbers without wide gaps."""
     values, kind = column.dropna(), column_kind(column)
     if kind == "text":
         return bool(len(values) > 1 and values.astype("str").is_unique)
@@ -182,7 +182,7 @@ def _find_drops(table: pd.DataFrame, problem: Problem) -> dict[str, tuple[str, s
 
 
 def _find_idle(column: "pd.Series[Any]") -> tuple[str, str]:
-    """Say why a column cannot help a model; empty if it may."""
+    """Describe why a column cannot help a model; empty if it may."""
     distinct = column.astype("str").nunique() if column.dtype.kind == "O" else column.nunique()
     values = format_count(distinct, "value")
     if _names_each(column):
@@ -197,7 +197,7 @@ def _find_idle(column: "pd.Series[Any]") -> tuple[str, str]:
 
 
 def _explain_choices(features: dict[str, Any], protected: list[str], slice_by: list[str]) -> list[str]:
-    """Say what was chosen without a sign in the table that it is right."""
+    """Describe what was chosen without a sign in the table that it is right."""
     columns = {name for kind, names in features.items() if kind != "date_parts" for name in names}
     notes = [
         f"every feature ({len(columns):,}) is taken as known when the prediction is due: where one is not, correct its "

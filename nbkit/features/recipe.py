@@ -58,7 +58,7 @@ def choose_columns(
     named = [name for kind in KINDS for name in lists[kind]]
     for name in named:
         if name not in train.columns:
-            raise BadFeature(f"feature {name!r} is no column of the data{suggest(name, train.columns)}")
+            raise BadFeature(f"feature {name!r} is not a column of the data{suggest(name, train.columns)}")
         if name == problem.target:
             raise BadFeature(f"the target {name!r} cannot be a feature: take it out of 05_features")
     if twice := [name for name in named if named.count(name) > 1]:
@@ -146,9 +146,9 @@ def fit_recipe(
     read = read_columns(fitted, X)
     if absent := [name for name in read if name not in (raw or train.columns)]:
         raise BadFeature(
-            f"{absent[0]!r} is no column of the data: was it added in a cell? The service would not have it. Write it "
-            "as a function of the table in a module of the project (features.py), and use that in the recipe through "
-            "FunctionTransformer"
+            f"{absent[0]!r} is not a column of the data: was it added in a cell? The service would not have it. Write "
+            "it as a function of the table in a module of the project (features.py), and use that in the recipe "
+            "through FunctionTransformer"
         )
     refuse_leaks(read, contract, lead=problem.lead)
     if np.shape(made)[0] != len(X):
@@ -204,7 +204,7 @@ def keep_columns(recipe: Any, table: pd.DataFrame, problem: Problem, others: Seq
     Raises
     ------
     BadFeature
-        If one of `others` is no column.
+        If one of `others` is not a column.
     """
     needed = [name for name in (problem.target, problem.time, problem.group, *others) if name]
     for name in needed:

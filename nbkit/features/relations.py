@@ -1,4 +1,4 @@
-"""How strongly each column alone tells the target."""
+"""How strongly each column alone predicts the target."""
 
 from typing import Any
 

@@ -96,7 +96,7 @@ class Forked:
         self.returncode: int | None = None
 
     def is_up_to_date(self) -> bool:
-        """Tell whether its server would fork another: nothing that it imported has changed."""
+        """Return whether its server would fork another: nothing that it imported has changed."""
         try:
             return not self.server.status()["changed"]
         except (OSError, NoWarmKernel):

@@ -20,7 +20,7 @@ def make_environment(**more: str) -> dict[str, str]:
 
 
 def is_wanted(environment: Mapping[str, str]) -> bool:
-    """Tell whether kernels may be forked here: not on Windows, and not if ``NBKIT_WARM`` is 0."""
+    """Return whether kernels may be forked here: not on Windows, and not if ``NBKIT_WARM`` is 0."""
     return hasattr(os, "fork") and environment.get("NBKIT_WARM", "1") not in ("0", "no", "off", "false")
 
 

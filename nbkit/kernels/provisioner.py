@@ -60,14 +60,14 @@ class WarmProvisioner(LocalProvisioner):
         return self.connection_info
 
     def is_up_to_date(self) -> bool:
-        """Tell whether a kernel that has waited would be started just like that now."""
+        """Return whether a kernel that has waited would be started just like that now."""
         if list_installed() != self.installed:
             return False
         kernel = cast(Any, self.process)
         return not isinstance(kernel, Forked) or kernel.is_up_to_date()
 
     async def poll(self) -> int | None:
-        """Tell whether the kernel has ended, and keep how."""
+        """Return whether the kernel has ended, and keep how."""
         code: int | None = await super().poll()
         if self.process:
             self.exit_code = code

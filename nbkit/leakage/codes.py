@@ -19,7 +19,7 @@ DIVISORS = (2, 3, 4, 5, 7, 9, 10, 11, 13)
 
 
 def find_code(sample: Sample, column: "pd.Series[Any]", alone: float = 0.0) -> Code | None:
-    """Find out whether a column that does not tell the target alone holds it all the same.
+    """Find out whether a column that does not predict the target alone holds it all the same.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def find_code(sample: Sample, column: "pd.Series[Any]", alone: float = 0.0) -> C
 
 
 def _judge(sample: Sample, column: "pd.Series[Any]", how: str, evidence: str) -> Code | None:
-    """Judge how well a column, made into another, tells the target."""
+    """Judge how well a column, made into another, predicts the target."""
     score = sample.score(column)
     reason, suspect = judge_strength(score, sample.task)
     return (f"{reason}{how}", score, evidence.format(share=score**2)) if suspect else None
@@ -85,11 +85,11 @@ def _judge_levels(column: "pd.Series[Any]", values: "pd.Series[Any]", task: str)
         return None  # an honest number is sure of itself at both ends
     share = float(pure.to_numpy().sum() / len(values))
     names = ", ".join(f"{level} in {part:.0%}" for level, part in told[told > 0].items())
-    return "decides the target in part of the rows", share, f"some of its levels stand for one class only: {names}"
+    return "determines the target in part of the rows", share, f"some of its levels stand for one class only: {names}"
 
 
 def _rises(column: "pd.Series[Any]", large: pd.DataFrame, pure: pd.DataFrame) -> bool:
-    """Tell whether most rows of unsure levels of a number lie between those that are sure of the one and the other."""
+    """Return whether most rows of unsure levels of a number lie between levels that are sure of either class."""
     numbers = column.groupby(column.astype("str")).first().reindex(large.index).to_numpy(dtype="float64")
     sure = [float(np.average(numbers, weights=rows)) for rows in pure.to_numpy().T if rows.sum()]
     rows = large.sum(axis=1).to_numpy()
@@ -112,7 +112,7 @@ def judge_ranges(column: "pd.Series[Any]", values: "pd.Series[Any]", seed: int) 
 
 
 def _judge_digits(sample: Sample, column: "pd.Series[Any]", alone: float) -> Code | None:
-    """Judge remainders, decimals and seconds, which no honest column has a reason to tell the target by."""
+    """Judge remainders, decimals and seconds, which no honest column has a reason to predict the target by."""
     kind, scores = column_kind(column), {"": 0.0}
     if kind == "datetime":
         parts = {"seconds": column.dt.second, "minutes": column.dt.minute}
@@ -139,6 +139,6 @@ def _list_remainders(numbers: np.ndarray | None) -> dict[str, Any]:
 
 
 def _may_be_names(column: "pd.Series[Any]") -> bool:
-    """Tell whether numbers are whole and come again, so that an order among them may mean nothing."""
+    """Return whether numbers are whole and come again, so that an order among them may mean nothing."""
     plain = column_kind(column) == "number" and column.notna().all() and 30 < column.nunique() <= len(column) / 2
     return bool(plain and (column == column.round()).all())

@@ -37,12 +37,12 @@ Tried = tuple[float, list[str], str]  # score, columns, words
 
 
 def find_company(sample: Sample) -> list[Found]:
-    """Find two to four columns that tell the target too well together, where none of them does it alone.
+    """Find two to four columns that predict the target too well together, where none of them does it alone.
 
     Returns
     -------
     list
-        At most one row as in `find_leakage`. All columns together being too good is one that is no suspect.
+        At most one row as in `find_leakage`. All columns together being too good is one that is not a suspect.
     """
     numbers, texts = read_numbers(sample.table)
     tried: list[Tried] = []
@@ -64,11 +64,11 @@ def find_company(sample: Sample) -> list[Found]:
 
 
 def _describe(score: float) -> str:
-    return "decide the target together" if score >= 0.9999 else "tell the target almost alone, together"
+    return "determine the target together" if score >= 0.9999 else "predict the target almost alone, together"
 
 
 def _score(sample: Sample, made: np.ndarray) -> float:
-    """Return how well one number tells the target on held-out rows; of a regression also by a straight line."""
+    """Return how well one number predicts the target on held-out rows; of a regression also by a straight line."""
     score, known = sample.score(pd.Series(made)), np.isfinite(made)
     if KNOWN <= known.mean() < 1:  # where a part is missing the formula says nothing, and a model says the rest
         score = max(score, sample.take(known).score(pd.Series(made[known])))
@@ -80,7 +80,7 @@ def _score(sample: Sample, made: np.ndarray) -> float:
 
 
 def _weigh_pairs(numbers: Numbers, sample: Sample) -> list[Tried]:
-    """Score the pairs whose best weighted sum, of the numbers or of their logarithms, tells the target best."""
+    """Score the pairs whose best weighted sum, of the numbers or of their logarithms, predicts the target best."""
     tried: list[Tried] = []
     logs = {name: np.log(made) for name, made in numbers.items() if np.nanmin(made) > 0}
     for words, known in {"a weighted sum of {} and {}": numbers, "a product of powers of {} and {}": logs}.items():
@@ -129,7 +129,7 @@ def _find_within(numbers: Numbers, sample: Sample) -> list[Tried]:
 
 
 def _find_levels(sample: Sample) -> list[Tried]:
-    """Score the two, and the three, columns whose levels (numbers in bins) tell the target best together, held out."""
+    """Score the two, and the three, columns whose levels (numbers in bins) together predict held-out targets best."""
     codes = {name: _code(column) for name, column in sample.table.items()}
     names = [name for name, made in codes.items() if 2 <= len(np.unique(made)) <= LEVELS][:WIDEST]
     few = [name for name in names if codes[name].max() < FEW_LEVELS][:FEW_COLUMNS]
@@ -160,7 +160,7 @@ def _code(column: "pd.Series[Any]") -> np.ndarray:
 
 
 def _find_set(sample: Sample) -> list[Found]:
-    """Find the few columns that a linear or a boosting model needs to tell the target too well; or say that all do."""
+    """Find the few columns that a linear or a boosting model needs to predict the target too well, or all of them."""
     names, enough = list(sample.table.columns), too_good(sample.task)
     if len(names) < 2 or sample.outcome.shape[1] > 20:
         return []

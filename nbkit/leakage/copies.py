@@ -80,7 +80,7 @@ def _find_made_along(column: "pd.Series[Any]", target: str, orders: dict[str, An
 
 
 def _follows(near: np.ndarray, values: np.ndarray) -> bool:
-    """Tell whether steps of a column follow from neighbours too: what only moves slowly is told by any mean of them."""
+    """Return whether steps of a column follow from neighbours too: any mean of them predicts what moves slowly."""
     classes = near.shape[1] // (2 * NEAR + 1)
     own = near[:, NEAR * classes : (NEAR + 1) * classes]
     whole, alone = (_fit_trimmed(np.diff(inputs, axis=0), np.diff(values)) for inputs in (near, own))

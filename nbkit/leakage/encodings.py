@@ -20,7 +20,7 @@ FEWEST, LEAST, CHANCE = 4, 20, 1e-4  # values, rows of each, and how seldom an h
 
 
 def may_name(column: "pd.Series[Any]") -> bool:
-    """Tell whether a column may name what rows belong to: text, or whole numbers."""
+    """Return whether a column may name what rows belong to: text, or whole numbers."""
     kind = column_kind(column)
     return kind == "text" or (kind == "number" and bool(column.notna().all() and (column == column.round()).all()))
 
@@ -49,7 +49,7 @@ def find_made_of(
     truth: np.ndarray,
     problem: Problem,
 ) -> str:
-    """Say how a number is made of the target of several rows, with `levels` from `list_levels`; empty if it is not."""
+    """Describe how a number is made of the target of several rows (`levels`: of `list_levels`); empty if it is not."""
     if column_kind(column) != "number":
         return ""
     words = ""
@@ -108,7 +108,7 @@ def _is_too_near(held: np.ndarray, made: np.ndarray, chance: float) -> bool:
 
 
 def _is_too_exact(column: "pd.Series[Any]", outcome: np.ndarray) -> str:
-    """Tell whether the mean of a target lies on a line of a column's few values, nearer than chance lets any."""
+    """Return whether the mean of a target lies on a line of a column's few values, nearer than chance lets any."""
     if not FEWEST <= column.nunique() <= len(column) / 20:
         return ""
     codes, levels = pd.factorize(column.to_numpy(dtype="float64"), sort=True)
@@ -128,7 +128,7 @@ def _is_too_exact(column: "pd.Series[Any]", outcome: np.ndarray) -> str:
 
 
 def _is_target_mean(column: "pd.Series[Any]", values: "pd.Series[Any]", task: str) -> bool:
-    """Tell whether a column of few values holds, for each of them, the mean of the target where it stands."""
+    """Return whether a column of few values holds, for each of them, the mean of the target where it stands."""
     if not 2 <= column.nunique() <= len(column) / 2:
         return False
     truths = outcome_columns(values, task) if task != "regression" else values.to_numpy(dtype="float64")[:, None]

@@ -1,4 +1,4 @@
-"""Which columns, alone or in company, tell the target too well to be true."""
+"""Which columns, alone or in company, predict the target too well to be true."""
 
 from dataclasses import replace
 from typing import Any
@@ -23,7 +23,7 @@ ROUNDS = 6  # each takes one suspect set away and looks again
 
 
 def find_leakage(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
-    """Find columns that tell the target unusually well, and those that are too good to be true.
+    """Find columns that predict the target unusually well, and those that are too good to be true.
 
     Each column alone, and whether it is missing, predicts rows that it has not seen (a small tree, five folds). Then
     columns in company: copies of the target of another row, means of the target, formulas of two and three columns,

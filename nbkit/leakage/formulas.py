@@ -1,4 +1,4 @@
-"""Formulas of two and three columns, screened by how well their order tells the target on a few rows."""
+"""Formulas of two and three columns, screened by how well their order predicts the target on a few rows."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ def read_numbers(features: pd.DataFrame) -> tuple[Numbers, Numbers]:
 
 
 def screen_formulas(numbers: Numbers, texts: Numbers, sample: Sample) -> list[Formula]:
-    """Return the formulas whose order tells the target best on a few rows, as many of each class."""
+    """Return the formulas whose order predicts the target best on a few rows, as many of each class."""
     random = np.random.default_rng(sample.seed)
     if sample.is_number:
         some = random.permutation(len(sample.outcome))[:ROWS]
@@ -106,7 +106,7 @@ def screen_formulas(numbers: Numbers, texts: Numbers, sample: Sample) -> list[Fo
 
 
 def _apply_all(made: np.ndarray, others: list[str], drawn: Numbers, sample: Sample) -> Iterator[tuple[str, np.ndarray]]:
-    """Combine a number with each other column by each operator, and measure how well the result tells the target."""
+    """Combine a number with each other column by each operator, and measure how well the result predicts the target."""
     if others:
         rest = np.array([drawn[name] for name in others])
         with np.errstate(all="ignore"):

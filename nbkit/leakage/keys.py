@@ -52,7 +52,7 @@ def list_time_keys(rows: pd.DataFrame) -> dict[str, "pd.Series[Any]"]:
 
 
 def numbers_rows(column: "pd.Series[Any]") -> bool:
-    """Tell whether whole numbers are nearly all different, and spread evenly enough to be given one after the other.
+    """Return whether whole numbers are nearly all different, and spread evenly enough to be given one after the other.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def _is_year(column: "pd.Series[Any]") -> bool:
 
 
 def _is_period(column: "pd.Series[Any]") -> bool:
-    """Tell whether all numbers are years with two digits of a month, quarter or week, or whole days as 20230131."""
+    """Return whether all numbers are years with two digits of a month, quarter or week, or whole days as 20230131."""
     numbers = column.astype("int64") if column.abs().max() < 1e9 else pd.Series(dtype="int64")
     if column.nunique() < 4 or numbers.empty:
         return False

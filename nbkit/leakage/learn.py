@@ -28,7 +28,7 @@ def too_good(task: str) -> float:
 
 
 def judge_strength(score: float, task: str = "binary", *, absence: bool = False) -> tuple[str, bool]:
-    """Say what a column that tells the target so well is: this alone decides who is a suspect of leakage.
+    """Describe what a column that predicts the target so well is: this alone decides who is a suspect of leakage.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ def judge_strength(score: float, task: str = "binary", *, absence: bool = False)
     Returns
     -------
     reason : str
-        *decides the target*, *tells the target almost alone*, *is missing almost only when the target differs* (all
-        three too good to be true); *unusually strong, look at it*, *missing more often when the target differs, look
-        at it* (may well be honest); empty for all others.
+        *determines the target*, *predicts the target almost alone*, *is missing almost only when the target
+        differs* (all three too good to be true); *unusually strong, look at it*, *missing more often when the
+        target differs, look at it* (may well be honest); empty for all others.
     suspect : bool
         Whether it is too good to be true: a score from 0.95 on (regression 0.99), or two thirds of that by its missing
         values.
@@ -52,11 +52,11 @@ def judge_strength(score: float, task: str = "binary", *, absence: bool = False)
     Examples
     --------
     >>> judge_strength(0.97), judge_strength(0.97, "regression")
-    (('tells the target almost alone', True), ('unusually strong, look at it', False))
+    (('predicts the target almost alone', True), ('unusually strong, look at it', False))
     """
     share = ABSENCE if absence else 1
     if score >= share * too_good(task):
-        alone = "decides the target" if score >= 0.9999 else "tells the target almost alone"
+        alone = "determines the target" if score >= 0.9999 else "predicts the target almost alone"
         return "is missing almost only when the target differs" if absence else alone, True
     if score >= share * UNUSUAL:
         weak = "missing more often when the target differs" if absence else "unusually strong"

@@ -82,7 +82,7 @@ def measure_order(table: pd.DataFrame, problem: Problem, *, by: str = "random", 
 
 
 def judge_order(tests: pd.DataFrame, by: str, *, ordered: bool = True) -> dict[str, Any]:
-    """Say whether a split respects the order of the rows.
+    """State whether a split respects the order of the rows.
 
     Parameters
     ----------

@@ -159,7 +159,7 @@ def measure_features(rows: pd.DataFrame) -> list[Row]:
 
 
 def is_sorted_by(values: "pd.Series[Any]") -> bool:
-    """Tell whether a table is sorted by a column: each class in one stretch, or numbers that only rise or only fall.
+    """Return whether a table is sorted by a column: each class in one stretch, or numbers that only rise or only fall.
 
     Examples
     --------

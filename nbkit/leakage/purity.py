@@ -97,7 +97,7 @@ def _list_tokens(texts: "pd.Series[Any]") -> Iterator[tuple[Any, np.ndarray, boo
 
 
 def _is_gradual(codes: np.ndarray, code: int, indicator: np.ndarray) -> bool:
-    """Tell whether the rows with the nearest values stand for a class as well, on one side at least."""
+    """Return whether the rows with the nearest values stand for a class as well, on one side at least."""
     size = max(LEAST, int((codes == code).sum()) // 2)
     for side in (np.flatnonzero((codes >= 0) & (codes < code)), np.flatnonzero(codes > code)):
         towards = codes[side] if side.size and codes[side[0]] > code else -codes[side]

@@ -103,5 +103,5 @@ class Statistic:
             self.trouble = f"{self.name} raised {type(error).__name__}: {error}"
             return float("nan")
         if not np.isfinite(value):
-            self.trouble = f"{self.name} gave {value}, which is no number"
+            self.trouble = f"{self.name} gave {value}, which is not a number"
         return value if np.isfinite(value) else float("nan")

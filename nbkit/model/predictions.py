@@ -258,7 +258,7 @@ def _check_finite(values: Any, what: str = "prediction") -> Any:
     bad = ~np.isfinite(np.asarray(values, dtype=float))
     if bad.any():
         rows = bad.any(axis=1) if bad.ndim == 2 else bad
-        raise BadModel(f"the {what} is no finite number in {rows.sum()} rows, first in row {int(np.argmax(rows))}")
+        raise BadModel(f"the {what} is not a finite number in {rows.sum()} rows, first in row {int(np.argmax(rows))}")
     return values
 
 

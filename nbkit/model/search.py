@@ -96,7 +96,7 @@ def mean_std(values: Array) -> tuple[Array, Array]:
 
 
 def _is_forest(estimator: Any) -> bool:
-    """Tell whether an estimator fits its trees side by side, with the same result for any number of jobs."""
+    """Return whether an estimator fits its trees side by side, with the same result for any number of jobs."""
     return type(estimator).__module__.startswith("sklearn.ensemble") and "n_jobs" in estimator.get_params()
 
 

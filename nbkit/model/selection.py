@@ -150,19 +150,19 @@ def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) ->
     others = [_name(each) for each in alike if each not in (*BASELINES, best)]
     name = _name(best)
     if best != selection.best:
-        said = f"{name} is the simplest that is not told apart from {_join([_name(selection.best), *others])}"
+        said = f"{name} is the simplest that is not clearly worse than {_join([_name(selection.best), *others])}"
     elif best in BASELINES:
         said = f"{name} does better than {_join(tried)}" if tried else f"{name} does best"
     else:
         said = f"{name} does best of {_join(tried)}" if len(tried) > 1 else f"{name} is the only candidate"
     said += f": {metric} {format_score(row)} on {format_count(int(row['n']), 'validation row')}"
     if best == selection.best and others:
-        said += f", not told apart from {_join(others)}"
+        said += f", a lead over {_join(others)} that may be chance"
     if best != "rule" and "rule" in scores.index:
         constant = "dummy" in scores.index and scores["value"]["rule"] == scores["value"]["dummy"]
         rule = "a constant answer (no rule is stated)" if constant else BASELINES["rule"]
         said += f"; {rule} {scores['value']['rule']:.3f}"
-        said += ", not told apart either" if "rule" in alike else ""
+        said += ", not clearly worse" if "rule" in alike else ""
     return f"{said[0].upper()}{said[1:]}."
 
 

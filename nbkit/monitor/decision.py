@@ -150,7 +150,7 @@ def _weigh_other(metric: str, words: str, *, gained: bool) -> tuple[str, str, st
 
 
 def _describe_loss(row: dict[Any, Any]) -> str:
-    """Say how large the loss is, from which loss on to act, and which loss so many rows would have shown."""
+    """Describe how large the loss is, from which loss on to act, and which loss so many rows would have shown."""
     gain, bearable, seen = (float(row.get(name, np.nan)) for name in ("gain", "bearable", "detectable"))
     if np.isnan([gain, seen]).any():
         return "; too few rows for an interval, so no loss could have been seen"
@@ -181,7 +181,7 @@ def _weigh_columns(importance: pd.DataFrame | None) -> dict[Any, float]:
 
 
 def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> Iterator[Finding]:
-    """Say what drifted; `own` is the level of the metric that decides."""
+    """Describe what drifted; `own` is the level of the metric that decides."""
     judged, labels = own in JUDGED, "; get labels for this window first" if own == "not judged" else ""
     weights = _weigh_columns(importance)
     for row in table.to_dict("records"):
@@ -201,7 +201,7 @@ def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> I
 
 
 def _gaps(drift: pd.DataFrame, importance: pd.DataFrame | None) -> Iterator[Finding]:
-    """Say what could not be judged, where no measured performance stands in for it."""
+    """Describe what could not be judged, where no measured performance stands in for it."""
     if drift.empty:
         yield "nothing could be judged", "unsure", "neither drift nor performance was measured", MORE
         return

@@ -87,7 +87,7 @@ def drift_test(
 
 
 def find_lack(name: str, pair: Pair) -> str:
-    """Say that a change of the size of a drift could not have been told from chance, if so."""
+    """State that a change of the size of a drift could not have been told from chance, if so."""
     n, m, rows = pair.n, pair.m, float(pair.window.sum())
     few = f"too few rows ({rows:,.0f}) to see"
     if name == "missing":

@@ -41,7 +41,7 @@ def profile_reference(model: Any, predictions: Predictions) -> pd.DataFrame:
 
 
 def explain_window(found: Monitoring) -> str:
-    """Say in Markdown what to do about a window and why."""
+    """Describe in Markdown what to do about a window and why."""
     decision = found.decision
     reasons = "".join(f"\n- {sentence}" for sentence in describe_reasons(decision.reasons))
     row: Any = found.summary.iloc[0]
@@ -50,7 +50,7 @@ def explain_window(found: Monitoring) -> str:
 
 
 def describe_reasons(reasons: pd.DataFrame, most: int = 5) -> list[str]:
-    """Say each finding with its evidence and what to do: the table of a `Decision` in sentences."""
+    """Describe each finding with its evidence and what to do: the table of a `Decision` in sentences."""
     said = [
         f"{row['finding']}: {row['evidence']}; to do: {row['action']}" for row in reasons.head(most).to_dict("records")
     ]
@@ -71,7 +71,7 @@ def summarize_window(found: Monitoring, version: str, window: str, *, metric: st
 
 
 def _describe_score(score: Any) -> str:
-    """Say a value with its interval, its reference, and what could have been seen; what is not known is left out."""
+    """Write a value with its interval, its reference, and what could have been seen; what is not known is left out."""
     if pd.isna(score["value"]):
         return "could not be measured"
     known, blind = pd.notna(score["low"]), score["level"] == "inconclusive" and pd.notna(score["detectable"])

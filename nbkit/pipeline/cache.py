@@ -162,7 +162,7 @@ class Cache:
     # --- reasons
 
     def _explain(self, trace: Trace, stage: Stage, handed: Handed) -> str:
-        """Say why a trace does not hold any more; empty if it does, as far as can be known."""
+        """Describe why a trace does not hold any more; empty if it does, as far as can be known."""
         checks = (
             self._explain_loads(trace, handed),
             self._explain_files(trace),
@@ -217,7 +217,7 @@ class Cache:
             yield f"what it did outside of its run was {trace.effects or 'not noted'}, and is now {now or 'not noted'}"
 
     def _compare(self, stage: Stage, now: Trace) -> str:
-        """Say in what a stage differs from the last time that it passed."""
+        """Describe how a stage differs from the last time that it passed."""
         before = next(self._read_traces(stage.name), None)
         if before is None:
             return "there is no earlier run of it to take over"

@@ -147,7 +147,7 @@ class StageKernel:
         await self._start
 
     async def _is_good(self, start: asyncio.Future[None]) -> bool:
-        """Tell whether what was started ahead is what would be started now."""
+        """Return whether what was started ahead is what would be started now."""
         try:
             await start
         except Exception:  # another start will say what is wrong
@@ -190,7 +190,7 @@ def end_orphans(token: str, pipe: int, since: float) -> None:
 
 
 def _holds(process: psutil.Process, pipe: int, since: float) -> bool:
-    """Tell whether a process other than this one has the pipe into a kernel's log open; only Linux says."""
+    """Return whether a process other than this one has the pipe into a kernel's log open; only Linux says."""
     if process.pid == os.getpid() or process.create_time() < since - 1.0:
         return False
     if process.ppid() == os.getpid() and process.cmdline() == psutil.Process().cmdline():

@@ -106,7 +106,7 @@ class Ledger:
         self.record.not_stored = why
 
     def sum_up(self, stop: str) -> None:
-        """Say how the run ended.
+        """Describe how the run ended.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Ledger:
         write_record(self.folder, self.record)
 
     def close(self) -> RunRecord:
-        """Say that the run is over; what could not be stored fails it."""
+        """State that the run is over; what could not be stored fails it."""
         if self.record.not_stored:
             self.record.exit = self.record.exit or EXIT["failed"]
             write_record(self.folder, self.record)

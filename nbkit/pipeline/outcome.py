@@ -127,7 +127,7 @@ class Job:
 
 
 def must_run(cell: Any) -> bool:
-    """Tell whether a cell is code that is executed."""
+    """Return whether a cell is code that is executed."""
     skipped = "skip-execution" in cell.metadata.get("tags", [])
     return cell.cell_type == "code" and bool(cell.source.strip()) and not skipped
 

@@ -184,7 +184,7 @@ def _find_whole(steps: Sequence[Step], project: str) -> Path | None:
 
 
 def _is_kept(steps: Sequence[Step], folder: Path | None) -> bool:
-    """Tell whether every step is taken from this run."""
+    """Return whether every step is taken from this run."""
     return all(step.action == "skip" and step.source == folder for step in steps)
 
 
@@ -196,7 +196,7 @@ def begin(stage: Stage, resolved: Resolved) -> Trace:
 
 
 def is_unstored(record: RunRecord, root: Path, url: str) -> bool:
-    """Tell whether a run is still to be copied to where it is asked for."""
+    """Return whether a run is still to be copied to where it is asked for."""
     storage = open_storage(root, url)
     return storage is not None and (storage.url != record.storage or bool(record.not_stored))
 
@@ -267,7 +267,7 @@ def read_defaults(stages: dict[str, Stage]) -> dict[str, dict[str, Any]]:
 
 
 def find_changes(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> list[str]:
-    """Say which parameters have another value now; one that a notebook has got since then is none of them."""
+    """Describe which parameters have another value now; one that a notebook has got since then is none of them."""
     return [
         f"{stage}.{key} is now {value!r}, not {before[stage][key]!r}"
         for stage, values in after.items()

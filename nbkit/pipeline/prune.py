@@ -105,7 +105,7 @@ def _find_old_runs(root: Path, keep: int, needed: Collection[str]) -> Iterator[t
 
 
 def _kind_of(record: RunRecord) -> tuple[str, ...]:
-    """Tell runs apart that do not replace each other: other projects, other stages, other windows."""
+    """Return what distinguishes runs that do not replace each other: project, stages, window."""
     stages = tuple(each.stage for each in record.stages)
     windows = [str(record.parameters.get(stage, {}).get("window", "")) for stage in stages]
     return (record.project, *stages, *windows)

@@ -109,7 +109,7 @@ def _read_git(root: Path) -> Git:
 
 
 def has_side_files(folder: Path) -> bool:
-    """Tell whether stages wrote files into the folder of their run themselves: nobody sees who reads them."""
+    """Return whether stages wrote files into the folder of their run themselves: nobody sees who reads them."""
     return any(not OURS.fullmatch(path.name) for path in folder.iterdir() if path.suffix != ".log")
 
 
@@ -129,7 +129,7 @@ def lock_run(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Tell whether a process is working in a run folder."""
+    """Return whether a process is working in a run folder."""
     if not (folder / LOCK).is_file():
         return False
     with (folder / LOCK).open("a+") as file:
@@ -201,7 +201,7 @@ def list_runs(root: Path) -> list[dict[str, Any]]:
 
 
 def describe_end(record: RunRecord) -> str:
-    """Say what stopped a run, else the last thing that it found."""
+    """Describe what stopped a run, else the last thing that it found."""
     said = (stage.headline or stage.message for stage in reversed(record.stages) if stage.status != "pending")
     return next(filter(None, said), "")
 

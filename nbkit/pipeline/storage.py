@@ -137,7 +137,7 @@ class Storage:
     # --- reading
 
     def holds(self, keys: Iterable[str]) -> bool:
-        """Tell whether all of these artifacts are there."""
+        """Return whether all of these artifacts are there."""
         fs, base = self._fs
         return self._try(lambda: all(fs.exists(f"{base}/{STORE}/{key}") for key in keys), "answer")
 

@@ -134,7 +134,7 @@ def finish_trace(
 
 
 def _is_kept(path: str, stage: Stage, seen: Mapping[str, Any]) -> bool:
-    """Tell a registry's file that the stage's effects answer for: the stage writes there, and so do others."""
+    """Return whether a file belongs to a registry, which the stage's effects answer for: others write there as well."""
     return ":" in stage.effects and any(path.startswith(folder + os.sep) for folder in seen.get("kept", ()))
 
 

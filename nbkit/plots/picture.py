@@ -172,7 +172,7 @@ def first_records(table: pd.DataFrame) -> list[dict[Any, Any]]:
 
 
 def list_numbers(part: pd.DataFrame, x: str, y: str) -> str:
-    """Say the first rows in words: what a bar or dot shows."""
+    """Write out the first rows: what each bar or dot shows."""
     words, interval = [], {"low", "high"} <= set(part.columns)
     for row in first_records(part):
         span = f" ({format_value(row['low'])} to {format_value(row['high'])})" if interval else ""
@@ -181,7 +181,7 @@ def list_numbers(part: pd.DataFrame, x: str, y: str) -> str:
 
 
 def describe_course(part: pd.DataFrame, x: str, y: str) -> str:
-    """Say in words where a line starts, ends, and has its lowest and highest value."""
+    """Describe where a line starts, ends, and has its lowest and highest value."""
     known = part[part[y].notna()]
     if not len(known):
         return "no values"

@@ -133,7 +133,7 @@ class Ledger:
         return explain(self.url)
 
     def is_signed(self) -> bool:
-        """Tell whether any event is signed."""
+        """Return whether any event is signed."""
         with self.explain(), self.read() as connection:
             return (
                 connection.execute(sa.select(EVENTS.c.id).where(EVENTS.c.signature != "").limit(1)).first() is not None

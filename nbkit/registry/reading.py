@@ -181,14 +181,14 @@ class Reader:
         return findings
 
     def explain_signature(self) -> str:
-        """Say whether the log is signed, and whether that was checked."""
+        """State whether the log is signed, and whether that was checked."""
         if self._ledger.log.has_key:
             return "signed with this key"
         signed = self._ledger.is_signed()
         return "signed, but there is no key here to check that" if signed else "not signed"
 
     def describe_versions(self, name: str) -> str:
-        """Say which versions of a model there are, and the state of each."""
+        """Describe which versions of a model there are, and the state of each."""
         rows = self.list(name).sort_values("number").itertuples()
         return f"there are {', '.join(f'{name}@{row.number} ({row.state})' for row in rows)}"
 

@@ -56,7 +56,7 @@ def need_model(connection: sa.Connection, name: str) -> None:
 
 
 def _explain_missing(name: str, rest: str, numbers: Sequence[int], aliases: Sequence[str]) -> str:
-    """Say that a model has no such version or alias, and which there are.
+    """State that a model has no such version or alias, and which there are.
 
     Examples
     --------

@@ -15,12 +15,12 @@ DIGEST = "SELECT digest FROM versions WHERE name = :name AND number = :number"
 
 
 def describe_candidate(parameters: dict[str, Any], scraps: dict[str, Any], root: Path) -> str:
-    """Say which version is the candidate of the model that a stage registered."""
+    """Describe which version is the candidate of the model that a stage registered."""
     return _describe("candidate", parameters["registry"], scraps["version"], root)
 
 
 def describe_staging(parameters: dict[str, Any], scraps: dict[str, Any], root: Path) -> str:
-    """Say which version is in staging of the model that a stage tried out."""
+    """Describe which version is in staging of the model that a stage tried out."""
     return _describe("staging", parameters["registry"], scraps["version"], root)
 
 

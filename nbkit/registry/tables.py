@@ -184,7 +184,7 @@ def explain(url: sa.URL, what: str = "read") -> Iterator[None]:
 
 
 def is_conflict(error: sa.exc.DBAPIError) -> bool:
-    """Tell whether a transaction failed only because of another one, so that it may be tried again."""
+    """Return whether a transaction failed only because of another one, so that it may be tried again."""
     locked = "database is locked" in str(error.orig)
     return locked or isinstance(error, sa.exc.IntegrityError) or getattr(error.orig, "sqlstate", "") in CONFLICTS
 
@@ -205,7 +205,7 @@ def _make_engine(url: sa.URL) -> sa.Engine:
 
 
 def is_read_only(url: sa.URL) -> bool:
-    """Tell whether a database is a file that is there and may only be read, as on a volume that a service mounts."""
+    """Return whether a database is a file that is there and may only be read, as on a volume that a service mounts."""
     if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).is_file():
         return False
     return not (os.access(url.database, os.W_OK) and os.access(Path(url.database).parent, os.W_OK))

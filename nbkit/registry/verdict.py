@@ -59,7 +59,7 @@ class Verdict:
 
 
 def reach_verdict(evidence: Evidence) -> Verdict:
-    """Say whether a model may be used.
+    """State whether a model may be used.
 
     Parameters
     ----------
@@ -148,5 +148,5 @@ def read_gates(gates: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def is_true(passed: Any) -> bool:
-    """Tell whether a gate's result is True, and not only something that counts as true."""
+    """Return whether a gate's result is True, and not only something that counts as true."""
     return isinstance(passed, bool | np.bool_) and bool(passed)

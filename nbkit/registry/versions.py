@@ -82,7 +82,7 @@ def split_reference(reference: str) -> tuple[str, str]:
 
 
 def is_name(name: str) -> bool:
-    """Tell whether a text can be the name of a model or an alias: printable, without @, slash or blank, not too long.
+    """Return whether a text can be the name of a model or an alias: printable, without @, slash or blank, not too long.
 
     Examples
     --------

@@ -68,7 +68,7 @@ def _clean_attribute(name: str, value: str, prefix: str) -> str | None:
 
 
 def embed_image(mime: str, text: str) -> str:
-    """Turn the base64 of a raster image into an element; empty if it is no base64."""
+    """Turn the base64 of a raster image into an element; empty if it is not base64."""
     content = "".join(text.split())
     try:
         base64.b64decode(content, validate=True)

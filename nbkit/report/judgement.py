@@ -50,7 +50,7 @@ def format_interval(row: Mapping[Any, Any], low: str = "low", high: str = "high"
 def judge_run(
     folder: Path, record: RunRecord, criteria: pd.DataFrame, since: pd.DataFrame, earlier: Sequence[Path]
 ) -> Verdict:
-    """Say whether the model of a run may be used, and why.
+    """State whether the model of a run may be used, and why.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def _judge(
 
 
 def describe_alternatives(folder: Path, verdict: str) -> list[str]:
-    """Say what deciding otherwise would cost, of the alternatives against which the model has this verdict."""
+    """Describe what deciding otherwise would cost, of the alternatives against which the model has this verdict."""
     rows = read_rows(folder, EVALUATE, "alternatives")
     return [_describe_cost(row) for row in rows if row["verdict"] == verdict and (row["cost_per_row"] or row["model"])]
 
@@ -124,7 +124,7 @@ def _describe_cost(row: Mapping[Any, Any]) -> str:
 
 
 def _describe_loosened(folder: Path, earlier: Sequence[Path]) -> list[str]:
-    """Say which bounds were loosened after an earlier run had been judged on the same rows, and how that came out."""
+    """Describe which bounds were loosened after an earlier run on the same rows, and how that run came out."""
     return [
         f"{what} was to be {before} in {run.name} ({_read_word(run)}), and {now}: "
         "the bound was loosened after these rows had been judged."
@@ -142,7 +142,7 @@ def _read_word(folder: Path) -> str:
 
 
 def read_approval(folder: Path, record: RunRecord) -> tuple[str, str]:
-    """Say who has approved the version that a run registered, and who has rejected it.
+    """Describe who has approved the version that a run registered, and who has rejected it.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def read_approval(folder: Path, record: RunRecord) -> tuple[str, str]:
 
 
 def _describe_moves(reference: str, events: list[dict[Any, Any]]) -> tuple[list[str], str]:
-    """Tell the last approval of a version with what came after it, and its rejection."""
+    """Describe the last approval of a version, what came after it, and its rejection."""
     name, _, number = reference.partition("@")
     said: list[str] = []
     rejected, here = "", False

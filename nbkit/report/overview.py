@@ -166,7 +166,7 @@ def _read_risks(folder: Path) -> list[str]:
 
 
 def _describe_taken_over(record: RunRecord) -> str:
-    """Say which stages an earlier run had executed, as nothing that they depend on had changed."""
+    """Describe which stages an earlier run had executed, as nothing that they depend on had changed."""
     sources: dict[str, list[str]] = {}
     for each in record.stages:
         if each.borrowed:

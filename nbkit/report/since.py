@@ -122,7 +122,7 @@ def find_registering(root: Path, digests: Collection[str]) -> list[Path]:
 
 
 def describe_earlier(folder: Path, earlier: list[Path]) -> str:
-    """Say whether the criteria came before the verdict: who has seen the test rows can set them to be met."""
+    """State whether the criteria came before the verdict: who has seen the test rows can set them to be met."""
     mine = _list_criteria(folder)
     if other := next((run.name for run in earlier if _list_criteria(run) != mine), ""):
         return f"These are not the criteria of {other}, which was judged on the same rows before this run."

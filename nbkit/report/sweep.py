@@ -18,7 +18,7 @@ def write_sweep_report(folder: Path) -> Path:
     Raises
     ------
     UnknownRun
-        If it is no sweep.
+        If it is not a sweep.
     """
     target = folder / "report" / "index.html"
     write_atomic(target, render_sweep(folder).encode())

@@ -149,11 +149,11 @@ class Endpoints:
         return self.is_stopping
 
     async def health(self, _: Request) -> Response:
-        """Say that the process lives."""
+        """State that the process lives."""
         return respond({"status": "alive"})
 
     async def ready(self, _: Request) -> Response:
-        """Say whether the golden examples pass and the service is not about to stop."""
+        """State whether the golden examples pass and the service is not about to stop."""
         said: dict[str, Any] = {"ready": not self.why and not self.is_stopping, "golden_difference": self.gap}
         if self.why:
             said["error"] = self.why
@@ -162,7 +162,7 @@ class Endpoints:
         return respond(said, 200 if said["ready"] else 503)
 
     async def model(self, _: Request) -> Response:
-        """Say which model answers and what it takes."""
+        """Describe which model answers and what it takes."""
         return respond({**self.predictor.describe(), "max_rows": self.max_rows, "max_bytes": self.max_bytes})
 
     async def metrics(self, _: Request) -> Response:

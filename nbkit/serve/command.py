@@ -107,7 +107,7 @@ def serve(
 
 
 def _explain(url: str, predictor: Predictor, *, has_token: bool) -> str:
-    """Say how the service is asked, with a row of the golden examples."""
+    """Describe how the service is asked, with a row of the golden examples."""
     facts = predictor.describe()
     needed = [column["column"] for column in facts["schema"] if column["required"]]
     row = {name: (facts["example"] or {}).get(name) for name in needed}

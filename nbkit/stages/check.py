@@ -69,4 +69,4 @@ def _find_strangers(folder: Path) -> Iterator[Finding]:
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if uses:
-            yield Finding("hint", path.name, 0, "uses nbkit.Run and is no stage: a stage is named NN_name.ipynb")
+            yield Finding("hint", path.name, 0, "uses nbkit.Run and is not a stage: a stage is named NN_name.ipynb")

@@ -162,7 +162,7 @@ def _find_sources(call: Call, stage: str, names: list[str]) -> list[str]:
 
 
 def _fits(wanted: str, offered: str) -> bool:
-    """Tell whether a loaded name may be a saved one, either of which may hold `ANY`."""
+    """Return whether a loaded name may be a saved one, either of which may hold `ANY`."""
     if ANY in wanted and ANY in offered:
         return True
     pattern, name = (wanted, offered) if ANY in wanted else (offered, wanted)

@@ -149,7 +149,7 @@ def read_stage(path: Path) -> Stage:
     Raises
     ------
     BadNotebook
-        If it is no notebook, or its parameters cell is missing, doubled or holds more than literals.
+        If it is not a notebook, or its parameters cell is missing, doubled or holds more than literals.
     """
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
@@ -245,7 +245,7 @@ def _read_parameters(source: str, path: Path) -> Iterator[Parameter]:
                     default = ast.literal_eval(value)
                 except (ValueError, TypeError):
                     raise BadNotebook(
-                        f"{path}: the default of {name} is no literal; compute it in a later cell"
+                        f"{path}: the default of {name} is not a literal; compute it in a later cell"
                     ) from None
                 last = node.end_lineno or node.lineno
                 meaning = comments.get(last) or comments.get(node.lineno, "")

@@ -252,9 +252,8 @@ def check_value(value: Any, parameter: Parameter, place: str) -> Any:
     except msgspec.ValidationError as error:
         if said := _describe_demand(value, parameter):
             raise BadParameter(f"{place}: {said}") from None
-        raise BadParameter(
-            f"{place}: {parameter.name} = {value!r} is no {parameter.annotation} ({error}): {_explain(parameter)}"
-        ) from None
+        wrong = f"{value!r} is not of type {parameter.annotation} ({error})"
+        raise BadParameter(f"{place}: {parameter.name} = {wrong}: {_explain(parameter)}") from None
     items = value if isinstance(value, list) else list(value) if isinstance(value, dict) else [value]
     outside = [item for item in items if not _is_allowed(item, parameter)]
     if outside:
@@ -263,7 +262,7 @@ def check_value(value: Any, parameter: Parameter, place: str) -> Any:
 
 
 def _describe_demand(value: Any, parameter: Parameter) -> str:
-    """Say how a bare number among the criteria is written; empty if that is not what is wrong."""
+    """Describe how a bare number among the criteria is written; empty if that is not what is wrong."""
     for key, item in value.items() if parameter.name == "criteria" and isinstance(value, dict) else ():
         if isinstance(item, int | float) and not isinstance(item, bool):
             return f'{parameter.name}: {key}: {item!r} says no side: write {key}: ">= {item!r}" or {key}: "<= {item!r}"'
@@ -287,7 +286,7 @@ def _is_allowed(item: Any, parameter: Parameter) -> bool:
 def _explain(parameter: Parameter) -> str:
     allowed = f", {parameter.allowed}" if parameter.allowed else ""
     meaning = f" ({parameter.meaning})" if parameter.meaning else ""
-    return f"it is a {parameter.annotation}{allowed}{meaning}"
+    return f"it must be of type {parameter.annotation}{allowed}{meaning}"
 
 
 def _read_annotation(annotation: str, place: str) -> Any:

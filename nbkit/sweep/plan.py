@@ -108,7 +108,7 @@ def read_sweep(folder: Path) -> dict[str, Any]:
     Raises
     ------
     UnknownRun
-        If it is no sweep, or damaged.
+        If it is not a sweep, or damaged.
     """
     try:
         content = json.loads((folder / SWEEP).read_bytes())

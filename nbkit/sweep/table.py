@@ -165,7 +165,7 @@ def compare_points(sweep: Sweep, scored: Sequence[Row]) -> Any:
 
 
 def _claim(scored: Sequence[Row], points: int, alike: Sequence[str], optimism: float | None, why: str) -> str:
-    """Say which point is best and how far that can be believed."""
+    """Describe which point is best and how far that can be believed."""
     best, others = scored[0], len(scored) - 1
     limits = "" if best["low"] is None else f" ({best['low']:.4g} to {best['high']:.4g})"
     said = f"{best['run']} is best of {format_count(points, 'point')}: {best['metric']} {best['value']:.4g}{limits}."
