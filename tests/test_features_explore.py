@@ -223,3 +223,15 @@ def test_texts_that_differ_in_case_or_blanks_only_are_found():
         assert findings(x=column)["evidence"].tolist() == [told]
     assert findings(x=["Basic", "plus"] * 9).empty
     assert findings(x=[f"{'aA'[place % 2]}{place // 2}" for place in range(40)]).empty  # names of rows
+
+
+def test_the_mean_of_a_period_of_few_rows_lies_in_its_interval_as_often_as_said():
+    days = pd.date_range("2024-01-01", periods=50, freq="D")
+    held = []
+    for seed in range(20):
+        values = np.random.default_rng(seed).normal(size=150)
+        table = pd.DataFrame({"y": values, "t": np.repeat(days, 3)})
+        found = summarize_target(table, Problem("y", "regression", time="t"))
+        held += ((found["low"] <= 0) & (found["high"] >= 0)).tolist()
+    assert len(held) == 1000
+    assert 0.93 <= np.mean(held) <= 0.97

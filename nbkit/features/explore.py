@@ -8,7 +8,7 @@ import pandas as pd
 from nbkit.columns import column_kind, take_labelled
 from nbkit.errors import BadSource
 from nbkit.problem import Problem
-from nbkit.stats import wilson_interval
+from nbkit.stats import t_quantile, wilson_interval
 from nbkit.wording import format_count, suggest
 
 SUMMARY = ("column", "type", "missing", "distinct", "mean", "std", "min", "median", "max", "top", "top_share")
@@ -68,7 +68,7 @@ def summarize_target(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     -------
     DataFrame
         period (day, week or month, whichever makes 6 to 60 of them; ``all`` without time), class (empty for
-        regression), n, value (rate, or mean), low, high (95 %: Wilson 1927 for rates, normal for means).
+        regression), n, value (rate, or mean), low, high (95 %: Wilson 1927 for rates, Student 1908 for means).
     """
     target, task, positive, time = problem.target, problem.task, problem.positive, problem.time
     rows = take_labelled(table, target, task)
@@ -89,7 +89,7 @@ def summarize_target(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
 
 def _average(values: "pd.Series[Any]", periods: "pd.Series[str]") -> pd.DataFrame:
     found = values.groupby(periods, sort=True).agg(["size", "mean", "std"])
-    half = 1.959964 * found["std"] / np.sqrt(found["size"])
+    half = [t_quantile(size - 1) for size in found["size"]] * found["std"] / np.sqrt(found["size"])
     return _make_lines(found["size"], "", found["mean"], found["mean"] - half, found["mean"] + half)
 
 
