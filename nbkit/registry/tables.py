@@ -147,12 +147,7 @@ def open_database(url: sa.URL, files: str, *, create: bool = True) -> tuple[sa.E
                 )
             settings = _lay_tables(engine, files)
     found = settings.pop("schema")
-    if found == "2":  # its states, aliases and gates also stood in tables; the log alone is asked now
-        found = str(SCHEMA)
-        if not is_read_only(url):
-            with explain(url, "brought up to date"):
-                _upgrade(engine)
-    if found != str(SCHEMA):
+    if found not in ("2", str(SCHEMA)):  # 2 is read as it is, and brought up to date by the first who writes
         which = "update nbkit" if int(found) > SCHEMA else "move it away, and register its versions again"
         raise BadParameter(f"the registry {show(url)} has schema {found}, this nbkit knows {SCHEMA}; {which}")
     return engine, settings
@@ -237,13 +232,12 @@ def _lay_tables(engine: sa.Engine, files: str) -> dict[str, str]:
     return settings
 
 
-def _upgrade(engine: sa.Engine) -> None:
-    """Drop what schema 2 kept beside its log, unless another process just did."""
-    with engine.connect().execution_options(write=True) as connection, connection.begin():
-        if connection.execute(sa.select(SCHEMA_VERSION.c.version)).scalar() == 2:
-            for change in ("DROP TABLE aliases", "DROP TABLE gates", "ALTER TABLE versions DROP COLUMN state"):
-                connection.exec_driver_sql(change)
-            connection.execute(SCHEMA_VERSION.update().values(version=SCHEMA))
+def upgrade(connection: sa.Connection) -> None:
+    """Drop what schema 2 kept beside its log: states, aliases and gates; in the caller's writing transaction."""
+    if connection.execute(sa.select(SCHEMA_VERSION.c.version)).scalar() == 2:
+        for change in ("DROP TABLE aliases", "DROP TABLE gates", "ALTER TABLE versions DROP COLUMN state"):
+            connection.exec_driver_sql(change)
+        connection.execute(SCHEMA_VERSION.update().values(version=SCHEMA))
 
 
 def _begin_postgres(connection: sa.Connection) -> None:
