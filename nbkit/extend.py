@@ -53,6 +53,12 @@ def first_line(function: Callable[..., Any], name: str) -> str:
     return lines[0].strip() if lines else name.replace("_", " ")
 
 
+def import_from(root: Path) -> None:
+    """Let this process import modules of a project: a model, a metric or a stage's effects may need them."""
+    if str(root) not in sys.path:
+        sys.path.insert(1, str(root))
+
+
 def import_modules(names: Iterable[str], root: Path) -> dict[str, str]:
     """Import modules of a project, so that their decorators are heard; one that has changed is imported again.
 
@@ -73,8 +79,7 @@ def import_modules(names: Iterable[str], root: Path) -> dict[str, str]:
     BadParameter
         If there is no such module in the project, or it cannot be imported.
     """
-    if str(root) not in sys.path:
-        sys.path.insert(1, str(root))
+    import_from(root)
     return {name: _import_module(name, root) for name in dict.fromkeys(names)}
 
 

@@ -8,6 +8,7 @@ import sys
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from nbkit.problem import Problem
 from nbkit.registry import Registry, find_served, make_golden
@@ -277,3 +278,38 @@ def test_a_database_that_is_none_is_told_in_a_line(registry, project, words):
     done = nbkit(*words)
     assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert "registry.db cannot be opened: file is not a database" in done.stderr
+
+
+OWN = """
+from sklearn.base import BaseEstimator, TransformerMixin
+
+
+class Double(TransformerMixin, BaseEstimator):
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X[["a"]] * 2
+"""
+
+
+def test_a_model_that_needs_a_module_of_the_project_is_promoted_and_rolled_back_from_anywhere_in_it(
+    project, monkeypatch
+):
+    (project / "params" / "trusted.txt").write_text("promoted_kit.Double\n")
+    (project / "promoted_kit.py").write_text(OWN)
+    with monkeypatch.context() as path:
+        path.syspath_prepend(str(project))
+        from promoted_kit import Double
+
+        for C in (1, 2):
+            model = make_pipeline(Double(), LogisticRegression(C=C)).fit(X, Y)
+            bundle = {"model": model, "golden": make_golden(model, X, PROBLEM)}
+            Registry(project / "registry").register("own", bundle, gates=judge(True), by="ann")
+            for alias in ("candidate", "staging"):
+                Registry(project / "registry").set_alias("own", C, alias)
+            command = [sys.executable, "-m", "nbkit", "promote", f"own@{C}", *WHO]
+            subprocess.run(command, cwd=project / "notebooks", check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-m", "nbkit", "rollback", "own", *WHO], cwd=project / "notebooks", check=True,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.stdout.startswith("own@1 is in production again")

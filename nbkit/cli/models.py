@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nbkit.cli.run import print_table
+from nbkit.extend import import_from
 from nbkit.lifecycle import DEPLOY, REGISTER
 from nbkit.project import find_root
 from nbkit.wording import format_count, suggest
@@ -62,6 +63,7 @@ def promote(version: str, alias: str, by: str, why: str, place: str) -> None:
         click.echo(f"{moved.reference} is now {alias} ({moved.digest[:12]})")
         return
     before = _find_production(registry, found.name)
+    import_from(find_root())
     moved = registry.promote(found.reference, alias, by=by, why=why)
     click.echo(moved.note or f"{moved.reference} is now {alias} ({moved.digest[:12]})")
     _refresh_fronts(moved, before)
@@ -76,6 +78,7 @@ def rollback(name: str, by: str, why: str, place: str) -> None:
     """Put the version back that was in production before."""
     registry = _open(place)
     before = _find_production(registry, name)
+    import_from(find_root())
     moved = registry.rollback(name, by=by, why=why)
     click.echo(f"{moved.reference} is in production again ({moved.digest[:12]})")
     _refresh_fronts(moved, before)

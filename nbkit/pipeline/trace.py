@@ -14,6 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from nbkit.extend import import_from
 from nbkit.kernels import read_imports
 from nbkit.observe import installed_folders
 from nbkit.pipeline.fingerprint import Memo, find_packages, list_versions
@@ -149,8 +150,7 @@ def describe_effects(stage: Stage, parameters: dict[str, Any], scraps: dict[str,
     module, colon, function = stage.effects.partition(":")
     if not colon:
         return ""
-    if str(root) not in sys.path:
-        sys.path.insert(1, str(root))
+    import_from(root)
     try:
         return str(getattr(importlib.import_module(module), function)(parameters, scraps, root))
     except Exception:  # a function of the project's own may fail in any way

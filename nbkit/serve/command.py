@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from nbkit.errors import BadParameter
-from nbkit.extend import import_modules
+from nbkit.extend import import_from, import_modules
 from nbkit.project import find_root
 from nbkit.registry import Registry, find_served
 from nbkit.serve.access import VARIABLE
@@ -63,7 +63,7 @@ def find_predictor(place: str, reference: str, use: Sequence[str], *, changed_us
         Whether it is served though such a module has changed since it was registered.
     """
     root = find_root(place if Path(place).is_dir() else ".")
-    sys.path.insert(1, str(root))  # a model may need the project's own modules
+    import_from(root)
     registry = Registry(place, create=False)
     version = find_served(registry, reference)
     import_modules([name for name in version.lineage.get("use") or {} if name in use], root)
