@@ -148,8 +148,9 @@ def sign(by: str, why: str, place: str) -> None:
 @click.option("--until-stdin-closes", is_flag=True, hidden=True, help="Stop when the starting process is gone.")
 @WHERE
 def serve(
-    version: str, *, place: str, host: str, port: int, log: Path | None, use: tuple[str, ...], **more: Any
-) -> None:
+    version: str, *, place: str, host: str, port: int, log: Path | None, no_token: bool, timeout: float,
+    connections: int, use: tuple[str, ...], changed_use: bool, grace: float, until_stdin_closes: bool,
+) -> None:  # fmt: skip
     """Serve a registered version over HTTP until told to stop; NAME alone is the one in production.
 
     If NBKIT_SERVE_TOKEN is set, requests must carry it as `Authorization: Bearer TOKEN`, all but those of /health and
@@ -163,17 +164,15 @@ def serve(
     from nbkit.serve.server import Limits
     from nbkit.stages.preflight import list_used
 
-    token, linger = read_token(), min(1.0, more["grace"] / 4)
+    token = read_token()
     with command.listen(host, port) as listener:
-        if not more["no_token"]:
+        if not no_token:
             check_exposure(listener.getsockname()[0], token)
         known = use or list_used(find_root())
-        predictor = command.find_predictor(_locate(place), version, known, changed_use=more["changed_use"])
-        limits = Limits(
-            more["connections"], body=more["timeout"], answer=more["timeout"], grace=more["grace"],
-            linger=0.0 if more["until_stdin_closes"] else linger,
-        )  # fmt: skip
-        command.serve(predictor, listener, limits, token=token, log=log, until_stdin_closes=more["until_stdin_closes"])
+        predictor = command.find_predictor(_locate(place), version, known, changed_use=changed_use)
+        linger = 0.0 if until_stdin_closes else min(1.0, grace / 4)
+        limits = Limits(connections, body=timeout, answer=timeout, linger=linger, grace=grace)
+        command.serve(predictor, listener, limits, token=token, log=log, until_stdin_closes=until_stdin_closes)
 
 
 def _need_version(registry: Any, reference: str, what: str) -> None:
