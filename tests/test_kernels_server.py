@@ -18,8 +18,8 @@ from conftest import make_notebook
 from kernel_helpers import execute, is_gone, list_left, make_temporary, run_code, start_kernel, start_run, wait_until
 
 from nbkit.errors import NoWarmKernel
-from nbkit.kernels import make_environment, use_server
-from nbkit.kernels.client import _find_server, _servers, fork_kernel
+from nbkit.kernels import client, make_environment, use_server
+from nbkit.kernels.client import Forked, _find_server, _servers, fork_kernel
 from nbkit.kernels.provisioner import make_kernel_folder
 
 pytestmark = pytest.mark.slow
@@ -267,6 +267,19 @@ def test_a_server_that_was_killed_is_replaced(server, stages):
     server.process.wait()
     assert run_code("1", folder=stages).forked
     assert [each is server for each in _servers.values()] == [False]
+
+
+def test_a_server_that_hangs_is_waited_for_once(server, stages, monkeypatch):
+    server.status()
+    os.kill(server.process.pid, signal.SIGSTOP)
+    monkeypatch.setattr(client, "PATIENCE", 1.0)
+    kernel = Forked(server.control, 0, server)
+    assert not kernel.is_up_to_date()
+    monkeypatch.setattr(server, "ask", lambda *request: pytest.fail("it was asked again"))
+    assert not kernel.is_up_to_date()
+    with pytest.raises(NoWarmKernel, match="hangs"):
+        fork_kernel((sys.executable,), {"do": "fork", "env": make_environment()}, [0, 1, 2])
+    assert not run_code("1", folder=stages).forked
 
 
 def test_many_who_start_the_server_at_once_get_the_same(server, stages):

@@ -74,7 +74,15 @@ class ForkServer:
     def status(self) -> dict[str, Any]:
         """Return what it says of itself: its `skipped` modules, what waits, and why it must fork no more."""
         with self.ask({"do": "status"}) as connection:
+            return self.hear(connection)
+
+    def hear(self, connection: socket.socket) -> dict[str, Any]:
+        """Return its answer; if none comes in time it hangs, and is asked nothing more."""
+        try:
             return _hear(connection)
+        except TimeoutError:
+            self.hangs = True
+            raise
 
     def close(self) -> None:
         """End it at once, whatever it imports just now; its kernels have ended."""
@@ -98,7 +106,7 @@ class Forked:
     def is_up_to_date(self) -> bool:
         """Return whether its server would fork another: nothing that it imported has changed."""
         try:
-            return not self.server.status()["changed"]
+            return not (self.server.hangs or self.server.status()["changed"])
         except (OSError, NoWarmKernel):
             return False
 
@@ -179,7 +187,6 @@ def fork_kernel(python: Sequence[str], request: dict[str, Any], streams: Sequenc
         try:
             return _fork_at(server, request, streams)
         except TimeoutError:
-            server.hangs = True
             raise NoWarmKernel(f"the fork server did not answer in {PATIENCE:.0f} s") from None
         except (OSError, NoWarmKernel) as error:
             reason = str(error)
@@ -215,11 +222,11 @@ def _end_servers() -> None:
 def _fork_at(server: ForkServer, request: dict[str, Any], streams: Sequence[int]) -> Forked:
     connection = server.ask(request, streams)
     try:
-        answer = _hear(connection)
+        answer = server.hear(connection)
         if "pid" not in answer:
             raise NoWarmKernel(answer.get("refused", "the fork server gave no kernel"))
         kernel = Forked(connection, answer["pid"], server)
-        answer = _hear(connection)
+        answer = server.hear(connection)
         if "ready" not in answer:
             raise NoWarmKernel(f"the forked kernel ended with {answer.get('exit')} before it listened")
     except (OSError, NoWarmKernel):
