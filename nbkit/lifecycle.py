@@ -16,6 +16,7 @@ SCRAPS = {  # stage to what the report, sweeps and the command line read of it, 
     DEPLOY: ("headline",),
     MONITOR: ("version", "digest", "window", "decision", "headline", "reasons"),
 }
+EVIDENCE = {EVALUATE: ("verdicts", "alternatives", "group_verdicts"), REGISTER: ("gates",)}  # what a verdict rests on
 COLUMNS = {  # stage to its parameters that name columns
     FRAME: ("target", "time", "group", "keys", "rule", "protected"),
     FEATURES: ("numeric", "categorical", "datetime", "target_encoded", "drop"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nbkit.lifecycle import COLUMNS, SCRAPS
+from nbkit.lifecycle import COLUMNS, EVIDENCE, SCRAPS
 from nbkit.stages.notebooks import read_stages
 
 ROOT = Path(__file__).parents[1]
@@ -31,3 +31,7 @@ def test_no_other_module_spells_a_stages_name():
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and NAME.fullmatch(node.value):
                 found.append(f"{path.name}: {node.value}")
     assert {each.partition(":")[0] for each in found} == {"lifecycle.py"}
+
+
+def test_what_a_verdict_rests_on_is_among_what_is_read():
+    assert all(set(names) <= set(SCRAPS[stage]) for stage, names in EVIDENCE.items())

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from nbkit.report import read_overview
+from nbkit.scraps import read_scraps
 from tests.conftest import glue, make_notebook
 
 PASSED = {"status": "passed", "seconds": 2.0}
@@ -30,6 +31,15 @@ DEATHS = [
 ]
 
 
+LACKING = object()  # for a value that a stage does not hand over
+NOTHING_FOUND = {  # what a stage hands over where there is nothing to tell
+    "07_evaluate": {
+        "alternatives": pd.DataFrame(columns=["verdict"]),
+        "group_verdicts": pd.DataFrame(columns=["verdict", "sentence"]),
+    }
+}
+
+
 def write_run(project, name="toy-1", status="passed", stages=None, **values):
     """Write a run by hand: `stages` are entries of its manifest, `values` what each stage hands over."""
     folder = project / "runs" / name
@@ -42,7 +52,8 @@ def write_run(project, name="toy-1", status="passed", stages=None, **values):
     for stage in stages or {}:
         make_notebook(project / "notebooks" / f"{stage}.ipynb")
     for stage in values:
-        glue(folder / f"{stage}.ipynb", **values[stage])
+        given = {**NOTHING_FOUND.get(stage, {}), **values[stage]}
+        glue(folder / f"{stage}.ipynb", **{name: value for name, value in given.items() if value is not LACKING})
     return folder
 
 
@@ -308,3 +319,36 @@ def test_what_a_stage_of_ones_own_does_not_hand_over_is_said(project):
     folder = write_run(project, stages=stages, **{"01_frame": frame, "02_ingest": {"version": "v", "mine": 3}})
     facts = read_overview(folder).facts.set_index("what")["value"]
     assert facts["Not handed over"] == "02_ingest.test, 02_ingest.order"
+
+
+@pytest.mark.parametrize("name", ["verdicts", "alternatives", "group_verdicts"])
+@pytest.mark.parametrize("how", ["lacking", "gone", "damaged"])
+def test_what_cannot_be_seen_does_not_count_as_nothing_found(project, name, how):
+    groups = pd.DataFrame({"verdict": ["fail"], "sentence": ["precision by region is outside the tolerance"]})
+    given = {"alternatives": pd.DataFrame({"verdict": ["better"]}), "group_verdicts": groups, "verdicts": VERDICTS}
+    assert judged(project, **{"07_evaluate": given}).verdict == "APPROVE WITH CONDITIONS"
+    folder = project / "runs" / "toy-1"
+    if how == "lacking":
+        judged(project, **{"07_evaluate": given | {name: LACKING}})
+    else:
+        key = read_scraps(folder / "07_evaluate.ipynb")[name]["value"]["key"]
+        (folder / "artifacts" / key).unlink() if how == "gone" else (folder / "artifacts" / key).write_bytes(b"x")
+    o = read_overview(folder)
+    assert (o.verdict, o.conditions) == ("NOT DECIDED", [])
+    assert f"07_evaluate.{name} is lacking or damaged: run that stage again." in o.reasons
+
+
+def test_gates_that_are_not_handed_over_are_no_run_that_did_not_come_to_them(project):
+    o = judged(project, gates=LACKING)
+    assert (o.verdict, o.reasons) == (
+        "NOT DECIDED", ["09_register.gates is lacking or damaged: run that stage again."]
+    )  # fmt: skip
+
+
+def test_what_certainly_costs_less_rejects_also_where_other_evidence_is_lacking(project):
+    cost = {"alternative": "rule", "verdict": "worse", "cost_per_row": 1.0, "model": 2.0, "low": -1.5, "high": -0.5}
+    costs = pd.DataFrame([cost])
+    given = {"verdicts": VERDICTS, "alternatives": costs.set_index("alternative"), "group_verdicts": LACKING}
+    o = judged(project, **{"07_evaluate": given})
+    assert o.verdict == "REJECT"
+    assert o.reasons[0].startswith("Cost: rule is cheaper than the model")

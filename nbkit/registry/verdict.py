@@ -34,6 +34,8 @@ class Evidence:
         Sentences on bounds that are less strict than those of an earlier run on the same rows.
     since
         Each decision of the monitor but ok, with the windows for which it was taken.
+    lacking
+        Which of the above a stage that passed does not hand over, or is damaged: it is not known to be empty.
     """
 
     criteria: pd.DataFrame
@@ -42,6 +44,7 @@ class Evidence:
     dearer: tuple[str, ...] = ()
     loosened: tuple[str, ...] = ()
     since: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,10 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     -------
     Verdict
         *REJECT* if a criterion has failed, a blocking gate that no person can open is closed, or something simpler
-        certainly costs less. *NOT DECIDED* if a criterion or a gate is inconclusive, or a person has to state or
-        confirm something. *APPROVE WITH CONDITIONS* if a group's rate is outside the tolerance or may be, a gate that
-        does not block is closed, a bound was loosened after the rows had been seen, or the monitor has since said
-        anything but ok. Else *APPROVE*.
+        certainly costs less. *NOT DECIDED* if a criterion or a gate is inconclusive, evidence is lacking, or a person
+        has to state or confirm something. *APPROVE WITH CONDITIONS* if a group's rate is outside the tolerance or may
+        be, a gate that does not block is closed, a bound was loosened after the rows had been seen, or the monitor has
+        since said anything but ok. Else *APPROVE*.
     """
     failed, unsure = _describe_criteria(evidence.criteria)
     gates = evidence.gates.assign(
@@ -86,6 +89,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     hard = closed[~closed["gate"].isin(ASKS_A_PERSON)]
     open_ones = hard.get("inconclusive", hard["passed"]).astype(bool)  # a table of another kind knows of none
     questions = (
+        *(f"{name} is lacking or damaged: run that stage again." for name in evidence.lacking),
         *unsure,
         *_describe_gates(hard[open_ones], " is inconclusive"),
         *(f"A person has to decide: {detail}" for detail in asked["detail"]),

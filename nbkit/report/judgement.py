@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from nbkit.errors import NbkitError
-from nbkit.lifecycle import DEPLOY, EVALUATE, FRAME, MONITOR, REGISTER
+from nbkit.lifecycle import DEPLOY, EVALUATE, EVIDENCE, FRAME, MONITOR, REGISTER
 from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
 from nbkit.registry.verdict import GATE_COLUMNS, REJECT, STOPPED, UNDECIDED, Evidence, Verdict, reach_verdict
-from nbkit.report.scraps import read_or, read_rows
+from nbkit.report.scraps import list_lacking, read_or, read_rows
 from nbkit.report.since import find_earlier, list_loosened, read_since
 
 SAID = {"worse": "is cheaper than the model", "inconclusive": "cannot be told apart from the model"}
@@ -89,6 +89,7 @@ def _judge(
         tuple(describe_alternatives(folder, "worse")),
         loosened,
         {word: windows for word in GRAVE if (windows := since.loc[since["decision"] == word, "window"].tolist())},
+        tuple(list_lacking(folder, record, EVIDENCE)),
     )
     reached = reach_verdict(evidence)
     if stopped:
@@ -101,7 +102,7 @@ def _judge(
     if status != "passed" or not len(evidence.gates):
         rejected = reached.word == REJECT
         unjudged = ("The run did not come to the stages that judge.",)
-        return Verdict(REJECT if rejected else UNDECIDED, reached.reasons if rejected else unjudged)
+        return Verdict(REJECT if rejected else UNDECIDED, reached.reasons if rejected or evidence.lacking else unjudged)
     deployed = str(read_or(folder, DEPLOY, "headline"))
     approved = reached.word not in (REJECT, UNDECIDED) and deployed
     return dataclasses.replace(reached, reasons=(*reached.reasons, deployed)) if approved else reached

@@ -1,12 +1,13 @@
 """What the stages of a run handed over, read by name; nothing where a run did not come to it."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from nbkit.errors import NbkitError
-from nbkit.lifecycle import SCRAPS
+from nbkit.lifecycle import EVIDENCE, SCRAPS
 from nbkit.record import RunRecord
 from nbkit.scraps import read_scraps, read_value
 
@@ -26,14 +27,17 @@ def read_or(folder: Path, stage: str, name: str, default: Any = "") -> Any:
         return default
 
 
-def list_lacking(folder: Path, record: RunRecord) -> list[str]:
-    """List what stages of a run that passed do not hand over though the report speaks of it, as ``STAGE.NAME``."""
+def list_lacking(folder: Path, record: RunRecord, names: Mapping[str, Sequence[str]] = SCRAPS) -> list[str]:
+    """List what stages of a run that passed do not hand over though the report speaks of it, as ``STAGE.NAME``.
+
+    What a verdict rests on counts as lacking also where it cannot be read.
+    """
     lacking = []
-    for stage, names in SCRAPS.items():
-        if record.has_passed(stage):
-            try:
-                given = read_scraps(folder / f"{stage}.ipynb")
-            except (NbkitError, OSError, ValueError):
-                given = {}
-            lacking += [f"{stage}.{name}" for name in names if name not in given]
+    for stage in filter(record.has_passed, names):
+        try:
+            given = set(read_scraps(folder / f"{stage}.ipynb"))
+        except (NbkitError, OSError, ValueError):
+            given = set()
+        damaged = {name for name in EVIDENCE.get(stage, ()) if read_or(folder, stage, name, None) is None}
+        lacking += [f"{stage}.{name}" for name in names[stage] if name not in given - damaged]
     return lacking
