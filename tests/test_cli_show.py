@@ -1,6 +1,9 @@
 """nbkit params and report."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -94,3 +97,10 @@ def test_a_report_of_no_run_is_refused(toy, fake):  # noqa: F811
 def test_a_parameter_is_shown_once():
     assert nbkit("params", "06_train").stdout.count("  threads: int") == 1
     assert nbkit("params", "07_evaluate").stdout.count("  threads: int") == 1
+
+
+def test_a_terminal_or_a_log_without_arrows_ends_no_command():
+    code = "import click; from nbkit.cli import Commands; say = click.Command('say', callback=lambda: click.echo('a → b'))"
+    command = [sys.executable, "-c", f"{code}; Commands(commands=[say])(['say'])"]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True)
+    assert done.stdout == b"a ? b\n"

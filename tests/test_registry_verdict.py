@@ -26,7 +26,7 @@ def groups(verdict):
 def test_all_well_is_approved():
     reached = reach_verdict(Evidence(CRITERIA, GATE_TABLE, groups("pass")))
     assert (reached.word, reached.tone, reached.conditions) == ("APPROVE", "good", ())
-    assert reached.reasons == ("Every criterion is met (2).", "Every gate is open (2).")
+    assert reached.reasons == ("Every criterion is met (2).", "Every gate is open (2 of 2).")
 
 
 @pytest.mark.parametrize(

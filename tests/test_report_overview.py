@@ -77,7 +77,7 @@ def closed(*names):
 def test_all_open_is_approved(project):
     o = judged(project, **{"10_deploy": {"headline": "It holds."}})
     assert (o.verdict, o.tone) == ("APPROVE", "good")
-    assert o.reasons == ["Every criterion is met (2).", "Every gate is open (2).", "It holds."]
+    assert o.reasons == ["Every criterion is met (2).", "Every gate is open (2 of 2).", "It holds."]
     assert (o.objective, o.decision, o.owner) == ("Fewer missed connections", "Rebook", "Ann")
     assert (o.run, o.project, o.status, o.started, o.seconds) == ("toy-1", "toy", "passed", "2026-01-02 03:04", 6.0)
     assert o.criteria.columns.tolist() == ["criterion", "target", "value", "interval", "verdict", "why"]
@@ -204,7 +204,7 @@ def test_a_run_at_work_is_not_judged(project):
 def test_a_part_of_a_run_is_not_judged(project):
     o = read_overview(write_run(project, stages={"01_frame": PASSED}))
     assert (o.verdict, o.tone) == ("NOT DECIDED", "unsure")
-    assert o.reasons == ["The run did not come to the stages that judge."]
+    assert o.reasons == ["The run did not come to the gates, which 09_register judges."]
 
 
 def test_a_refusal_by_the_contract_is_a_rejection(project):
@@ -244,7 +244,7 @@ def test_a_gate_that_does_not_block_is_told_and_approves(project):
     o = judged(project, gates=GATES.assign(passed=[True, False], blocking=[True, False]))
     assert (o.verdict, o.reasons[1:], o.conditions) == (
         "APPROVE WITH CONDITIONS",
-        ["Every gate that blocks is open (2)."],
+        ["Every gate that blocks is open (1 of 2)."],
         ["Gate beats_rule, which does not block: by far"],
     )
 

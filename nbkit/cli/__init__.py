@@ -1,6 +1,7 @@
 """The command line: reads arguments, calls, prints."""
 
 import errno
+import io
 import sys
 
 import click
@@ -17,6 +18,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; an error becomes a line on stderr, and a traceback only with ``--debug``."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal or a log in Latin-1 has no arrows and ticks
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):

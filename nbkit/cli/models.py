@@ -212,7 +212,7 @@ def _check_alias(alias: str, version: Any) -> None:
 
     if alias in ("candidate", "staging"):
         stage = {"candidate": REGISTER, "staging": DEPLOY}[alias]
-        raise GateClosed(f"{alias} is not a name to be given: {stage} sets it where its gates are open")
+        raise GateClosed(f"{alias} is not a name to be given: {stage} sets it where no gate forbids it")
     near = difflib.get_close_matches(alias, STAGES, 1, 0.75)
     if near and alias not in (*STAGES, *version.aliases):
         raise BadParameter(f"no alias {alias!r}{suggest(alias, STAGES)}")

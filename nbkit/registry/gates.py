@@ -251,7 +251,8 @@ def stated_and_confirmed(unstated: Sequence[str], contract: Any, demanded: pd.Da
             "state a criterion with a bound, or the rule in use today: all there is to beat is a constant answer"
         )
     if open_ones:
-        return False, f"{format_count(len(open_ones), 'thing')} to state or confirm: {'; '.join(open_ones)}"
+        things = format_count(len(open_ones), "thing")
+        return False, f"{things} to state or confirm before production: {'; '.join(open_ones)}"
     who = contract.confirmed
     return True, f"all is stated; the contract was confirmed by {who.by} on {who.on}"
 

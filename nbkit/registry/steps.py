@@ -11,7 +11,7 @@ WATCHED = ("production", "staging", "candidate")
 
 
 def make_candidate(registry: Registry, version: Version, closed: pd.DataFrame) -> None:
-    """Point the alias ``candidate`` to a version whose gates are open.
+    """Point the alias ``candidate`` to a version that no gate keeps from it.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def make_candidate(registry: Registry, version: Version, closed: pd.DataFrame) -
         The blocking gates that are not passed; they keep it from being a candidate, also in a trial.
     """
     if not len(closed) and version.state in ("draft", "candidate"):
-        registry.set_alias(version.name, version.number, "candidate", why="its gates are open")
+        registry.set_alias(version.name, version.number, "candidate", why="no gate that stops a run is closed")
 
 
 def move_to_staging(registry: Registry, reference: str, gates: pd.DataFrame) -> None:

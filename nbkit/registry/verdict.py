@@ -130,7 +130,7 @@ def _list_conditions(evidence: Evidence, gates: pd.DataFrame) -> list[str]:
 
 def _describe_open(gates: pd.DataFrame) -> str:
     every = "Every gate is open" if gates["passed"].all() else "Every gate that blocks is open"
-    return f"{every} ({len(gates)})."
+    return f"{every} ({int(gates['passed'].sum())} of {len(gates)})."
 
 
 def read_gates(gates: pd.DataFrame) -> list[dict[str, Any]]:

@@ -101,7 +101,7 @@ def _judge(
         return Verdict(UNDECIDED if undecided else REJECT, (told, *(reached.reasons if len(evidence.gates) else ())))
     if status != "passed" or not len(evidence.gates):
         rejected = reached.word == REJECT
-        unjudged = ("The run did not come to the stages that judge.",)
+        unjudged = (f"The run did not come to the gates, which {REGISTER} judges.",)
         return Verdict(REJECT if rejected else UNDECIDED, reached.reasons if rejected or evidence.lacking else unjudged)
     deployed = str(read_or(folder, DEPLOY, "headline"))
     approved = reached.word not in (REJECT, UNDECIDED) and deployed
