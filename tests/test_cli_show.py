@@ -100,7 +100,9 @@ def test_a_parameter_is_shown_once():
 
 
 def test_a_terminal_or_a_log_without_arrows_ends_no_command():
-    code = "import click; from nbkit.cli import Commands; say = click.Command('say', callback=lambda: click.echo('a → b'))"
+    code = (
+        "import click; from nbkit.cli import Commands; say = click.Command('say', callback=lambda: click.echo('a → b'))"
+    )
     command = [sys.executable, "-c", f"{code}; Commands(commands=[say])(['say'])"]
-    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True)
+    done = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, check=True)
     assert done.stdout == b"a ? b\n"

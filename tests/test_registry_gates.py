@@ -109,7 +109,11 @@ def test_all_pass_on_good_evidence():
         ({"importance": shares(0.5, 0.45, 0.02, 0.02, 0.01)}, "not_too_good_to_be_true", "alcohol and f1 carry 95%"),
         ({"order": {"respected": False, "sentence": "It rises."}}, "split_respects_order", "It rises."),
         ({"order": {"respected": None, "sentence": "Too few."}}, "split_respects_order", "Too few."),
-        ({"unstated": ["state `owner`: who"]}, "stated_and_confirmed", "1 thing to state or confirm before production: state `owner`"),
+        (
+            {"unstated": ["state `owner`: who"]},
+            "stated_and_confirmed",
+            "1 thing to state or confirm before production: state `owner`",
+        ),
         (
             {"demanded": read_criteria({"roc_auc": "> rule"}, "binary", rule=False)},
             "stated_and_confirmed",
