@@ -14,12 +14,20 @@ from tests.conftest import glue, make_notebook
 from tests.pipeline_helpers import Ended
 
 
+USUAL = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+
+
 @pytest.fixture(autouse=True)
-def ctrl_c():
-    """Let Ctrl-C interrupt, also where a shell that has put the tests into the background ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def signals():
+    """Let signals act as usual, also where a shell in the background or nohup has them ignored."""
+    before = {which: signal.signal(which, handler) for which, handler in USUAL.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for which, handler in before.items():
+        signal.signal(which, handler)
 
 
 @pytest.mark.parametrize(
