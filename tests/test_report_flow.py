@@ -33,7 +33,7 @@ def test_a_run_is_read_from_its_own_notebooks_and_what_it_did_not_come_to_from_t
     assert [row["status"] for row in rows] == ["passed", "failed", "pending"]
     assert [(edge["source"], edge["target"]) for edge in edges] == [("01_a", "02_b"), ("02_b", "03_c")]
     text = render_flow(*read_run(folder), "mermaid")
-    assert 's01_a["01_a<br>▲ passed · 2 s"]' in text
+    assert 's01_a["01_a<br>✓ passed · 2 s"]' in text
     assert 's02_b["02_b<br>✕ failed · 12 min"]' in text
     assert '<th scope="row">04_d</th><td class="short">' not in render_index(
         read_overview(folder)

@@ -24,7 +24,7 @@ def test_the_page_tells_every_point_and_the_command_that_goes_on(project, toy, f
     (page / "index.html").touch()
     html = render_sweep(folder)
     assert "<h1>4 points of toy</h1>" in html
-    assert html.count("▲ passed") == 3
+    assert html.count("✓ passed") == 3
     assert "<li>Point 4: three is one too many</li>" in html
     assert '<a href="../../s-001/report/index.html">s-001</a>' in html
     assert "s-002/report" not in html
@@ -37,7 +37,7 @@ def test_the_page_tells_every_point_and_the_command_that_goes_on(project, toy, f
     ("alike", "optimism", "status", "words"),
     [
         (["s-002"], 0.1, "passed", "■ 2 of 2 points cannot be told apart"),
-        ([], 0.1, "passed", "▲ s-001 has the best score"),
+        ([], 0.1, "passed", "✓ s-001 has the best score"),
         ([], None, "passed", "■ s-001 has the best score"),
         ([], 0.1, "interrupted", "■ Not every point has ended"),
     ],

@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from nbkit.stages.notebooks import ERROR_TAG
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 HIDDEN_TAGS = {"remove-cell", "hide", ERROR_TAG}
+NEIGHBOURS = re.compile(r"\A(← .*|[^\n]* →)\Z")  # a page has links of its own to the stages beside it
 UNDESCRIBED = "A picture without a description"
 MARKDOWN = mistune.create_markdown(plugins=["table", "strikethrough"])
 
@@ -32,16 +33,22 @@ class Block:
     Attributes
     ----------
     kind
-        ``prose``, ``table``, ``figure``, ``text``, ``error`` or ``code``.
+        ``prose``, ``findings``, ``table``, ``figure``, ``text``, ``error`` or ``code``.
     html
         What stands there; for ``code`` the plain source.
     words
         The alternative text of a figure; what a code cell printed.
+    caption
+        Of a figure or a table on a page.
+    rows
+        Of a table that is folded away, as it is long.
     """
 
     kind: str
     html: str
     words: str = ""
+    caption: str = ""
+    rows: int = 0
 
 
 def read_blocks(notebook: Path) -> list[Block]:
@@ -65,15 +72,18 @@ def read_blocks(notebook: Path) -> list[Block]:
     blocks: list[Block] = []
     number = 0
     for place, cell in enumerate(cells):
-        if HIDDEN_TAGS & set(cell.get("metadata", {}).get("tags", [])):
-            continue
+        tags = set(cell.get("metadata", {}).get("tags", []))
         source = "".join(cell["source"])
+        if HIDDEN_TAGS & tags or NEIGHBOURS.match(source):
+            continue
         if cell["cell_type"] == "markdown":
             prose = render_markdown(re.sub(r"\A\s*# .*\n?", "", source))
             blocks += [Block("prose", prose)] if prose else []
         elif cell["cell_type"] == "code" and source.strip():
-            number += "injected-parameters" not in cell.get("metadata", {}).get("tags", [])
-            blocks += _read_code(cell, source, f"c{place}", f"code cell {number} of {notebook.name}")
+            number += "injected-parameters" not in tags
+            made = _read_code(cell, source, f"c{place}", f"code cell {number} of {notebook.name}")
+            found = "findings" in tags
+            blocks += [replace(each, kind="findings") if found and each.kind == "prose" else each for each in made]
     return _fit(blocks, notebook.name)
 
 

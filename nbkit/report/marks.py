@@ -1,9 +1,10 @@
 """A status as a mark with its word, and its tone: never by colour alone."""
 
 MARKS = {
-    "passed": "▲ passed", "pass": "▲ pass", "ok": "▲ ok",
+    "passed": "✓ passed", "pass": "✓ pass", "ok": "✓ ok", "met": "✓ met", "better": "✓ better", "cheaper": "✓ cheaper",
+    "worse": "✕ worse", "blocking": "✕ blocking", "warning": "■ warning", "drift": "■ drift", "watch": "■ watch",
     "fail": "✕ fail", "failed": "✕ failed", "refused": "✕ refused", "retrain": "✕ retrain",
-    "cannot tell": "■ cannot tell", "look": "■ look", "inconclusive": "■ inconclusive",
+    "look": "■ look", "inconclusive": "■ inconclusive",
     "interrupted": "■ interrupted", "running": "■ running",
 }  # fmt: skip
 
@@ -14,7 +15,7 @@ def mark(word: str) -> str:
     Examples
     --------
     >>> mark("passed"), mark("pending")
-    ('▲ passed', 'pending')
+    ('✓ passed', 'pending')
     """
     return MARKS.get(word, word)
 
@@ -27,4 +28,4 @@ def tone(word: str) -> str:
     >>> tone("passed"), tone("refused"), tone("pending")
     ('good', 'bad', 'unsure')
     """
-    return {"▲": "good", "✕": "bad"}.get(mark(word)[:1], "unsure")
+    return {"✓": "good", "✕": "bad"}.get(mark(word)[:1], "unsure")

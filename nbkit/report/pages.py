@@ -1,7 +1,10 @@
 """Writes the pages of a run: the front page and one a stage, each a file that asks the network for nothing."""
 
+import base64
+import hashlib
 import json
 import os
+import re
 from collections.abc import Collection
 from dataclasses import asdict
 from functools import cache
@@ -13,10 +16,10 @@ import pandas as pd
 
 from nbkit.lifecycle import MONITOR
 from nbkit.record import read_record
-from nbkit.report.blocks import read_blocks
 from nbkit.report.marks import mark, tone
 from nbkit.report.overview import Overview, read_overview
 from nbkit.report.scraps import read_or
+from nbkit.report.sections import read_page
 from nbkit.report.since import find_registering
 from nbkit.scrub import Scrubber
 from nbkit.store import write_atomic
@@ -79,9 +82,10 @@ def render_index(overview: Overview) -> str:
 def render_stage(overview: Overview, stage: dict[Any, Any], notebook: Path, pages: list[str]) -> str:
     """Render the page of one stage, with links to its neighbours."""
     place = pages.index(stage["page"])
-    neighbours = pages[place - 1] if place else "", pages[place + 1] if place + 1 < len(pages) else ""
+    titles = overview.stages.set_index("page")["title"]
+    before, after = ([(page, titles[page]) for page in part] for part in (pages[:place][-1:], pages[place + 1 :][:1]))
     return find_template("stage.html.j2").render(
-        o=overview, stage=stage, blocks=read_blocks(notebook), before=neighbours[0], after=neighbours[1],
+        o=overview, stage=stage, page=read_page(notebook), before=before, after=after,
         title=f"{stage['title']} · {overview.project}",
     )  # fmt: skip
 
@@ -92,7 +96,10 @@ def find_template(name: str) -> jinja2.Template:
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"mark": mark, "tone": tone}
-    environment.filters["missing"] = pd.isna
+    environment.filters |= {"missing": pd.isna, "css": lambda text: re.sub(r"[^\w .:@-]", "", str(text))}
+    script = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals |= {"script": script, "script_hash": f"sha256-{digest}"}
     return environment.get_template(name)
 
 

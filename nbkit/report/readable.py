@@ -1,0 +1,214 @@
+"""A data frame as a cell displayed it becomes a table for people: words as heads, one interval a column, fewer digits."""
+
+import math
+import re
+from dataclasses import dataclass, field
+
+from nbkit.report.marks import mark, tone
+
+LABELS = {
+    "roc_auc": "ROC AUC", "average_precision": "average precision", "log_loss": "log loss", "brier": "Brier score",
+    "ece": "calibration error (ECE)", "f1": "F1", "mae": "mean absolute error (MAE)", "mape": "MAPE", "r2": "R²",
+    "rmse": "root mean squared error (RMSE)", "median_ae": "median absolute error", "cost_per_row": "cost per row",
+    "balanced_accuracy": "balanced accuracy", "mcc": "Matthews correlation (MCC)", "n": "rows", "q_value": "q-value",
+    "p_value": "p-value", "psi": "PSI", "ks": "Kolmogorov–Smirnov", "sha256": "SHA-256", "value_a": "value",
+    "value_b": "value of the other", "true": "yes", "false": "no", "True": "yes", "False": "no",
+}  # fmt: skip
+SILENT = {"n", "rows", "better", "currency", "judged", "column", "metric", "note"}  # said once if it is always the same
+WORDED = {"verdict", "status", "severity", "level", "decision", "level_now"}
+NUMBER = re.compile(r"^[-+]?[\d,]*\.?\d+(e[-+]?\d+)?$")
+TABLE = re.compile(r"<table>(?:<caption>(.*?)</caption>)?(.*?)</table>", re.DOTALL)
+ROW, CELL = re.compile(r"<tr>(.*?)</tr>", re.DOTALL), re.compile(r"<(th|td)[^>]*>(.*?)</\1>", re.DOTALL)
+DASH = "–"
+
+
+@dataclass
+class Column:
+    """A column: its name in the data frame, its head, its cells as HTML, and whether they are the names of the rows."""
+
+    name: str
+    head: str
+    cells: list[str]
+    is_header: bool = False
+    is_rounded: bool = False
+    tones: list[str] = field(default_factory=list)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether all that is not missing is a number."""
+        known = [cell for cell in self.cells if cell != DASH]
+        return bool(known) and all(NUMBER.match(cell.removesuffix("%").strip()) for cell in known)
+
+
+def count_rows(html: str) -> int:
+    """Return how many rows the tables of some HTML have, heads not counted.
+
+    Examples
+    --------
+    >>> count_rows("<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table>")
+    1
+    """
+    return len(ROW.findall(re.sub(r"<thead>.*?</thead>", "", html, flags=re.DOTALL)))
+
+
+def make_readable(html: str) -> str:
+    """Rewrite each simple table of some clean HTML; what is no plain grid with one head stays as it is.
+
+    Parameters
+    ----------
+    html
+        From `nbkit.report.clean.clean_html`.
+
+    Examples
+    --------
+    >>> head = "<thead><tr><th>metric</th><th>value</th><th>low</th><th>high</th></tr></thead>"
+    >>> row = "<tr><td>roc_auc</td><td>0.7417</td><td>0.7087</td><td>0.7727</td></tr>"
+    >>> print(make_readable(f"<table>{head}<tbody>{row}</tbody></table>").partition("<tbody>")[2])
+    <tr><td>ROC AUC</td><td class="number">0.742</td><td class="number">0.709 to 0.773</td></tr></tbody></table>
+    """
+    return TABLE.sub(lambda found: _rewrite(found[0], found[2]), html)
+
+
+def _rewrite(whole: str, inner: str) -> str:
+    head, _, body = inner.partition("</thead>")
+    heads = [[text for _, text in CELL.findall(row)] for row in ROW.findall(head)]
+    rows = [CELL.findall(row) for row in ROW.findall(body)]
+    if (
+        len(heads) != 1
+        or not body
+        or "<table" in inner
+        or "span=" in inner
+        or any(len(row) != len(heads[0]) for row in rows)
+    ):
+        return whole
+    columns = [
+        Column(name.strip(), "", [row[place][1].strip() for row in rows], bool(rows) and rows[0][place][0] == "th")
+        for place, name in enumerate(heads[0])
+    ]
+    columns = _merge_intervals(columns)
+    columns, same = _leave_out(columns)
+    return _write(columns, len(rows)) + same
+
+
+def _merge_intervals(columns: list[Column]) -> list[Column]:
+    """Put each pair of bounds into one column beside its value, with digits that the width of the interval allows."""
+    named = {column.name: column for column in columns}
+    for low in [column for column in columns if re.fullmatch(r"(.*_)?low", column.name)]:
+        stem = low.name[:-3]
+        high, value = named.get(f"{stem}high"), named.get(stem.rstrip("_")) if stem else _find_value(columns, low)
+        if high is None or not (low.is_number or high.is_number):
+            continue
+        written = []
+        for place, ends in enumerate(zip(low.cells, high.cells, strict=True)):
+            digits = _count_digits(*ends)
+            written.append(" to ".join(_round(end, digits) for end in ends) if set(ends) != {DASH} else DASH)
+            if value is not None and digits is not None:
+                value.cells[place] = _round(value.cells[place], digits)
+        low.head, low.cells = "95 % interval", written
+        columns.remove(high)
+        if value is not None:
+            value.is_rounded = True
+            columns.remove(low)
+            columns.insert(columns.index(value) + 1, low)
+    return columns
+
+
+def _find_value(columns: list[Column], low: Column) -> Column | None:
+    """Return the number to which a column `low` belongs: the last before it that is one."""
+    before = [column for column in columns[: columns.index(low)] if column.is_number and not column.is_header]
+    named = [column for column in before if column.name in ("value", "difference", "ratio", "drop", "cost_per_row")]
+    return (named or before or [None])[-1]
+
+
+def _count_digits(low: str, high: str) -> int | None:
+    """Return how many decimals show two digits of an interval's width."""
+    try:
+        width = float(high.replace(",", "")) - float(low.replace(",", ""))
+    except ValueError:
+        return None
+    return max(0, 1 - math.floor(math.log10(width))) if 0 < width < math.inf else None
+
+
+def _round(cell: str, digits: int | None) -> str:
+    try:
+        return cell if digits is None else f"{float(cell.replace(',', '')):,.{min(digits, 6)}f}"
+    except ValueError:
+        return cell
+
+
+def _leave_out(columns: list[Column]) -> tuple[list[Column], str]:
+    """Leave out columns that are empty or say the same in every row, and say that below the table."""
+    kept, same = [], []
+    for column in columns:
+        values = set(column.cells)
+        if column.cells and values <= {"", DASH} and not column.is_header:
+            continue
+        if len(column.cells) > 1 and len(values) == 1 and column.name in SILENT and not column.is_header:
+            same.append(f"{describe(column.name)} {describe(column.cells[0])}")
+        else:
+            kept.append(column)
+    if not kept:
+        return columns, ""
+    return kept, f'<p class="soft">In every row: {"; ".join(same)}.</p>' if same else ""
+
+
+def describe(name: str) -> str:
+    """Write a name of a data frame in words.
+
+    Examples
+    --------
+    >>> describe("roc_auc"), describe("share_of_actual"), describe("n")
+    ('ROC AUC', 'share of actual', 'rows')
+    """
+    return LABELS.get(name, name.replace("_", " ") if re.fullmatch(r"[a-z0-9_]+", name) else name)
+
+
+def _write(columns: list[Column], count: int) -> str:
+    for column in columns:
+        column.head = column.head or describe(column.name)
+        column.head = column.head[:1].upper() + column.head[1:]
+        if column.name in WORDED:
+            column.tones = [tone(cell) if mark(cell) != cell else "" for cell in column.cells]
+            column.cells = [mark(cell) for cell in column.cells]
+        elif column.is_number and not column.head.endswith("95 % interval"):
+            column.cells = _align(column.cells) if not column.is_rounded else column.cells
+        elif column.name not in ("feature", "source"):
+            column.cells = [LABELS.get(cell, cell) for cell in column.cells]
+    shapes = ["number" if column.is_number or column.head.endswith("95 % interval") else "" for column in columns]
+    head = "".join(
+        _make_cell("th", column.head, shape, "col") if column.head else "<td></td>"
+        for column, shape in zip(columns, shapes, strict=True)
+    )
+    rows = []
+    for place in range(count):
+        cells = []
+        for column, shape in zip(columns, shapes, strict=True):
+            kind = f"status {column.tones[place]}" if column.tones and column.tones[place] else shape
+            tag, scope = ("th", "row") if column.is_header else ("td", "")
+            cells.append(_make_cell(tag, column.cells[place], "" if column.is_header else kind, scope))
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _align(cells: list[str]) -> list[str]:
+    """Write the numbers of a column with three digits of the largest, and large counts with commas.
+
+    Examples
+    --------
+    >>> _align(["0.5223", "0.251", "–"]), _align(["14691", "7"]), _align(["1.2e-15", "0.5"])
+    (['0.522', '0.251', '–'], ['14,691', '7'], ['1.2e-15', '0.5'])
+    """
+    if any("e" in cell or "%" in cell for cell in cells):
+        return cells
+    known = [abs(float(cell.replace(",", ""))) for cell in cells if cell != DASH]
+    if not any("." in cell for cell in cells):
+        return [f"{int(cell.replace(',', '')):,}" if len(cell) > 4 and cell != DASH else cell for cell in cells]
+    digits = max(0, 2 - math.floor(math.log10(max(known)))) if max(known) else 0
+    least = min((each for each in known if each), default=1.0)
+    digits = min(max(digits, -math.floor(math.log10(least))), 4)
+    return [_round(cell, digits) for cell in cells]
+
+
+def _make_cell(tag: str, text: str, kind: str, scope: str) -> str:
+    attributes = (f' scope="{scope}"' if scope else "") + (f' class="{kind}"' if kind else "")
+    return f"<{tag}{attributes}>{text}</{tag}>"
