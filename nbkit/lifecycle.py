@@ -4,16 +4,17 @@ A project may replace each of these notebooks. What is not handed over is said b
 """
 
 FRAME, INGEST, VALIDATE, FEATURES = "01_frame", "02_ingest", "03_validate", "05_features"
-EVALUATE, REGISTER, DEPLOY, MONITOR = "07_evaluate", "09_register", "10_deploy", "11_monitor"
+EVALUATE, EXPLAIN, REGISTER, DEPLOY, MONITOR = "07_evaluate", "08_explain", "09_register", "10_deploy", "11_monitor"
 
 SCRAPS = {  # stage to what the report, sweeps and the command line read of it, beside the other notebooks
-    FRAME: ("problem", "criteria", "objective", "decision", "owner"),
+    FRAME: ("problem", "criteria", "objective", "decision", "owner", "currency"),
     INGEST: ("version", "test", "order"),
     VALIDATE: ("violations",),
     FEATURES: ("valid",),
-    EVALUATE: ("headline", "verdicts", "alternatives", "worst", "group_verdicts", "group_gaps"),
+    EVALUATE: ("headline", "answer", "scores", "verdicts", "alternatives", "worst", "group_verdicts"),
+    EXPLAIN: ("drivers", "firmness"),
     REGISTER: ("version", "digest", "gates"),
-    DEPLOY: ("headline",),
+    DEPLOY: ("headline", "required"),
     MONITOR: ("version", "digest", "window", "decision", "headline", "reasons"),
 }
 EVIDENCE = {EVALUATE: ("verdicts", "alternatives", "group_verdicts"), REGISTER: ("gates",)}  # what a verdict rests on

@@ -208,14 +208,14 @@ def test_the_front_pages_follow_each_move(registry, project):
     assert "; brought back to production by bob on 20" in first.read_text()
     assert "toy@2 was approved for production by ann" in second.read_text()
     assert "; rolled back by bob on 20" in second.read_text()
-    assert "✓ APPROVE" in second.read_text()
+    assert "✓ Approve" in second.read_text()
     nbkit("reject", "toy@2", "--by", "Zoë", "--why", "unfair")
     html = second.read_text()
-    assert "✕ REJECT" in html
+    assert "✕ Reject" in html
     assert "<li>toy@2 was rejected by Zoë on 20" in html
     assert "; rejected by Zoë on 20" in html
     assert "Every criterion is met" not in html
-    assert "✓ APPROVE" in first.read_text()
+    assert "✓ Approve" in first.read_text()
 
 
 def test_a_move_holds_though_a_page_cannot_be_written(registry, project, monkeypatch):

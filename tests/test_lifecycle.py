@@ -114,7 +114,7 @@ def test_its_report_can_be_read_by_anybody(first):
     pages = {path.stem: check_page(path.read_text()) for path in sorted((first.folder / "report").glob("*.html"))}
     assert list(pages) == [*STAGES[:10], "index"]
     front = pages["index"].text
-    assert re.search(r"✓ APPROVE|✕ REJECT|■ NOT DECIDED", front)
+    assert re.search(r"✓ Approve|✕ Reject|■ Not decided", front)
     for headline in Run(first.folder).headlines()["headline"]:
         assert " ".join(headline.split()) in front
     assert sum(len(page.all("figure")) for page in pages.values()) >= 6

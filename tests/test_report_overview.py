@@ -80,7 +80,7 @@ def test_all_open_is_approved(project):
     assert o.reasons == ["Every criterion is met (2).", "Every gate is open (2 of 2).", "It holds."]
     assert (o.objective, o.decision, o.owner) == ("Fewer missed connections", "Rebook", "Ann")
     assert (o.run, o.project, o.status, o.started, o.seconds) == ("toy-1", "toy", "passed", "2026-01-02 03:04", 6.0)
-    assert o.criteria.columns.tolist() == ["criterion", "target", "value", "interval", "verdict", "why"]
+    assert o.criteria.columns.tolist() == ["criterion", "today", "target", "value", "interval", "verdict", "why"]
     assert o.criteria["value"].tolist() == ["0.746", "1,903"]
     assert o.criteria["interval"].tolist() == ["0.720 to 0.770", "1,800 to 2,000"]
     facts = dict(o.facts.itertuples(index=False))
@@ -130,27 +130,31 @@ def test_what_does_not_hold_is_said(project, verdict, shut, expected):
         assert o.reasons[0] == "The run stopped at 09_register, code cell 6: toy@3 may not move on"
 
 
-def test_what_would_be_cheaper_and_who_is_treated_otherwise_are_risks(project):
+def test_what_would_be_cheaper_and_who_is_treated_otherwise_is_to_be_watched(project):
     costs = pd.DataFrame(
         {"cost_per_row": [1.2, 0.62, 0.66], "model": 0.656, "low": [-0.6, 0.01, -0.03], "high": [-0.5, 0.06, 0.02],
          "verdict": ["better", "worse", "inconclusive"]},
         index=pd.Index(["never acting", "always acting", "today's rule"], name="alternative"),
     )  # fmt: skip
-    gaps = pd.DataFrame(
-        {"column": "region", "rate": ["selection_rate", "base_rate", "recall"], "lowest": "West", "highest": "South",
-         "lowest_value": 0.504, "highest_value": 0.813, "apart": [True, True, False]}
-    )  # fmt: skip
-    few = pd.DataFrame({"verdict": ["not judged"], "sentence": ["precision by region: too few groups"]})
-    made = {"verdicts": VERDICTS, "alternatives": costs, "group_gaps": gaps, "group_verdicts": few}
+    few = pd.DataFrame(
+        {"column": "region", "verdict": ["not judged"], "sentence": ["precision by region: too few groups"]}
+    )
+    made = {"verdicts": VERDICTS, "alternatives": costs, "group_verdicts": few}
     o = judged(project, **{"07_evaluate": made})
     assert o.verdict == "REJECT"
     assert o.reasons == [
         "Cost: always acting is cheaper than the model (0.620 a row against 0.656, difference 0.01 to 0.06)."
     ]
-    assert o.risks == [
-        "Cost: today's rule cannot be told apart from the model (0.660 a row against 0.656, difference -0.03 to 0.02).",
-        "Groups: precision by region: too few groups.",
-        "Groups: selection rate by region goes from 0.504 (West) to 0.813 (South).",
+    told = "today's rule cannot be told apart from the model (0.660 a row against 0.656, difference -0.03 to 0.02)."
+    assert o.watch[["topic", "sentence"]].values.tolist() == [
+        ["Groups by region", "Precision by region: too few groups."],
+        ["Cost", f"Cost: {told}"],
+    ]
+    assert o.costs.values.tolist() == [
+        ["Never acting", "1.20", 1.0, False],
+        ["Today's rule", "0.66", 0.55, False],
+        ["The model", "0.66", pytest.approx(0.547, abs=1e-3), True],
+        ["Always acting", "0.62", pytest.approx(0.517, abs=1e-3), False],
     ]
 
 
@@ -216,7 +220,7 @@ def test_a_refusal_by_the_contract_is_a_rejection(project):
         )
     )
     assert (o.verdict, o.tone) == ("REJECT", "bad")
-    assert o.risks == ["Data: age is below 0 (blocking)"]
+    assert o.watch.values.tolist() == [["Data", "Age is below 0 (blocking).", "03_validate"]]
 
 
 @pytest.mark.parametrize(("decision", "tone"), [("ok", "good"), ("look", "unsure"), ("retrain", "bad")])
@@ -230,13 +234,13 @@ def test_a_monitor_run_says_its_decision(project, decision, tone):
     assert dict(o.facts.itertuples(index=False))["Model version"] == "toy@3"
 
 
-def test_weak_spots_are_risks(project):
+def test_weak_spots_are_to_be_watched(project):
     worst = pd.DataFrame({"column": ["origin"], "slice": ["JFK"], "gap": [0.0812], "n": [1200]}).assign(
         gap_low=0.05, gap_high=0.12
     )
     o = judged(project, **{"07_evaluate": {"verdicts": VERDICTS, "worst": worst}})
-    assert o.risks == [
-        "Weak spot: in origin JFK predictions are off by 0.0812 (0.05 to 0.120) beyond the whole, on 1,200 rows."
+    assert o.watch["sentence"].tolist() == [
+        "Predictions are further off for origin JFK than elsewhere, by 0.0812 (0.05 to 0.120), on 1,200 rows."
     ]
 
 
@@ -315,7 +319,7 @@ def test_a_page_makes_no_registry_where_there_is_none(project):
 
 def test_what_a_stage_of_ones_own_does_not_hand_over_is_said(project):
     stages = {"01_frame": PASSED, "02_ingest": PASSED, "03_validate": {"status": "failed"}}
-    frame = {"problem": 1, "criteria": [], "objective": "", "decision": "", "owner": ""}
+    frame = {"problem": 1, "criteria": [], "objective": "", "decision": "", "owner": "", "currency": ""}
     folder = write_run(project, stages=stages, **{"01_frame": frame, "02_ingest": {"version": "v", "mine": 3}})
     facts = read_overview(folder).facts.set_index("what")["value"]
     assert facts["Not handed over"] == "02_ingest.test, 02_ingest.order"

@@ -60,7 +60,7 @@ def test_a_run_becomes_a_front_page_and_one_page_a_stage(project):
     found = pages(full_run(project))
     assert list(found) == ["01_frame.html", "07_evaluate.html", "09_register.html", "index.html"]
     front = found["index.html"].text
-    assert "✓ APPROVE" in front
+    assert "✓ Approve" in front
     assert "Every criterion is met (2)." in front
     assert "✓ pass" in front
     assert "✓ passed" in front
@@ -72,7 +72,7 @@ def test_a_run_becomes_a_front_page_and_one_page_a_stage(project):
 
 @pytest.mark.parametrize(
     ("gates", "status", "words"),
-    [(GATES, "passed", "✓ APPROVE"), (closed("beats_rule"), "passed", "✕ REJECT"), (GATES, "failed", "■ NOT DECIDED")],
+    [(GATES, "passed", "✓ Approve"), (closed("beats_rule"), "passed", "✕ Reject"), (GATES, "failed", "■ Not decided")],
 )
 def test_a_verdict_is_told_by_a_sign_and_a_word_not_by_colour_alone(project, gates, status, words):
     folder = full_run(project, gates=gates)
@@ -81,7 +81,7 @@ def test_a_verdict_is_told_by_a_sign_and_a_word_not_by_colour_alone(project, gat
     assert words in pages(folder)["index.html"].text
 
 
-@pytest.mark.parametrize(("decision", "sign"), [("ok", "✓ OK"), ("look", "■ LOOK"), ("retrain", "✕ RETRAIN")])
+@pytest.mark.parametrize(("decision", "sign"), [("ok", "✓ Ok"), ("look", "■ Needs review"), ("retrain", "✕ Retrain")])
 def test_a_monitor_run_says_what_to_do(project, decision, sign):
     folder = write_run(project, stages={"11_monitor": PASSED}, **{"11_monitor": {"decision": decision}})
     assert sign in pages(folder)["index.html"].text

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,19 +16,30 @@ from nbkit.registry.verdict import GATE_COLUMNS, REJECT, STOPPED, UNDECIDED, Evi
 from nbkit.report.scraps import list_lacking, read_or, read_rows
 from nbkit.report.since import find_earlier, list_loosened, read_since
 
+if TYPE_CHECKING:
+    from nbkit.registry import Registry
+
 SAID = {"worse": "is cheaper than the model", "inconclusive": "cannot be told apart from the model"}
 GRAVE = ("retrain", "look", "inconclusive")  # what the monitor may decide but ok, the gravest first
 
 
 def read_criteria(folder: Path) -> pd.DataFrame:
-    """Read how the criteria of a run came out: criterion, target, value, interval, verdict, why."""
+    """Read how the criteria of a run came out: criterion, today, target, value, interval, verdict, why."""
     rows = [
-        (row["words"], row["target"], format_value(row["value"]), format_interval(row), row["verdict"], row["why"])
+        (
+            row["words"],
+            str(row.get("today") or ""),
+            row["target"],
+            format_value(row["value"]),
+            format_interval(row),
+            row["verdict"],
+            row["why"],
+        )
         for row in read_rows(folder, EVALUATE, "verdicts")
     ]
     if not rows:
-        rows = [(row["words"], "", "", "", "not judged yet", "") for row in read_rows(folder, FRAME, "criteria")]
-    return pd.DataFrame(rows, columns=["criterion", "target", "value", "interval", "verdict", "why"])
+        rows = [(row["words"], "", "", "", "", "not judged yet", "") for row in read_rows(folder, FRAME, "criteria")]
+    return pd.DataFrame(rows, columns=["criterion", "today", "target", "value", "interval", "verdict", "why"])
 
 
 def format_value(value: float) -> str:
@@ -159,16 +170,21 @@ def read_approval(folder: Path, record: RunRecord) -> tuple[str, str]:
     reference = str(read_or(folder, REGISTER, "version", ""))
     if not reference:
         return "", ""
-    place = str(record.parameters.get(REGISTER, {}).get("registry", "registry"))
-    place = place if "://" in place else str(Path(record.root or folder.parent.parent) / place)
-    from nbkit.registry import Registry
-
     try:
-        events = Registry(place, create=False).history(reference.partition("@")[0])
+        events = open_registry(folder, record).history(reference.partition("@")[0])
     except (NbkitError, OSError, ValueError) as error:
         return f"Who approved it cannot be read: {error}", ""
     said, rejected = _describe_moves(reference, events.to_dict("records"))
     return "; ".join(said) or f"Nobody has approved {reference} for production{'' if rejected else ' yet'}.", rejected
+
+
+def open_registry(folder: Path, record: RunRecord) -> "Registry":
+    """Open the registry in which a run registered, to read it."""
+    from nbkit.registry import Registry
+
+    place = str(record.parameters.get(REGISTER, {}).get("registry", "registry"))
+    place = place if "://" in place else str(Path(record.root or folder.parent.parent) / place)
+    return Registry(place, create=False)
 
 
 def _describe_moves(reference: str, events: list[dict[Any, Any]]) -> tuple[list[str], str]:

@@ -1,5 +1,7 @@
 """A status as a mark with its word, and its tone: never by colour alone."""
 
+from nbkit.wording import format_count
+
 MARKS = {
     "passed": "✓ passed", "pass": "✓ pass", "ok": "✓ ok", "met": "✓ met", "better": "✓ better", "cheaper": "✓ cheaper",
     "worse": "✕ worse", "blocking": "✕ blocking", "warning": "■ warning", "drift": "■ drift", "watch": "■ watch",
@@ -29,3 +31,16 @@ def tone(word: str) -> str:
     ('good', 'bad', 'unsure')
     """
     return {"✓": "good", "✕": "bad"}.get(mark(word)[:1], "unsure")
+
+
+def speak(verdict: str, conditions: int = 0) -> str:
+    """Write a verdict as a heading.
+
+    Examples
+    --------
+    >>> speak("APPROVE WITH CONDITIONS", 2), speak("NOT DECIDED"), speak("LOOK")
+    ('Approve with 2 conditions', 'Not decided', 'Needs review')
+    """
+    if verdict == "APPROVE WITH CONDITIONS" and conditions:
+        return f"Approve with {format_count(conditions, 'condition')}"
+    return {"LOOK": "Needs review"}.get(verdict, verdict.capitalize())

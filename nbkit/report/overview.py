@@ -6,19 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from nbkit.lifecycle import EVALUATE, FRAME, INGEST, MONITOR, REGISTER, VALIDATE
+from nbkit.lifecycle import FRAME, INGEST, MONITOR, REGISTER
 from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
 from nbkit.report.flow import list_edges, read_run_stages
-from nbkit.report.judgement import (
-    describe_alternatives,
-    format_interval,
-    format_value,
-    judge_run,
-    read_approval,
-    read_criteria,
-)
-from nbkit.report.scraps import list_lacking, read_or, read_rows
+from nbkit.report.front import describe_changes, read_cards, read_costs, read_drivers, read_watch
+from nbkit.report.judgement import judge_run, read_approval, read_criteria
+from nbkit.report.scraps import list_lacking, read_or
 from nbkit.report.since import describe_earlier, find_earlier, read_since
 from nbkit.stages.notebooks import Stage
 from nbkit.wording import format_count
@@ -47,7 +41,7 @@ class Overview:
     approval
         Who has promoted the version, when and why, and what has become of that; or that nobody has.
     criteria
-        criterion, target, value, interval, verdict, why.
+        criterion, today, target, value, interval, verdict, why.
     stages
         stage, title, status, seconds, headline, page (empty if there is none).
     edges
@@ -56,8 +50,11 @@ class Overview:
         window, decision, headline, run, page: what the monitor has found about the version since.
     judged
         What is to be known about the criteria, in a sentence.
-    risks
-        Sentences.
+    cards, costs, watch, drivers, changes
+        From `nbkit.report.front`: large numbers, what each way of deciding costs, what to watch and what drives a
+        prediction, and what is different from before.
+    version
+        The version that was registered, as NAME@NUMBER.
     facts
         what, value: how this was made.
     """
@@ -80,7 +77,12 @@ class Overview:
     judged: str = ""
     conditions: list[str] = field(default_factory=list)
     approval: str = ""
-    risks: list[str] = field(default_factory=list)
+    cards: pd.DataFrame = field(default_factory=pd.DataFrame)
+    costs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    watch: pd.DataFrame = field(default_factory=pd.DataFrame)
+    drivers: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
+    version: str = ""
     facts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
@@ -116,7 +118,12 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
         edges=pd.DataFrame(list_edges(stages, names), columns=["source", "target", "names"]),
         since=since,
         judged=describe_earlier(folder, earlier),
-        risks=_read_risks(folder),
+        cards=read_cards(folder),
+        costs=read_costs(folder),
+        watch=read_watch(folder),
+        drivers=read_drivers(folder),
+        changes=describe_changes(folder, record),
+        version=str(read_or(folder, REGISTER, "version")),
         facts=_read_facts(folder, record),
     )
 
@@ -139,30 +146,6 @@ def _read_stages(folder: Path, record: RunRecord, known: dict[str, Stage], since
                 said = f"{format_count(len(since), 'window')} of new rows so far. {last['headline']}"
         rows.append((name, title, status, entry.seconds if entry else None, said, page))
     return pd.DataFrame(rows, columns=["stage", "title", "status", "seconds", "headline", "page"])
-
-
-def _read_risks(folder: Path) -> list[str]:
-    broken = read_rows(folder, VALIDATE, "violations")[:3]
-    risks = [f"Data: {row['message']} ({row['severity']})" for row in broken]
-    risks += [
-        f"Weak spot: in {row['column']} {row['slice']} predictions are off by {format_value(row['gap'])} "
-        f"({format_interval(row, 'gap_low', 'gap_high')}) beyond the whole, on {format_count(row['n'], 'row')}."
-        for row in read_rows(folder, EVALUATE, "worst")[:3]
-        if "gap" in row
-    ]
-    risks += describe_alternatives(folder, "inconclusive")
-    order = read_or(folder, INGEST, "order", {})
-    risks += [f"Rows: {order['sentence']}"] if order else []
-    groups = read_rows(folder, EVALUATE, "group_verdicts")
-    risks += [f"Groups: {row['sentence']}." for row in groups if row["verdict"] == "not judged"]
-    gaps = read_rows(folder, EVALUATE, "group_gaps")
-    apart = [row for row in gaps if row["apart"] and row["rate"] != "base_rate"]  # how the world is, is no fault of it
-    risks += [
-        f"Groups: {row['rate'].replace('_', ' ')} by {row['column']} goes from {format_value(row['lowest_value'])} "
-        f"({row['lowest']}) to {format_value(row['highest_value'])} ({row['highest']})."
-        for row in apart[:4]
-    ]
-    return risks
 
 
 def _describe_taken_over(record: RunRecord) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from nbkit.lifecycle import MONITOR
 from nbkit.record import read_record
-from nbkit.report.marks import mark, tone
+from nbkit.report.marks import mark, speak, tone
 from nbkit.report.overview import Overview, read_overview
 from nbkit.report.scraps import read_or
 from nbkit.report.sections import read_page
@@ -95,7 +95,7 @@ def find_template(name: str) -> jinja2.Template:
     """Return a template of this folder."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"mark": mark, "tone": tone}
+    environment.filters |= {"mark": mark, "tone": tone, "spoken": speak}
     environment.filters |= {"missing": pd.isna, "css": lambda text: re.sub(r"[^\w .:@-]", "", str(text))}
     script = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""A data frame as a cell displayed it becomes a table for people: words as heads, one interval a column, fewer digits."""
+"""A data frame as a cell displayed it becomes a table for people: words as heads, intervals as one, fewer digits."""
 
 import math
 import re
@@ -117,7 +117,7 @@ def _find_value(columns: list[Column], low: Column) -> Column | None:
     """Return the number to which a column `low` belongs: the last before it that is one."""
     before = [column for column in columns[: columns.index(low)] if column.is_number and not column.is_header]
     named = [column for column in before if column.name in ("value", "difference", "ratio", "drop", "cost_per_row")]
-    return (named or before or [None])[-1]
+    return (named or before)[-1] if before else None
 
 
 def _count_digits(low: str, high: str) -> int | None:

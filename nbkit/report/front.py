@@ -1,0 +1,168 @@
+"""What the front page says beside the verdict: large numbers, costs, what to watch, what drives it, what changed."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nbkit.errors import NbkitError
+from nbkit.lifecycle import DEPLOY, EVALUATE, EXPLAIN, FRAME, INGEST, REGISTER, VALIDATE
+from nbkit.record import RunRecord, iterate_runs, read_record
+from nbkit.report.judgement import describe_alternatives, format_value, open_registry
+from nbkit.report.readable import describe
+from nbkit.report.scraps import read_or, read_rows
+from nbkit.wording import format_count
+
+CARDS = 4
+REQUIREMENTS = {  # how a limit of 01 is said on a card
+    "latency_p95_ms": ("{:,.0f} ms", "answer time: 95 % of the requests take no longer (limit {:,.0f} ms)"),
+    "throughput_rps": ("{:,.0f}/s", "requests answered each second ({:,.0f} are needed)"),
+}
+
+
+def read_cards(folder: Path) -> pd.DataFrame:
+    """Read the large numbers: what the model is worth (07), and the first limit that the service was held to (10).
+
+    Returns
+    -------
+    DataFrame
+        big (a number with its unit), words (what it is, on how many rows, with its interval).
+    """
+    rows = [(row["big"], row["words"]) for row in read_rows(folder, EVALUATE, "answer")]
+    for row in read_rows(folder, DEPLOY, "required"):
+        if row["requirement"] in REQUIREMENTS:
+            big, words = REQUIREMENTS[row["requirement"]]
+            rows.append((big.format(row["measured"]), words.format(row["limit"])))
+    return pd.DataFrame(rows[:CARDS], columns=["big", "words"])
+
+
+def read_costs(folder: Path) -> pd.DataFrame:
+    """Read what deciding otherwise would cost, and the model, the dearest first.
+
+    Returns
+    -------
+    DataFrame
+        way (of deciding), cost (with its currency), share (of the dearest, 0 to 1), own (whether it is the model).
+    """
+    rows = [row for row in read_rows(folder, EVALUATE, "alternatives") if "alternative" in row]
+    costs = {str(row["alternative"]): float(row["cost_per_row"]) for row in rows}
+    if rows:
+        costs["the model"] = float(rows[0]["model"])
+    known = {way: cost for way, cost in costs.items() if math.isfinite(cost)}
+    most, currency = max(known.values(), default=0.0), str(read_or(folder, FRAME, "currency"))
+    found = [
+        (f"{way[:1].upper()}{way[1:]}", f"{cost:,.2f} {currency}".strip(), max(cost / most, 0.0), way == "the model")
+        for way, cost in sorted(known.items(), key=lambda pair: -pair[1])
+        if most > 0
+    ]
+    return pd.DataFrame(found, columns=["way", "cost", "share", "own"])
+
+
+def read_watch(folder: Path) -> pd.DataFrame:
+    """Read what to watch: topic, sentence, page (of the stage that found it)."""
+    rows = []
+    for row in read_rows(folder, EVALUATE, "group_verdicts"):
+        if row["verdict"] != "pass":
+            rows.append(
+                (f"Groups by {row['column']}" if "column" in row else "Groups", _end(row["sentence"]), EVALUATE)
+            )
+    for row in read_rows(folder, EVALUATE, "worst")[:3]:
+        if "gap" in row:
+            off, low, high = (format_value(row[name]) for name in ("gap", "gap_low", "gap_high"))
+            where = f"{describe(row['column'])} {row['slice']}"
+            words = f"Predictions are further off for {where} than elsewhere, by {off} ({low} to {high}), "
+            rows.append(("Weak spot", f"{words}on {format_count(row['n'], 'row')}.", EVALUATE))
+    rows += [("Cost", words, EVALUATE) for words in describe_alternatives(folder, "inconclusive")]
+    for row in read_rows(folder, VALIDATE, "violations")[:3]:
+        rows.append(("Data", _end(f"{str(row['message']).rstrip('.')} ({row['severity']})"), VALIDATE))
+    order = read_or(folder, INGEST, "order", {})
+    if order and not order.get("respected", True):
+        rows.append(("Order of the rows", _end(order["sentence"]), INGEST))
+    if firmness := str(read_or(folder, EXPLAIN, "firmness")):
+        rows.append(("Explanation", _end(firmness), EXPLAIN))
+    return pd.DataFrame(rows, columns=["topic", "sentence", "page"])
+
+
+def _end(sentence: Any) -> str:
+    """Begin a sentence with a capital and end it with a full stop."""
+    text = str(sentence).strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
+def read_drivers(folder: Path) -> list[str]:
+    """Read what drives a prediction, the strongest first."""
+    return [_end(row["sentence"]) for row in read_rows(folder, EXPLAIN, "drivers")]
+
+
+def describe_changes(folder: Path, record: RunRecord) -> list[str]:
+    """Describe what is different from the run of the project before this one, and from the version in production."""
+    score, found = _read_score(folder), []
+    if before := _find_before(folder, record):
+        found += _describe_before(folder, record, before, score)
+    reference = str(read_or(folder, REGISTER, "version"))
+    try:
+        production = (
+            open_registry(folder, record).get(f"{reference.partition('@')[0]}@production") if reference else None
+        )
+    except (NbkitError, OSError, ValueError):
+        production = None
+    if production is not None and production.reference == reference:
+        found.append(f"{reference} is in production.")
+    elif production is not None:
+        words = f"In production is {production.reference}"
+        scores = production.scores
+        if score and score[0] in scores.index:
+            value = float(scores.loc[score[0], "value"])
+            words += f": {describe(score[0])} {format_value(value)} on its own test rows, here {format_value(score[1])}"
+        found.append(f"{words}.")
+    return found
+
+
+def _describe_before(folder: Path, record: RunRecord, before: Path, score: tuple[str, float] | None) -> list[str]:
+    """Describe what is different from another run."""
+    other, earlier, found = read_record(before), _read_score(before), []
+    if score and earlier and score[0] == earlier[0]:
+        found.append(
+            f"{describe(score[0])}: {format_value(earlier[1])} in {before.name}, now {format_value(score[1])}."
+        )
+    data = [str(read_or(each, INGEST, "version")) for each in (before, folder)]
+    found.append(f"Data: {'the same rows as' if data[0] == data[1] else 'other rows than'} in {before.name}.")
+    changed = _list_changed(other.parameters, record.parameters)
+    said = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+    found.append(f"Parameters changed: {said}." if changed else "Parameters: no change.")
+    commits = [each.surroundings.git.commit for each in (other, record)]
+    if all(commits):
+        same = commits[0] == commits[1]
+        found.append("Code: the same commit." if same else f"Code: {commits[0][:8]} then, {commits[1][:8]} now.")
+    return found
+
+
+def _list_changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """List parameters that differ, as STAGE.NAME."""
+    return [
+        f"{stage}.{name}"
+        for stage in now
+        for name in now[stage]
+        if name != "run_dir" and stage in before and before[stage].get(name) != now[stage][name]
+    ]
+
+
+def _find_before(folder: Path, record: RunRecord) -> Path | None:
+    """Return the latest run of the project before this one that came to its scores."""
+    return next(
+        (
+            run
+            for run, known in iterate_runs(folder.parent.parent)
+            if known.project == record.project and known.started < record.started and _read_score(run)
+        ),
+        None,
+    )
+
+
+def _read_score(folder: Path) -> tuple[str, float] | None:
+    """Return the metric by which models are judged, and its value on test."""
+    problem = read_or(folder, FRAME, "problem", None)
+    scores = {row.get("metric"): row["value"] for row in read_rows(folder, EVALUATE, "scores") if "value" in row}
+    metric = getattr(problem, "metric", "")
+    return (metric, float(scores[metric])) if metric in scores else None
