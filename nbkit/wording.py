@@ -10,6 +10,15 @@ JOINER = "\u2060"
 ARMED = re.compile(r"<(?=[A-Za-z/!?])|\](?=[(\[:])|&(?=#|\w+;)|\\(?=(?:href|url|require|style|class|cssId|unicode)\b)")
 PLURALS = {"criterion": "criteria", "hypothesis": "hypotheses", "class": "classes", "query": "queries"}
 
+LABELS = {
+    "roc_auc": "ROC AUC", "average_precision": "average precision", "log_loss": "log loss", "brier": "Brier score",
+    "ece": "calibration error (ECE)", "f1": "F1", "mae": "mean absolute error (MAE)", "mape": "MAPE", "r2": "R²",
+    "rmse": "root mean squared error (RMSE)", "median_ae": "median absolute error", "cost_per_row": "cost per row",
+    "balanced_accuracy": "balanced accuracy", "mcc": "Matthews correlation (MCC)", "n": "rows", "q_value": "q-value",
+    "p_value": "p-value", "psi": "PSI", "ks": "Kolmogorov–Smirnov", "sha256": "SHA-256", "value_a": "value",
+    "value_b": "value of the other", "true": "yes", "false": "no", "True": "yes", "False": "no",
+}  # fmt: skip
+
 
 def suggest(name: Any, known: Iterable[Any], *, most: int = 20) -> str:
     """Return the end of an error message: the nearest known name, and which there are.
@@ -49,6 +58,17 @@ def format_count(number: float, noun: str) -> str:
     return f"{int(number):,} {noun if int(number) == 1 else PLURALS.get(noun, noun + 's')}"
 
 
+def describe(name: str) -> str:
+    """Write a name of a data frame in words.
+
+    Examples
+    --------
+    >>> describe("roc_auc"), describe("share_of_actual"), describe("n")
+    ('ROC AUC', 'share of actual', 'rows')
+    """
+    return LABELS.get(name, name.replace("_", " ") if re.fullmatch(r"[a-z0-9_]+", name) else name)
+
+
 def disarm(text: str) -> str:
     """Keep Markdown from making tags, links or pictures of what stands in a text, which looks as before.
 
@@ -79,6 +99,11 @@ class Markdown:
 
     def __init__(self, text: str) -> None:
         self.text = disarm(text)
+
+    @classmethod
+    def bullets(cls, sentences: Iterable[str]) -> "Markdown":
+        """Return sentences as a list; empty ones are left out."""
+        return cls("\n".join(f"- {cls.line(each)}" for each in sentences if each))
 
     @staticmethod
     def line(text: object) -> str:

@@ -62,9 +62,12 @@ def test_all_it_hands_over_stands_in_one_cell_and_ends_with_the_headline(stage, 
     assert stage.saves[-1] == "headline"
 
 
-def test_it_ends_with_what_we_now_know(cells):
-    assert source(cells[-1]).startswith("## What we now know")
-    assert source(cells[-1]).splitlines()[-1].startswith(("←", "02 · "))
+def test_what_was_found_is_computed_and_the_last_cell_leads_on(cells):
+    (place,) = [place for place, cell in enumerate(cells) if "findings" in cell["metadata"].get("tags", [])]
+    assert source(cells[place - 1]) == "## What we now know"
+    assert source(cells[place]).splitlines()[-1] == "Markdown.bullets(findings)"
+    assert source(cells[place + 1]) == "## Hand over"
+    assert source(cells[-1]).startswith(("←", "02 · "))
 
 
 def test_code_cells_are_short_and_hold_no_definitions(cells):
@@ -92,10 +95,12 @@ def test_it_is_stripped_and_its_metadata_is_bare(cells, stage):
 @pytest.mark.parametrize(
     ("objective", "verdicts", "said"),
     [
-        ("Keep who would leave within a year", ["rejected", "open"], "within a year. Criteria that decide: 0; hypotheses "
-         "kept: 0 of 2, still open: 1."),
-        ("Is it kept?", ["kept"], "Is it kept? Criteria that decide: 0; hypotheses kept: 1 of 1."),
-        ("", [], "No objective is stated. Criteria that decide: 0; hypotheses kept: 0 of 0."),
+        ("Keep who would leave within a year", ["rejected", "open"], "year. Criteria that decide whether it is good "
+         "enough, fixed before any data was read: 0. Of 2 hypotheses, 0 kept and 1 still open."),
+        ("Is it kept?", ["kept"], "Is it kept? Criteria that decide whether it is good enough, fixed before any data was "
+         "read: 0. Of 1 hypothesis, 1 kept and 0 still open."),
+        ("", [], "No objective is stated. Criteria that decide whether it is good enough, fixed before any data was read: "
+         "0. Whether it needs a model at all was not asked: no hypothesis is stated."),
     ],
 )  # fmt: skip
 def test_the_headline_of_01_ends_its_sentences_and_counts_what_is_open(monkeypatch, objective, verdicts, said):

@@ -29,13 +29,13 @@ def summarize_violations(violations: pd.DataFrame, contract: Contract, *, rows: 
     """Return the headline of a validation over `rows` rows."""
     verdict = judge_violations(violations)
     columns, rules = format_count(len(contract.columns), "column"), format_count(len(contract.rules), "rule")
-    checked = f"{format_count(rows, 'row')} held to a contract of {columns} and {rules} between columns"
+    checked = f"{format_count(rows, 'row')} checked against the data contract, {columns} and {rules} between columns"
     if verdict == "clean":
-        return f"{checked}: nothing is broken."
+        return f"{checked}: no rule is violated."
     worst = violations.iloc[0]
     noun = {"blocked": "blocking violation", "warned": "warning"}[verdict]
     count = int((violations["severity"] == worst["severity"]).sum())
-    return f"{checked}: {format_count(count, noun)}, first {worst['rule']} of {worst['column'] or 'the table'}."
+    return f"{checked}: {format_count(count, noun)}, the first on {worst['rule']} of {worst['column'] or 'the table'}."
 
 
 def stop_if_blocking(violations: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from nbkit.model.metrics import METRICS, find_metric
 from nbkit.model.predictions import Predictions
 from nbkit.model.uncertainty import find_freedom, find_lack
 from nbkit.stats import Array, bootstrap, t_quantile
-from nbkit.wording import format_count
+from nbkit.wording import describe, format_count
 
 TOGETHER = 0.96  # not LEVEL: the farthest of few draws is itself uncertain, and 6 % of sweeps would err at 300 rows
 BASELINES = {"rule": "today's rule", "dummy": "the dummy"}
@@ -155,7 +155,7 @@ def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) ->
         said = f"{name} does better than {_join(tried)}" if tried else f"{name} does best"
     else:
         said = f"{name} does best of {_join(tried)}" if len(tried) > 1 else f"{name} is the only candidate"
-    said += f": {metric} {format_score(row)} on {format_count(int(row['n']), 'validation row')}"
+    said += f": {describe(metric)} {format_score(row)} on {format_count(int(row['n']), 'validation row')}"
     if best == selection.best and others:
         said += f", a lead over {_join(others)} that may be chance"
     if best != "rule" and "rule" in scores.index:

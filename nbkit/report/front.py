@@ -10,9 +10,8 @@ from nbkit.errors import NbkitError
 from nbkit.lifecycle import DEPLOY, EVALUATE, EXPLAIN, FRAME, INGEST, REGISTER, VALIDATE
 from nbkit.record import RunRecord, iterate_runs, read_record
 from nbkit.report.judgement import describe_alternatives, format_value, open_registry
-from nbkit.report.readable import describe
 from nbkit.report.scraps import read_or, read_rows
-from nbkit.wording import format_count
+from nbkit.wording import describe, format_count
 
 CARDS = 4
 REQUIREMENTS = {  # how a limit of 01 is said on a card

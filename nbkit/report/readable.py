@@ -5,15 +5,8 @@ import re
 from dataclasses import dataclass, field
 
 from nbkit.report.marks import mark, tone
+from nbkit.wording import LABELS, describe
 
-LABELS = {
-    "roc_auc": "ROC AUC", "average_precision": "average precision", "log_loss": "log loss", "brier": "Brier score",
-    "ece": "calibration error (ECE)", "f1": "F1", "mae": "mean absolute error (MAE)", "mape": "MAPE", "r2": "R²",
-    "rmse": "root mean squared error (RMSE)", "median_ae": "median absolute error", "cost_per_row": "cost per row",
-    "balanced_accuracy": "balanced accuracy", "mcc": "Matthews correlation (MCC)", "n": "rows", "q_value": "q-value",
-    "p_value": "p-value", "psi": "PSI", "ks": "Kolmogorov–Smirnov", "sha256": "SHA-256", "value_a": "value",
-    "value_b": "value of the other", "true": "yes", "false": "no", "True": "yes", "False": "no",
-}  # fmt: skip
 SILENT = {"n", "rows", "better", "currency", "judged", "column", "metric", "note"}  # said once if it is always the same
 WORDED = {"verdict", "status", "severity", "level", "decision", "level_now"}
 NUMBER = re.compile(r"^[-+]?[\d,]*\.?\d+(e[-+]?\d+)?$")
@@ -150,17 +143,6 @@ def _leave_out(columns: list[Column]) -> tuple[list[Column], str]:
     if not kept:
         return columns, ""
     return kept, f'<p class="soft">In every row: {"; ".join(same)}.</p>' if same else ""
-
-
-def describe(name: str) -> str:
-    """Write a name of a data frame in words.
-
-    Examples
-    --------
-    >>> describe("roc_auc"), describe("share_of_actual"), describe("n")
-    ('ROC AUC', 'share of actual', 'rows')
-    """
-    return LABELS.get(name, name.replace("_", " ") if re.fullmatch(r"[a-z0-9_]+", name) else name)
 
 
 def _write(columns: list[Column], count: int) -> str:
