@@ -69,6 +69,17 @@ def describe(name: str) -> str:
     return LABELS.get(name, name.replace("_", " ") if re.fullmatch(r"[a-z0-9_]+", name) else name)
 
 
+def capitalize(text: str) -> str:
+    """Begin a text with a capital letter, unless it begins with a name in snake_case.
+
+    Examples
+    --------
+    >>> capitalize("log loss is worse"), capitalize("wind_speed drifted")
+    ('Log loss is worse', 'wind_speed drifted')
+    """
+    return text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
+
+
 def disarm(text: str) -> str:
     """Keep Markdown from making tags, links or pictures of what stands in a text, which looks as before.
 

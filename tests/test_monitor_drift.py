@@ -10,7 +10,7 @@ from scipy import stats
 from benchmarks.truth.drift import DEFAULT, alarm, count_false, count_false_blocks, draw_blocks
 from nbkit import formats
 from nbkit.errors import BadParameter
-from nbkit.monitor import drift_test, make_profile, measure_drift
+from nbkit.monitor import compare_shares, drift_test, make_profile, measure_drift
 from nbkit.monitor.distances import TESTS, DriftTest, Measurement
 from nbkit.monitor.pair import pair_column
 from nbkit.monitor.profile import OTHER
@@ -347,3 +347,16 @@ def test_sizes_are_never_negative_and_rows_are_never_lost(reference, window):
     table = measure_drift(profile, pd.DataFrame({"x": window}), ALL)
     assert (table["debiased"].dropna() >= 0).all()
     assert table["p_value"].dropna().between(0, 1).all()
+
+
+def test_shares_of_reference_and_window_stand_on_the_same_bins():
+    then = pd.DataFrame({"x": np.arange(100.0), "kind": ["a"] * 50 + ["b"] * 50})
+    now = pd.DataFrame({"x": np.r_[np.full(30, 99.0), np.full(10, np.nan)], "kind": ["b"] * 40})
+    shares = compare_shares(make_profile(then), now, ["x", "kind", "nowhere"])
+    assert list(dict.fromkeys(shares["column"])) == ["x", "kind"]
+    assert shares.groupby(["column", "when"])["share"].sum().round(12).eq(1).all()
+    of = shares.set_index(["column", "when", "bin"])["share"]
+    assert of["x", "window", "missing"] == 0.25
+    assert of["kind", "reference", "a"] == 0.5
+    assert of["kind", "window", "a"] == 0
+    assert compare_shares(make_profile(then), now, []).columns.tolist() == ["column", "bin", "when", "share"]

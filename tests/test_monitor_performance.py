@@ -286,8 +286,8 @@ def test_a_loss_that_is_larger_than_bearable_and_just_short_of_proven_is_never_o
     found = decide(None, None, table, metric="roc_auc")
     assert found.decision == "inconclusive"
     said = found.reasons["evidence"].iloc[0]
-    assert f"{row['value']:.3g} against {row['reference']:.3g} at registration, on 1500 labelled rows; lost: " in said
-    assert f"; a loss of more than {row['bearable']:.2g} calls for retraining; with 1500 rows only a loss of " in said
+    assert f"{row['value']:.3g} against {row['reference']:.3g} at registration, on 1,500 labelled rows; lost: " in said
+    assert f"; a loss of more than {row['bearable']:.2g} calls for retraining; with 1,500 rows only a loss of " in said
 
 
 def test_a_metric_that_is_better_is_never_called_worse():
@@ -295,7 +295,7 @@ def test_a_metric_that_is_better_is_never_called_worse():
     few = {"reference": 0.668, "value": 0.802, "gain": 0.134, "bearable": 0.0334, "detectable": 0.327, "n": 71}
     table = pd.DataFrame([{**few, "level": "inconclusive"}], index=pd.Index(["roc_auc"], name="metric"))
     found = decide(None, None, table, metric="roc_auc").reasons.iloc[0]
-    assert found["finding"] == "a loss of roc_auc cannot be ruled out"
+    assert found["finding"] == "a loss of ROC AUC cannot be ruled out"
     assert found["evidence"] == (
         "0.802 against 0.668 at registration, on 71 labelled rows; a loss of more than 0.033 calls for retraining; with "
         "71 rows only a loss of 0.33 or more would show"
@@ -306,7 +306,7 @@ def test_findings_that_are_left_out_are_counted():
     table = decide(WARNING.loc[[0] * 8], None, None, metric="roc_auc").reasons
     said = describe_reasons(table)
     assert len(said) == 6
-    assert said[-1] == f"{len(table) - 5} more findings of less weight: see 11_monitor"
+    assert said[-1] == f"{len(table) - 5} more findings of less weight: see 11_monitor."
     assert len(describe_reasons(table.head(5))) == 5
 
 
@@ -411,7 +411,7 @@ class TestCheckWindow:
         assert "prediction" in set(found.drift["column"])
         assert explain_window(found).startswith("**OK**: The model may stay")
         said = summarize_window(found, "demo@1", "2013-06", metric="roc_auc")
-        assert said.startswith("ok: demo@1 on 3,000 rows of 2013-06: roc_auc 0.")
+        assert said.startswith("OK: demo@1 on 3,000 rows of 2013-06: ROC AUC 0.")
         assert "0 columns drifted" in said
 
     def test_a_version_that_always_acts_is_judged_as_it_decides(self, binary):
@@ -428,7 +428,7 @@ class TestCheckWindow:
         draw, bundle = binary
         found = check_window(bundle, draw(3_000, slope=0.05))
         assert found.decision.decision == "retrain"
-        assert "- roc_auc is worse" in explain_window(found)
+        assert "- ROC AUC is worse" in explain_window(found)
 
     def test_rows_that_moved_before_labels_came(self, binary):
         draw, bundle = binary

@@ -225,12 +225,12 @@ def test_a_refusal_by_the_contract_is_a_rejection(project):
 
 @pytest.mark.parametrize(("decision", "tone"), [("ok", "good"), ("look", "unsure"), ("retrain", "bad")])
 def test_a_monitor_run_says_its_decision(project, decision, tone):
-    reasons = pd.DataFrame({"finding": ["drift"] * 7, "evidence": ["temp moved"] * 7, "action": ["Look."] * 7})
+    reasons = pd.DataFrame({"finding": ["drift"] * 7, "evidence": ["temp moved"] * 7, "action": ["look"] * 7})
     values = {"decision": decision, "reasons": reasons, "version": "toy@3"}
     o = read_overview(write_run(project, stages={"11_monitor": PASSED}, **{"11_monitor": values}))
     assert (o.verdict, o.tone) == (decision.upper(), tone)
-    assert o.reasons[:5] == ["drift: temp moved; to do: Look."] * 5
-    assert o.reasons[5:] == ["2 more findings of less weight: see 11_monitor"]
+    assert o.reasons[:5] == ["Drift: temp moved. Look."] * 5
+    assert o.reasons[5:] == ["2 more findings of less weight: see 11_monitor."]
     assert dict(o.facts.itertuples(index=False))["Model version"] == "toy@3"
 
 

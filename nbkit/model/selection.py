@@ -155,7 +155,7 @@ def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) ->
         said = f"{name} does better than {_join(tried)}" if tried else f"{name} does best"
     else:
         said = f"{name} does best of {_join(tried)}" if len(tried) > 1 else f"{name} is the only candidate"
-    said += f": {describe(metric)} {format_score(row)} on {format_count(int(row['n']), 'validation row')}"
+    said += f": {describe(str(metric))} {format_score(row)} on {format_count(int(row['n']), 'validation row')}"
     if best == selection.best and others:
         said += f", a lead over {_join(others)} that may be chance"
     if best != "rule" and "rule" in scores.index:

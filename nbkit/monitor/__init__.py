@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = attach(
         "check": ["Monitoring", "check_window"],
         "decision": ["Decision", "decide"],
         "distances": ["Measurement", "drift_test"],
-        "drift": ["measure_drift"],
+        "drift": ["compare_shares", "measure_drift"],
         "performance": ["estimate_performance", "fit_calibration", "measure_performance"],
         "profile": ["make_profile"],
         "words": ["explain_window", "profile_reference", "describe_reasons", "summarize_window"],

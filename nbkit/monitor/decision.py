@@ -11,7 +11,7 @@ from nbkit.monitor.distances import ALWAYS_NEW, NO_VALUES
 from nbkit.monitor.drift import GONE
 from nbkit.monitor.performance import DETECTABLE
 from nbkit.stats import Z
-from nbkit.wording import format_count
+from nbkit.wording import describe, format_count
 
 IMPORTANT = 0.05  # share of the model's attributions from which a feature's drift matters
 RECALIBRATE = ("ece", "brier", "log_loss", "bias")  # what can be put right without a new model
@@ -117,26 +117,27 @@ def _violations(table: pd.DataFrame) -> Iterator[Finding]:
 
 def _losses(table: pd.DataFrame, own: str) -> Iterator[Finding]:
     if len(table) and own not in table.index and (table["level"] != "not judged").any():
-        yield f"{own} was not measured", "unsure", "it is the metric that decides, and labels have come", MORE
+        yield f"{describe(own)} was not measured", "unsure", "it is the metric that decides, and labels have come", MORE
     gained = "gain" in table and table["gain"].get(own, 0.0) > 0
     for row in table.rename_axis("metric").reset_index().to_dict("records"):
         metric, level = str(row["metric"]), row["level"]
+        name = describe(metric)
         if level == "worse" and metric != own and row.get("p_value", 0.0) * (len(table) - 1) >= LOOKS:
             level = "watch"  # of so many metrics one falls by chance
         now, then = _format_value(row["value"]), _format_value(row["reference"])
-        words = f"{now} against {then} at registration, on {row['n']:.0f} labelled rows"
+        words = f"{now} against {then} at registration, on {row['n']:,.0f} labelled rows"
         if metric == own and level in ("worse", "inconclusive"):
             words += _describe_loss(row)
         if level == "watch":
-            yield f"{metric} is a little worse", "note", words, "watch the next window"
+            yield f"{name} is a little worse", "note", words, "watch the next window"
         elif level == "worse" and metric == own:
-            yield f"{metric} is worse", "critical", words, RETRAIN
+            yield f"{name} is worse", "critical", words, RETRAIN
         elif level == "inconclusive" and metric == own:
             better = row.get("gain", np.nan) >= 0
-            finding = f"a loss of {metric} cannot be ruled out" if better else f"{metric} may be worse"
+            finding = f"a loss of {name} cannot be ruled out" if better else f"{name} may be worse"
             yield finding, "unsure", words, MORE
         elif level == "worse":
-            yield f"{metric} is worse", *_weigh_other(metric, words, gained=gained)
+            yield f"{name} is worse", *_weigh_other(metric, words, gained=gained)
 
 
 def _weigh_other(metric: str, words: str, *, gained: bool) -> tuple[str, str, str]:
@@ -145,7 +146,7 @@ def _weigh_other(metric: str, words: str, *, gained: bool) -> tuple[str, str, st
     if metric in BASE_RATE:
         return "warning", words, "look at the base rate; choose the threshold again"
     if gained:
-        return "note", words, "none: the metric that decides became better"
+        return "note", words, "no action: the metric that decides became better"
     return "warning", words, "see what it counts; it does not decide about retraining"
 
 
@@ -160,7 +161,7 @@ def _describe_loss(row: dict[Any, Any]) -> str:
     if row["level"] == "worse":
         return said
     only = f"only a loss of {seen:.2g} or more would" if seen > bearable else f"a loss of {seen:.2g} would mostly"
-    return f"{said}; with {row['n']:.0f} rows {only} show"
+    return f"{said}; with {row['n']:,.0f} rows {only} show"
 
 
 def _format_value(value: float) -> str:
@@ -188,7 +189,11 @@ def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> I
         if row["level"] != "drift":
             continue
         column, weight = row["column"], weights.get(row["column"], np.nan)
-        words = f"{row['test']} {row['value']:.3g}, {row['detail']}" if pd.notna(row["value"]) else str(row["detail"])
+        words = (
+            f"{describe(row['test'])} {row['value']:.3g}, {row['detail']}"
+            if pd.notna(row["value"])
+            else str(row["detail"])
+        )
         words += "" if column == "prediction" else "; importance unknown" if np.isnan(weight) else ""
         words += f"; {weight:.{0 if weight >= 0.1 else 1}%} of the attributions" if weight >= 0 else ""
         if row["detail"] == GONE and weight != 0:
@@ -196,7 +201,7 @@ def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> I
         elif not weight < IMPORTANT and not judged:
             yield f"{column} drifted", "warning", words, f"look at its source{labels}"
         else:
-            action = "none: the measured performance decides" if judged else "none: the model hardly uses it"
+            action = "no action: the measured performance decides" if judged else "no action: the model hardly uses it"
             yield f"{column} drifted", "note", words, action
 
 

@@ -115,3 +115,30 @@ def _set_levels(table: pd.DataFrame) -> pd.DataFrame:
         table.loc[judged.index, "level"] = np.where(blind, "not judged", level)
         table.loc[judged.index[blind], "detail"] = unsure[blind]
     return table.drop(columns="unsure").astype({"level": "str"})
+
+
+def compare_shares(profile: pd.DataFrame, window: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Compare how the rows of a window and of the reference are spread over the bins of some columns.
+
+    Parameters
+    ----------
+    profile
+        From `make_profile`.
+    window
+        The rows now.
+    columns
+        Which; those that the profile or the window lacks are left out.
+
+    Returns
+    -------
+    DataFrame
+        column, bin, when (reference, window), share (of all rows, missing ones among them), in the order of `columns`.
+    """
+    parts = []
+    for column in columns:
+        if column in window.columns and (profile["column"] == column).any():
+            pair = pair_column(profile[profile["column"] == column], window[column])
+            for when, counts in (("reference", pair.reference), ("window", pair.window)):
+                shares = counts / max(counts.sum(), 1)
+                parts.append(pd.DataFrame({"column": column, "bin": pair.labels, "when": when, "share": shares}))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["column", "bin", "when", "share"])

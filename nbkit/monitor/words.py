@@ -8,15 +8,16 @@ from nbkit.lineage import encode_rows, list_engineered, trace_columns
 from nbkit.model import Predictions
 from nbkit.monitor.check import Monitoring
 from nbkit.monitor.profile import make_profile
-from nbkit.wording import format_count
+from nbkit.wording import capitalize, describe, format_count
 
 DECISIONS = {
     "ok": "The model may stay as it is.",
-    "look": "A person should look before anything is done.",
+    "look": "A person should look; nothing is changed automatically.",
     "retrain": "Train again on recent rows, and let it compete with the model in use.",
     "inconclusive": "Nothing bad was found, but these rows could not have shown it. Get more rows or labels before relying "
     "on the model.",
 }
+HEADS = {"ok": "OK", "look": "Needs review", "retrain": "Retrain", "inconclusive": "Inconclusive"}
 UNLABELLED = " No labels have come: the performance is not measured, only that the columns look as they did."
 
 
@@ -46,25 +47,26 @@ def explain_window(found: Monitoring) -> str:
     reasons = "".join(f"\n- {sentence}" for sentence in describe_reasons(decision.reasons))
     row: Any = found.summary.iloc[0]
     said = DECISIONS[decision.decision] + (UNLABELLED if decision.decision == "ok" and not row["labelled"] else "")
-    return f"**{decision.decision.upper()}**: {said}{reasons}"
+    return f"**{HEADS[decision.decision]}**: {said}{reasons}"
 
 
 def describe_reasons(reasons: pd.DataFrame, most: int = 5) -> list[str]:
     """Describe each finding with its evidence and what to do: the table of a `Decision` in sentences."""
     said = [
-        f"{row['finding']}: {row['evidence']}; to do: {row['action']}" for row in reasons.head(most).to_dict("records")
+        f"{capitalize(row['finding'])}: {row['evidence']}. {capitalize(row['action'])}."
+        for row in reasons.head(most).to_dict("records")
     ]
     rest = len(reasons) - most
-    return [*said, f"{format_count(rest, 'more finding')} of less weight: see 11_monitor"] if rest > 0 else said
+    return [*said, f"{format_count(rest, 'more finding')} of less weight: see 11_monitor."] if rest > 0 else said
 
 
 def summarize_window(found: Monitoring, version: str, window: str, *, metric: str) -> str:
     """Return the headline of a monitored window."""
     row: Any = found.summary.iloc[0]
     measured = metric in found.performance.index
-    said = f" {metric} {_describe_score(found.performance.loc[metric])};" if measured else ""
+    said = f" {describe(metric)} {_describe_score(found.performance.loc[metric])};" if measured else ""
     return (
-        f"{found.decision.decision}: {version} on {int(row['rows']):,} rows of {window or 'the first window'}:{said} "
+        f"{HEADS[found.decision.decision]}: {version} on {int(row['rows']):,} rows of {window or 'the first window'}:{said} "
         f"{format_count(row['drifted'], 'column')} drifted{' and so did the prediction' if row['moved'] else ''}, "
         f"{format_count(row['violations'], 'violation')}."
     )

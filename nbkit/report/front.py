@@ -11,7 +11,7 @@ from nbkit.lifecycle import DEPLOY, EVALUATE, EXPLAIN, FRAME, INGEST, REGISTER, 
 from nbkit.record import RunRecord, iterate_runs, read_record
 from nbkit.report.judgement import describe_alternatives, format_value, open_registry
 from nbkit.report.scraps import read_or, read_rows
-from nbkit.wording import describe, format_count
+from nbkit.wording import capitalize, describe, format_count
 
 CARDS = 4
 REQUIREMENTS = {  # how a limit of 01 is said on a card
@@ -85,8 +85,8 @@ def read_watch(folder: Path) -> pd.DataFrame:
 
 def _end(sentence: Any) -> str:
     """Begin a sentence with a capital and end it with a full stop."""
-    text = str(sentence).strip()
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+    text = capitalize(str(sentence).strip())
+    return f"{text}{'' if text.endswith(('.', '!', '?')) else '.'}"
 
 
 def read_drivers(folder: Path) -> list[str]:

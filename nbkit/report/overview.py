@@ -105,7 +105,7 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
         status=read_status(folder, record),
         started=record.started[:16].replace("T", " "),
         seconds=round(sum(each.seconds or 0 for each in record.stages), 1),
-        objective=str(read_or(folder, FRAME, "objective")),
+        objective=str(read_or(folder, FRAME, "objective")) or _name_window(folder),
         decision=str(read_or(folder, FRAME, "decision")),
         owner=str(read_or(folder, FRAME, "owner")),
         verdict=reached.word,
@@ -122,7 +122,7 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
         costs=read_costs(folder),
         watch=read_watch(folder),
         drivers=read_drivers(folder),
-        changes=describe_changes(folder, record),
+        changes=[] if {each.stage for each in record.stages} == {MONITOR} else describe_changes(folder, record),
         version=str(read_or(folder, REGISTER, "version")),
         facts=_read_facts(folder, record),
     )
@@ -131,13 +131,16 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
 def _read_stages(folder: Path, record: RunRecord, known: dict[str, Stage], since: pd.DataFrame) -> pd.DataFrame:
     entries = {each.stage: each for each in record.stages}
     rows = []
-    for name in list(dict.fromkeys([*known, *entries])):
+    wanted = entries if set(entries) == {MONITOR} else dict.fromkeys([*known, *entries])
+    for name in wanted:
         entry = entries.get(name)
         status, said = (entry.status, entry.headline or entry.message) if entry else (ABSENT, "")
         page = f"{name}.html" if (folder / f"{name}.ipynb").is_file() else ""
         if status == "passed" and not page:
             entry, status, said = None, "gone", f"{name}.ipynb is not in the run's folder any more."
         title = known[name].title if name in known else name
+        if name == MONITOR and status == "passed":
+            status = str(read_or(folder, MONITOR, "decision", status))
         if name not in entries and name in known and known[name].cadence != "run":
             said = "It looks at one window of new rows at a time, in a run of its own: nbkit monitor."
             if len(since):
@@ -146,6 +149,12 @@ def _read_stages(folder: Path, record: RunRecord, known: dict[str, Stage], since
                 said = f"{format_count(len(since), 'window')} of new rows so far. {last['headline']}"
         rows.append((name, title, status, entry.seconds if entry else None, said, page))
     return pd.DataFrame(rows, columns=["stage", "title", "status", "seconds", "headline", "page"])
+
+
+def _name_window(folder: Path) -> str:
+    """Return what a run of the monitor looked at; empty for another run."""
+    version, window = (str(read_or(folder, MONITOR, name)) for name in ("version", "window"))
+    return f"Is {version} still right? {window or 'First window'}" if version else ""
 
 
 def _describe_taken_over(record: RunRecord) -> str:

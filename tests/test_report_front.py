@@ -1,0 +1,98 @@
+"""What the front page says beside the verdict."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nbkit.record import read_record
+from nbkit.report import read_overview
+from nbkit.report.front import describe_changes, read_cards, read_costs, read_drivers, read_watch
+from tests.test_report_overview import PASSED, judged, write_run
+
+SCORES = pd.DataFrame({"metric": ["mae"], "value": [41.6], "low": [37.0], "high": [47.0]}).set_index("metric")
+
+
+def test_the_large_numbers_are_those_of_07_and_of_the_service_four_at_most(project):
+    answer = pd.DataFrame({"big": ["$55,000", "60 %", "41 %"], "words": ["saved", "caught", "right"]})
+    required = pd.DataFrame(
+        {"requirement": ["latency_p95_ms", "throughput_rps", "unknown"], "limit": [250.0, 20.0, 1.0], "measured": [43.4, 118.1, 2.0]}
+    )  # fmt: skip
+    folder = write_run(
+        project,
+        stages={"07_evaluate": PASSED},
+        **{"07_evaluate": {"answer": answer}, "10_deploy": {"required": required}},
+    )
+    assert read_cards(folder).values.tolist() == [
+        ["$55,000", "saved"],
+        ["60 %", "caught"],
+        ["41 %", "right"],
+        ["43 ms", "answer time: 95 % of the requests take no longer (limit 250 ms)"],
+    ]
+
+
+def test_a_run_without_evaluation_says_nothing_of_numbers_costs_or_drivers(project):
+    folder = write_run(project, stages={"01_frame": PASSED}, **{"01_frame": {"objective": "x"}})
+    assert (len(read_cards(folder)), len(read_costs(folder)), len(read_watch(folder)), read_drivers(folder)) == (
+        0,
+        0,
+        0,
+        [],
+    )
+    assert "What it costs" not in read_front(folder)
+
+
+def read_front(folder):
+    from nbkit.report import write_report
+
+    return write_report(folder).read_text()
+
+
+@pytest.mark.parametrize("model", [np.nan, 0.0])
+def test_costs_that_are_not_known_or_nothing_draw_no_bars(project, model):
+    costs = pd.DataFrame({"cost_per_row": [model], "model": [model], "verdict": ["inconclusive"], "low": [np.nan], "high": [np.nan]},
+                         index=pd.Index(["never acting"], name="alternative"))  # fmt: skip
+    judged(project, **{"07_evaluate": {"alternatives": costs}})
+    assert len(read_costs(project / "runs" / "toy-1")) == 0
+
+
+def test_a_driver_is_a_sentence(project):
+    drivers = pd.DataFrame({"feature": ["delay"], "sentence": ["delay above 22 min: +12 points"], "share": [0.2]})
+    folder = write_run(
+        project, stages={"08_explain": PASSED}, **{"08_explain": {"drivers": drivers, "firmness": "the order is firm"}}
+    )
+    assert read_drivers(folder) == ["Delay above 22 min: +12 points."]
+    assert read_watch(folder).values.tolist() == [["Explanation", "The order is firm.", "08_explain"]]
+    assert "Delay above 22 min: +12 points." in read_front(folder)
+
+
+def test_what_changed_is_told_against_the_latest_run_before_that_has_scores(project):
+    import json
+
+    from nbkit import Problem
+
+    problem = Problem("y", "regression", metric="mae")
+    for number, (value, data) in enumerate([(43.0, "a"), (41.6, "b"), (41.6, "b")]):
+        values = {
+            "01_frame": {"problem": problem},
+            "02_ingest": {"version": data},
+            "07_evaluate": {"scores": SCORES.assign(value=value)},
+        }
+        folder = write_run(project, name=f"toy-{number}", stages=dict.fromkeys(values, PASSED), **values)
+        record = json.loads((folder / "run.json").read_text())
+        record |= {
+            "started": f"2026-01-0{number + 1}T00:00:00+00:00",
+            "parameters": {"06_train": {"trials": number // 2}},
+        }
+        (folder / "run.json").write_text(json.dumps(record))
+    first, second, third = (project / "runs" / f"toy-{number}" for number in range(3))
+    assert describe_changes(first, read_record(first)) == []
+    assert describe_changes(second, read_record(second)) == [
+        "mean absolute error (MAE): 43.000 in toy-0, now 41.600.",
+        "Data: other rows than in toy-0.",
+        "Parameters: no change.",
+    ]
+    assert describe_changes(third, read_record(third))[1:] == [
+        "Data: the same rows as in toy-1.",
+        "Parameters changed: 06_train.trials.",
+    ]
+    assert read_overview(third).changes == describe_changes(third, read_record(third))
