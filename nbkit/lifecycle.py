@@ -9,7 +9,7 @@ EVALUATE, EXPLAIN, REGISTER, DEPLOY, MONITOR = "07_evaluate", "08_explain", "09_
 SCRAPS = {  # stage to what the report, sweeps and the command line read of it, beside the other notebooks
     FRAME: ("problem", "criteria", "objective", "decision", "owner", "currency"),
     INGEST: ("version", "test", "order"),
-    VALIDATE: ("violations",),
+    VALIDATE: ("contract", "violations"),
     FEATURES: ("valid",),
     EVALUATE: ("headline", "answer", "scores", "verdicts", "alternatives", "worst", "group_verdicts"),
     EXPLAIN: ("drivers", "firmness"),

@@ -58,7 +58,7 @@ def full_run(project, words="fine", gates=GATES):
 
 def test_a_run_becomes_a_front_page_and_one_page_a_stage(project):
     found = pages(full_run(project))
-    assert list(found) == ["01_frame.html", "07_evaluate.html", "09_register.html", "index.html"]
+    assert list(found) == ["01_frame.html", "07_evaluate.html", "09_register.html", "glossary.html", "index.html"]
     front = found["index.html"].text
     assert "✓ Approve" in front
     assert "Every criterion is met (2)." in front
@@ -66,7 +66,7 @@ def test_a_run_becomes_a_front_page_and_one_page_a_stage(project):
     assert "✓ passed" in front
     assert front.count("fine 0") >= 3
     links = [attrs["href"] for attrs in found["07_evaluate.html"].all("a")]
-    assert links == ["#main", "index.html", "01_frame.html", "index.html", "09_register.html"]
+    assert links == ["#main", "index.html", "glossary.html", "01_frame.html", "index.html", "09_register.html"]
     assert "fine 07_evaluate" in found["07_evaluate.html"].text
 
 
@@ -169,7 +169,7 @@ def test_figures_of_one_page_do_not_share_ids(project):
 
 def test_a_run_with_nothing_in_it_still_has_a_page(project):
     found = pages(write_run(project, status="failed"))
-    assert list(found) == ["index.html"]
+    assert list(found) == ["glossary.html", "index.html"]
     assert "Run of toy" in found["index.html"].text
     (project / "runs" / "bare").mkdir()
     assert "NOT DECIDED" in pages(project / "runs" / "bare")["index.html"].text

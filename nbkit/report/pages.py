@@ -1,25 +1,21 @@
 """Writes the pages of a run: the front page and one a stage, each a file that asks the network for nothing."""
 
-import base64
-import hashlib
 import json
 import os
-import re
 from collections.abc import Collection
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from nbkit.lifecycle import MONITOR
 from nbkit.record import read_record
-from nbkit.report.marks import mark, speak, tone
+from nbkit.report.glossary import render_glossary
 from nbkit.report.overview import Overview, read_overview
 from nbkit.report.scraps import read_or
 from nbkit.report.sections import read_page
+from nbkit.report.shell import find_template
 from nbkit.report.since import find_registering
 from nbkit.scrub import Scrubber
 from nbkit.store import write_atomic
@@ -49,6 +45,7 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         if row["page"]:
             html = render_stage(overview, row, folder / f"{row['stage']}.ipynb", names)
             _write_page(folder, row["page"], html)
+    _write_page(folder, "glossary.html", render_glossary(folder, overview))
     return _write_page(folder, "index.html", render_index(overview))
 
 
@@ -88,19 +85,6 @@ def render_stage(overview: Overview, stage: dict[Any, Any], notebook: Path, page
         o=overview, stage=stage, page=read_page(notebook), before=before, after=after,
         title=f"{stage['title']} · {overview.project}",
     )  # fmt: skip
-
-
-@cache
-def find_template(name: str) -> jinja2.Template:
-    """Return a template of this folder."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"mark": mark, "tone": tone, "spoken": speak}
-    environment.filters |= {"missing": pd.isna, "css": lambda text: re.sub(r"[^\w .:@-]", "", str(text))}
-    script = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment.globals |= {"script": script, "script_hash": f"sha256-{digest}"}
-    return environment.get_template(name)
 
 
 def _plain(value: Any) -> Any:

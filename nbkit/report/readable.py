@@ -78,6 +78,8 @@ def _rewrite(whole: str, inner: str) -> str:
         Column(name.strip(), "", [row[place][1].strip() for row in rows], bool(rows) and rows[0][place][0] == "th")
         for place, name in enumerate(heads[0])
     ]
+    if len(columns) > 1 and not columns[0].name and all(cell.isdigit() for cell in columns[0].cells):
+        columns = columns[1:]  # an index that only counts rows
     columns = _merge_intervals(columns)
     columns, same = _leave_out(columns)
     return _write(columns, len(rows)) + same

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.report.pages import embed_json, find_template
+from nbkit.report.pages import embed_json
+from nbkit.report.shell import find_template
 from nbkit.store import write_atomic
 from nbkit.sweep import read_sweep
 from nbkit.wording import format_count
