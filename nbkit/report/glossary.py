@@ -23,8 +23,8 @@ TERMS = {
     "Gate (release check)": "A question that has to be answered by evidence before a version may move on.",
     "Inconclusive": "The rows at hand cannot decide the question either way; more rows can.",
     "Log loss": "How surprised the model is by the truth; lower is better.",
-    "PSI": "Population stability index: how differently two samples are spread over the same bins. 0.1 is worth a look, "
-    "0.2 is a clear change.",
+    "PSI": "Population stability index: how differently two samples are spread over the same bins. 0.1 is worth a "
+    "look, 0.2 is a clear change.",
     "Permutation importance": "How much worse the model scores on test when one column is shuffled.",
     "q-value": "The share of false alarms to be expected if this finding and all stronger ones are called findings.",
     "ROC AUC": "The chance that a case is ranked above a non-case. 0.5 is chance, 1 is perfect.",
