@@ -13,7 +13,14 @@ SCORES = pd.DataFrame({"metric": ["mae"], "value": [41.6], "low": [37.0], "high"
 
 
 def test_the_large_numbers_are_those_of_07_and_of_the_service_four_at_most(project):
-    answer = pd.DataFrame({"big": ["$55,000", "60 %", "41 %"], "words": ["saved", "caught", "right"]})
+    answer = pd.DataFrame(
+        {
+            "value": [47475.3, 1.6878, np.nan, 0.6733],
+            "unit": ["USD", "USD", "share", "share"],
+            "sentence": list("abcd"),
+            "what": ["saved", "saved per row", "found", "right"],
+        }
+    )
     required = pd.DataFrame(
         {"requirement": ["latency_p95_ms", "throughput_rps", "unknown"], "limit": [250.0, 20.0, 1.0], "measured": [43.4, 118.1, 2.0]}
     )  # fmt: skip
@@ -23,10 +30,10 @@ def test_the_large_numbers_are_those_of_07_and_of_the_service_four_at_most(proje
         **{"07_evaluate": {"answer": answer}, "10_deploy": {"required": required}},
     )
     assert read_cards(folder).values.tolist() == [
-        ["$55,000", "saved"],
-        ["60 %", "caught"],
-        ["41 %", "right"],
+        ["47,000 USD", "A."],
+        ["67 %", "D."],
         ["43 ms", "answer time: 95 % of the requests take no longer (limit 250 ms)"],
+        ["118/s", "requests answered each second (20 are needed)"],
     ]
 
 

@@ -23,7 +23,7 @@ def test_the_page_tells_every_point_and_the_command_that_goes_on(project, toy, f
     page.mkdir()
     (page / "index.html").touch()
     html = render_sweep(folder)
-    assert "<h1>4 points of toy</h1>" in html
+    assert "<h1>Sweep of toy: 4 settings compared</h1>" in html
     assert html.count("✓ passed") == 3
     assert "<li>Point 4: three is one too many</li>" in html
     assert '<a href="../../s-001/report/index.html">s-001</a>' in html

@@ -1,6 +1,7 @@
 """What the front page says beside the verdict: large numbers, costs, what to watch, what drives it, what changed."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from nbkit.report.scraps import read_or, read_rows
 from nbkit.wording import capitalize, describe, format_count
 
 CARDS = 4
+PER_ROW = "saved per row"  # which the costs below show
 REQUIREMENTS = {  # how a limit of 01 is said on a card
     "latency_p95_ms": ("{:,.0f} ms", "answer time: 95 % of the requests take no longer (limit {:,.0f} ms)"),
     "throughput_rps": ("{:,.0f}/s", "requests answered each second ({:,.0f} are needed)"),
@@ -28,12 +30,23 @@ def read_cards(folder: Path) -> pd.DataFrame:
     DataFrame
         big (a number with its unit), words (what it is, on how many rows, with its interval).
     """
-    rows = [(row["big"], row["words"]) for row in read_rows(folder, EVALUATE, "answer")]
+    answer = read_rows(folder, EVALUATE, "answer")
+    known = [row for row in answer if math.isfinite(row["value"]) and row["what"] != PER_ROW]
+    rows = [(_enlarge(row), _end(row["sentence"])) for row in known]
     for row in read_rows(folder, DEPLOY, "required"):
         if row["requirement"] in REQUIREMENTS:
             big, words = REQUIREMENTS[row["requirement"]]
             rows.append((big.format(row["measured"]), words.format(row["limit"])))
     return pd.DataFrame(rows[:CARDS], columns=["big", "words"])
+
+
+def _enlarge(row: Mapping[Any, Any]) -> str:
+    """Write a value with its unit, in two or three digits, as its interval seldom allows more."""
+    value, unit = float(row["value"]), str(row["unit"])
+    if unit == "share":
+        return f"{value:.0%}".replace("%", " %")
+    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{round(value, 1 - math.floor(math.log10(abs(value)))) if abs(value) >= 1000 else value:,.{digits}f} {unit}"
 
 
 def read_costs(folder: Path) -> pd.DataFrame:
