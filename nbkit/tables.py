@@ -32,8 +32,9 @@ def format_table(table: "pd.DataFrame") -> str:
 
     index = table.index
     counts = index.nlevels == 1 and index.name is None and index.equals(pd.RangeIndex(len(table)))
-    if index.nlevels == table.columns.nlevels == 1 and table.columns.name is None:  # the name goes into the corner
-        table = table.set_axis(index.rename(None)).set_axis(table.columns.rename(index.name), axis="columns")
+    if index.nlevels == table.columns.nlevels == 1 and not counts:  # one name goes into the corner: one line of heads
+        corner = index.name if index.name is not None else table.columns.name
+        table = table.set_axis(index.rename(None)).set_axis(table.columns.rename(corner), axis="columns")
     rows = ROWS if len(table) <= ROWS else FEW
     whole = len(table) <= ROWS and len(table.columns) <= COLUMNS
     options: dict[str, Any] = {"max_rows": rows, "max_cols": COLUMNS, "show_dimensions": not whole}

@@ -1,5 +1,7 @@
 """A data frame as a cell displayed it becomes a table for people: words as heads, intervals as one, fewer digits."""
 
+import html
+import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -33,7 +35,7 @@ class Column:
         return bool(known) and all(NUMBER.match(cell.removesuffix("%").strip()) for cell in known)
 
 
-def count_rows(html: str) -> int:
+def count_rows(text: str) -> int:
     """Return how many rows the tables of some HTML have, heads not counted.
 
     Examples
@@ -41,15 +43,15 @@ def count_rows(html: str) -> int:
     >>> count_rows("<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table>")
     1
     """
-    return len(ROW.findall(re.sub(r"<thead>.*?</thead>", "", html, flags=re.DOTALL)))
+    return len(ROW.findall(re.sub(r"<thead>.*?</thead>", "", text, flags=re.DOTALL)))
 
 
-def make_readable(html: str) -> str:
+def make_readable(text: str) -> str:
     """Rewrite each simple table of some clean HTML; what is no plain grid with one head stays as it is.
 
     Parameters
     ----------
-    html
+    text
         From `nbkit.report.clean.clean_html`.
 
     Examples
@@ -59,7 +61,7 @@ def make_readable(html: str) -> str:
     >>> print(make_readable(f"<table>{head}<tbody>{row}</tbody></table>").partition("<tbody>")[2])
     <tr><td>ROC AUC</td><td class="number">0.742</td><td class="number">0.709 to 0.773</td></tr></tbody></table>
     """
-    return TABLE.sub(lambda found: _rewrite(found[0], found[2]), html)
+    return TABLE.sub(lambda found: _rewrite(found[0], found[2]), text)
 
 
 def _rewrite(whole: str, inner: str) -> str:
@@ -157,7 +159,7 @@ def _write(columns: list[Column], count: int) -> str:
         elif column.is_number and not column.head.endswith("95 % interval"):
             column.cells = _align(column.cells) if not column.is_rounded else column.cells
         elif column.name not in ("feature", "source"):
-            column.cells = [LABELS.get(cell, cell) for cell in column.cells]
+            column.cells = [LABELS.get(cell, _list_settings(cell)) for cell in column.cells]
     shapes = ["number" if column.is_number or column.head.endswith("95 % interval") else "" for column in columns]
     head = "".join(
         _make_cell("th", column.head, shape, "col") if column.head else "<td></td>"
@@ -172,6 +174,24 @@ def _write(columns: list[Column], count: int) -> str:
             cells.append(_make_cell(tag, column.cells[place], "" if column.is_header else kind, scope))
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _list_settings(cell: str) -> str:
+    """Write settings in JSON as a list; anything else as it is.
+
+    Examples
+    --------
+    >>> _list_settings('{"max_iter": 100, "model": null}'), _list_settings("{}"), _list_settings("{x")
+    ('max_iter 100, model none', 'defaults', '{x')
+    """
+    try:
+        found = json.loads(html.unescape(cell)) if cell.startswith("{") else None
+    except ValueError:
+        return cell
+    if not isinstance(found, dict):
+        return cell
+    words = ", ".join(f"{name} {'none' if value is None else value}" for name, value in found.items())
+    return html.escape(words) or "defaults"
 
 
 def _align(cells: list[str]) -> list[str]:
