@@ -50,15 +50,34 @@ def params(stage: str, as_json: bool) -> None:  # noqa: FBT001
 
 @click.command()
 @click.argument("name", metavar="[RUN]", default="")
-def report(name: str) -> None:
+@click.option("--single-file", "form", flag_value="html", help="One HTML file with all pages, to be mailed.")
+@click.option("--zip", "form", flag_value="zip", help="The pages in a zip; every link in them resolves.")
+@click.option(
+    "--pdf", "form", flag_value="pdf", help="All pages as a PDF, through a Chromium or Chrome on this machine."
+)
+@click.option("-o", "target", type=click.Path(path_type=Path), help="Where to; by default RUN.html, .zip or .pdf here.")
+@click.option("--open", "opened", is_flag=True, help="Open what was written.")
+def report(name: str, form: str | None, target: Path | None, opened: bool) -> None:  # noqa: FBT001
     """Write the HTML report of a RUN or a sweep again (the latest run if none is named) and print where it is."""
+    import webbrowser
+
     from nbkit.pipeline import find_run
-    from nbkit.report import write_report, write_sweep_report
+    from nbkit.report import find_browser, send_report, write_report, write_sweep_report
     from nbkit.sweep import find_sweep
 
+    if target and not form:
+        raise click.UsageError(
+            "-o goes with --single-file, --zip or --pdf: the pages themselves lie in the run's folder"
+        )
+    if form == "pdf" and not find_browser():
+        raise click.ClickException("no Chromium or Chrome is installed here to print with; --single-file needs none")
     swept = find_sweep(find_root(), name)
     page: Path | None = write_sweep_report(swept) if swept else write_report(find_run(find_root(), name))
+    if page and form:
+        page = send_report(page.parent, form, target)
     click.echo(page)
+    if page and opened:
+        webbrowser.open(page.resolve().as_uri())
     sys.exit(0 if page else 1)
 
 

@@ -29,14 +29,14 @@ def read_since(folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        window, decision, headline, run, page (the monitor's report, relative to this run's), sorted by window.
+        window, decision, headline, run, page (a copy of what the monitor said, in this report), sorted by window.
     """
     digest = read_or(folder, REGISTER, "digest")
     looks: dict[str, tuple[str, ...]] = {}
     for other, _ in iterate_runs(folder.parent.parent) if digest else ():  # newest first
         if other != folder and read_or(other, MONITOR, "digest") == digest:
             window, decision, headline = (str(read_or(other, MONITOR, name)) for name in COLUMNS[:3])
-            looks.setdefault(window, (window, decision, headline, other.name, f"../../{other.name}/report/index.html"))
+            looks.setdefault(window, (window, decision, headline, other.name, f"window_{other.name}.html"))
     return pd.DataFrame([looks[window] for window in sorted(looks)], columns=COLUMNS)
 
 
