@@ -4,15 +4,18 @@ A project may replace each of these notebooks. What is not handed over is said b
 """
 
 FRAME, INGEST, VALIDATE, FEATURES = "01_frame", "02_ingest", "03_validate", "05_features"
-EVALUATE, REGISTER, DEPLOY, MONITOR = "07_evaluate", "09_register", "10_deploy", "11_monitor"
+TRAIN, EVALUATE, EXPLAIN, REGISTER = "06_train", "07_evaluate", "08_explain", "09_register"
+DEPLOY, MONITOR = "10_deploy", "11_monitor"
 
 SCRAPS = {  # stage to what the report, sweeps and the command line read of it, beside the other notebooks
-    FRAME: ("problem", "criteria", "objective", "decision", "owner"),
-    INGEST: ("version", "test", "order"),
+    FRAME: ("problem", "criteria", "objective", "decision", "owner", "card", "protected"),
+    INGEST: ("version", "test", "order", "sources", "ingest", "splits"),
     VALIDATE: ("violations",),
-    FEATURES: ("valid",),
-    EVALUATE: ("headline", "verdicts", "alternatives", "worst", "group_verdicts", "group_gaps"),
-    REGISTER: ("version", "digest", "gates"),
+    FEATURES: ("valid", "catalogue", "refused"),
+    TRAIN: ("headline", "model"),
+    EVALUATE: ("headline", "verdicts", "alternatives", "worst", "group_verdicts", "group_gaps", "scores", "threshold"),
+    EXPLAIN: ("importance",),
+    REGISTER: ("version", "digest", "gates", "files", "algorithm"),
     DEPLOY: ("headline",),
     MONITOR: ("version", "digest", "window", "decision", "headline", "reasons"),
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from nbkit.cli.run import print_table
 from nbkit.project import find_notebooks, find_root
 from nbkit.wording import suggest
 
@@ -81,4 +82,37 @@ def report(name: str, form: str | None, target: Path | None, opened: bool) -> No
     sys.exit(0 if page else 1)
 
 
-COMMANDS = (params, report)
+@click.command()
+@click.argument("name", metavar="[RUN | NAME@VERSION]", default="")
+@click.option(
+    "--data", default="", metavar="DIGEST", help="List what rests on data with this sha256, or its beginning."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.option("--registry", "place", default="registry", help="Folder (from the project's root) or URL.")
+def lineage(name: str, data: str, as_json: bool, place: str) -> None:  # noqa: FBT001
+    """Show what a version or a run was made of, step by step; with --data, what was made of some data."""
+    from nbkit import report
+    from nbkit.pipeline import find_run
+    from nbkit.registry import Registry
+
+    if bool(data) == bool(name):
+        raise click.UsageError("name a RUN or NAME@VERSION, or give --data DIGEST, one of them")
+    root = find_root()
+    if data:
+        rows = report.trace_data(root, data)
+        shown = [row | {key: ", ".join(row[key]) for key in ("through", "windows")} for row in rows]
+        if as_json:
+            click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        else:
+            print_table(shown, ["run", "version", "through", "windows"])
+        return
+    if "@" in name:
+        place = place if "://" in place else str(root / place)
+        steps = report.read_version_lineage(root, Registry(place, create=False).get(name))
+    else:
+        steps = report.read_lineage(find_run(root, name))
+    plain = report.plain_lineage(steps)
+    click.echo(json.dumps(plain, indent=1, ensure_ascii=False) if as_json else report.write_lineage(steps))
+
+
+COMMANDS = (params, report, lineage)

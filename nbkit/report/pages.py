@@ -14,6 +14,7 @@ import pandas as pd
 from nbkit.lifecycle import MONITOR
 from nbkit.record import read_record
 from nbkit.report.blocks import read_blocks
+from nbkit.report.extras import render_extras
 from nbkit.report.marks import mark, tone
 from nbkit.report.overview import Overview, read_overview
 from nbkit.report.scraps import read_or
@@ -61,6 +62,8 @@ def _write_more(folder: Path, overview: Overview) -> None:
         stage = next(each for each in seen.stages.to_dict("records") if each["stage"] == MONITOR)
         html = render_stage(seen, {**stage, "page": row["page"]}, other / f"{MONITOR}.ipynb", [row["page"]])
         _write_page(folder, row["page"], Scrubber.of(read_record(other).secrets).clean(html))
+    for name, content in render_extras(folder, overview, find_template).items():
+        _write_page(folder, name, content)
 
 
 def _write_page(folder: Path, name: str, html: str) -> Path:
