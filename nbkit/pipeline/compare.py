@@ -1,16 +1,19 @@
-"""What two runs differ in: parameters, versions, status, headlines, and what each stage handed over."""
+"""What two runs differ in: scores, paired where the rows are the same, parameters, versions, what they handed over."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nbkit.errors import NbkitError
+from nbkit.lifecycle import EVALUATE, FRAME, INGEST, TRAIN
 from nbkit.pipeline.runs import find_run
 from nbkit.record import RunRecord, read_record, to_plain
-from nbkit.scraps import read_scrap, read_scraps
+from nbkit.scraps import digest_value, read_scrap, read_scraps, read_value
 from nbkit.values import TAG
 from nbkit.wording import format_count
 
 Row = dict[str, Any]
+UNREADABLE = (NbkitError, OSError, KeyError, ValueError, TypeError, AttributeError)  # what reading scraps may raise
 
 
 def compare_runs(root: Path, before: str, after: str) -> list[Row]:
@@ -43,6 +46,78 @@ def compare_runs(root: Path, before: str, after: str) -> list[Row]:
         *_differ("status", _statuses(first), _statuses(second)),
         *_compare_scraps(*folders),
     ]
+
+
+def compare_models(before: Path, after: Path) -> tuple[list[Row], str]:
+    """Compare the models of two runs on their test rows, by a paired bootstrap where these are the same.
+
+    Parameters
+    ----------
+    before, after
+        Folders of runs.
+
+    Returns
+    -------
+    list of dict
+        metric, before, after (each value, low, high), difference (after − before), low, high (of the difference; 95 %
+        for each metric by itself) and verdict on the second: "better", "worse", "inconclusive"; empty if not compared.
+    str
+        What was compared, or why nothing was, as a sentence.
+    """
+    folders = before, after
+    try:
+        first, second = (read_value(folder, EVALUATE, "scores").to_dict("index") for folder in folders)
+        problems = [read_value(folder, FRAME, "problem") for folder in folders]
+        tests, models, costs = (
+            [digest_value(read_scraps(folder / f"{stage}.ipynb").get(name)) for folder in folders]
+            for stage, name in ((INGEST, "test"), (TRAIN, "model"), (FRAME, "costs"))
+        )
+    except UNREADABLE as error:
+        return [], f"The scores cannot be compared: {error}."
+    asked = [(each.target, each.task, each.positive) for each in problems]
+    rows = [
+        {"metric": name, "before": first[name], "after": second[name], "verdict": ""}
+        for name in first
+        if name in second
+    ]
+    if asked[0] != asked[1]:
+        return (
+            [],
+            f"The runs predict different things ({_ask(problems[0])}; {_ask(problems[1])}), so scores are not compared.",
+        )
+    if tests[0] != tests[1]:
+        return (
+            rows,
+            "The runs were judged on different rows: a difference may be due to the rows as well as to the model.",
+        )
+    try:
+        found = _pair(folders, problems[1], [row["metric"] for row in rows], same_costs=costs[0] == costs[1])
+    except UNREADABLE as error:
+        return rows, f"The models cannot be asked again, so nothing is paired: {error}."
+    said = (
+        f"Both models were scored on the same {format_count(found['n'].max(), 'test row')}; the differences are paired."
+    )
+    told = found[["difference", "low", "high", "verdict"]].to_dict("index")
+    return [row | told.get(row["metric"], {}) for row in rows], said + " Both are the same model." * (
+        models[0] == models[1]
+    )
+
+
+def _ask(problem: Any) -> str:
+    return f"{problem.target}, {problem.task}{f', {problem.positive}' if problem.task == 'binary' else ''}"
+
+
+def _pair(folders: tuple[Path, Path], problem: Any, names: list[str], *, same_costs: bool) -> Any:
+    """Compare the second run's model with that of the first, each deciding at its own threshold."""
+    from nbkit.model import compare, known_metrics, predict
+
+    test, known = read_value(folders[0], INGEST, "test"), known_metrics(problem.task)
+    before, after = (
+        predict(read_value(folder, TRAIN, "model"), test, problem, threshold=read_value(folder, EVALUATE, "threshold"))
+        for folder in folders
+    )
+    costs = read_value(folders[1], FRAME, "costs") if same_costs and "cost_per_row" in names else None
+    return compare(after, before, [name for name in names if name in known], costs=costs)
 
 
 def _differ(what: str, before: dict[str, Any], after: dict[str, Any]) -> Iterator[Row]:

@@ -8,10 +8,10 @@ from typing import Any
 
 from nbkit.lifecycle import EVALUATE, EXPLAIN, FEATURES, FRAME, INGEST, REGISTER, TRAIN
 from nbkit.record import read_record
-from nbkit.report.judgement import format_interval, format_value
+from nbkit.report.judgement import format_value
 from nbkit.report.overview import Overview
 from nbkit.report.scraps import read_or, read_rows
-from nbkit.wording import Markdown, disarm, format_count
+from nbkit.wording import Markdown, disarm, format_count, format_estimate
 
 RUN, PERSON, UNWRITTEN, UNREACHED = "from the run", "written by a person", "to be written", "not known yet"
 FIELDS = (  # section of Mitchell et al. 2019, field, points of Annex IV of the EU AI Act, entry of 01's `card`
@@ -100,7 +100,7 @@ def _read_facts(folder: Path, overview: Overview) -> dict[str, list[str]]:
     sentences = [row["sentence"] for row in read_rows(folder, EVALUATE, "group_verdicts")]
     stated = [overview.objective, overview.decision, overview.owner and f"Who decides: {overview.owner}."]
     named = version and f"{version}, digest {digest[:16]}, trained on {overview.started[:10]} by the run {folder.name}."
-    features = len(read_rows(folder, FEATURES, "catalogue"))
+    meanings = {row["feature"]: row["description"] for row in read_rows(folder, FEATURES, "catalogue")}
     left = [
         f"{format_count(len(refused), 'column')} known only after the prediction is due: {_list(refused, 'column')}."
     ]
@@ -109,7 +109,7 @@ def _read_facts(folder: Path, overview: Overview) -> dict[str, list[str]]:
         "Kind of model": [str(read_or(folder, REGISTER, "algorithm")), str(read_or(folder, TRAIN, "headline"))],
         "Purpose": stated if overview.objective and overview.decision else [],
         "Groups that are compared": [f"{name}" for name in read_or(folder, FRAME, "protected", [])],
-        "What counts as good enough": [_sentence(words) for words in overview.criteria["criterion"]],
+        "What counts as good enough": [f"{words}." for words in overview.criteria["criterion"]],
         "From a prediction to a decision": _describe_threshold(read_or(folder, EVALUATE, "threshold", None)),
         "Rows it was judged on": [_describe_split(splits.get("test"), "judged"), overview.judged if splits else ""],
         "Sources and rows": [
@@ -119,13 +119,16 @@ def _read_facts(folder: Path, overview: Overview) -> dict[str, list[str]]:
             ),
             *(_describe_split(splits.get(name), word) for name, word in (("train", "learned"), ("valid", "chosen"))),
         ],
-        "What was left out": (left if refused else ["No column was refused."]) if features else [],
+        "What was left out": (left if refused else ["No column was refused."]) if meanings else [],
         "Results": [
-            f"{row['metric']} {format_value(row['value'])} ({format_interval(row)})"
+            f"{row['metric']}: {format_estimate(row['value'], row['low'], row['high'])}"
             for row in read_rows(folder, EVALUATE, "scores")
         ],
-        "Results by group": [_sentence(each) for each in sentences],
-        "What drives a prediction": [f"{row['feature']}: {row['share']:.0%} of the influence" for row in drivers],
+        "Results by group": [f"{each}." for each in sentences],
+        "What drives a prediction": [
+            f"{_name_feature(row['feature'], meanings)}: {row['share']:.0%} of the influence on a prediction"
+            for row in drivers
+        ],
         "Known risks and limits": overview.risks,
         "Monitoring": [f"{row['window']}: {row['headline']}" for row in overview.since.to_dict("records")],
         "Approval and changes": [overview.approval],
@@ -137,7 +140,7 @@ def _describe_split(row: dict[Any, Any] | None, word: str) -> str:
     if not row:
         return ""
     period = f", from {row['first']} to {row['last']}" if str(row["first"] or "") not in ("", "nan", "NaT") else ""
-    ends = {"judged": "on which it was judged", "learned": "to learn from", "chosen": "to choose with"}
+    ends = {"judged": "set apart for the verdict", "learned": "to learn from", "chosen": "to choose with"}
     return f"{_count(row['rows'])} {ends[word]}{period}."
 
 
@@ -157,8 +160,8 @@ def _list(rows: Sequence[dict[Any, Any]], name: str) -> str:
     return ", ".join(str(row[name]) for row in rows)
 
 
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith('.') else '.'}" if words else ""
+def _name_feature(name: str, meanings: dict[str, Any]) -> str:
+    return f"{meanings[name]} ({name})" if meanings.get(name) else name
 
 
 def count_fields(card: Sequence[CardField]) -> str:

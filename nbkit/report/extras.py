@@ -6,18 +6,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nbkit.lifecycle import FRAME, MONITOR
+from nbkit.lifecycle import FRAME
 from nbkit.report.card import UNWRITTEN, count_fields, read_card, write_markdown
 from nbkit.report.lineage import read_lineage
 from nbkit.report.overview import Overview
-from nbkit.report.scraps import read_or, read_rows
+from nbkit.report.scraps import read_rows
 
 Find = Callable[[str], Any]  # from the name of a template to the template
 
 
 def render_extras(folder: Path, overview: Overview, find: Find) -> dict[str, str]:
-    """Render the model card and the lineage of a run, as file name to content; none for a run of the monitor."""
-    if read_or(folder, MONITOR, "digest"):
+    """Render the model card and the lineage of a run, file name to content; none if 01 has not run."""
+    if not (folder / f"{FRAME}.ipynb").is_file():
         return {}
     card = read_card(folder, overview)
     sections: dict[str, list[Any]] = {}
