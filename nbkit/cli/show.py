@@ -115,4 +115,13 @@ def lineage(name: str, data: str, as_json: bool, place: str) -> None:  # noqa: F
     click.echo(json.dumps(plain, indent=1, ensure_ascii=False) if as_json else report.write_lineage(steps))
 
 
-COMMANDS = (params, report, lineage)
+@click.command()
+@click.option("-o", "target", type=click.Path(path_type=Path, file_okay=False), help="Copy the reports there, too.")
+def site(target: Path | None) -> None:
+    """Write one searchable page over the runs, versions and windows of a project: runs/index.html, or into a folder."""
+    from nbkit.report import write_site
+
+    click.echo(write_site(find_root(), target))
+
+
+COMMANDS = (params, report, lineage, site)

@@ -59,7 +59,7 @@ def _sum_up(scores: list[dict[str, Any]]) -> str:
         word: [row["metric"] for row in scores if row["verdict"] == word]
         for word in ("better", "worse", "inconclusive")
     }
-    ends = {"better": "is better", "worse": "is worse", "inconclusive": "is not told apart from the first"}
+    ends = {"better": "is better", "worse": "is worse", "inconclusive": "shows no clear difference"}
     parts = [f"{ends[word]} in {', '.join(names)}" for word, names in told.items() if names]
     return f"The second run {'; '.join(parts)}." if parts else ""
 

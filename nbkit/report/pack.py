@@ -147,13 +147,25 @@ def write_single(folder: Path, target: Path) -> Path:
     return target
 
 
+def copy_report(folder: Path, target: Path) -> None:
+    """Copy a report to another folder, where every link resolves."""
+    for name, content in read_files(folder).items():
+        write_atomic(target / name, content)
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Read what of a report can be sent, as file name to content."""
+    pages = read_pages(folder)
+    files = sorted(path for path in folder.iterdir() if path.suffix in KEPT)
+    return {path.name: pages[path.name].encode() if path.name in pages else path.read_bytes() for path in files}
+
+
 def write_zip(folder: Path, target: Path) -> Path:
     """Write a report as a zip that unpacks into a folder of the run's name; the same report gives the same bytes."""
-    pages, packed = read_pages(folder), io.BytesIO()
+    packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(path for path in folder.iterdir() if path.suffix in KEPT):
-            content = pages[path.name].encode() if path.name in pages else path.read_bytes()
-            entry = zipfile.ZipInfo(f"{folder.parent.name}/{path.name}", (1980, 1, 1, 0, 0, 0))
+        for name, content in read_files(folder).items():
+            entry = zipfile.ZipInfo(f"{folder.parent.name}/{name}", (1980, 1, 1, 0, 0, 0))
             entry.external_attr, entry.compress_type = 0o644 << 16, zipfile.ZIP_DEFLATED
             archive.writestr(entry, content)
     write_atomic(target, packed.getvalue())
