@@ -79,7 +79,7 @@ def format_score(row: Mapping[str, Any]) -> dict[str, str]:
     told = {key: format_estimate(*(row[key][name] for name in ("value", "low", "high"))) for key in ("before", "after")}
     middle, low, high = (float(row.get(name, math.nan)) for name in ("difference", "low", "high"))
     difference = "" if math.isnan(middle) else format_estimate(middle, low, high, sign="+")
-    return {"metric": row["metric"], **told, "difference": difference, "verdict": row["verdict"]}
+    return {"metric": row["metric"], **told, "difference": difference, "verdict": row.get("verdict", "")}
 
 
 def disarm(text: str) -> str:

@@ -139,17 +139,15 @@ def compare(before: str, after: str, as_html: bool, target: Path | None, as_json
 
 def _condense(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Shorten differences for a terminal: artifacts by stage, values cut; ``--json`` has all of it."""
-    stages: dict[str, list[str]] = {}
-    for row in rows:
-        if row["what"] == "artifact":
-            stage, _, name = row["where"].partition(".")
-            stages.setdefault(stage, []).append(name)
+    from nbkit.pipeline.compare import group_artifacts
+
     told = [
-        row | {key: _cut(str(row[key])) for key in ("before", "after")}
-        for row in rows
-        if row["what"] not in ("artifact", "score")
+        row | {key: _cut(str(row[key])) for key in ("before", "after")} for row in rows if row["what"] != "artifact"
     ]
-    return told + [{"what": "artifacts", "where": stage, "after": ", ".join(names)} for stage, names in stages.items()]
+    return told + [
+        {"what": "artifacts", "where": stage, "after": ", ".join(names)}
+        for stage, names in group_artifacts(rows).items()
+    ]
 
 
 def _cut(text: str, width: int = 100) -> str:

@@ -91,28 +91,29 @@ def report(name: str, form: str | None, target: Path | None, opened: bool) -> No
 @click.option("--registry", "place", default="registry", help="Folder (from the project's root) or URL.")
 def lineage(name: str, data: str, as_json: bool, place: str) -> None:  # noqa: FBT001
     """Show what a version or a run was made of, step by step; with --data, what was made of some data."""
+    from dataclasses import asdict
+
     from nbkit import report
     from nbkit.pipeline import find_run
     from nbkit.registry import Registry
 
+    root = find_root()
     if bool(data) == bool(name):
         raise click.UsageError("name a RUN or NAME@VERSION, or give --data DIGEST, one of them")
-    root = find_root()
     if data:
         rows = report.trace_data(root, data)
         shown = [row | {key: ", ".join(row[key]) for key in ("through", "windows")} for row in rows]
-        if as_json:
-            click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
-        else:
-            print_table(shown, ["run", "version", "through", "windows"])
-        return
-    if "@" in name:
-        place = place if "://" in place else str(root / place)
-        steps = report.read_version_lineage(root, Registry(place, create=False).get(name))
+    elif "@" in name:
+        registry = Registry(place if "://" in place else str(root / place), create=False)
+        steps = report.read_version_lineage(root, registry.get(name))
     else:
         steps = report.read_lineage(find_run(root, name))
-    plain = report.plain_lineage(steps)
-    click.echo(json.dumps(plain, indent=1, ensure_ascii=False) if as_json else report.write_lineage(steps))
+    if as_json:
+        click.echo(json.dumps(rows if data else list(map(asdict, steps)), indent=1, ensure_ascii=False))
+    elif data:
+        print_table(shown, ["run", "version", "through", "windows"])
+    else:
+        click.echo(report.write_lineage(steps))
 
 
 @click.command()

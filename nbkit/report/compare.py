@@ -10,6 +10,7 @@ from typing import Any
 from nbkit.errors import NbkitError
 from nbkit.lifecycle import INGEST
 from nbkit.pictures import Picture
+from nbkit.pipeline.compare import group_artifacts
 from nbkit.record import read_record
 from nbkit.report.figures import clean_svg
 from nbkit.report.overview import read_overview
@@ -17,7 +18,7 @@ from nbkit.report.pages import find_template
 from nbkit.scraps import read_scrap, read_scraps
 from nbkit.scrub import Scrubber
 from nbkit.store import write_atomic
-from nbkit.wording import format_count, format_score
+from nbkit.wording import format_score
 
 CAUSES = ("parameter", f"{INGEST}.version", "code", "version")  # what can have caused the other differences
 LINES = 400  # of the differences in the code of one stage
@@ -43,7 +44,7 @@ def write_comparison(before: Path, after: Path, found: tuple[Any, Any, str], tar
         causes={kind: [row for row in rows if kind in (row["what"], row["where"])] for kind in CAUSES},
         code=list(filter(None, (_compare_code(before, after, stage) for stage in stages))),
         figures=[pair for stage in stages for pair in _pair_figures(before, after, stage)],
-        artifacts=_count_artifacts(rows), title=f"{before.name} and {after.name} compared",
+        artifacts=group_artifacts(rows), title=f"{before.name} and {after.name} compared",
     )  # fmt: skip
     target = target or Path()
     target = target / "compare.html" if target.is_dir() else target
@@ -56,7 +57,7 @@ def write_comparison(before: Path, after: Path, found: tuple[Any, Any, str], tar
 def _sum_up(scores: list[dict[str, Any]]) -> str:
     """State in which scores the second run is better, in which worse, and which cannot tell."""
     told = {
-        word: [row["metric"] for row in scores if row["verdict"] == word]
+        word: [row["metric"] for row in scores if row.get("verdict") == word]
         for word in ("better", "worse", "inconclusive")
     }
     ends = {"better": "is better", "worse": "is worse", "inconclusive": "shows no clear difference"}
@@ -75,11 +76,11 @@ def _read_code(notebook: Path) -> list[str]:
     """Return the lines of a notebook's code, without the parameters that a run put in."""
     try:
         cells = json.loads(notebook.read_bytes())["cells"]
+        tagged = [(cell, "injected-parameters" in cell["metadata"].get("tags", [])) for cell in cells]
+        code = ["".join(cell["source"]) for cell, given in tagged if cell["cell_type"] == "code" and not given]
     except (OSError, ValueError, KeyError):
         return []
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
-    kept = [cell for cell in code if "injected-parameters" not in cell["metadata"].get("tags", [])]
-    return "\n\n".join("".join(cell["source"]) for cell in kept).splitlines()
+    return "\n\n".join(code).splitlines()
 
 
 def _pair_figures(before: Path, after: Path, stage: str) -> Iterator[dict[str, Any]]:
@@ -94,13 +95,3 @@ def _pair_figures(before: Path, after: Path, stage: str) -> Iterator[dict[str, A
                     yield {"stage": stage, "name": name.removesuffix("_picture").replace("_", " "), "shown": shown}
     except (NbkitError, OSError, ValueError):
         return
-
-
-def _count_artifacts(rows: list[dict[str, Any]]) -> list[str]:
-    """Describe how much each stage handed over otherwise."""
-    found: dict[str, int] = {}
-    for row in rows:
-        if row["what"] in ("artifact", "value"):
-            stage = row["where"].partition(".")[0]
-            found[stage] = found.get(stage, 0) + 1
-    return [f"{stage}: {format_count(number, 'value')}" for stage, number in found.items()]

@@ -1,20 +1,18 @@
 """Where a model comes from and where it went, each step with its digest: of a run, of a version, from data onwards."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from nbkit.errors import BadParameter, NbkitError, UnknownRun
 from nbkit.lifecycle import DEPLOY, FEATURES, INGEST, REGISTER, TRAIN
-from nbkit.record import RunRecord, iterate_runs, read_record, to_plain
+from nbkit.record import iterate_runs, read_record, to_plain
 from nbkit.report.scraps import read_or, read_rows
 from nbkit.report.since import read_since
 from nbkit.scraps import read_scraps
 from nbkit.wording import format_count
 
+Rows = list[dict[Any, Any]]
 SHORTEST = 6  # characters of a digest by which data are looked for
 SPLITS = ("train", "valid", "test")
 
@@ -38,7 +36,7 @@ class Step:
     title: str
     said: str = ""
     digest: str = ""
-    parts: tuple[dict[str, str], ...] = field(default=())
+    parts: Rows = field(default_factory=list)
     text: str = ""
 
 
@@ -54,58 +52,56 @@ def read_lineage(folder: Path) -> list[Step]:
     folder
         The run; of what it did not come to, a step says nothing.
     """
-    record, since, digests = read_record(folder), read_since(folder), _digest_artifacts(folder, INGEST)
-    sources, ingest = read_rows(folder, INGEST, "sources"), read_or(folder, INGEST, "ingest", {})
-    splits, features = read_rows(folder, INGEST, "splits"), read_rows(folder, FEATURES, "catalogue")
-    recipe, model = (
-        _digest_artifacts(folder, stage).get(name, "") for stage, name in ((FEATURES, "recipe"), (TRAIN, "model"))
+    sources, splits, files = (
+        read_rows(folder, stage, name) for stage, name in ((INGEST, "sources"), (INGEST, "splits"), (REGISTER, "files"))
     )
-    algorithm = str(read_or(folder, REGISTER, "algorithm") or ("Fitted" if model else ""))
-    rows = format_count(sum(row["rows"] for row in splits), "row")
-    parts = tuple(_part(row["split"], _count(row), digests.get(_name_split(row["split"]))) for row in splits)
-    read = tuple(_part(row["name"], f"{row['location']}, {_count(row)}", row["sha256"]) for row in sources)
+    windows, features = read_since(folder).to_dict("records"), read_rows(folder, FEATURES, "catalogue")
+    digests, model = _digest_artifacts(folder, INGEST), _digest_artifacts(folder, TRAIN).get("model", "")
+    set_apart = f"{format_count(sum(row['rows'] for row in splits), 'row')} set apart" if splits else ""
+    learned = str(read_or(folder, REGISTER, "algorithm") or ("Fitted" if model else ""))
+    made = _describe_code(to_plain(read_record(folder).surroundings)) if model else []
+    data, version, digest, service = (
+        str(read_or(folder, *each))
+        for each in ((INGEST, "version"), (REGISTER, "version"), (REGISTER, "digest"), (DEPLOY, "headline"))
+    )
+    read = [_part(row["name"], f"{row['location']}, {row['rows']:,} rows", row["sha256"]) for row in sources]
+    parts = [_part(row["split"], f"{row['rows']:,} rows", digests.get(_name_split(row["split"]))) for row in splits]
     return [
-        Step("Sources", format_count(len(sources), "source") if sources else "", "", read),
-        _describe_query(ingest),
-        Step("Snapshot", f"{rows} set apart" if splits else "", str(read_or(folder, INGEST, "version"))),
-        Step("Splits", format_count(len(splits), "part") if splits else "", "", parts),
-        Step("Recipe", f"{format_count(len(features), 'feature')}, not fitted yet" if features else "", recipe),
-        Step("Model", algorithm, model, _describe_code(to_plain(record.surroundings)) if model else ()),
+        Step("Sources", _count(sources, "source"), parts=read),
+        _describe_query(read_or(folder, INGEST, "ingest", {})),
+        Step("Snapshot", set_apart, data),
+        Step("Splits", _count(splits, "part"), parts=parts),
+        Step("Recipe", _count(features, "feature"), _digest_artifacts(folder, FEATURES).get("recipe", "")),
+        Step("Model", learned, model, made),
+        Step("Version", version, digest, _describe_files(files)),
+        Step("Service", service),
         Step(
-            "Version",
-            str(read_or(folder, REGISTER, "version")),
-            str(read_or(folder, REGISTER, "digest")),
-            _describe_files(read_rows(folder, REGISTER, "files")),
+            "Windows",
+            _count(windows, "window"),
+            "",
+            [_part(w["window"], w["headline"], "", w["page"]) for w in windows],
         ),
-        Step("Service", str(read_or(folder, DEPLOY, "headline"))),
-        _describe_windows(since),
     ]
 
 
-def _count(row: dict[str, Any]) -> str:
-    return format_count(row["rows"], "row")
+def _count(rows: Rows, noun: str) -> str:
+    return format_count(len(rows), noun) if rows else ""
 
 
-def _describe_files(rows: list[dict[str, Any]]) -> tuple[dict[str, str], ...]:
-    return tuple(_part(row["path"], f"{row['bytes']:,} bytes", row["sha256"]) for row in rows)
+def _describe_files(rows: Rows) -> Rows:
+    return [_part(row["path"], f"{row['bytes']:,} bytes", row["sha256"]) for row in rows]
 
 
-def _describe_code(around: dict[str, Any]) -> tuple[dict[str, str], ...]:
+def _describe_code(around: dict[str, Any]) -> Rows:
     """Describe the code and the packages that made a model, given as `Surroundings` or as a version notes them."""
     git = around.get("git") or {}
     commit = f"{git['commit'][:12]}{' with changes' if git.get('dirty') else ''}" if git.get("commit") else "not in git"
-    return (_part("code", commit), *(_part(*each) for each in (around.get("versions") or {}).items()))
+    return [_part("code", commit), *(_part(*each) for each in (around.get("versions") or {}).items())]
 
 
 def _describe_query(ingest: dict[str, Any]) -> Step:
     said = "Joins the sources." if ingest.get("query") else "None: the only source as it is."
     return Step("Query", said if ingest else "", text=str(ingest.get("query") or ""))
-
-
-def _describe_windows(since: pd.DataFrame) -> Step:
-    rows = since.to_dict("records")
-    parts = tuple(_part(row["window"], row["headline"], "", row["page"]) for row in rows)
-    return Step("Windows", f"{format_count(len(rows), 'window')} looked at since" if rows else "", "", parts)
 
 
 def _name_split(split: str) -> str:
@@ -118,10 +114,8 @@ def _digest_artifacts(folder: Path, stage: str) -> dict[str, str]:
         scraps = read_scraps(folder / f"{stage}.ipynb")
     except (NbkitError, OSError, ValueError):
         return {}
-    found = {name: data.get("value") for name, data in scraps.items() if isinstance(data, dict)}
-    return {
-        name: str(value["sha256"]) for name, value in found.items() if isinstance(value, dict) and "sha256" in value
-    }
+    found = ((name, data.get("value")) for name, data in scraps.items() if isinstance(data, dict))
+    return {name: str(value.get("sha256", "")) for name, value in found if isinstance(value, dict)}
 
 
 def read_version_lineage(root: Path, version: Any) -> list[Step]:
@@ -138,16 +132,13 @@ def read_version_lineage(root: Path, version: Any) -> list[Step]:
     folder = root / "runs" / str(noted.get("run") or "–")
     if read_or(folder, REGISTER, "digest") == version.digest:
         return read_lineage(folder)
-    ingest = noted.get("ingest") or {"sources": {}}
-    given = (
-        (name, each if isinstance(each, str) else each.get("location", "")) for name, each in ingest["sources"].items()
-    )
     said = f"As the registry noted them: the run {noted.get('run')} is not here any more."
+    sources = [_part(*each) for each in (noted.get("ingest") or {}).get("sources", {}).items()]
     return [
-        Step("Sources", said, "", tuple(_part(*each) for each in given)),
-        _describe_query(ingest),
+        Step("Sources", said, parts=sources),
+        _describe_query(noted.get("ingest") or {}),
         Step("Snapshot", "", str(noted.get("data") or "")),
-        Step("Model", "Fitted", "", _describe_code(noted)),
+        Step("Model", "Fitted", parts=_describe_code(noted)),
         Step("Version", version.reference, version.digest, _describe_files(version.files.to_dict("records"))),
     ]
 
@@ -177,40 +168,38 @@ def trace_data(root: Path, digest: str) -> list[dict[str, Any]]:
     digest = digest.strip().lower()
     if len(digest) < SHORTEST:
         raise BadParameter(f"{digest!r} is too short for a digest: give {SHORTEST} characters of it at least")
-    rows = [row for folder, record in iterate_runs(root) if (row := _trace_run(folder, record, digest))]
-    if not rows:
+    rows = [_trace_run(folder, digest) for folder, _ in iterate_runs(root)]
+    if not any(row["through"] for row in rows):
         raise UnknownRun(f"no run in {root / 'runs'} rests on data whose digest begins with {digest}")
-    return rows
+    return [row for row in rows if row["through"]]
 
 
-def _trace_run(folder: Path, record: RunRecord, digest: str) -> dict[str, Any]:
-    through = [name for name, each in _list_digests(read_lineage(folder)) if each.startswith(digest)]
+def _trace_run(folder: Path, digest: str) -> dict[str, Any]:
+    steps = read_lineage(folder)
+    known = [(step.title, step.digest) for step in steps]
+    known += [(f"{step.title}: {part['name']}", part["digest"]) for step in steps for part in step.parts]
     windows = [f"{row['window']} ({row['decision']})" for row in read_since(folder).to_dict("records")]
-    version = str(read_or(folder, REGISTER, "version"))
-    return {"run": record.run, "through": through, "version": version, "windows": windows} if through else {}
-
-
-def _list_digests(steps: list[Step]) -> Iterator[tuple[str, str]]:
-    for step in steps:
-        yield step.title, step.digest
-        yield from ((f"{step.title}: {part['name']}", part["digest"]) for part in step.parts)
+    through = [name for name, each in known if each.startswith(digest)]
+    return {
+        "run": folder.name,
+        "version": str(read_or(folder, REGISTER, "version")),
+        "through": through,
+        "windows": windows,
+    }
 
 
 def write_lineage(steps: list[Step]) -> str:
     """Write a lineage for a terminal, from the sources to the windows."""
     lines = []
     for step in steps:
-        known = step.said or step.digest
-        lines.append(f"{step.title}: {step.said or ('' if known else 'not part of this run')}{_mark(step.digest)}")
-        lines += [f"    {line}" for line in step.text.strip().splitlines()]
+        said = step.said or ("" if step.digest else "not part of this run")
+        lines += [
+            f"{step.title}: {said}{_mark(step.digest)}",
+            *(f"    {line}" for line in step.text.strip().splitlines()),
+        ]
         lines += [f"    {part['name']}: {part['fact']}{_mark(part['digest'])}" for part in step.parts]
     return "\n".join(lines)
 
 
 def _mark(digest: str) -> str:
     return f" [{digest[:12]}]" if digest else ""
-
-
-def plain_lineage(steps: list[Step]) -> list[dict[str, Any]]:
-    """Return a lineage as plain values for JSON."""
-    return [asdict(step) for step in steps]

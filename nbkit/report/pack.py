@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from html import escape, unescape
 from pathlib import Path
 
@@ -17,25 +17,15 @@ FRONT = "index.html"
 KEPT = (".html", ".json", ".md")
 RAW = re.compile(r"(<(script|style)\b.*?</\2>)", re.DOTALL)  # what is no HTML inside
 TAG = re.compile(r"""<[a-zA-Z][\w:-]*(?:[^>"']|"[^"]*"|'[^']*')*>""")
-REFERENCE = re.compile(r'(\s(?:id|for|headers|list|popovertarget|aria-[a-z]+)=")([^"]*)"')
-NAMES_IDS = re.compile(
-    r"\s(?:id|for|headers|list|popovertarget|aria-(?:labelledby|describedby|controls|details|owns))="
+ID = re.compile(
+    r'(\s(?:id|for|headers|list|popovertarget|aria-(?:labelledby|describedby|controls|details|owns))=")([^"]*)"'
 )
 HREF = re.compile(r'(\s(?:xlink:)?href=")([^"]*)"')
+OUTSIDE = re.compile("https?:|mailto:")
+OWN = re.compile(r"<nav\b.*?</nav>|<script\b.*?</script>", re.DOTALL)  # what only a page of its own needs
 LINK = re.compile(r"""<a\b(?=[^>]*\shref="([^"]*)")[^>]*>(.*?)</a>""", re.DOTALL)
-BROWSERS = (
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "google-chrome-stable",
-    "chrome",
-    "microsoft-edge",
-    "msedge",
-)
-MACS = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-)
+BROWSERS = "chromium chromium-browser google-chrome google-chrome-stable chrome microsoft-edge msedge"
+MAC = "/Applications/{0}.app/Contents/MacOS/{0}"
 SECONDS = 180  # that a browser may take to print
 
 
@@ -67,9 +57,16 @@ def unlink_outside(html: str, files: Collection[str]) -> str:
     """
 
     def keep(found: re.Match[str]) -> str:
-        return found[0] if unescape(found[1]).partition("#")[0] in ("", *files) else found[2]
+        leads = unescape(found[1])
+        return found[0] if leads.partition("#")[0] in ("", *files) or OUTSIDE.match(leads) else found[2]
 
-    return "".join(part if RAW.fullmatch(part) else LINK.sub(keep, part) for part in _split_raw(html))
+    return _change(html, lambda part: LINK.sub(keep, part))
+
+
+def _change(html: str, change: Callable[[str], str]) -> str:
+    """Change a page, but not its scripts and styles, which are no HTML inside."""
+    parts = RAW.split(html)  # with each of them stands the word that the pattern needs to find its end
+    return "".join(part if place % 3 == 1 else change(part) for place, part in enumerate(parts) if place % 3 != 2)
 
 
 def join_pages(pages: Mapping[str, str]) -> str:
@@ -86,26 +83,21 @@ def join_pages(pages: Mapping[str, str]) -> str:
         One HTML page that asks the network for nothing.
     """
     front, *others = pages
-    sections = [_make_section(name, pages[name], pages) for name in others]
-    shell = _rewrite(pages[front], "", pages)
     titles = {name: _read_title(pages[name]) for name in others}
     listed = "".join(f'<li><a href="#page-{name[:-5]}">{title}</a></li>' for name, title in titles.items())
-    contents = f'<nav aria-label="All pages of this file"><ol class="pages">{listed}</ol></nav>' if others else ""
-    head, end, rest = shell.rpartition("</main>")
-    return head + contents + "".join(sections) + end + rest
+    contents = f'<nav aria-label="All pages of this file"><ol>{listed}</ol></nav>' if others else ""
+    head, end, rest = _rewrite(pages[front], "", pages).rpartition("</main>")
+    return head + contents + "".join(_make_section(name, pages) for name in others) + end + rest
 
 
-def _make_section(name: str, html: str, pages: Mapping[str, str]) -> str:
+def _make_section(name: str, pages: Mapping[str, str]) -> str:
     """Make a section of a page: its headings one level lower, without what only a page of its own needs."""
-    parts = [re.search(rf"<{part}\b[^>]*>(.*)</{part}>", html, re.DOTALL) for part in ("header", "main")]
-    body = "".join(part[1] for part in parts if part)
-    body = re.sub(r"<nav\b.*?</nav>|<script\b.*?</script>", "", body, flags=re.DOTALL)
+    parts = [re.search(rf"<{part}\b[^>]*>(.*)</{part}>", pages[name], re.DOTALL) for part in ("header", "main")]
+    body = OWN.sub("", "".join(part[1] for part in parts if part))
     body = re.sub(r"(</?h)([1-5])\b", lambda found: f"{found[1]}{int(found[2]) + 1}", body)
-    stem, label = name[:-5], escape(unescape(_read_title(html)))
-    body = _rewrite(body, f"{stem}--", pages)
-    return (
-        f'\n<section class="page" id="page-{stem}" aria-label="{label}" style="break-before: page">{body}</section>\n'
-    )
+    label = escape(unescape(_read_title(pages[name])))
+    opened = f'<section class="page" id="page-{name[:-5]}" aria-label="{label}" style="break-before: page">'
+    return f"\n{opened}{_rewrite(body, f'{name[:-5]}--', pages)}</section>\n"
 
 
 def _read_title(html: str) -> str:
@@ -113,44 +105,30 @@ def _read_title(html: str) -> str:
     return found[1].partition(" · ")[0] if found else "Page"
 
 
-def _split_raw(html: str) -> list[str]:
-    """Split HTML at its scripts and styles, which are parts of their own."""
-    parts = RAW.split(html)
-    return [part for place, part in enumerate(parts) if place % 3 != 2]  # without the names that the pattern needs
-
-
 def _rewrite(html: str, prefix: str, pages: Mapping[str, str]) -> str:
     """Put a prefix before every id of a page and before what refers to it; turn links to pages into anchors."""
 
     def point(found: re.Match[str]) -> str:
         file, _, place = unescape(found[2]).partition("#")
+        if file and file not in pages:
+            return found[0]
         own = prefix if not file else "" if file == FRONT else f"{file[:-5]}--"
-        if file in pages and not place:
-            return f'{found[1]}#{"main" if file == FRONT else f"page-{file[:-5]}"}"'
-        return f'{found[1]}#{own}{escape(place)}"' if not file or file in pages else found[0]
+        whole = "main" if file == FRONT else f"page-{file[:-5]}"
+        return f'{found[1]}#{own + escape(place) if place else whole}"'
 
     def name(found: re.Match[str]) -> str:
-        if not NAMES_IDS.match(found[0]):
-            return found[0]
-        return found[1] + " ".join(f"{prefix}{each}" for each in found[2].split()) + '"'
+        return f'{found[1]}{" ".join(prefix + each for each in found[2].split())}"'
 
     def change(tag: re.Match[str]) -> str:
-        text = HREF.sub(point, tag[0])
-        return REFERENCE.sub(name, text).replace("url(#", f"url(#{prefix}") if prefix else text
+        return ID.sub(name, HREF.sub(point, tag[0])).replace("url(#", f"url(#{prefix}")
 
-    return "".join(part if RAW.fullmatch(part) else TAG.sub(change, part) for part in _split_raw(html))
+    return _change(html, lambda part: TAG.sub(change, part))
 
 
 def write_single(folder: Path, target: Path) -> Path:
     """Write a report as one HTML file."""
     write_atomic(target, join_pages(read_pages(folder)).encode())
     return target
-
-
-def copy_report(folder: Path, target: Path) -> None:
-    """Copy a report to another folder, where every link resolves."""
-    for name, content in read_files(folder).items():
-        write_atomic(target / name, content)
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
@@ -174,8 +152,9 @@ def write_zip(folder: Path, target: Path) -> Path:
 
 def find_browser() -> str:
     """Return the command of a Chromium or Chrome on this machine; empty if there is none."""
-    found = (shutil.which(name) for name in BROWSERS)
-    return next(filter(None, found), "") or next((path for path in MACS if Path(path).is_file()), "")
+    places = (shutil.which(name) or "" for name in BROWSERS.split())
+    macs = (name for name in map(MAC.format, ("Google Chrome", "Chromium")) if Path(name).is_file())
+    return next(filter(None, (*places, *macs)), "")
 
 
 def write_pdf(folder: Path, target: Path, browser: str) -> Path:

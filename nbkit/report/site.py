@@ -12,7 +12,7 @@ from nbkit.errors import NbkitError
 from nbkit.lifecycle import EVALUATE, MONITOR, REGISTER
 from nbkit.record import SWEEP, iterate_runs, name_sweep, now
 from nbkit.report.overview import read_overview
-from nbkit.report.pack import FRONT, copy_report
+from nbkit.report.pack import FRONT, read_files
 from nbkit.report.pages import find_template
 from nbkit.report.scraps import read_or
 from nbkit.store import write_atomic
@@ -34,14 +34,16 @@ def write_site(root: Path, target: Path | None = None) -> Path:
     runs = root / "runs"
     rows = [_read_run(folder) for folder, _ in iterate_runs(root) if not name_sweep(folder)]
     sweeps = sorted(path.parent for path in runs.glob(f"*/{SWEEP}"))
+    target = target if target and target.resolve() != runs.resolve() else None
     pages = {}
     for name in [*(row["run"] for row in rows), *(folder.name for folder in sweeps)]:
         if (runs / name / "report" / FRONT).is_file():
-            pages[name] = f"{quote(name)}/{FRONT}" if target else f"{quote(name)}/report/{FRONT}"
+            pages[name] = quote(f"{name}/{FRONT}" if target else f"{name}/report/{FRONT}")
             if target:
-                copy_report(runs / name / "report", target / name)
+                _copy_report(runs / name / "report", target / name)
     html = find_template("site.html.j2").render(
-        o=SimpleNamespace(run=root.name, started=now()[:16].replace("T", " ")), title=f"Models of {root.name}", pages=pages,
+        o=SimpleNamespace(run=root.name, started=now()[:16].replace("T", " ")), title=f"Models of {root.name}",
+        pages=pages,
         runs=[row for row in rows if not row["window"]], windows=[row for row in rows if row["window"]],
         sweeps=[folder.name for folder in sweeps], versions=list(_list_versions(root)), script=SCRIPT.read_text(),
     )  # fmt: skip
@@ -50,15 +52,18 @@ def write_site(root: Path, target: Path | None = None) -> Path:
     return place
 
 
+def _copy_report(folder: Path, target: Path) -> None:
+    for name, content in read_files(folder).items():
+        write_atomic(target / name, content)
+
+
 def _read_run(folder: Path) -> dict[str, Any]:
-    overview = read_overview(folder)
-    found = read_or(folder, EVALUATE, "headline") or read_or(folder, MONITOR, "headline")
-    said = found or next(iter(overview.reasons), "")
-    version = read_or(folder, REGISTER, "version") or read_or(folder, MONITOR, "version")
-    named = {"run": folder.name, "project": overview.project, "started": overview.started, "said": said}
-    window = read_or(folder, MONITOR, "window")
-    told = {"verdict": overview.verdict, "tone": overview.tone, "approval": overview.approval}
-    return {**named, **told, "version": version, "window": window}
+    o = read_overview(folder)
+    window, seen = read_or(folder, MONITOR, "window"), read_or(folder, MONITOR, "version")
+    said = read_or(folder, EVALUATE, "headline") or read_or(folder, MONITOR, "headline") or next(iter(o.reasons), "")
+    told = {"verdict": o.verdict, "tone": o.tone, "approval": o.approval, "said": said, "window": window}
+    version = read_or(folder, REGISTER, "version") or seen
+    return {"run": folder.name, "project": o.project, "started": o.started, "version": version, **told}
 
 
 def _list_versions(root: Path) -> Iterator[dict[str, Any]]:
@@ -76,13 +81,7 @@ def _list_versions(root: Path) -> Iterator[dict[str, Any]]:
 
 
 def allow_script(html: str, script: str) -> str:
-    """Allow one inline script, by its hash, in the policy of one page.
-
-    Examples
-    --------
-    >>> allow_script('content="default-src \\'none\\'; img-src data:"', "f()")[10:46]
-    "default-src 'none'; script-src 'sha2"
-    """
+    """Allow one inline script, by its hash, in the policy of one page."""
     allowed = f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
     if "script-src " in html:
         return html.replace("script-src ", f"script-src {allowed} ", 1)
