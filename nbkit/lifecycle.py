@@ -4,16 +4,18 @@ A project may replace each of these notebooks. What is not handed over is said b
 """
 
 FRAME, INGEST, VALIDATE, FEATURES = "01_frame", "02_ingest", "03_validate", "05_features"
-EVALUATE, EXPLAIN, REGISTER, DEPLOY, MONITOR = "07_evaluate", "08_explain", "09_register", "10_deploy", "11_monitor"
+TRAIN, EVALUATE, EXPLAIN, REGISTER = "06_train", "07_evaluate", "08_explain", "09_register"
+DEPLOY, MONITOR = "10_deploy", "11_monitor"
 
 SCRAPS = {  # stage to what the report, sweeps and the command line read of it, beside the other notebooks
-    FRAME: ("problem", "criteria", "objective", "decision", "owner", "currency"),
-    INGEST: ("version", "test", "order"),
+    FRAME: ("problem", "criteria", "objective", "decision", "owner", "currency", "card", "protected"),
+    INGEST: ("version", "test", "order", "sources", "ingest", "splits"),
     VALIDATE: ("contract", "violations"),
-    FEATURES: ("valid",),
-    EVALUATE: ("headline", "answer", "scores", "verdicts", "alternatives", "worst", "group_verdicts"),
-    EXPLAIN: ("drivers", "firmness"),
-    REGISTER: ("version", "digest", "gates"),
+    FEATURES: ("valid", "catalogue", "refused"),
+    TRAIN: ("headline", "model"),
+    EVALUATE: ("headline", "answer", "verdicts", "alternatives", "worst", "group_verdicts", "scores", "threshold"),
+    EXPLAIN: ("importance", "drivers", "firmness"),
+    REGISTER: ("version", "digest", "gates", "files", "algorithm"),
     DEPLOY: ("headline", "required"),
     MONITOR: ("version", "digest", "window", "decision", "headline", "reasons"),
 }

@@ -1,8 +1,9 @@
 """Words that many messages share: what may have been meant, how many there are, and what Markdown must not act on."""
 
 import difflib
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 JOINER = "\u2060"
@@ -78,6 +79,38 @@ def capitalize(text: str) -> str:
     ('Log loss is worse', 'wind_speed drifted')
     """
     return text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
+
+
+def format_estimate(value: float, low: float, high: float, sign: str = "") -> str:
+    """Return a number with its interval, with no more digits than the interval allows: two of half its width.
+
+    Examples
+    --------
+    >>> format_estimate(41.6136, 36.9031, 46.9252), format_estimate(2.5, math.nan, math.nan)
+    ('41.6 (36.9 to 46.9)', '2.5')
+    """
+    half = (high - low) / 2
+    if not half > 0 or not math.isfinite(half):
+        return f"{value:{sign}.4g}"
+    digits = min(max(0, 1 - math.floor(math.log10(half))), 12)
+    told, *ends = (f"{each + 0.0:{sign},.{digits}f}" for each in (value, low, high))
+    return f"{told} ({' to '.join(ends)})"
+
+
+def format_score(row: Mapping[str, Any]) -> dict[str, str]:
+    """Write a row of `nbkit.pipeline.compare_models` for people: numbers with their intervals, differences with a sign.
+
+    Examples
+    --------
+    >>> ends = {"value": 0.74, "low": 0.71, "high": 0.77}, {"value": 0.75, "low": 0.72, "high": 0.78}
+    >>> row = {"metric": "roc_auc", "before": ends[0], "after": ends[1], "verdict": "better"}
+    >>> format_score(row | {"difference": 0.01, "low": 0.002, "high": 0.019})["difference"]
+    '+0.0100 (+0.0020 to +0.0190)'
+    """
+    told = {key: format_estimate(*(row[key][name] for name in ("value", "low", "high"))) for key in ("before", "after")}
+    middle, low, high = (float(row.get(name, math.nan)) for name in ("difference", "low", "high"))
+    difference = "" if math.isnan(middle) else format_estimate(middle, low, high, sign="+")
+    return {"metric": row["metric"], **told, "difference": difference, "verdict": row.get("verdict", "")}
 
 
 def disarm(text: str) -> str:

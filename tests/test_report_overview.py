@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nbkit.lifecycle import SCRAPS
 from nbkit.report import read_overview
 from nbkit.scraps import read_scraps
 from tests.conftest import glue, make_notebook
@@ -319,8 +320,9 @@ def test_a_page_makes_no_registry_where_there_is_none(project):
 
 def test_what_a_stage_of_ones_own_does_not_hand_over_is_said(project):
     stages = {"01_frame": PASSED, "02_ingest": PASSED, "03_validate": {"status": "failed"}}
-    frame = {"problem": 1, "criteria": [], "objective": "", "decision": "", "owner": "", "currency": ""}
-    folder = write_run(project, stages=stages, **{"01_frame": frame, "02_ingest": {"version": "v", "mine": 3}})
+    frame = dict.fromkeys(SCRAPS["01_frame"], "")
+    ingest = {**dict.fromkeys(SCRAPS["02_ingest"], "v"), "test": LACKING, "order": LACKING, "mine": 3}
+    folder = write_run(project, stages=stages, **{"01_frame": frame, "02_ingest": ingest})
     facts = read_overview(folder).facts.set_index("what")["value"]
     assert facts["Not handed over"] == "02_ingest.test, 02_ingest.order"
 

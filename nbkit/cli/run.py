@@ -13,6 +13,7 @@ import click
 
 from nbkit.project import find_notebooks, find_root
 from nbkit.record import read_record, to_plain
+from nbkit.wording import format_score
 
 PARAMS = click.argument("params", nargs=-1, required=True, type=click.Path(path_type=Path))
 SET = click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Override one parameter.")
@@ -104,31 +105,49 @@ def runs(as_json: bool) -> None:  # noqa: FBT001
 @click.command()
 @click.argument("before", metavar="RUN")
 @click.argument("after", metavar="RUN")
+@click.option("--html", "as_html", is_flag=True, help="Write a page for people: verdicts, scores, figures, causes.")
+@click.option(
+    "-o", "target", type=click.Path(path_type=Path), help="Where the page goes; by default compare.html here."
+)
 @JSON
-def compare(before: str, after: str, as_json: bool) -> None:  # noqa: FBT001
-    """Describe what two runs differ in: parameters, what they handed over, scores, headlines, versions."""
-    from nbkit.pipeline import compare_runs
+def compare(before: str, after: str, as_html: bool, target: Path | None, as_json: bool) -> None:  # noqa: FBT001
+    """Describe what two runs differ in: scores first, then parameters, what they handed over, headlines, versions."""
+    from nbkit.extend import import_from
+    from nbkit.pipeline import compare_models, compare_runs, find_run
 
-    rows = compare_runs(find_root(), before, after)
-    if as_json:
-        click.echo(json.dumps(rows, indent=1, ensure_ascii=False, default=str))
+    root = find_root()
+    if target and not as_html:
+        raise click.UsageError("-o goes with --html")
+    rows = compare_runs(root, before, after)
+    import_from(root)
+    scores, said = compare_models(find_run(root, before), find_run(root, after))
+    if as_html:
+        from nbkit.report import write_comparison
+
+        click.echo(write_comparison(find_run(root, before), find_run(root, after), (rows, scores, said), target))
+    elif as_json:
+        paired = [{"what": "difference", "where": row["metric"], **row} for row in scores]
+        click.echo(json.dumps([*paired, *rows], indent=1, ensure_ascii=False, default=str))
     elif not rows:
         click.echo("The two runs handed over the same, byte for byte, with the same parameters.")
     else:
+        click.echo(said)
+        if scores:
+            print_table([format_score(row) for row in scores], ["metric", "before", "after", "difference", "verdict"])
         print_table(_condense(rows), ["what", "where", "before", "after"])
 
 
 def _condense(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Shorten differences for a terminal: artifacts by stage, values cut; ``--json`` has all of it."""
-    stages: dict[str, list[str]] = {}
-    for row in rows:
-        if row["what"] == "artifact":
-            stage, _, name = row["where"].partition(".")
-            stages.setdefault(stage, []).append(name)
+    from nbkit.pipeline.compare import group_artifacts
+
     told = [
         row | {key: _cut(str(row[key])) for key in ("before", "after")} for row in rows if row["what"] != "artifact"
     ]
-    return told + [{"what": "artifacts", "where": stage, "after": ", ".join(names)} for stage, names in stages.items()]
+    return told + [
+        {"what": "artifacts", "where": stage, "after": ", ".join(names)}
+        for stage, names in group_artifacts(rows).items()
+    ]
 
 
 def _cut(text: str, width: int = 100) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from nbkit.cli.run import print_table
 from nbkit.project import find_notebooks, find_root
 from nbkit.wording import suggest
 
@@ -50,16 +51,78 @@ def params(stage: str, as_json: bool) -> None:  # noqa: FBT001
 
 @click.command()
 @click.argument("name", metavar="[RUN]", default="")
-def report(name: str) -> None:
+@click.option("--single-file", "form", flag_value="html", help="One HTML file with all pages, to be mailed.")
+@click.option("--zip", "form", flag_value="zip", help="The pages in a zip; every link in them resolves.")
+@click.option(
+    "--pdf", "form", flag_value="pdf", help="All pages as a PDF, through a Chromium or Chrome on this machine."
+)
+@click.option("-o", "target", type=click.Path(path_type=Path), help="Where to; by default RUN.html, .zip or .pdf here.")
+@click.option("--open", "opened", is_flag=True, help="Open what was written.")
+def report(name: str, form: str | None, target: Path | None, opened: bool) -> None:  # noqa: FBT001
     """Write the HTML report of a RUN or a sweep again (the latest run if none is named) and print where it is."""
+    import webbrowser
+
     from nbkit.pipeline import find_run
-    from nbkit.report import write_report, write_sweep_report
+    from nbkit.report import find_browser, send_report, write_report, write_sweep_report
     from nbkit.sweep import find_sweep
 
+    if target and not form:
+        raise click.UsageError(
+            "-o goes with --single-file, --zip or --pdf: the pages themselves lie in the run's folder"
+        )
+    if form == "pdf" and not find_browser():
+        raise click.ClickException("no Chromium or Chrome is installed here to print with; --single-file needs none")
     swept = find_sweep(find_root(), name)
     page: Path | None = write_sweep_report(swept) if swept else write_report(find_run(find_root(), name))
+    if page and form:
+        page = send_report(page.parent, form, target)
     click.echo(page)
+    if page and opened:
+        webbrowser.open(page.resolve().as_uri())
     sys.exit(0 if page else 1)
 
 
-COMMANDS = (params, report)
+@click.command()
+@click.argument("name", metavar="[RUN | NAME@VERSION]", default="")
+@click.option(
+    "--data", default="", metavar="DIGEST", help="List what rests on data with this sha256, or its beginning."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.option("--registry", "place", default="registry", help="Folder (from the project's root) or URL.")
+def lineage(name: str, data: str, as_json: bool, place: str) -> None:  # noqa: FBT001
+    """Show what a version or a run was made of, step by step; with --data, what was made of some data."""
+    from dataclasses import asdict
+
+    from nbkit import report
+    from nbkit.pipeline import find_run
+    from nbkit.registry import Registry
+
+    root = find_root()
+    if bool(data) == bool(name):
+        raise click.UsageError("name a RUN or NAME@VERSION, or give --data DIGEST, one of them")
+    if data:
+        rows = report.trace_data(root, data)
+        shown = [row | {key: ", ".join(row[key]) for key in ("through", "windows")} for row in rows]
+    elif "@" in name:
+        registry = Registry(place if "://" in place else str(root / place), create=False)
+        steps = report.read_version_lineage(root, registry.get(name))
+    else:
+        steps = report.read_lineage(find_run(root, name))
+    if as_json:
+        click.echo(json.dumps(rows if data else list(map(asdict, steps)), indent=1, ensure_ascii=False))
+    elif data:
+        print_table(shown, ["run", "version", "through", "windows"])
+    else:
+        click.echo(report.write_lineage(steps))
+
+
+@click.command()
+@click.option("-o", "target", type=click.Path(path_type=Path, file_okay=False), help="Copy the reports there, too.")
+def site(target: Path | None) -> None:
+    """Write one searchable page over the runs, versions and windows of a project: runs/index.html, or into a folder."""
+    from nbkit.report import write_site
+
+    click.echo(write_site(find_root(), target))
+
+
+COMMANDS = (params, report, lineage, site)

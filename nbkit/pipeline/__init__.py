@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "runs": ["find_run", "list_runs"],
-        "compare": ["compare_runs"],
+        "compare": ["compare_models", "compare_runs"],
         "plan": ["Chosen", "Plan", "check_plan", "plan_run"],
         "resume": ["plan_resume"],
         "runner": ["execute_plan"],

@@ -1,16 +1,19 @@
-"""What two runs differ in: parameters, versions, status, headlines, and what each stage handed over."""
+"""What two runs differ in: scores, paired where the rows are the same, parameters, versions, what they handed over."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nbkit.errors import NbkitError
+from nbkit.lifecycle import EVALUATE, FRAME, INGEST, TRAIN
 from nbkit.pipeline.runs import find_run
 from nbkit.record import RunRecord, read_record, to_plain
-from nbkit.scraps import read_scrap, read_scraps
+from nbkit.scraps import digest_value, read_scraps, read_value
 from nbkit.values import TAG
 from nbkit.wording import format_count
 
 Row = dict[str, Any]
+UNREADABLE = (NbkitError, OSError, KeyError, ValueError, TypeError, AttributeError)  # what reading scraps may raise
 
 
 def compare_runs(root: Path, before: str, after: str) -> list[Row]:
@@ -26,7 +29,7 @@ def compare_runs(root: Path, before: str, after: str) -> list[Row]:
     Returns
     -------
     list of dict
-        ``what`` (parameter, version, code, status, headline, value, score, artifact), ``where``, ``before``, ``after``;
+        ``what`` (parameter, version, code, status, headline, value, artifact), ``where``, ``before``, ``after``;
         empty if both handed over the same with the same parameters.
 
     Raises
@@ -43,6 +46,76 @@ def compare_runs(root: Path, before: str, after: str) -> list[Row]:
         *_differ("status", _statuses(first), _statuses(second)),
         *_compare_scraps(*folders),
     ]
+
+
+def compare_models(before: Path, after: Path) -> tuple[list[Row], str]:
+    """Compare the models of two runs on their test rows, by a paired bootstrap where these are the same.
+
+    Parameters
+    ----------
+    before, after
+        Folders of runs.
+
+    Returns
+    -------
+    list of dict
+        metric, before, after (each value, low, high), difference (after − before), low, high (of the difference; 95 %
+        for each metric by itself) and verdict on the second: "better", "worse", "inconclusive"; empty if not compared.
+    str
+        What was compared, or why nothing was, as a sentence.
+    """
+    folders = before, after
+    try:
+        first, second = (read_value(folder, EVALUATE, "scores").to_dict("index") for folder in folders)
+        asked = [_describe_question(read_value(folder, FRAME, "problem")) for folder in folders]
+        tests, *same = (
+            [digest_value(read_scraps(folder / f"{stage}.ipynb").get(name)) for folder in folders]
+            for stage, name in ((INGEST, "test"), (TRAIN, "model"), (EVALUATE, "scores"))
+        )
+        rows = [{"metric": name, "before": first[name], "after": second[name]} for name in first if name in second]
+        if asked[0] != asked[1]:
+            return [], f"The runs predict different things ({'; '.join(asked)}), so their scores are not compared."
+        if tests[0] != tests[1]:
+            return (
+                rows,
+                "The runs were judged on different rows: a difference may come from the rows or from the model.",
+            )
+        if all(first == second for first, second in same):
+            return [], "The model, the test rows and the scores are the same."
+        found = _pair(folders, list(first))
+    except UNREADABLE as error:
+        return [], f"The scores cannot be compared: {error}."
+    said = (
+        f"Both models were scored on the same {format_count(found['n'].max(), 'test row')}; the differences are paired."
+    )
+    told = found[["difference", "low", "high", "verdict"]].to_dict("index")
+    return [row | told.get(row["metric"], {}) for row in rows], said
+
+
+def _describe_question(problem: Any) -> str:
+    return f"{problem.target}, {problem.task}{f', {problem.positive}' if problem.task == 'binary' else ''}"
+
+
+def _pair(folders: tuple[Path, Path], names: list[str]) -> Any:
+    """Compare the second run's model with that of the first, each deciding at its own threshold."""
+    from nbkit.model import compare, known_metrics, predict
+
+    problem, costs = (read_value(folders[1], FRAME, name) for name in ("problem", "costs"))
+    test, same = read_value(folders[0], INGEST, "test"), costs == read_value(folders[0], FRAME, "costs")
+    before, after = (
+        predict(read_value(folder, TRAIN, "model"), test, problem, threshold=read_value(folder, EVALUATE, "threshold"))
+        for folder in folders
+    )
+    known = [name for name in names if name in known_metrics(problem.task)]
+    return compare(after, before, known, costs=costs if same and "cost_per_row" in names else None)
+
+
+def group_artifacts(rows: list[Row]) -> dict[str, list[str]]:
+    """Group the artifacts among differences: stage to their names."""
+    stages: dict[str, list[str]] = {}
+    for stage, _, name in (row["where"].partition(".") for row in rows if row["what"] == "artifact"):
+        stages.setdefault(stage, []).append(name)
+    return stages
 
 
 def _differ(what: str, before: dict[str, Any], after: dict[str, Any]) -> Iterator[Row]:
@@ -75,20 +148,17 @@ def _compare_scraps(before: Path, after: Path) -> Iterator[Row]:
         for scrap in [*first, *(each for each in second if each not in first)]:
             old, new = first.get(scrap), second.get(scrap)
             if old != new:
-                yield from _describe(f"{Path(name).stem}.{scrap}", old, new, before, after)
+                yield _describe(f"{Path(name).stem}.{scrap}", old, new)
 
 
-def _describe(where: str, old: Any, new: Any, before: Path, after: Path) -> Iterator[Row]:
+def _describe(where: str, old: Any, new: Any) -> Row:
     kinds = [
         data["value"]["kind"] if isinstance(data, dict) and data.get(TAG) == "artifact" else "" for data in (old, new)
     ]
-    if where.endswith("scores") and kinds == ["table", "table"]:
-        yield from _compare_scores(where, read_scrap(old, before), read_scrap(new, after))
-    elif any(kinds):
-        yield {"what": "artifact", "where": where, "before": _name(old, kinds[0]), "after": _name(new, kinds[1])}
-    else:
-        what = "headline" if where.endswith(".headline") else "value"
-        yield {"what": what, "where": where, "before": old, "after": new}
+    if any(kinds):
+        return {"what": "artifact", "where": where, "before": _name(old, kinds[0]), "after": _name(new, kinds[1])}
+    what = "headline" if where.endswith(".headline") else "value"
+    return {"what": what, "where": where, "before": old, "after": new}
 
 
 def _name(data: Any, kind: str) -> Any:
@@ -96,15 +166,3 @@ def _name(data: Any, kind: str) -> Any:
         return "–" if data is None else data
     rows = f", {format_count(data['value']['rows'], 'row')}" if "rows" in data["value"] else ""
     return f"{kind} {data['value']['sha256'][:8]}{rows}"
-
-
-def _compare_scores(where: str, old: Any, new: Any) -> Iterator[Row]:
-    """Compare two tables of scores metric by metric, with their intervals."""
-    keys = [column for column in ("candidate", "metric") if column in old.columns]
-    shown = []
-    for table in (old, new):
-        rows = (table.set_index(keys) if keys else table).to_dict("index")
-        shown.append({key: f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})" for key, row in rows.items()})
-    for row in _differ("score", *shown):
-        label = " ".join(row["where"]) if isinstance(row["where"], tuple) else row["where"]
-        yield row | {"where": f"{where} {label}"}

@@ -5,7 +5,7 @@ from nbkit._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "confirmations": ["list_unstated", "read_confirmations"],
+        "confirmations": ["list_unstated", "read_card", "read_confirmations"],
         "gates": ["evaluate_gates", "find_closed", "gate", "known_gates"],
         "golden": ["check_golden", "make_golden"],
         "registry": ["Registry"],

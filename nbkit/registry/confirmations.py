@@ -13,6 +13,14 @@ from nbkit.wording import suggest
 CONFIRMABLE = ("not_too_good_to_be_true", "split_respects_order")
 KEYS = ("gate", "by", "on", "why", "columns")
 COLUMNS = ["gate", "by", "on", "why", "columns"]
+CARD = {  # what a model card needs of people: entry of 01's `card` -> what is asked
+    "intended_users": "who is meant to use the predictions",
+    "out_of_scope": "what the model must not be used for",
+    "human_oversight": "who watches it, who can overrule it, and what is done when it fails",
+    "ethical_considerations": "whom a wrong answer harms, and what is done about it",
+    "contact": "whom to ask",
+    "licence": "on what terms the model and its data may be used",
+}
 EXAMPLE = '{gate: not_too_good_to_be_true, by: Ann Lee, on: 2026-11-28, why: "measured at admission", columns: [age]}'
 
 
@@ -65,6 +73,39 @@ def read_confirmations(stated: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def read_card(written: Mapping[str, str], required: Sequence[str] = ()) -> pd.DataFrame:
+    """Read what people wrote for the model card.
+
+    Parameters
+    ----------
+    written
+        Entry of `CARD` to text.
+    required
+        The entries without which no model is approved.
+
+    Returns
+    -------
+    DataFrame
+        entry, asked, text (empty where nothing is written), required.
+
+    Raises
+    ------
+    BadParameter
+        If there is no such entry; with the nearest name.
+
+    Examples
+    --------
+    >>> read_card({"contact": "models@example.org"}, ["licence"]).query("required")["asked"].tolist()
+    ['on what terms the model and its data may be used']
+    """
+    for name, entries in (("card", written), ("card_required", required)):
+        for entry in entries:
+            if entry not in CARD:
+                raise BadParameter(f"{name}: there is no entry {entry!r}{suggest(str(entry), CARD)}")
+    rows = [(entry, asked, str(written.get(entry) or "").strip(), entry in required) for entry, asked in CARD.items()]
+    return pd.DataFrame(rows, columns=["entry", "asked", "text", "required"])
+
+
 def _is_past(date: str) -> bool:
     try:
         return dt.date.fromisoformat(date) <= dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)  # any time zone
@@ -86,7 +127,8 @@ def list_unstated(stated: Mapping[str, Any], task: str) -> list[str]:
     Parameters
     ----------
     stated
-        objective, decision, owner, rule, rule_in_words, costs and criteria, as 01 has them.
+        objective, decision, owner, rule, rule_in_words, costs and criteria, as 01 has them, and `card`, if anything of
+        it is required, as `read_card` gives it.
     task
         ``binary``, ``multiclass`` or ``regression``; costs are asked for but of several classes.
 
@@ -117,4 +159,5 @@ def list_unstated(stated: Mapping[str, Any], task: str) -> list[str]:
             given = given or stated.get("rule")
         if not (len(given) if given is not None and not isinstance(given, str) else str(given or "").strip()):
             found.append(f"state `{name}`: {words}")
-    return found
+    lacking = [] if stated.get("card") is None else stated["card"].query("required and text == ''").to_dict("records")
+    return [*found, *(f"state `card.{row['entry']}`: {row['asked']}" for row in lacking)]

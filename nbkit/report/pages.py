@@ -11,6 +11,7 @@ import pandas as pd
 
 from nbkit.lifecycle import MONITOR
 from nbkit.record import read_record
+from nbkit.report.extras import render_extras
 from nbkit.report.glossary import render_glossary
 from nbkit.report.overview import Overview, read_overview
 from nbkit.report.scraps import read_or
@@ -46,7 +47,23 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
             html = render_stage(overview, row, folder / f"{row['stage']}.ipynb", names)
             _write_page(folder, row["page"], html)
     _write_page(folder, "glossary.html", render_glossary(folder, overview))
+    _write_more(folder, overview)
     return _write_page(folder, "index.html", render_index(overview))
+
+
+def _write_more(folder: Path, overview: Overview) -> None:
+    """Write the model card, the lineage, and the windows in which the version was looked at since, to travel along."""
+    since = overview.since.to_dict("records")
+    for stale in set((folder / "report").glob("window_*.html")) - {folder / "report" / row["page"] for row in since}:
+        stale.unlink()
+    for row in since:
+        other = folder.parent / row["run"]
+        seen = read_overview(other)
+        stage = next(each for each in seen.stages.to_dict("records") if each["stage"] == MONITOR)
+        html = render_stage(seen, {**stage, "page": row["page"]}, other / f"{MONITOR}.ipynb", [row["page"]])
+        _write_page(folder, row["page"], Scrubber.of(read_record(other).secrets).clean(html))
+    for name, content in render_extras(folder, overview, find_template).items():
+        _write_page(folder, name, content)
 
 
 def _write_page(folder: Path, name: str, html: str) -> Path:
@@ -65,7 +82,9 @@ def refresh_fronts(monitor: Path) -> None:
 def refresh_versions(root: Path, digests: Collection[str]) -> None:
     """Write the front page again of a project's runs that registered these versions."""
     for folder in find_registering(root, digests):
-        _write_page(folder, "index.html", render_index(read_overview(folder)))
+        overview = read_overview(folder)
+        _write_more(folder, overview)
+        _write_page(folder, "index.html", render_index(overview))
 
 
 def render_index(overview: Overview) -> str:
