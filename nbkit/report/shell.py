@@ -16,7 +16,9 @@ from nbkit.report.marks import mark, speak, tone
 def find_template(name: str) -> jinja2.Template:
     """Return a template of this folder."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        loader=loader, undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {"mark": mark, "tone": tone, "spoken": speak}
     environment.filters |= {"missing": pd.isna, "css": lambda text: re.sub(r"[^\w .:@-]", "", str(text))}
     script = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
