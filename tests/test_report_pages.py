@@ -59,7 +59,14 @@ def full_run(project, words="fine", gates=GATES):
 
 def test_a_run_becomes_a_front_page_and_one_page_a_stage(project):
     found = pages(full_run(project))
-    assert list(found) == ["01_frame.html", "07_evaluate.html", "09_register.html", "card.html", "index.html", "lineage.html"]
+    assert list(found) == [
+        "01_frame.html",
+        "07_evaluate.html",
+        "09_register.html",
+        "card.html",
+        "index.html",
+        "lineage.html",
+    ]
     front = found["index.html"].text
     assert "▲ APPROVE" in front
     assert "Every criterion is met (2)." in front
