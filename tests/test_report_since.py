@@ -109,7 +109,7 @@ def test_the_front_page_follows_a_look(project, registered):
     refresh_fronts(registered)  # a run of the pipeline concerns no other
     refresh_fronts(look(project, "toy-monitor-<a>", "<a>", "look"))
     html = page.read_text()
-    assert '<a href="window_toy-monitor--a-0557bd.html">&lt;a&gt;</a>' in html
+    assert '<a href="window_1.html">&lt;a&gt;</a>' in html
     assert "■ look" in html
 
 

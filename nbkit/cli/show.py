@@ -92,6 +92,7 @@ def report(name: str, form: str | None, target: Path | None, opened: bool) -> No
 def lineage(name: str, data: str, as_json: bool, place: str) -> None:  # noqa: FBT001
     """Show what a version or a run was made of, step by step; with --data, what was made of some data."""
     from dataclasses import asdict
+    from functools import partial
 
     from nbkit import report
     from nbkit.pipeline import find_run
@@ -103,11 +104,10 @@ def lineage(name: str, data: str, as_json: bool, place: str) -> None:  # noqa: F
     if data:
         rows = report.trace_data(root, data)
         shown = [row | {key: ", ".join(row[key]) for key in ("through", "windows")} for row in rows]
-    elif "@" in name:
-        registry = Registry(place if "://" in place else str(root / place), create=False)
-        steps = report.read_version_lineage(root, registry.get(name))
     else:
-        steps = report.read_lineage(find_run(root, name))
+        registry = partial(Registry, place if "://" in place else str(root / place), create=False)
+        folder = report.find_source(root, registry().get(name)) if "@" in name else find_run(root, name)
+        steps = report.read_lineage(folder)
     if as_json:
         click.echo(json.dumps(rows if data else list(map(asdict, steps)), indent=1, ensure_ascii=False))
     elif data:

@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "blocks": ["read_blocks"],
         "pages": ["refresh_fronts", "refresh_versions", "write_report"],
         "compare": ["write_comparison"],
-        "lineage": ["read_lineage", "read_version_lineage", "trace_data", "write_lineage"],
+        "lineage": ["find_source", "read_lineage", "trace_data", "write_lineage"],
         "pack": ["find_browser", "send_report"],
         "site": ["write_site"],
         "sweep": ["write_command", "shorten", "write_sweep_report"],

@@ -2,18 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from html import unescape
 from pathlib import Path
 
-import jinja2
-
-from nbkit import lifecycle
 from nbkit.lifecycle import FRAME
 from nbkit.record import read_record
+from nbkit.report.facts import render_facts
 from nbkit.report.overview import Overview
-from nbkit.report.scraps import read_or, read_rows
-from nbkit.wording import format_count, format_estimate
+from nbkit.report.scraps import read_rows
+from nbkit.wording import format_count
 
 
 @dataclass
@@ -51,7 +47,7 @@ class CardField:
         return f"A person writes it in {FRAME}: {self.asked}." if self.asked else "The run did not come to this."
 
 
-def read_card(folder: Path, overview: Overview, template: jinja2.Template) -> list[CardField]:
+def read_card(folder: Path, overview: Overview) -> list[CardField]:
     """Read the card of a run's model.
 
     Parameters
@@ -60,24 +56,20 @@ def read_card(folder: Path, overview: Overview, template: jinja2.Template) -> li
         The run.
     overview
         Its front page.
-    template
-        Of ``card.txt``: the fields and their sentences.
 
     References
     ----------
     Mitchell, M. et al. (2019). Model Cards for Model Reporting. FAT* '19. Regulation (EU) 2024/1689, Annex IV.
     """
     made = ", ".join(f"{name} {number}" for name, number in read_record(folder).surroundings.versions.items())
-    reading = {"value": partial(read_or, folder), "rows": partial(read_rows, folder), "packages": made}
-    words = {"count": format_count, "estimate": format_estimate, **vars(lifecycle)}
     written = {f"card.{row['entry']}": row["text"] for row in read_rows(folder, FRAME, "card")}
     card: list[CardField] = []
-    for line in template.render(o=overview, **reading, **words).splitlines():
+    for line in render_facts("card.txt.j2", folder, o=overview, packages=made):
         if line.startswith("# "):
             section, name, annex, asked = (part.strip() for part in line[2:].split("|"))
             card.append(CardField(section, name, annex, asked, list(filter(None, [written.get(asked)]))))
         elif line.startswith("- "):
-            card[-1].said.append(unescape(line[2:]))
+            card[-1].said.append(line[2:])
     return card
 
 

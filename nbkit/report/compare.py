@@ -40,7 +40,7 @@ def write_comparison(before: Path, after: Path, found: tuple[Any, Any, str], tar
     overviews = [read_overview(folder) for folder in (before, after)]
     stages = sorted({path.stem for folder in (before, after) for path in folder.glob("[0-9]*.ipynb")})
     html = find_template("compare.html.j2").render(
-        o=overviews[1], runs=overviews, said=said, answer=_sum_up(scores), scores=[format_score(row) for row in scores],
+        o=overviews[1], runs=overviews, said=said, scores=[format_score(row) for row in scores],
         causes={kind: [row for row in rows if kind in (row["what"], row["where"])] for kind in CAUSES},
         code=list(filter(None, (_compare_code(before, after, stage) for stage in stages))),
         figures=[pair for stage in stages for pair in _pair_figures(before, after, stage)],
@@ -52,17 +52,6 @@ def write_comparison(before: Path, after: Path, found: tuple[Any, Any, str], tar
         html = Scrubber.of(read_record(folder).secrets).clean(html)
     write_atomic(target, html.encode())
     return target
-
-
-def _sum_up(scores: list[dict[str, Any]]) -> str:
-    """State in which scores the second run is better, in which worse, and which cannot tell."""
-    told = {
-        word: [row["metric"] for row in scores if row.get("verdict") == word]
-        for word in ("better", "worse", "inconclusive")
-    }
-    ends = {"better": "is better", "worse": "is worse", "inconclusive": "shows no clear difference"}
-    parts = [f"{ends[word]} in {', '.join(names)}" for word, names in told.items() if names]
-    return f"The second run {'; '.join(parts)}." if parts else ""
 
 
 def _compare_code(before: Path, after: Path, stage: str) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from itertools import groupby
 from pathlib import Path
 
 import jinja2
@@ -30,18 +29,14 @@ def render_extras(folder: Path, overview: Overview, find: Callable[[str], jinja2
     """
     if not (folder / f"{FRAME}.ipynb").is_file():
         return {}
-    card = read_card(folder, overview, find("card.txt.j2"))
-    counted, sections = count_fields(card), {name: list(each) for name, each in groupby(card, lambda one: one.section)}
+    card, title = read_card(folder, overview), f"Model card · {overview.project}"
     fields = [{**asdict(each), "status": each.status} for each in card]
-    required = [row["entry"].replace("_", " ") for row in read_rows(folder, FRAME, "card") if row["required"]]
-    given = {"o": overview, "sections": sections, "counted": counted, "line": lambda text: Markdown.line(disarm(text))}
+    given = {"o": overview, "card": card, "counted": count_fields(card), "title": title}
+    twin = {"run": overview.run, "counted": given["counted"], "fields": fields}
+    steps = read_lineage(folder)
     return {
-        "card.html": find("card.html.j2").render(given, required=required, title=f"Model card · {overview.project}"),
-        "card.md": find("card.md.j2").render(given).lstrip(),
-        "card.json": json.dumps(
-            {"run": overview.run, "counted": counted, "fields": fields}, indent=1, ensure_ascii=False
-        ),
-        "lineage.html": find("lineage.html.j2").render(
-            o=overview, steps=read_lineage(folder), title=f"Lineage · {overview.project}"
-        ),
+        "card.html": find("card.html.j2").render(given, entries=read_rows(folder, FRAME, "card")),
+        "card.md": find("card.md.j2").render(given, line=lambda text: Markdown.line(disarm(text))).lstrip(),
+        "card.json": json.dumps(twin, indent=1, ensure_ascii=False),
+        "lineage.html": find("lineage.html.j2").render(o=overview, steps=steps, title=f"Lineage · {overview.project}"),
     }

@@ -26,6 +26,7 @@ OWN = re.compile(r"<nav\b.*?</nav>|<script\b.*?</script>", re.DOTALL)  # what on
 LINK = re.compile(r"""<a\b(?=[^>]*\shref="([^"]*)")[^>]*>(.*?)</a>""", re.DOTALL)
 BROWSERS = "chromium chromium-browser google-chrome google-chrome-stable chrome microsoft-edge msedge"
 MAC = "/Applications/{0}.app/Contents/MacOS/{0}"
+FLAGS = ["--headless", "--disable-gpu", "--no-first-run", "--no-pdf-header-footer", "--disable-background-networking"]
 SECONDS = 180  # that a browser may take to print
 
 
@@ -125,29 +126,25 @@ def _rewrite(html: str, prefix: str, pages: Mapping[str, str]) -> str:
     return _change(html, lambda part: TAG.sub(change, part))
 
 
-def write_single(folder: Path, target: Path) -> Path:
-    """Write a report as one HTML file."""
-    write_atomic(target, join_pages(read_pages(folder)).encode())
-    return target
+def _make_single(folder: Path) -> bytes:
+    return join_pages(read_pages(folder)).encode()
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
     """Read what of a report can be sent, as file name to content."""
-    pages = read_pages(folder)
-    files = sorted(path for path in folder.iterdir() if path.suffix in KEPT)
+    pages, files = read_pages(folder), sorted(path for path in folder.iterdir() if path.suffix in KEPT)
     return {path.name: pages[path.name].encode() if path.name in pages else path.read_bytes() for path in files}
 
 
-def write_zip(folder: Path, target: Path) -> Path:
-    """Write a report as a zip that unpacks into a folder of the run's name; the same report gives the same bytes."""
+def _make_zip(folder: Path) -> bytes:
+    """Make a zip that unpacks into a folder of the run's name; the same report gives the same bytes."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w") as archive:
         for name, content in read_files(folder).items():
             entry = zipfile.ZipInfo(f"{folder.parent.name}/{name}", (1980, 1, 1, 0, 0, 0))
-            entry.external_attr, entry.compress_type = 0o644 << 16, zipfile.ZIP_DEFLATED
-            archive.writestr(entry, content)
-    write_atomic(target, packed.getvalue())
-    return target
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
 
 
 def find_browser() -> str:
@@ -157,45 +154,22 @@ def find_browser() -> str:
     return next(filter(None, (*places, *macs)), "")
 
 
-def write_pdf(folder: Path, target: Path, browser: str) -> Path:
-    """Print a report to a PDF.
-
-    Parameters
-    ----------
-    folder
-        The report.
-    target
-        The file to write.
-    browser
-        From `find_browser`.
-
-    Raises
-    ------
-    OSError
-        If the browser prints nothing; with what it said last.
-    """
+def _make_pdf(folder: Path) -> bytes:
+    """Print a report; what the browser said last, as an OSError, if it prints nothing."""
+    browser = find_browser()
     with tempfile.TemporaryDirectory(prefix="nbkit-print-") as place:
-        page, printed = write_single(folder, Path(place) / "report.html"), Path(place) / "report.pdf"
+        page, printed = Path(place) / "report.html", Path(place) / "report.pdf"
+        page.write_bytes(_make_single(folder))
         root = getattr(os, "geteuid", lambda: 1)() == 0  # a browser refuses to shut root in, who owns all anyway
-        command = [
-            browser,
-            "--headless",
-            "--disable-gpu",
-            "--no-first-run",
-            "--no-pdf-header-footer",
-            "--disable-extensions",
-        ]
-        command += ["--disable-background-networking", f"--user-data-dir={place}/profile", *["--no-sandbox"] * root]
-        command += [f"--print-to-pdf={printed}", page.as_uri()]
+        options = [*FLAGS, *["--no-sandbox"] * root, f"--user-data-dir={place}/profile", f"--print-to-pdf={printed}"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+            done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=SECONDS)
         except subprocess.TimeoutExpired:
             raise OSError(f"{Path(browser).name} did not finish printing within {SECONDS} seconds") from None
         if not printed.is_file():
             last = (done.stderr.strip().splitlines() or ["it gave no reason"])[-1]
             raise OSError(f"{Path(browser).name} printed nothing: {last[:300]}")
-        write_atomic(target, printed.read_bytes())
-    return target
+        return printed.read_bytes()
 
 
 def send_report(folder: Path, form: str, target: Path | None = None) -> Path:
@@ -206,12 +180,16 @@ def send_report(folder: Path, form: str, target: Path | None = None) -> Path:
     folder
         The report.
     form
-        ``html`` (one file), ``zip`` or ``pdf``.
+        ``html`` (one file), ``zip`` or ``pdf``, for which `find_browser` has to find one.
     target
         The file, or the folder to put it in; by default the working directory.
+
+    Raises
+    ------
+    OSError
+        If it cannot be printed or written.
     """
     target = target or Path()
     target = target / f"{folder.parent.name}.{form}" if target.is_dir() else target
-    if form == "pdf":
-        return write_pdf(folder, target, find_browser())
-    return (write_zip if form == "zip" else write_single)(folder, target)
+    write_atomic(target, {"html": _make_single, "zip": _make_zip, "pdf": _make_pdf}[form](folder))
+    return target

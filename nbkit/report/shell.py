@@ -22,6 +22,16 @@ def find_template(name: str) -> jinja2.Template:
     environment.filters |= {"mark": mark, "tone": tone, "spoken": speak}
     environment.filters |= {"missing": pd.isna, "css": lambda text: re.sub(r"[^\w .:@-]", "", str(text))}
     script = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment.globals |= {"script": script, "script_hash": f"sha256-{digest}"}
+    environment.globals |= {"script": script, "script_hash": hash_script(script)}
     return environment.get_template(name)
+
+
+def hash_script(script: str) -> str:
+    """Return the hash of an inline script, by which the policy of a page allows it.
+
+    Examples
+    --------
+    >>> hash_script("")
+    'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
+    """
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"

@@ -1,7 +1,5 @@
 """What other runs tell about a run: who judged on the same rows before it, and what the monitor has found since."""
 
-import hashlib
-import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,20 +36,9 @@ def read_since(folder: Path) -> pd.DataFrame:
     for other, _ in iterate_runs(folder.parent.parent) if digest else ():  # newest first
         if other != folder and read_or(other, MONITOR, "digest") == digest:
             window, decision, headline = (str(read_or(other, MONITOR, name)) for name in COLUMNS[:3])
-            looks.setdefault(window, (window, decision, headline, other.name, _name_page(other.name)))
-    return pd.DataFrame([looks[window] for window in sorted(looks)], columns=COLUMNS)
-
-
-def _name_page(run: str) -> str:
-    """Return the file name, fit for a link, of the page that tells what a run of the monitor said.
-
-    Examples
-    --------
-    >>> _name_page("flights-monitor-2013-06"), _name_page("a #1?")
-    ('window_flights-monitor-2013-06.html', 'window_a-1-a5606b.html')
-    """
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", run).strip("-")
-    return f"window_{plain if plain == run else f'{plain}-{hashlib.sha256(run.encode()).hexdigest()[:6]}'}.html"
+            looks.setdefault(window, (window, decision, headline, other.name))
+    rows = [(*looks[window], f"window_{place}.html") for place, window in enumerate(sorted(looks), start=1)]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def find_earlier(folder: Path) -> list[Path]:

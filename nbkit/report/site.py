@@ -1,7 +1,5 @@
 """One static index over the runs, versions and windows of a project, which a browser can search."""
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +12,7 @@ from nbkit.record import SWEEP, iterate_runs, name_sweep, now
 from nbkit.report.overview import read_overview
 from nbkit.report.pack import FRONT, read_files
 from nbkit.report.scraps import read_or
-from nbkit.report.shell import find_template
+from nbkit.report.shell import find_template, hash_script
 from nbkit.store import write_atomic
 
 SCRIPT = Path(__file__).with_name("search.js")
@@ -41,14 +39,16 @@ def write_site(root: Path, target: Path | None = None) -> Path:
             pages[name] = quote(f"{name}/{FRONT}" if target else f"{name}/report/{FRONT}")
             if target:
                 _copy_report(runs / name / "report", target / name)
+    script = SCRIPT.read_text(encoding="utf-8")
     html = find_template("site.html.j2").render(
         o=SimpleNamespace(run=root.name, started=now()[:16].replace("T", " ")), title=f"Models of {root.name}",
         pages=pages,
         runs=[row for row in rows if not row["window"]], windows=[row for row in rows if row["window"]],
-        sweeps=[folder.name for folder in sweeps], versions=list(_list_versions(root)), script=SCRIPT.read_text(),
+        sweeps=[folder.name for folder in sweeps], versions=list(_list_versions(root)),
+        script=script, script_hash=hash_script(script),
     )  # fmt: skip
     place = (target or runs) / FRONT
-    write_atomic(place, allow_script(html, SCRIPT.read_text()).encode())
+    write_atomic(place, html.encode())
     return place
 
 
@@ -78,11 +78,3 @@ def _list_versions(root: Path) -> Iterator[dict[str, Any]]:
             yield {"name": "–", "state": f"The registry cannot be read: {error}"}
             continue
         yield from found.to_dict("records")
-
-
-def allow_script(html: str, script: str) -> str:
-    """Allow one inline script, by its hash, in the policy of one page."""
-    allowed = f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-    if "script-src " in html:
-        return html.replace("script-src ", f"script-src {allowed} ", 1)
-    return html.replace("default-src 'none';", f"default-src 'none'; script-src {allowed};", 1)

@@ -1,0 +1,31 @@
+"""Plain-text templates over what a run handed over: the sentences of the model card, the steps of the lineage."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from nbkit import lifecycle
+from nbkit.report.scraps import read_or, read_rows
+from nbkit.wording import format_count, format_estimate
+
+LOADER = jinja2.FileSystemLoader(Path(__file__).parent)
+TEXT = jinja2.Environment(loader=LOADER, trim_blocks=True, lstrip_blocks=True)  # noqa: S701 - text: the pages escape it
+
+
+def render_facts(name: str, folder: Path, **more: Any) -> list[str]:
+    """Render a template as lines.
+
+    Parameters
+    ----------
+    name
+        Of the template, which calls `value` and `rows` with a stage and a name, `count` and `estimate`.
+    folder
+        The run.
+    more
+        What else it needs.
+    """
+    reading = {"value": partial(read_or, folder), "rows": partial(read_rows, folder)}
+    words = {"count": format_count, "estimate": format_estimate, **vars(lifecycle)}
+    return TEXT.get_template(name).render({**words, **reading, **more}).splitlines()
