@@ -114,8 +114,8 @@ def test_what_cannot_be_compared_is_said_and_the_rest_is_told(project, more, tol
 def test_a_run_without_07_is_said(project):
     judged(project, "one", ["a"])
     write_run(project, "two", status="failed", stages={"01_frame": PASSED}, **{"01_frame": {"objective": "x"}})
-    assert "07_evaluate has not run" in nbkit("compare", "one", "two").stdout
-    assert "07_evaluate has not run" in write_page("one", "two").text
+    assert "07_evaluate has not run in two." in nbkit("compare", "one", "two").stdout
+    assert "07_evaluate has not run in two." in write_page("one", "two").text
 
 
 def write_page(*words):

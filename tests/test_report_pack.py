@@ -92,6 +92,16 @@ def test_one_file_holds_all_pages_and_asks_for_nothing(project, words):
     assert [attrs["id"] for attrs in page.all("section") if "id" in attrs] == [
         f"page-{name[:-5]}" for name in pages if name != "index.html"
     ]
+    listed = Page(re.search(r'<nav aria-label="All pages of this file">.*?</nav>', text, re.DOTALL)[0]).texts
+    assert listed == [
+        "01_frame",
+        "07_evaluate",
+        "09_register",
+        "Model card",
+        "Lineage",
+        "11_monitor: 1",
+        "11_monitor: a",
+    ]
     for name, each in pages.items():
         body = re.search(r"<main[^>]*>(.*)</main>", each, re.DOTALL)[1]
         for words_there in filter(None, (part.strip() for part in Page(re.sub(r"<nav.*?</nav>|<style.*?</style>", "", body, flags=re.DOTALL)).texts)):  # fmt: skip

@@ -81,7 +81,8 @@ def test_a_registry_that_is_gone_is_said(project):
     record.write_text(
         record.read_text().replace('"files"', '"parameters": {"09_register": {"registry": "gone"}}, "files"')
     )
-    assert "The registry cannot be read" in read(write_site(project)).text
+    page = read(write_site(project))
+    assert f"The registry cannot be read: there is no registry in {project.name}/gone" in page.text
 
 
 @pytest.mark.parametrize("runs", [0, 1])

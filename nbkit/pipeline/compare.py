@@ -84,7 +84,8 @@ def compare_models(before: Path, after: Path) -> tuple[list[Row], str]:
             return [], "The model, the test rows and the scores are the same."
         found = _pair(folders, list(first))
     except UNREADABLE as error:
-        return [], f"The scores cannot be compared: {error}."
+        told = str(error).replace(str(before), before.name).replace(str(after), after.name)  # a page may be sent
+        return [], f"The scores cannot be compared: {told}."
     said = (
         f"Both models were scored on the same {format_count(found['n'].max(), 'test row')}; the differences are paired."
     )

@@ -94,7 +94,7 @@ class Storage:
         StorageFailed
             As `push`.
         """
-        for path in sorted((folder / "report").rglob("*.html")):
+        for path in sorted((folder / "report").rglob("*.*")):
             self._push_file(path, f"{folder.name}/{path.relative_to(folder).as_posix()}")
 
     def _push_artifact(self, path: Path, key: str) -> None:

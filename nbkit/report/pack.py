@@ -103,7 +103,7 @@ def _make_section(name: str, pages: Mapping[str, str]) -> str:
 
 def _read_title(html: str) -> str:
     found = re.search(r"<title>(.*?)</title>", html, re.DOTALL)
-    return found[1].partition(" · ")[0] if found else "Page"
+    return re.sub(" · [^·]*$", "", found[1]) if found else "Page"  # without the project, which is the same on all
 
 
 def _rewrite(html: str, prefix: str, pages: Mapping[str, str]) -> str:

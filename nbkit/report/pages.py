@@ -60,7 +60,8 @@ def _write_more(folder: Path, overview: Overview) -> None:
         other = folder.parent / row["run"]
         seen = read_overview(other)
         stage = next(each for each in seen.stages.to_dict("records") if each["stage"] == MONITOR)
-        html = render_stage(seen, {**stage, "page": row["page"]}, other / f"{MONITOR}.ipynb", [row["page"]])
+        told = {**stage, "page": row["page"], "title": f"{stage['title']}: {row['window']}"}
+        html = render_stage(seen, told, other / f"{MONITOR}.ipynb", [row["page"]])
         _write_page(folder, row["page"], Scrubber.of(read_record(other).secrets).clean(html))
     for name, content in render_extras(folder, overview, find_template).items():
         _write_page(folder, name, content)

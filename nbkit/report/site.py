@@ -75,6 +75,6 @@ def _list_versions(root: Path) -> Iterator[dict[str, Any]]:
         try:
             found = Registry(place if "://" in place else str(root / place), create=False).list()
         except (NbkitError, OSError, ValueError) as error:
-            yield {"name": "–", "state": f"The registry cannot be read: {error}"}
+            yield {"name": "–", "state": f"The registry cannot be read: {str(error).replace(str(root), root.name)}"}
             continue
         yield from found.to_dict("records")
