@@ -13,7 +13,6 @@ from nbkit.record import read_record
 from tests.conftest import glue, make_notebook
 from tests.pipeline_helpers import Ended
 
-
 USUAL = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,

@@ -22,19 +22,35 @@ from nbkit.plots.picture import (
 )
 
 
-def draw_calibration(table: pd.DataFrame, title: str) -> Picture:
-    """Draw `nbkit.evaluation.calibration_table`: observed over predicted, with intervals and the diagonal."""
+def draw_calibration(table: pd.DataFrame, predictions: Any, title: str) -> Picture:
+    """Draw observed over predicted, with intervals and the diagonal, and below it where the predictions lie.
+
+    Parameters
+    ----------
+    table
+        From `nbkit.evaluation.calibration_table`.
+    predictions
+        Of its rows; of several classes the strip shows the highest probability.
+    title
+        The finding.
+    """
     words = [
         f"{format_value(a)} predicted, {format_value(b)} observed"
         for a, b in table[["predicted", "observed"]].to_numpy()
     ]
-    with new_figure(title, width=4.6, height=4.2) as (figure, axes):
+    with new_figure(title, width=4.8, height=4.8) as (figure, axes):
+        figure.delaxes(axes)
+        axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=[6, 1])
         for place, (name, part) in enumerate(split_levels(table, "class" if "class" in table else "")[: len(COLOURS)]):
             off = [(part["observed"] - part["low"]).clip(lower=0), (part["high"] - part["observed"]).clip(lower=0)]
             style: Any = {"color": COLOURS[place], "linestyle": LINES[place], "marker": MARKERS[place], "capsize": 2}
             axes.errorbar(part["predicted"], part["observed"], yerr=off, markersize=4, label=name, **style)
         draw_diagonal(axes, table[["predicted", "observed"]])
-        label_axes(axes, "predicted", "observed", legend="class" in table)
+        label_axes(axes, "", "observed", legend="class" in table)
+        label_axes(strip, "predicted", "rows")
+        shown = predictions.score.max(axis=1) if predictions.score.ndim == 2 else predictions.score
+        strip.hist(shown, bins=60, color=COLOURS[0], alpha=0.6)
+        strip.set_yticks([])
         return finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
 
 
