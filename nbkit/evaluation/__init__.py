@@ -12,8 +12,8 @@ __getattr__, __dir__, __all__ = attach(
         "criteria": ["judge", "read_criteria", "summarize_evaluation"],
         "errors": ["grow_error_tree"],
         "fairness": ["guess_groups", "price_equal_rates"],
-        "groups": ["compare_groups", "compare_protected", "judge_groups", "rate_ratio", "rates_by_group"],
+        "groups": ["compare_groups", "compare_protected", "judge_groups", "rate_ratio"],
         "slices": ["score_slices", "slice_gap", "worst_slices"],
-        "threshold": ["choose_threshold", "describe_decision"],
+        "threshold": ["choose_threshold"],
     },
 )

@@ -1,27 +1,62 @@
 """How the model must behave, whatever its scores: declared in params, tried on the pipeline that will be served."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadParameter
+from nbkit.evaluation.words import show_share
 from nbkit.model.predictions import predict_values
 from nbkit.problem import Problem, find_class
 from nbkit.stats import Array, wilson_interval
 from nbkit.wording import suggest
 
-KINDS = {  # kind of test: (the keys that it needs, those that it may have)
-    "invariance": (("column", "to", "at_most"), ("share",)),
-    "direction": (("column", "add", "answer"), ("share", "slack", "class")),
-    "minimum": (("row",), ("at_least", "at_most", "class")),
-}
 COLUMNS = ["test", "kind", "rows", "share", "low", "high", "needed", "worst", "worst_row", "verdict", "sentence"]
-SHARE = 0.95  # of the rows that must hold where a test does not say
+HELP = (
+    "the kinds are invariance (column, to, at_most, share), direction (column, add, answer, slack, share) and minimum "
+    "(row, at_least, at_most), all with name and class"
+)
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
-def read_behaviour(tests: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> list[dict[str, Any]]:
+class Test(msgspec.Struct, tag_field="kind", forbid_unknown_fields=True, kw_only=True, rename={"label": "class"}):
+    """A test of behaviour: what all kinds have."""
+
+    name: str = ""
+    label: Any = None
+
+
+class Invariance(Test, tag="invariance", kw_only=True):
+    """A column set to other values moves the answer by at most so much."""
+
+    column: str
+    to: list[Any]
+    at_most: float
+    share: Share = 0.95
+
+
+class Direction(Test, tag="direction", kw_only=True):
+    """A column raised by so much moves the answer one way, or by no more than the slack the other way."""
+
+    column: str
+    add: float
+    answer: Literal["up", "down"]
+    slack: float = 0.0
+    share: Share = 0.95
+
+
+class Minimum(Test, tag="minimum", kw_only=True):
+    """A row with these values has an answer within bounds."""
+
+    row: dict[str, Any]
+    at_least: float = -np.inf
+    at_most: float = np.inf
+
+
+def read_behaviour(tests: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> list[Any]:
     """Read tests of behaviour.
 
     Parameters
@@ -43,51 +78,31 @@ def read_behaviour(tests: Sequence[Mapping[str, Any]], columns: Sequence[str] = 
 
     Examples
     --------
-    >>> read_behaviour([{"kind": "direction", "column": "age", "add": 10, "answer": "up"}])[0]["name"]
-    'age plus 10: the answer goes up'
+    >>> read_behaviour([{"kind": "direction", "column": "age", "add": 10, "answer": "up"}])[0].name
+    'age +10: the answer goes up'
     """
     return [_read(place, test, columns) for place, test in enumerate(tests, start=1)]
 
 
-def _read(place: int, test: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    kind, who = test.get("kind"), f"behaviour test {test.get('name') or place}"
-    if kind not in KINDS:
-        raise BadParameter(f"{who}: no kind {kind!r}{suggest(kind, KINDS)}")
-    needs, may = KINDS[kind]
-    if lacking := [key for key in needs if key not in test]:
-        raise BadParameter(f"{who}: {kind} needs {', '.join(needs)}; {', '.join(lacking)} is missing")
-    for key in test:
-        if key not in (known := ("kind", "name", *needs, *may)):
-            raise BadParameter(f"{who}: {kind} has no key {key!r}{suggest(key, known)}")
-    if wrong := _find_wrong(test, columns):
-        raise BadParameter(f"{who}: {wrong}")
-    read = {**test, "to": test["to"] if isinstance(test.get("to"), list) else [test.get("to")]}
-    return {**read, "name": str(test.get("name") or _name(read))}
-
-
-def _find_wrong(test: Mapping[str, Any], columns: Sequence[str]) -> str:
-    """Return what is wrong with the values of a test; empty if nothing is."""
-    for key in ("add", "at_most", "at_least", "slack", "share"):
-        if isinstance(test.get(key, 0), bool) or not isinstance(test.get(key, 0), int | float):
-            return f"{key} must be a number, not {test[key]!r}"
-    if not 0 < test.get("share", SHARE) <= 1:
-        return f"share lies above 0 and is at most 1, not {test['share']!r}"
-    if test.get("answer", "up") not in ("up", "down"):
-        return f"answer is up or down, not {test['answer']!r}"
-    if test["kind"] == "minimum" and not (isinstance(test["row"], Mapping) and {"at_least", "at_most"} & set(test)):
-        return "give a row (column: value) and what the answer is at_least or at_most"
-    named = list(test["row"]) if test["kind"] == "minimum" else [test["column"]]
-    unknown = [name for name in named if columns and name not in columns]
-    return f"no column {unknown[0]!r}{suggest(unknown[0], columns)}" if unknown else ""
-
-
-def _name(test: Mapping[str, Any]) -> str:
-    if test["kind"] == "invariance":
-        return f"{test['column']} set to {', '.join(map(str, test['to']))}: the answer stays"
-    if test["kind"] == "direction":
-        sign = "plus" if test["add"] >= 0 else "minus"
-        return f"{test['column']} {sign} {abs(test['add']):g}: the answer goes {test['answer']}"
-    return "a row with " + ", ".join(f"{name} {value}" for name, value in test["row"].items())
+def _read(place: int, given: Mapping[str, Any], columns: Sequence[str]) -> Any:
+    who = f"behaviour test {given.get('name') or place}"
+    try:
+        test: Any = msgspec.convert(dict(given), Invariance | Direction | Minimum)
+    except msgspec.ValidationError as error:
+        raise BadParameter(f"{who}: {error}; {HELP}") from None
+    for column in test.row if isinstance(test, Minimum) else [test.column]:
+        if columns and column not in columns:
+            raise BadParameter(f"{who}: no column {column!r}{suggest(column, columns)}")
+    if isinstance(test, Minimum):
+        if not np.isfinite(test.at_least) and not np.isfinite(test.at_most):
+            raise BadParameter(f"{who}: say what the answer is at_least or at_most")
+        name = "a row with " + ", ".join(f"{column} {value}" for column, value in test.row.items())
+    elif isinstance(test, Invariance):
+        name = f"{test.column} set to {', '.join(map(str, test.to))}: the answer stays"
+    else:
+        name = f"{test.column} {test.add:+g}: the answer goes {test.answer}"
+    test.name = test.name or name
+    return test
 
 
 def check_behaviour(
@@ -133,58 +148,46 @@ def check_behaviour(
     return pd.DataFrame(table, columns=COLUMNS)
 
 
-def _try(
-    model: Any, some: pd.DataFrame, before: Any, problem: Problem, test: Mapping[str, Any], whole: int
-) -> tuple[Any, ...]:
-    if test["kind"] == "minimum":
-        answer = float(_answer(model, _change(_typical(some), test["row"]), problem, test)[0, 0])
-        low, high = test.get("at_least", -np.inf), test.get("at_most", np.inf)
-        beyond, names, whole = np.array([max(low - answer, answer - high, 0.0)]), ["the row"], 1
+def _try(model: Any, some: pd.DataFrame, before: Any, problem: Problem, test: Any, whole: int) -> tuple[Any, ...]:
+    def ask(rows: pd.DataFrame) -> Array:
+        return _pick(predict_values(model, rows, problem), problem, test)
+
+    kind, names, needed = type(test).__name__.lower(), list(some.index), getattr(test, "share", 1.0)
+    if isinstance(test, Minimum):
+        told = float(ask(_change(_typical(some), test.row))[0, 0])
+        beyond, names, whole = np.array([max(test.at_least - told, told - test.at_most)]), ["the row"], 1
+    elif isinstance(test, Invariance):
+        moves = [ask(_change(some, {test.column: to})) - _pick(before, problem, test) for to in test.to]
+        beyond = np.abs(np.stack(moves)).max(axis=(0, 2)) - test.at_most
     else:
-        names, start = list(some.index), _pick(before, problem, test)
-        if test["kind"] == "invariance":
-            moved = [_answer(model, _change(some, {test["column"]: to}), problem, test) - start for to in test["to"]]
-            beyond = np.abs(np.stack(moved)).max(axis=(0, 2)) - test["at_most"]
-        else:
-            column = some[test["column"]]
-            if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-                raise BadParameter(f"behaviour test {test['name']}: {column.name!r} is {column.dtype}, not a number")
-            shifted = some.assign(**{test["column"]: column + test["add"]})
-            move = (_answer(model, shifted, problem, test) - start)[:, 0]
-            beyond = (-move if test["answer"] == "up" else move) - test.get("slack", 0.0)
+        column = some[test.column]
+        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+            raise BadParameter(f"behaviour test {test.name}: {test.column!r} is {column.dtype}, not a number")
+        move = (ask(some.assign(**{test.column: column + test.add})) - _pick(before, problem, test))[:, 0]
+        beyond = (-move if test.answer == "up" else move) - test.slack
     held = beyond <= 1e-12
-    n, share, needed = len(held), float(held.mean()), test.get("share", 1.0 if test["kind"] == "minimum" else SHARE)
+    n, share, worst = len(held), float(held.mean()), max(float(beyond.max()), 0.0)
     low, high = (share, share) if n == whole else map(float, wilson_interval(held.sum(), n))
-    verdict = "pass" if low >= needed else "fail" if high < needed else "inconclusive"
-    verdict = ("pass" if held.all() else "fail") if needed == 1 else verdict
-    worst = max(float(beyond.max()), 0.0)
+    verdict = "pass" if low >= needed else "fail" if high < needed or needed == 1 > share else "inconclusive"
+    verdict = "pass" if needed == share == 1 else verdict
+    words = f"{test.name}: holds for {show_share(share, low, high) if n < whole else show_share(share)} of rows, "
+    words += f"{show_share(needed)} needed"
+    if isinstance(test, Minimum):
+        bounds = {"at least": test.at_least, "at most": test.at_most}.items()
+        demand = " and ".join(f"{word} {bound:g}" for word, bound in bounds if np.isfinite(bound))
+        words = f"{test.name}: the answer is {told:.3g}, it has to be {demand}"
     where = str(names[int(beyond.argmax())]) if worst > 0 else ""
-    if test["kind"] == "minimum":
-        bounds = [
-            f"{word} {test[key]:g}" for key, word in (("at_least", "at least"), ("at_most", "at most")) if key in test
-        ]
-        words = f"{test['name']}: the answer is {answer:.3g}, it has to be {' and '.join(bounds)}"
-    else:
-        span = f" ({low:.1%} to {high:.1%})" if n < whole else ""
-        words = f"{test['name']}: holds for {share:.1%}{span} of rows, {needed:.0%} needed".replace("%", " %")
-    return test["name"], test["kind"], n, share, low, high, needed, worst, where, verdict, words
+    return test.name, kind, n, share, low, high, needed, worst, where, verdict, words
 
 
-def _answer(model: Any, rows: pd.DataFrame, problem: Problem, test: Mapping[str, Any]) -> Array:
-    return _pick(predict_values(model, rows, problem), problem, test)
-
-
-def _pick(values: Any, problem: Problem, test: Mapping[str, Any]) -> Array:
+def _pick(values: Any, problem: Problem, test: Any) -> Array:
     """Return the answers as columns: one, or one a class."""
     if problem.task != "multiclass":
         return np.asarray(values, dtype=float)[:, None]
-    if "class" in test:
-        return np.asarray(values[[find_class(test["class"], list(values.columns))]], dtype=float)
-    if test["kind"] != "invariance":
-        raise BadParameter(
-            f"behaviour test {test['name']}: name the class, one of {', '.join(map(str, values.columns))}"
-        )
-    return np.asarray(values, dtype=float)
+    if test.label is None and not isinstance(test, Invariance):
+        raise BadParameter(f"behaviour test {test.name}: name the class, one of {', '.join(map(str, values.columns))}")
+    named = values if test.label is None else values[[find_class(test.label, list(values.columns))]]
+    return np.asarray(named, dtype=float)
 
 
 def _change(rows: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:

@@ -56,7 +56,8 @@ def grow_error_tree(predictions: Predictions, columns: Sequence[str], *, min_row
         max_depth=DEPTH, max_leaf_nodes=LEAVES, min_samples_leaf=min_rows, random_state=o.problem.seed
     )
     tree.fit(X[grown], error[grown])
-    leaves, rules = tree.apply(X[~grown]), _read_rules(tree.tree_, names)
+    lacking = {names[place][0] for place in np.flatnonzero(np.isnan(X).any(axis=0))}
+    leaves, rules = tree.apply(X[~grown]), _read_rules(tree.tree_, names, lacking)
     blocks = np.arange((~grown).sum()) if o.blocks is None else o.blocks[~grown]
     rows = [(rules[leaf], *_measure(error[~grown], leaves == leaf, blocks, len(rules), min_rows)) for leaf in rules]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["lift", "rule"], ascending=[False, True], ignore_index=True)
@@ -87,7 +88,7 @@ def encode(o: Predictions, columns: Sequence[str]) -> tuple[Array, list[tuple[st
     return (np.hstack(parts) if parts else np.empty((len(o), 0))), names
 
 
-def _read_rules(tree: Any, names: list[tuple[str, str]]) -> dict[int, str]:
+def _read_rules(tree: Any, names: list[tuple[str, str]], lacking: set[str]) -> dict[int, str]:
     """Return the rule of each leaf in words."""
     found: dict[int, str] = {}
     stack: list[tuple[int, dict[tuple[str, str], str]]] = [(0, {})]
@@ -97,9 +98,9 @@ def _read_rules(tree: Any, names: list[tuple[str, str]]) -> dict[int, str]:
             found[node] = " and ".join(path.values()) or "all rows"
             continue
         (name, level), cut = names[tree.feature[node]], tree.threshold[node]
-        lost = bool(tree.missing_go_to_left[node])
+        lost, gaps = bool(tree.missing_go_to_left[node]), name in lacking
         for child, left in ((tree.children_left[node], True), (tree.children_right[node], False)):
-            words = f"{name} {'at most' if left else 'above'} {cut:.4g}{' or missing' if lost == left else ''}"
+            words = f"{name} {'at most' if left else 'above'} {cut:.3g}{' or missing' if lost == left and gaps else ''}"
             words = f"{name} is {'not ' if left else ''}{level}" if level else words
             side = (name, f"{level}" if level else str(left))  # a second cut on the same side replaces the first
             stack.append((int(child), {**path, side: words}))

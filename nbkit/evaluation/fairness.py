@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pandas as pd
 
 from nbkit.evaluation.costs import compare_costs
 from nbkit.evaluation.errors import encode, split_rows
-from nbkit.evaluation.words import describe_guess, describe_price
+from nbkit.evaluation.groups import compare_groups, rates_by_group
+from nbkit.evaluation.words import SURE, show
 from nbkit.model.costs import price_rows
 from nbkit.model.metrics import score
 from nbkit.model.predictions import Predictions
@@ -17,7 +19,9 @@ from nbkit.problem import Problem
 from nbkit.slicing import cut_slices
 from nbkit.stats import Array
 
-GRID = 41  # rates and thresholds that are tried
+GRID = 201  # thresholds that are tried
+FEW = 50  # rows of a group below which it keeps the single threshold
+RATES = ("selection_rate", "true_positive_rate")
 SAMPLE = 10_000  # rows that the guesser learns from
 SINGLE = "one threshold"
 
@@ -41,28 +45,30 @@ def guess_groups(
     Returns
     -------
     DataFrame
-        `column`, `roc_auc` (of a small boosted model on rows that it was not fitted on, averaged over groups) with
-        `low`, `high`, `n` and `sentence`; NaN where fewer than two groups have enough rows.
+        `column`, `roc_auc` (of a small forest on rows that it was not fitted on, averaged over groups) with
+        `low`, `high`, `n` and `sentence`; no row where fewer than two groups have enough rows.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.ensemble import RandomForestClassifier  # boosting would depend on the number of threads
 
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for name in protected:
-        labels = np.asarray(cut_slices(predictions.column(name, "to guess")).astype(object))
+        labels = _cut(predictions, name)
         levels = [str(level) for level, n in pd.Series(labels).value_counts().items() if n >= 2 * min_rows]
-        o, labels = predictions.take(kept := np.flatnonzero(np.isin(labels, levels))), labels[kept]
+        o = predictions.take(np.flatnonzero(np.isin(labels, levels)))
+        labels, fitted = labels[np.isin(labels, levels)], split_rows(o)
         X, names = encode(o, [each for each in columns if each != name])
-        fitted, seen = split_rows(o), pd.Series({"value": np.nan, "low": np.nan, "high": np.nan, "n": 0})
-        if len(levels) > 1 and names:
-            some = np.flatnonzero(fitted)[:: -(-int(fitted.sum()) // SAMPLE)]
-            small = HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=15, random_state=o.problem.seed)
-            small.fit(X[some], labels[some])
-            said = pd.DataFrame(small.predict_proba(X[~fitted]), columns=small.classes_)
-            blocks = None if o.blocks is None else o.blocks[~fitted]
-            asked = Problem("group", "multiclass", seed=o.problem.seed)
-            seen = score(Predictions.align(labels[~fitted], said, asked, blocks=blocks), "roc_auc", draws=1).iloc[0]
-        found = (seen["value"], seen["low"], seen["high"])
-        rows.append((name, *found, int(seen["n"]), describe_guess(name, *found)))
+        if len(levels) < 2 or not names:
+            continue
+        some = np.flatnonzero(fitted)[:: -(-int(fitted.sum()) // SAMPLE)]
+        small = RandomForestClassifier(50, min_samples_leaf=10, random_state=o.problem.seed)
+        said = pd.DataFrame(small.fit(X[some], labels[some]).predict_proba(X[~fitted]), columns=small.classes_)
+        asked = Problem("group", "multiclass", seed=o.problem.seed)
+        blocks = None if o.blocks is None else o.blocks[~fitted]
+        seen = score(Predictions.align(labels[~fitted], said, asked, blocks=blocks), "roc_auc", draws=1).iloc[0]
+        area = float(seen["value"]), float(seen["low"]), float(seen["high"])
+        how = "give {} away" if area[1] > SURE else "tell something about {}" if area[1] > 0.5 else "hardly tell {}"
+        words = f"The other features {how.format(name)}: ROC AUC {show(*area)}"
+        rows.append((name, *area, len(said), words))
     return pd.DataFrame(rows, columns=["column", "roc_auc", "low", "high", "n", "sentence"])
 
 
@@ -98,53 +104,55 @@ def price_equal_rates(
     ----------
     Hardt, M., Price, E. and Srebro, N. (2016). Equality of opportunity in supervised learning. NeurIPS 29.
     """
-    limit, rows = min(float(tolerance[1]), 1 / float(tolerance[0])), []
-    binary = predictions.task == "binary"
-    for name in protected if binary else ():
-        groups = [np.asarray(cut_slices(o.column(name, "to price")).astype(object)) for o in (chosen_on, predictions)]
-        for rate in ("selection_rate", "true_positive_rate"):
-            cuts = _choose(chosen_on, groups[0], costs, limit, of_cases=rate == "true_positive_rate")
-            if len(cuts) < 2:
-                continue
-            level = pd.Series(groups[1]).map(cuts).fillna(predictions.threshold).to_numpy()
-            after = replace(predictions, label=predictions.score >= level)
-            spreads = [_spread(o, groups[1], cuts, of_cases=rate == "true_positive_rate") for o in (predictions, after)]
-            extra = compare_costs(after, {SINGLE: predictions}, costs).to_dict("index")[SINGLE]
-            paid = float(extra["difference"]), float(extra["low"]), float(extra["high"])
-            text = ", ".join(f"{group} {cut:.2g}" for group, cut in cuts.items())
-            words = describe_price(name, rate, spreads, paid, currency)
-            rows.append((name, rate, text, *spreads, *paid, len(predictions), words))
+    o, limit, rows = predictions, min(float(tolerance[1]), 1 / float(tolerance[0])), []
+    for name, rate in product(protected, RATES) if o.task == "binary" else ():
+        before, after = _cut(chosen_on, name), _cut(o, name)
+        cuts = _choose(chosen_on, before, costs, limit, rate)
+        if len(cuts) < 2:
+            continue
+        level = pd.Series(after).map(cuts).fillna(o.threshold).to_numpy()
+        changed = replace(o, label=o.score >= level)
+        spreads = [_spread(each, name, rate) for each in (o, changed)]
+        row = compare_costs(changed, {SINGLE: o}, costs).to_dict("index")[SINGLE]
+        paid = float(row["difference"]), float(row["low"]), float(row["high"])
+        text = ", ".join(f"{group} {cut:.2g}" for group, cut in cuts.items())
+        price = "costs" if paid[1] > 0 else "saves" if paid[2] < 0 else "is not shown to cost or save anything:"
+        paid_or_saved = paid if paid[2] >= 0 else (-paid[0], -paid[2], -paid[1])
+        words = f"A threshold for each {name} ({text}) brings the ratio of the {rate.replace('_', ' ')}s from "
+        words += f"{spreads[0]:.2f} to {spreads[1]:.2f} on the test split and {price} "
+        words += show(*paid_or_saved, currency, "a row")
+        rows.append((name, rate, text, *spreads, *paid, len(o), words))
     columns = ["column", "rate", "thresholds", "before", "after", "extra", "low", "high", "n", "sentence"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _choose(
-    o: Predictions, groups: Array, costs: Mapping[str, Any], limit: float, *, of_cases: bool
-) -> dict[str, float]:
+def _cut(o: Predictions, column: str) -> Array:
+    return np.asarray(cut_slices(o.column(column, "to compare groups by")).astype(object))
+
+
+def _among(o: Predictions, rate: str) -> Array:
+    return o.truth.astype(bool) if rate == "true_positive_rate" else np.ones(len(o), dtype=bool)
+
+
+def _choose(o: Predictions, groups: Array, costs: Mapping[str, Any], limit: float, rate: str) -> dict[str, float]:
     """Return group to threshold: the cheapest thresholds whose rates are within the limit of each other."""
-    names = [str(name) for name, n in pd.Series(groups).value_counts().items() if n >= 50]
-    levels = np.quantile(o.score, np.linspace(0, 1, 5 * GRID))
-    table = {}
-    for name in sorted(names):
-        part = o.take(np.flatnonzero(groups == name))
-        among = part.truth.astype(bool) if of_cases else np.ones(len(part), dtype=bool)
-        if not among.any():
-            continue
-        tried = [(price_rows(part.at(level), costs).sum(), (part.score[among] >= level).mean()) for level in levels]
-        table[name] = np.array(tried)
+    levels, among = np.quantile(o.score, np.linspace(0, 1, GRID)), _among(o, rate)
+    on, off = (price_rows(replace(o, label=np.full(len(o), acts)), costs) for acts in (True, False))
+    tried: dict[str, tuple[Array, Array]] = {}  # cost and rate at each level
+    for name in np.unique(groups):
+        inside = groups == name
+        if inside.sum() >= FEW and (inside & among).any():
+            acted = o.score[inside, None] >= levels
+            tried[str(name)] = off[inside].sum() + (on - off)[inside] @ acted, acted[among[inside]].mean(axis=0)
     best: tuple[float, dict[str, float]] = (np.inf, {})
-    for least in np.linspace(0.02, 1.0, 2 * GRID):
-        within = {name: (part[:, 1] >= least) & (part[:, 1] <= least * limit) for name, part in table.items()}
-        if not all(ok.any() for ok in within.values()):
-            continue
-        places = {name: int(np.where(within[name], part[:, 0], np.inf).argmin()) for name, part in table.items()}
-        total = sum(float(table[name][place, 0]) for name, place in places.items())
+    for least in np.linspace(0.01, 1.0, 100):
+        prices = {name: np.where((r >= least) & (r <= least * limit), c, np.inf) for name, (c, r) in tried.items()}
+        total = sum(float(price.min()) for price in prices.values())
         if total < best[0]:
-            best = total, {name: float(levels[place]) for name, place in places.items()}
+            best = total, {name: float(levels[price.argmin()]) for name, price in prices.items()}
     return best[1]
 
 
-def _spread(o: Predictions, groups: Array, names: Mapping[str, float], *, of_cases: bool) -> float:
-    among = o.truth.astype(bool) if of_cases else np.ones(len(o), dtype=bool)
-    rates = [float(o.label[inside].mean()) for name in names if (inside := among & (groups == name)).any()]
-    return max(rates) / min(rates) if rates and min(rates) > 0 else np.nan
+def _spread(o: Predictions, column: str, rate: str) -> float:
+    found = compare_groups(rates_by_group(o, column, min_rows=FEW)).set_index("rate")["ratio"].to_dict()
+    return 1 / float(found[rate]) if found[rate] > 0 else np.nan

@@ -12,7 +12,7 @@ from nbkit.model.predictions import Predictions
 from nbkit.slicing import cut_slices
 from nbkit.stats import LEVEL, Array, Z, bound_means, bound_shares, normal_quantile, wilson_interval
 
-COLUMNS = ["column", "group", "rate", "value", "low", "high", "n", "effective", "difference", "judged"]
+COLUMNS = ["column", "group", "rate", "value", "low", "high", "n", "effective", "judged"]
 SECONDARY = ("false_positive_rate", "precision")  # differ wherever base rates do: counted where certainly outside
 SIGNED = ("calibration_gap", "bias")  # around 0: there is no ratio, so only whether groups are apart
 
@@ -34,7 +34,7 @@ def rates_by_group(predictions: Predictions, column: str, *, min_rows: int = 100
     DataFrame
         Columns `group`, `rate`, `value`, `low`, `high` (95 %: Wilson's of a share, Student's of a mean), `n` (rows
         under the rate), `effective` (independent rows that these are worth: n over the design effect of the blocks; NaN
-        of a mean), `difference` (to the largest group), `judged`. Rates of a binary problem: base_rate, selection_rate,
+        of a mean), `judged`. Rates of a binary problem: base_rate, selection_rate,
         true_positive_rate, false_positive_rate, precision, calibration_gap (the mean probability minus the share of
         cases); of classes: accuracy; of a regression: mae, bias (predicted minus true), in units of the target.
 
@@ -53,15 +53,13 @@ def rates_by_group(predictions: Predictions, column: str, *, min_rows: int = 100
     o = predictions
     labels = cut_slices(o.column(column, "to compare groups by"))
     codes, names = labels.cat.codes.to_numpy(), labels.cat.categories
-    largest = int(np.argmax(np.bincount(codes, minlength=len(names)))) if len(codes) else 0
     parts = []
     for rate, (values, rows) in _list_rates(o).items():
         blocks = None if o.blocks is None else o.blocks[rows]
         bound = bound_means if values.dtype == float else bound_shares
         n, value, effective, low, high = bound(values[rows], codes[rows], len(names), blocks)
         columns = {"group": names, "rate": rate, "value": value, "low": low, "high": high}
-        base = value[[largest]] if len(names) else value
-        columns |= {"n": n, "effective": effective, "difference": value - base, "judged": n >= min_rows}
+        columns |= {"n": n, "effective": effective, "judged": n >= min_rows}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True).replace([np.inf, -np.inf], np.nan)
 
@@ -201,7 +199,9 @@ def _bound_gap(least: pd.Series, most: pd.Series, level: float, together: float)
     for (x, y), sign in ((far, -1), (near, 1)):  # where a - ratio * b leaves 0 by as much as chance allows
         square, middle, rest = b**2 - y**2, a * b - together * x * y, a**2 - x**2
         root = float(np.sqrt(max(middle**2 - square * rest, 0.0)))
-        ends.append(rest / (middle + root) if sign < 0 else (middle + root) / square if square > 0 else np.inf)
+        ends.append(
+            rest / max(middle + root, 1e-300) if sign < 0 else (middle + root) / square if square > 0 else np.inf
+        )
     return *gap, a / b, max(min(ends[0], a / b), 0.0) if a > 0 else 0.0, ends[1]
 
 

@@ -1,4 +1,4 @@
-"""Charts of what a model leads to: calibration, thresholds, confusion, outcomes."""
+"""Charts of what a model leads to: calibration and thresholds."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from nbkit.pictures import Picture
-from nbkit.plots.charts import draw_heatmap, draw_scatter
 from nbkit.plots.picture import (
     COLOURS,
     INK,
@@ -83,22 +82,3 @@ def draw_threshold(decision: Any, title: str, *, currency: str = "") -> Picture:
             f"; selecting every row costs {format_value(costs.iloc[0])}, selecting none {format_value(costs.iloc[-1])}"
         )
         return finish(figure, title, words)
-
-
-def draw_errors(errors: pd.DataFrame, predictions: Any) -> Picture:
-    """Draw what was predicted against what was true: counts per class, or a point per row of a regression.
-
-    Parameters
-    ----------
-    errors
-        From `nbkit.evaluation.tabulate_errors`.
-    predictions
-        Truth and prediction of the same rows.
-    """
-    if predictions.task != "regression":
-        right = errors.loc[errors["actual"] == errors["predicted"], "n"].sum() / max(errors["n"].sum(), 1)
-        title = f"{right:.0%} of the rows are given their class"
-        return draw_heatmap(errors, "predicted", "actual", "n", title, unit="rows")
-    low = errors.set_index("outcome")["share"].get("too low", np.nan)
-    table = pd.DataFrame({"true": predictions.truth, "predicted": predictions.score})
-    return draw_scatter(table, "true", "predicted", f"{low:.0%} of the predictions are too low", diagonal=True)
