@@ -5,7 +5,7 @@ from nbkit._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "answer": ["answer"],
+        "answer": ["state_answer"],
         "behaviour": ["check_behaviour"],
         "calibration": ["calibration_table"],
         "costs": ["compare_costs", "describe_costs", "tabulate_errors"],

@@ -13,7 +13,7 @@ COLUMNS = ["what", "value", "low", "high", "unit", "sentence"]
 LEADS = {"better": "the model is better", "worse": "the model is worse", "inconclusive": "the difference may be chance"}
 
 
-def answer(
+def state_answer(
     predictions: Predictions, today: Predictions, alternatives: pd.DataFrame, *, name: str = "today's rule",
     currency: str = "units", draws: int = 500,
 ) -> pd.DataFrame:  # fmt: skip

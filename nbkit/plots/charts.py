@@ -69,17 +69,18 @@ def draw_dots(
     x, y, title, unit
         As in `draw_bars`.
     panel
-        A column whose levels are the panels; at most six are drawn.
+        A column whose levels are the panels; at most twelve are drawn.
     lines
         Numbers at which every panel has a line.
     """
     groups = split_levels(table, panel)
-    rows, columns = -(-len(groups[:PANELS]) // 2) or 1, min(len(groups), 2) or 1
+    shown = groups[: 2 * PANELS]
+    rows, columns = -(-len(shown) // 2) or 1, min(len(shown), 2) or 1
     tallest, words = max((min(len(part), MOST) for _, part in groups), default=1), []
     size = {"width": 6.4 if columns == 1 else 7.6, "height": rows * (0.28 * tallest + (0.6 if panel else 0.3)) + 0.7}
     with new_figure(title, **size) as (figure, axes):
         figure.delaxes(axes)
-        for place, (name, part) in enumerate((name, part.head(MOST)) for name, part in groups[:PANELS]):
+        for place, (name, part) in enumerate((name, part.head(MOST)) for name, part in shown):
             axes = figure.add_subplot(rows, columns, place + 1)
             if "least" in part and part["least"].notna().any():
                 axes.axvspan(part["least"].iloc[0], part["most"].iloc[0], color=COLOURS[2], alpha=0.15, linewidth=0)
@@ -90,7 +91,7 @@ def draw_dots(
             axes.set_title(in_words(name), fontsize=9, loc="left")
             words.append(f"{in_words(name)}: {list_numbers(part, x, y)}" if name else list_numbers(part, x, y))
         figure.supxlabel(unit or in_words(y), fontsize=10)
-        return finish(figure, title, "; ".join(words), len(table) - SHOWN if not panel else len(groups) - PANELS)
+        return finish(figure, title, "; ".join(words), len(table) - SHOWN if not panel else len(groups) - len(shown))
 
 
 def draw_lines(table: pd.DataFrame, x: str, y: str, title: str, *, by: str = "", unit: str = "") -> Picture:
