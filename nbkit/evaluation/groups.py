@@ -137,7 +137,7 @@ def compare_groups(rates: pd.DataFrame, predictions: Predictions | None = None) 
     """
     keys = [name for name in ("column", "rate") if name in rates.columns]
     rows: list[tuple[Any, ...]] = []
-    cut: dict[str, Array] = {}
+    cut: dict[str, pd.Series] = {}
     for key, part in rates.groupby(keys, sort=False):
         judged = part[part["judged"].astype(bool) & part["value"].notna()]
         k = len(judged)
@@ -149,7 +149,8 @@ def compare_groups(rates: pd.DataFrame, predictions: Predictions | None = None) 
         together = 0.0
         if predictions is not None and predictions.blocks is not None:
             name = str(least["column"])
-            cut[name] = cut[name] if name in cut else _cut(predictions, name)
+            if name not in cut:
+                cut[name] = cut_slices(predictions.column(name, "to compare groups by"))
             together = _correlate(predictions, cut[name], least, most)
         gap = _bound_gap(least, most, level, together)
         both = int(least["n"] + most["n"])
@@ -159,17 +160,13 @@ def compare_groups(rates: pd.DataFrame, predictions: Predictions | None = None) 
     return pd.DataFrame(rows, columns=[*keys, *columns]).astype({"apart": bool})
 
 
-def _cut(o: Predictions, column: str) -> Array:
-    return np.asarray(cut_slices(o.column(column, "to compare groups by")).astype(object))
-
-
-def _correlate(o: Predictions, labels: Array, least: pd.Series, most: pd.Series) -> float:
+def _correlate(o: Predictions, labels: pd.Series, least: pd.Series, most: pd.Series) -> float:
     """Return how much the errors of two groups' rates move together over the blocks that they share."""
     values, rows = _list_rates(o)[least["rate"]]
     blocks = np.zeros(len(o), dtype=int) if o.blocks is None else o.blocks
     sums = []
     for each in (least, most):
-        inside = rows & (labels == each["group"])
+        inside = np.flatnonzero(rows & (labels == each["group"]).to_numpy())
         off = values[inside] - each["value"]
         sums.append(np.bincount(blocks[inside], weights=off, minlength=int(blocks.max()) + 1))
     size = np.sqrt((sums[0] ** 2).sum() * (sums[1] ** 2).sum())
