@@ -1,4 +1,4 @@
-"""The tables of groups and of their gaps on 80,000 rows of 60 days, with intervals, in at most 0.1 s of the processor."""
+"""The tables of groups and of their gaps on 80,000 rows of 60 days, with intervals, in 0.1 s of the processor."""
 
 import time
 

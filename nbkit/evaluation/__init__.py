@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "behaviour": ["check_behaviour"],
         "calibration": ["calibration_table"],
         "costs": ["compare_costs", "describe_costs", "tabulate_errors"],
-        "criteria": ["judge", "read_criteria", "summarize_evaluation"],
+        "criteria": ["judge", "read_criteria"],
         "errors": ["grow_error_tree"],
         "fairness": ["guess_groups", "price_equal_rates"],
         "groups": ["compare_groups", "compare_protected", "judge_groups", "rate_ratio"],

@@ -11,8 +11,7 @@ import pandas as pd
 from nbkit.errors import BadCriterion
 from nbkit.evaluation.words import name_metric
 from nbkit.model.metrics import MEASURES, METRICS, known_metrics
-from nbkit.model.selection import BASELINES, format_limits, format_score
-from nbkit.wording import format_count, suggest
+from nbkit.wording import suggest
 
 REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measure_latency, "max" at most, "min" at least
     "latency_p50_ms": ("p50_ms", "max"),
@@ -243,26 +242,3 @@ def _decide(operator: str, bound: float, value: float, low: float, high: float, 
     if not any(holds):
         return "fail", f"{span}: none of it is {operator} {bound:g}"
     return "inconclusive", f"{span}: {bound:g} lies inside, so more rows are needed to tell"
-
-
-def summarize_evaluation(scores: pd.DataFrame, comparison: pd.DataFrame, verdicts: pd.DataFrame) -> str:
-    """Return the headline of an evaluation.
-
-    Parameters
-    ----------
-    scores
-        From `nbkit.model.score`, the metric that decides first.
-    comparison
-        From `nbkit.model.compare`, with what is done today; its `name` in `attrs`, "today's rule" if it has none.
-    verdicts
-        From `nbkit.evaluation.judge`.
-    """
-    metric, score, against = scores.index[0], scores.iloc[0], comparison.loc[scores.index[0]]
-    passed = (verdicts["verdict"] == "pass").sum()
-    met = f"{passed} of {format_count(len(verdicts), 'criterion')} met" if len(verdicts) else "no criteria"
-    said = f"On {int(score['n']):,} test rows {metric} is {format_score(score)}"
-    if pd.notna(against["difference"]):
-        today = comparison.attrs.get("name", BASELINES["rule"])
-        said += f", {today} {against['reference']:.3f}, difference {against['difference']:+.3f}"
-        said += format_limits(against, " (", "+.3f", ")")
-    return f"{said}; {met}."

@@ -100,7 +100,7 @@ def _read_rules(tree: Any, names: list[tuple[str, str]], lacking: set[str]) -> d
         (name, level), cut = names[tree.feature[node]], tree.threshold[node]
         lost, gaps = bool(tree.missing_go_to_left[node]), name in lacking
         for child, left in ((tree.children_left[node], True), (tree.children_right[node], False)):
-            words = f"{name} {'at most' if left else 'above'} {cut:.3g}{' or missing' if lost == left and gaps else ''}"
+            words = f"{name} {'at most' if left else 'above'} {cut:.4g}{' or missing' if lost == left and gaps else ''}"
             words = f"{name} is {'not ' if left else ''}{level}" if level else words
             side = (name, f"{level}" if level else str(left))  # a second cut on the same side replaces the first
             stack.append((int(child), {**path, side: words}))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from nbkit.evaluation.costs import compare_costs
 from nbkit.evaluation.errors import encode, split_rows
-from nbkit.evaluation.groups import compare_groups, rates_by_group
+from nbkit.evaluation.groups import compare_groups, list_rates, rates_by_group
 from nbkit.evaluation.words import SURE, show
 from nbkit.model.costs import price_rows
 from nbkit.model.metrics import score
@@ -130,13 +130,9 @@ def _cut(o: Predictions, column: str) -> Array:
     return np.asarray(cut_slices(o.column(column, "to compare groups by")).astype(object))
 
 
-def _among(o: Predictions, rate: str) -> Array:
-    return o.truth.astype(bool) if rate == "true_positive_rate" else np.ones(len(o), dtype=bool)
-
-
 def _choose(o: Predictions, groups: Array, costs: Mapping[str, Any], limit: float, rate: str) -> dict[str, float]:
     """Return group to threshold: the cheapest thresholds whose rates are within the limit of each other."""
-    levels, among = np.quantile(o.score, np.linspace(0, 1, GRID)), _among(o, rate)
+    levels, among = np.quantile(o.score, np.linspace(0, 1, GRID)), list_rates(o)[rate][1]
     on, off = (price_rows(replace(o, label=np.full(len(o), acts)), costs) for acts in (True, False))
     tried: dict[str, tuple[Array, Array]] = {}  # cost and rate at each level
     for name in np.unique(groups):

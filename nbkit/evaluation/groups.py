@@ -54,7 +54,7 @@ def rates_by_group(predictions: Predictions, column: str, *, min_rows: int = 100
     labels = cut_slices(o.column(column, "to compare groups by"))
     codes, names = labels.cat.codes.to_numpy(), labels.cat.categories
     parts = []
-    for rate, (values, rows) in _list_rates(o).items():
+    for rate, (values, rows) in list_rates(o).items():
         blocks = None if o.blocks is None else o.blocks[rows]
         bound = bound_means if values.dtype == float else bound_shares
         n, value, effective, low, high = bound(values[rows], codes[rows], len(names), blocks)
@@ -64,7 +64,7 @@ def rates_by_group(predictions: Predictions, column: str, *, min_rows: int = 100
     return pd.concat(parts, ignore_index=True).replace([np.inf, -np.inf], np.nan)
 
 
-def _list_rates(o: Predictions) -> dict[str, tuple[Array, Array]]:
+def list_rates(o: Predictions) -> dict[str, tuple[Array, Array]]:
     """Return for each rate what is averaged (bool: a share is counted), and among which rows."""
     every = np.ones(len(o), dtype=bool)
     if o.task == "multiclass":
@@ -162,7 +162,7 @@ def compare_groups(rates: pd.DataFrame, predictions: Predictions | None = None) 
 
 def _correlate(o: Predictions, labels: pd.Series, least: pd.Series, most: pd.Series) -> float:
     """Return how much the errors of two groups' rates move together over the blocks that they share."""
-    values, rows = _list_rates(o)[least["rate"]]
+    values, rows = list_rates(o)[least["rate"]]
     blocks = np.zeros(len(o), dtype=int) if o.blocks is None else o.blocks
     sums = []
     for each in (least, most):

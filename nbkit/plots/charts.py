@@ -88,6 +88,7 @@ def draw_dots(
                 axes.axvline(line, color=INK, linestyle="--", linewidth=0.8)
             axes.plot(to_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
             list_names(axes, part, x, COLOURS[0])
+            axes.set_ylim(max(len(part), 1) - 0.5, -0.5)
             axes.set_title(in_words(name), fontsize=9, loc="left")
             words.append(f"{in_words(name)}: {list_numbers(part, x, y)}" if name else list_numbers(part, x, y))
         figure.supxlabel(unit or in_words(y), fontsize=10)

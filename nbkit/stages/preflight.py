@@ -137,6 +137,10 @@ def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, pla
         for key in COLUMNS.get(stage, ())
         for column in map(str, filter(None, _listed(values.get(stage, {}).get(key))))
     ]
+    for test in (values.get(EVALUATE, {}).get("behaviour") or ()) if EVALUATE in chosen else ():
+        named += [
+            (EVALUATE, "behaviour", str(column)) for column in [*test.get("row", ()), *_listed(test.get("column"))]
+        ]
     if not path or not named or not (root / path).is_file():
         return
     known = _read_columns(root / path, (root / path).stat().st_mtime_ns)
