@@ -39,7 +39,8 @@ def cut_slices(column: pd.Series, *, bins: int = 4) -> pd.Series:
         labels = _cut_quantiles(column, bins)
         names = list(dict.fromkeys(labels[known].iloc[np.argsort(column[known].to_numpy(), kind="stable")]))
     else:
-        labels = column.astype(object).map(_show)
+        texts = isinstance(column.dtype, pd.StringDtype)
+        labels = column.astype(object) if texts else column.astype(object).map(_show)
         counts = labels[known].value_counts()
         names = list(counts.sort_index(key=_natural).index) if len(counts) <= LEVELS else list(counts.index[:LEVELS])
         if len(counts) > LEVELS:

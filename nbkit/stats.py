@@ -129,6 +129,45 @@ def bound_shares(
     return n, value, effective, low, high
 
 
+def bound_means(
+    values: Array, codes: Array, size: int, blocks: Array | None = None
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Return the mean of each group, with Student's interval of as many blocks (rows) as the group has.
+
+    Parameters
+    ----------
+    values, codes, size, blocks
+        As in `bound_shares`, with numbers in place of hits.
+
+    Returns
+    -------
+    tuple of arrays
+        As `bound_shares`; in place of independent rows NaN, as the spread is measured and not known from the mean.
+
+    Examples
+    --------
+    >>> n, mean, _, low, high = bound_means(np.array([1.0, 2, 3, 4]), np.zeros(4, int), 1)
+    >>> f"{mean[0]} {low[0]:.2f} {high[0]:.2f}"
+    '2.5 0.45 4.55'
+    """
+    n = np.bincount(codes, minlength=size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.bincount(codes, weights=values, minlength=size) / n
+        off: Array = values - mean[codes]
+        squares: Array
+        units: Array = n
+        if blocks is None:
+            squares = np.bincount(codes, weights=off**2, minlength=size)
+        else:
+            shape = (size, int(blocks.max(initial=-1)) + 1)
+            cell = codes.astype(int) * shape[1] + blocks
+            squares = (np.bincount(cell, weights=off, minlength=shape[0] * shape[1]).reshape(shape) ** 2).sum(axis=1)
+            units = (np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape) > 0).sum(axis=1)
+        spread = squares * units / (units - 1)
+        half = stdtrit(np.where(units > 1, units - 1.0, np.nan), (1 + LEVEL) / 2) * np.sqrt(spread) / n
+    return n, mean, np.full(size, np.nan), mean - half, mean + half
+
+
 def draw_weights(n: int, draws: int, seed: int, groups: pd.Series | Array | None = None) -> Iterator[Array]:
     """Yield bootstrap resamples as counts per row, some draws at a time.
 

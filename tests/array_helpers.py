@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 import nbkit.evaluation as e
+import nbkit.evaluation.groups as rates
 import nbkit.model as m
 import nbkit.model.costs as prices
 from nbkit.model import Predictions
@@ -73,7 +74,7 @@ def score_slices(frame, y, p, by, *, metric="", min_rows=100, bins=4, draws=200,
 def rates_by_group(y, p, groups, *, min_rows=100, blocks=None, **facts):
     rows = pd.DataFrame({"group": np.asarray(groups)})
     told = align(y, p, task="binary", groups=blocks, rows=rows, **facts)
-    return e.rates_by_group(told, "group", min_rows=min_rows)
+    return rates.rates_by_group(told, "group", min_rows=min_rows)
 
 
 def compare_protected(frame, y, p, protected, *, metric="", **facts):

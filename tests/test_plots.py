@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from array_helpers import align, calibration_table, choose_threshold, tabulate_errors
+from array_helpers import align, calibration_table, choose_threshold
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +27,10 @@ ROWS = pd.DataFrame(
 )
 MONTHS = pd.DataFrame({"month": pd.date_range("2013-01-01", periods=12, freq="MS"), "auc": np.linspace(0.75, 0.64, 12)})
 POINTS = pd.DataFrame({"x": P, "y": RNG.normal(size=3000), "group": np.where(Y, "late", "on time")})
+CELLS = pd.DataFrame({"actual": "case", "predicted": ["case", "other"], "share": [0.8, -0.2]})
+CELLS["cell"] = ["5 rows\n10 USD", "1 rows\n60 USD"]
+FOREST = pd.DataFrame({"group": ["a", "b"] * 2, "what": ["mae", "mae", "share", "share"], "rate": [1.0, 2.0] * 2})
+FOREST = FOREST.assign(low=FOREST["rate"] - 0.2, high=FOREST["rate"] + 0.2, least=[np.nan, np.nan, 0.9, 0.9], most=1.5)
 DECISION = choose_threshold(Y, P, {"false_positive": 1, "false_negative": 3}, draws=50)
 PICTURES = {
     "bars": lambda: plots.draw_bars(ROWS, "name", "size", "Hour counts", unit="log-odds"),
@@ -56,9 +60,10 @@ PICTURES = {
     ),
     "thirds": lambda: plots.draw_distributions(POINTS, ["x", "group"], Problem("y", "regression"), "They differ"),
     "long line": lambda: plots.draw_lines(POINTS.assign(x=range(3000)), "x", "y", "Noise"),
-    "calibration": lambda: plots.draw_calibration(calibration_table(Y, P), "It is right"),
+    "calibration": lambda: plots.draw_calibration(calibration_table(Y, P), align(Y, P), "It is right"),
     "threshold": lambda: plots.draw_threshold(DECISION, "Cheapest", currency="USD"),
-    "confusion": lambda: plots.draw_errors(tabulate_errors(Y, P, {}), align(Y, P)),
+    "confusion": lambda: plots.draw_heatmap(CELLS, "predicted", "actual", "share", "Two cells", label="cell"),
+    "forest": lambda: plots.draw_dots(FOREST, "group", "rate", "One is outside", panel="what", lines=[0.5]),
     "heatmap": lambda: plots.draw_heatmap(
         pd.DataFrame([(x, y, x * y / 7 - 3) for x in range(24) for y in range(7)], columns=["hour", "day", "v"]),
         "hour",
@@ -103,15 +108,25 @@ def test_what_is_referred_to_is_there():
         }
 
 
-def test_outcomes_of_any_task():
-    counts = pd.DataFrame({"actual": ["a", "a", "b"], "predicted": ["a", "b", "b"], "n": [5, 1, 4]})
+def test_cells_say_what_they_are_given_to_say():
+    alt = PICTURES["confusion"]().alt
     assert (
-        plots.draw_errors(counts, align(["a"], pd.DataFrame({"a": [1.0]}))).title
-        == "90% of the rows are given their class"
+        alt == "Two cells. actual case, predicted case: 5 rows, 10 USD; actual case, predicted other: 1 rows, 60 USD."
     )
-    off = pd.DataFrame({"outcome": ["too low", "too high"], "share": [0.25, 0.75]})
-    picture = plots.draw_errors(off, align(Y[:9], P[:9], task="regression"))
-    assert picture.alt.startswith("25% of the predictions are too low. 9 rows;")
+    assert "5 rows" in PICTURES["confusion"]().svg
+
+
+def test_a_forest_has_panels_bands_and_words_for_each():
+    picture = PICTURES["forest"]()
+    assert picture.alt.startswith("One is outside. mae: a 1 (0.8 to 1.2); b 2 (1.8 to 2.2); share: a 1 (0.8 to 1.2)")
+    assert picture.svg.count("opacity: 0.15") == 1
+    assert plots.draw_dots(FOREST.head(0), "group", "rate", "None", panel="what").alt == "None. No rows."
+
+
+def test_a_mark_is_drawn_over_a_histogram():
+    options = [{}, {"mark": 0.3}]
+    marked = [plots.draw_distributions(POINTS, ["x"], Problem("group"), "They differ", **each).svg for each in options]
+    assert [svg.count("stroke-dasharray") for svg in marked][1] == marked[0].count("stroke-dasharray") + 1
 
 
 def test_bars_tell_values_and_intervals():

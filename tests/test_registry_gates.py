@@ -62,6 +62,7 @@ def evidence(**changes):
         "skill": {"explained": 0.4, "roc_auc": 0.85},
         "order": {"respected": True, "sentence": "The split follows the time of the rows."},
         "unstated": [],
+        "behaviour": pd.DataFrame(columns=["verdict", "sentence"]),
         "demanded": read_criteria({"roc_auc": "> rule"}, "binary"),
     }
     return {**given, **changes}
@@ -295,3 +296,22 @@ def test_golden_rows_are_distinct_rows_of_the_table(rows, seed):
     raw, _ = split_golden(golden)
     assert len(raw) == min(rows, 40)
     assert len(raw.merge(X.head(40).drop_duplicates())) == len(raw)
+
+
+def behaved(*verdicts):
+    return pd.DataFrame({"verdict": verdicts, "sentence": [f"test {number}" for number in range(len(verdicts))]})
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "passed", "inconclusive", "words"),
+    [
+        (behaved(), True, False, "none declared"),
+        (behaved("pass", "pass"), True, False, "2 tests"),
+        (behaved("pass", "inconclusive"), False, True, "test 1: inconclusive"),
+        (behaved("fail", "inconclusive"), False, False, "test 0: fail; test 1: inconclusive"),
+    ],
+)
+def test_behaviour_is_a_gate_that_blocks_where_tests_are_declared(behaviour, passed, inconclusive, words):
+    row = judged(behaviour=behaviour).loc["behaves_as_declared"]
+    assert (row["passed"], row["inconclusive"], row["blocking"]) == (passed, inconclusive, True)
+    assert words in row["detail"]

@@ -133,3 +133,24 @@ def test_a_wrong_value_is_told_with_its_file_and_line(project):
     resolved = resolve_params([path], (), read_stages(HERE / "notebooks"))
     with pytest.raises(BadParameter, match=r"toy\.yaml:3: 01_frame\.metric: "):
         check_sense(resolved.values, ["01_frame"], project, resolved.places)
+
+
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        ({"kind": "direction", "column": "calls", "add": "one", "answer": "up"}, r"07_evaluate\.behaviour: .*Expected `float`"),
+        ({"kind": "invariance", "column": "regoin", "to": ["x"], "at_most": 0.1}, r"07_evaluate\.behaviour: .*'regoin'.*mean 'region'"),
+        ({"kind": "minimum", "row": {"call": 3}, "at_least": 0.1}, r"07_evaluate\.behaviour: .*'call'.*mean 'calls'"),
+    ],
+)  # fmt: skip
+def test_a_test_of_behaviour_is_read_before_a_kernel_starts(project, test, words):
+    (project / "params" / "c.yaml").write_text(CONTRACT)
+    values = {
+        **GOOD,
+        "03_validate": {"contract": "params/c.yaml"},
+        "05_features": {},
+        "07_evaluate": {"behaviour": [test]},
+    }
+    with pytest.raises(BadParameter, match=words):
+        check_sense(values, ["07_evaluate"], project)
+    check_sense(values, ["06_train"], project)

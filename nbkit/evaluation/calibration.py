@@ -5,7 +5,7 @@ import pandas as pd
 
 from nbkit.model.ece import bin_scores
 from nbkit.model.predictions import Predictions
-from nbkit.stats import Array, bound_shares, t_quantile
+from nbkit.stats import Array, bound_means, bound_shares
 
 COLUMNS = ["bin", "predicted", "observed", "low", "high", "n"]
 
@@ -44,17 +44,10 @@ def calibration_table(predictions: Predictions, *, bins: int = 10) -> pd.DataFra
 
 def _bin(truth: Array, score: Array, bins: int, blocks: Array | None, *, share: bool) -> pd.DataFrame:
     place = bin_scores(score, bins)
-    n, observed, _, low, high = bound_shares(truth, place, int(place.max(initial=-1)) + 1, blocks)
+    bound = bound_shares if share else bound_means
+    n, observed, _, low, high = bound(truth, place, int(place.max(initial=-1)) + 1, blocks)
     if not len(n):
         return pd.DataFrame(columns=COLUMNS, dtype=float)
     predicted = np.bincount(place, weights=score) / n
-    if not share:
-        alike = np.arange(len(truth)) if blocks is None else blocks
-        cells = pd.Series(truth - observed[place]).groupby([place, alike]).sum()
-        units = cells.groupby(level=0).size().to_numpy()
-        errors = np.array([t_quantile(free) if free > 0 else np.nan for free in units - 1.0])
-        square = (cells**2).groupby(level=0).sum().to_numpy() * units / np.maximum(units - 1, 1)
-        half = errors * np.sqrt(square) / n
-        low, high = observed - half, observed + half
     parts = (np.arange(1, len(n) + 1), predicted, observed, low, high, n)
     return pd.DataFrame(dict(zip(COLUMNS, parts, strict=True)))

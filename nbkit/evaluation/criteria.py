@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadCriterion
+from nbkit.evaluation.words import name_metric
 from nbkit.model.metrics import MEASURES, METRICS, known_metrics
-from nbkit.model.selection import BASELINES, format_limits, format_score
-from nbkit.wording import format_count, suggest
+from nbkit.wording import suggest
 
 REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measure_latency, "max" at most, "min" at least
     "latency_p50_ms": ("p50_ms", "max"),
@@ -113,13 +113,14 @@ def judge(
     Returns
     -------
     DataFrame
-        Columns `name`, `words`, `target`, `value`, `low`, `high`, `verdict` and `why`. The verdict is **pass** if the
+        Columns `name`, `words` (what is measured, for a layman), `today` (the rule's value on the same rows, NaN where
+        there is none), `target` (in words), `value`, `low`, `high`, `verdict` and `why`. The verdict is **pass** if the
         whole 95 % interval satisfies the criterion, **fail** if none of it does, **inconclusive** if the bound lies
         inside the interval or a number is missing. A comparison is judged by the difference (model − reference).
     """
     rows = [_judge(criterion, scores, reference or {}) for criterion in criteria.to_dict("records")]
-    columns = ["name", "words", "target", "value", "low", "high", "verdict", "why"]
-    return pd.DataFrame(rows, columns=columns).astype({"value": float, "low": float, "high": float})
+    columns = ["name", "words", "today", "target", "value", "low", "high", "verdict", "why"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("today", "value", "low", "high"), float))
 
 
 def _read(name: str, value: Any, task: str, *, rule: bool) -> tuple[Any, ...]:
@@ -165,8 +166,9 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
     metric, other, bound = criterion["metric"], criterion["reference"], criterion["bound"]
     table = scores if isinstance(scores, pd.DataFrame) else scores.get(criterion["split"])
     value, low, high = _look_up(table, metric)
-    target = f"{criterion['operator']} {f'{other} {bound:+g}' if other and bound else other or f'{bound:g}'}"
-    head = (criterion["name"], criterion["words"], target)
+    bases = {name: _look_up_base(reference.get(name), metric) for name in {"rule", other} - {""}}
+    words = f"{name_metric(metric)}: {METRICS[metric].words if metric in METRICS else MEASURES[metric][1]}"
+    head = (criterion["name"], words, bases["rule"], _describe_target(criterion, bases.get(other, np.nan)))
     if not np.isfinite(value):
         return *head, value, low, high, "inconclusive", f"{metric} was not measured on the {criterion['split']} split"
     seen = (value, low, high)
@@ -179,6 +181,24 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
     elif METRICS.get(metric) is not None and METRICS[metric].better == "zero":
         seen, what = _size(*seen), f"the size of {metric}"
     return *head, value, low, high, *_decide(criterion["operator"], bound, *seen, what)
+
+
+def _describe_target(criterion: dict[Any, Any], base: float) -> str:
+    """Describe what is demanded: "at least 0.65", or "better than today's 0.662"."""
+    other, bound = criterion["reference"], criterion["bound"]
+    if not other:
+        return f"{OPERATORS[criterion['operator']]} {bound:g}"
+    than = {"rule": "today's", "dummy": "a constant answer's"}.get(other, f"the {other}'s")
+    better = "no worse than" if criterion["operator"].endswith("=") else "better than"
+    value = f"{base:.3g}" if np.isfinite(base) else "value"
+    return f"{better} {than} {value}" + (f" by {abs(bound):g}" if bound else "")
+
+
+def _look_up_base(table: pd.DataFrame | None, metric: str) -> float:
+    """Return a reference's own value: of a paired comparison, or of its scores."""
+    if table is not None and "reference" in table.columns:
+        return float(table["reference"].get(metric, np.nan))
+    return _look_up(table, metric)[0]
 
 
 def _look_up(table: pd.DataFrame | None, metric: str) -> tuple[float, float, float]:
@@ -222,26 +242,3 @@ def _decide(operator: str, bound: float, value: float, low: float, high: float, 
     if not any(holds):
         return "fail", f"{span}: none of it is {operator} {bound:g}"
     return "inconclusive", f"{span}: {bound:g} lies inside, so more rows are needed to tell"
-
-
-def summarize_evaluation(scores: pd.DataFrame, comparison: pd.DataFrame, verdicts: pd.DataFrame) -> str:
-    """Return the headline of an evaluation.
-
-    Parameters
-    ----------
-    scores
-        From `nbkit.model.score`, the metric that decides first.
-    comparison
-        From `nbkit.model.compare`, with what is done today; its `name` in `attrs`, "today's rule" if it has none.
-    verdicts
-        From `nbkit.evaluation.judge`.
-    """
-    metric, score, against = scores.index[0], scores.iloc[0], comparison.loc[scores.index[0]]
-    passed = (verdicts["verdict"] == "pass").sum()
-    met = f"{passed} of {format_count(len(verdicts), 'criterion')} met" if len(verdicts) else "no criteria"
-    said = f"On {int(score['n']):,} test rows {metric} is {format_score(score)}"
-    if pd.notna(against["difference"]):
-        today = comparison.attrs.get("name", BASELINES["rule"])
-        said += f", {today} {against['reference']:.3f}, difference {against['difference']:+.3f}"
-        said += format_limits(against, " (", "+.3f", ")")
-    return f"{said}; {met}."

@@ -1,6 +1,7 @@
 """Where it errs: every slice of the table, by the metric and by how far predictions are off there."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from nbkit.slicing import cut_slices
 from nbkit.stats import LEVEL, Array, t_quantile
 
 BIAS = "bias_vs_whole"  # unlike the score `bias`, beyond what all rows together have
+AND = " and "
 COLUMNS = [BIAS, f"{BIAS}_low", f"{BIAS}_high", "gap", "gap_low", "gap_high", "judged", "verdict"]
 
 
@@ -25,6 +27,7 @@ def score_slices(
     min_rows: int = 100,
     bins: int = 4,
     draws: int = 200,
+    order: int = 1,
 ) -> pd.DataFrame:
     """Score every slice of some columns.
 
@@ -43,13 +46,16 @@ def score_slices(
         Quantile bins of a number.
     draws
         Resamples of the bootstrap.
+    order
+        2 also crosses the slices of every two columns, where enough rows are in both; their metric has no interval.
 
     Returns
     -------
     DataFrame
-        Columns `column`, `slice`, `n`, `value`, `low`, `high` (of the metric, 95 % each), `overall`; and, comparable
-        between slices, `bias_vs_whole` and `gap` (by how much predictions are off there beyond the whole), both with
-        `_low` and `_high`, `judged` and `verdict`, see `judge_slices`. The metric is shown
+        Columns `column`, `slice` (of two: "carrier and hour", "EV and 5 to 9"), `n`, `value`, `low`, `high` (of the
+        metric, 95 % each), `overall`; and, comparable between slices, `bias_vs_whole` and `gap` (by how much
+        predictions are off there beyond the whole), both with `_low` and `_high`, `judged` and `verdict`, see
+        `judge_slices`. The metric is shown
         and judges nothing: ROC AUC within a slice of a column that drives the outcome is lower by construction, as the
         slice holds less of what separates cases; an error in units of the target is larger where the target varies
         more.
@@ -62,19 +68,26 @@ def score_slices(
     o, metric = predictions, metric or predictions.problem.metric
     overall = score(o, metric, draws=0)["value"].iloc[0]
     rows, places = [], []
-    for column in by:
-        labels = cut_slices(o.column(column, "to slice by"), bins=bins)
-        for label in labels.cat.categories:
-            inside = np.flatnonzero((labels == label).to_numpy())
-            seen = score(o.take(inside), metric, draws=draws).iloc[0]
-            rows.append((column, label, seen["n"], seen["value"], seen["low"], seen["high"], overall))
-            places.append(inside)
+    cut = {column: cut_slices(o.column(column, "to slice by"), bins=bins) for column in by}
+    found = {
+        (column, str(label)): np.flatnonzero((labels == label).to_numpy())
+        for column, labels in cut.items()
+        for label in labels.cat.categories
+    }
+    for (one, a), (other, b) in combinations(found, 2) if order > 1 else ():
+        both = np.intersect1d(found[one, a], found[other, b]) if one != other else np.empty(0, dtype=int)
+        if len(both) >= min_rows:
+            found[f"{one}{AND}{other}", f"{a}{AND}{b}"] = both
+    for (column, label), inside in found.items():
+        seen = score(o.take(inside), metric, draws=0 if AND in column else draws).iloc[0]
+        rows.append((column, label, seen["n"], seen["value"], seen["low"], seen["high"], overall))
+        places.append(inside)
     table = pd.DataFrame(rows, columns=["column", "slice", "n", "value", "low", "high", "overall"])
     return table.join(judge_slices(o, places, min_rows=min_rows))
 
 
 def worst_slices(slices: pd.DataFrame, k: int = 5) -> pd.DataFrame:
-    """Return the slices in which predictions are off beyond chance, the most first.
+    """Return the slices in which predictions are off beyond chance, the most first; no row is in two of them.
 
     Parameters
     ----------
@@ -89,7 +102,13 @@ def worst_slices(slices: pd.DataFrame, k: int = 5) -> pd.DataFrame:
         Rows of `slices` whose verdict is "worse".
     """
     found = slices[slices["verdict"] == "worse"]
-    return found.sort_values(["gap_low", "column", "slice"], ascending=[False, True, True], ignore_index=True).head(k)
+    found = found.sort_values(["gap_low", "column", "slice"], ascending=[False, True, True], ignore_index=True)
+    kept: list[tuple[int, dict[str, str]]] = []
+    for place, (column, label) in enumerate(zip(found["column"], found["slice"], strict=True)):
+        terms = dict(zip(str(column).split(AND), str(label).split(AND), strict=False))
+        if all(any(terms.get(name, level) != level for name, level in other.items()) for _, other in kept):
+            kept.append((place, terms))
+    return found.loc[[place for place, _ in kept[:k]]].reset_index(drop=True)
 
 
 def slice_gap(slices: pd.DataFrame) -> pd.DataFrame:

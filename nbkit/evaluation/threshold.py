@@ -54,19 +54,19 @@ class Decision:
     theoretical: float
     curve: pd.DataFrame
 
+    @property
+    def words(self) -> str:
+        """What to do with a probability, in a few words.
 
-def describe_decision(decision: Decision) -> str:
-    """Describe in a few words what to do with a probability.
-
-    Examples
-    --------
-    >>> from nbkit.problem import Problem
-    >>> describe_decision(choose_threshold(Predictions.align([0] * 9, [0.1] * 9, Problem("late", positive=1)), {}))
-    'never act'
-    """
-    if decision.threshold > 1:
-        return "never act"
-    return "always act" if decision.threshold <= 0 else f"act from a probability of {decision.threshold:.2g} on"
+        Examples
+        --------
+        >>> from nbkit.problem import Problem
+        >>> choose_threshold(Predictions.align([0] * 9, [0.1] * 9, Problem("late", positive=1)), {}).words
+        'never act'
+        """
+        if self.threshold > 1:
+            return "never act"
+        return "always act" if self.threshold <= 0 else f"act from a probability of {self.threshold:.2g} on"
 
 
 def choose_threshold(predictions: Predictions, costs: Mapping[str, float], *, draws: int = 500) -> Decision:

@@ -56,26 +56,25 @@ class Metric:
 BINARY, CLASSES, NUMBERS = ("binary",), ("binary", "multiclass"), ("regression",)
 
 METRIC_ROWS = (  # name, better, needs, statistic, tasks, words
-    Metric("roc_auc", "higher", "score", st.roc_auc, CLASSES, "the chance that a case outranks another"),
-    Metric(
-        "average_precision", "higher", "score", st.average_precision, BINARY, "precision over all cuts of a ranking"
-    ),
-    Metric("log_loss", "lower", "score", st.log_loss, CLASSES, "how surprised it is by the truth"),
+    Metric("roc_auc", "higher", "score", st.roc_auc, CLASSES, "the chance that a case is ranked above a non-case"),
+    Metric("average_precision", "higher", "score", st.average_precision, BINARY,
+           "the share of warnings that are right, over all thresholds"),
+    Metric("log_loss", "lower", "score", st.log_loss, CLASSES, "how surprising the truth is"),
     Metric("brier", "lower", "score", st.brier, CLASSES, "the mean squared error of the probabilities"),
-    Metric("ece", "lower", "score", calibration_error, BINARY, "how far stated shares are from observed ones"),
-    Metric("accuracy", "higher", "label", st.accuracy, CLASSES, "the share of right decisions"),
+    Metric("ece", "lower", "score", calibration_error, BINARY, "how far probabilities are from observed shares"),
+    Metric("accuracy", "higher", "label", st.accuracy, CLASSES, "the share of decisions that are right"),
     Metric("balanced_accuracy", "higher", "label", st.balanced_accuracy, CLASSES, "right decisions, classes alike"),
-    Metric("precision", "higher", "label", st.precision, BINARY, "of those flagged, the share that is right"),
-    Metric("recall", "higher", "label", st.recall, BINARY, "of the cases there are, the share flagged"),
+    Metric("precision", "higher", "label", st.precision, BINARY, "the share of warnings that are right"),
+    Metric("recall", "higher", "label", st.recall, BINARY, "the share of cases that are found"),
     Metric("f1", "higher", "label", st.f1, BINARY, "the harmonic mean of precision and recall"),
     Metric("macro_f1", "higher", "label", st.macro_f1, ("multiclass",), "F1 of each class, averaged"),
-    Metric("mae", "lower", "value", st.mae, NUMBERS, "by how much a prediction is off, on average"),
-    Metric("rmse", "lower", "value", st.rmse, NUMBERS, "by how much it is off, large errors counting more"),
+    Metric("mae", "lower", "value", st.mae, NUMBERS, "how far predictions are off on average"),
+    Metric("rmse", "lower", "value", st.rmse, NUMBERS, "how far they are off, large errors counting more"),
     Metric("median_ae", "lower", "value", st.median_ae, NUMBERS, "half of the predictions are off by less"),
-    Metric("mape", "lower", "value", st.mape, NUMBERS, "by which share of the truth it is off (zeros left out)"),
-    Metric("r2", "higher", "value", st.r2, NUMBERS, "the share of the variation that it explains"),
+    Metric("mape", "lower", "value", st.mape, NUMBERS, "how far they are off, relative to the truth (not zeros)"),
+    Metric("r2", "higher", "value", st.r2, NUMBERS, "the share of the variation that is explained"),
     Metric("bias", "zero", "score", st.bias, BINARY + NUMBERS, "predicted minus true, on average"),
-)
+)  # fmt: skip
 METRICS: dict[str, Metric] = {row.name: row for row in METRIC_ROWS}
 MEASURES = {  # what criteria may also name: (better, words)
     "cost_per_row": ("lower", "what a decision costs on average"),

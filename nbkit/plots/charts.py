@@ -1,5 +1,6 @@
 """Charts of any tidy table: bars, dots, lines, panels, cells and points."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,20 +57,42 @@ def draw_bars(table: pd.DataFrame, x: str, y: str, title: str, *, unit: str = ""
         return finish(figure, title, list_numbers(part, x, y), len(table) - SHOWN)
 
 
-def draw_dots(table: pd.DataFrame, x: str, y: str, title: str, *, unit: str = "") -> Picture:
-    """Draw one dot with its interval for each of the first rows.
+def draw_dots(
+    table: pd.DataFrame, x: str, y: str, title: str, *, unit: str = "", panel: str = "", lines: Sequence[float] = ()
+) -> Picture:
+    """Draw one dot with its interval for each of the first rows, in panels with scales of their own (a forest plot).
 
     Parameters
     ----------
-    table, x, y, title, unit
+    table
+        As in `draw_bars`; with columns `least` and `most` a band, from the one to the other of each panel's first row.
+    x, y, title, unit
         As in `draw_bars`.
+    panel
+        A column whose levels are the panels; at most twelve are drawn.
+    lines
+        Numbers at which every panel has a line.
     """
-    part = table.head(MOST)
-    with new_figure(title, height=0.28 * len(part) + 1.0) as (figure, axes):
-        axes.plot(to_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
-        list_names(axes, part, x, COLOURS[0])
-        axes.set_xlabel(unit or in_words(y))
-        return finish(figure, title, list_numbers(part, x, y), len(table) - SHOWN)
+    groups = split_levels(table, panel)
+    shown = groups[: 2 * PANELS]
+    rows, columns = -(-len(shown) // 2) or 1, min(len(shown), 2) or 1
+    tallest, words = max((min(len(part), MOST) for _, part in groups), default=1), []
+    size = {"width": 6.4 if columns == 1 else 7.6, "height": rows * (0.28 * tallest + (0.6 if panel else 0.3)) + 0.7}
+    with new_figure(title, **size) as (figure, axes):
+        figure.delaxes(axes)
+        for place, (name, part) in enumerate((name, part.head(MOST)) for name, part in shown):
+            axes = figure.add_subplot(rows, columns, place + 1)
+            if "least" in part and part["least"].notna().any():
+                axes.axvspan(part["least"].iloc[0], part["most"].iloc[0], color=COLOURS[2], alpha=0.15, linewidth=0)
+            for line in lines:
+                axes.axvline(line, color=INK, linestyle="--", linewidth=0.8)
+            axes.plot(to_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
+            list_names(axes, part, x, COLOURS[0])
+            axes.set_ylim(max(len(part), 1) - 0.5, -0.5)
+            axes.set_title(in_words(name), fontsize=9, loc="left")
+            words.append(f"{in_words(name)}: {list_numbers(part, x, y)}" if name else list_numbers(part, x, y))
+        figure.supxlabel(unit or in_words(y), fontsize=10)
+        return finish(figure, title, "; ".join(words), len(table) - SHOWN if not panel else len(groups) - len(shown))
 
 
 def draw_lines(table: pd.DataFrame, x: str, y: str, title: str, *, by: str = "", unit: str = "") -> Picture:
@@ -155,7 +178,9 @@ def draw_panels(
         return finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
 
 
-def draw_heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, *, unit: str = "") -> Picture:
+def draw_heatmap(
+    table: pd.DataFrame, x: str, y: str, value: str, title: str, *, unit: str = "", label: str = ""
+) -> Picture:
     """Draw a table of numbers as cells, each with its number written in it (at most 24 by 24).
 
     Parameters
@@ -168,17 +193,27 @@ def draw_heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, *,
         The finding.
     unit
         What the numbers are.
+    label
+        A column of what is written into the cells in place of the numbers; a text of two lines makes them larger.
     """
     grid = table.pivot_table(index=y, columns=x, values=value, sort=False, aggfunc="first", observed=True)
     grid = grid.iloc[:24, :24]
+    texts = {
+        (row[y], row[x]): str(row[label]) if label else format_value(row[value]) for row in table.to_dict("records")
+    }
+    tall = 2.0 if any("\n" in text for text in texts.values()) else 1.0
     numbers, (rows, columns) = grid.to_numpy(dtype=float, na_value=np.nan), grid.shape
     top = float(np.max(np.abs(numbers), where=np.isfinite(numbers), initial=0.0)) or 1.0
-    with new_figure(title, width=min(0.62 * columns + 2.0, 9.0), height=0.38 * rows + 1.2) as (figure, axes):
+    with new_figure(title, width=min(0.62 * tall**1.5 * columns + 2, 9.0), height=0.38 * tall * rows + 1.2) as (
+        figure,
+        axes,
+    ):
         for down, across in np.argwhere(np.isfinite(numbers)):
             cell = float(numbers[down, across])
             colour, shade = COLOURS[0 if cell >= 0 else 1], 0.08 + 0.5 * abs(cell) / top
             axes.barh(down, 0.96, 0.96, across - 0.48, color=colour, alpha=shade, clip_on=False)
-            axes.text(across, down, format_value(cell), ha="center", va="center", fontsize=9 if columns < 12 else 7)
+            text = texts.get((grid.index[down], grid.columns[across]), format_value(cell))
+            axes.text(across, down, text, ha="center", va="center", fontsize=9 if columns < 12 else 7)
         labels = [clip(name, 14) for name in grid.columns]
         turned = max(map(len, labels), default=0) > 8
         turn: Any = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if turned else {}
@@ -188,7 +223,8 @@ def draw_heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, *,
         axes.set_ylim(max(rows, 1) - 0.5, -0.5)
         label_axes(axes, x, y)
         cells = [
-            f"{y} {row[y]}, {x} {row[x]}: {format_value(row[value])} {unit}".strip() for row in first_records(table)
+            f"{y} {row[y]}, {x} {row[x]}: {texts[row[y], row[x]]} {unit}".replace("\n", ", ").strip()
+            for row in first_records(table)
         ]
         return finish(figure, title, "; ".join(cells), len(table) - SHOWN)
 

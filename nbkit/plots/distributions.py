@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nbkit.pictures import Picture
-from nbkit.plots.picture import COLOURS, LINES, SHOWN, clip, finish, format_value, new_figure, to_floats
+from nbkit.plots.picture import COLOURS, INK, LINES, SHOWN, clip, finish, format_value, new_figure, to_floats
 from nbkit.problem import Problem
 
 PANELS = 6  # of a picture
@@ -15,7 +15,9 @@ LEVELS, BARS = 10, 24  # levels and bins of a distribution
 EPOCH = pd.Timestamp("1970-01-01", tz="UTC")
 
 
-def draw_distributions(table: pd.DataFrame, columns: Sequence[str], problem: Problem, title: str) -> Picture:
+def draw_distributions(
+    table: pd.DataFrame, columns: Sequence[str], problem: Problem, title: str, *, mark: float = np.nan
+) -> Picture:
     """Draw how columns are distributed for each class of the target, or each third of a number.
 
     Parameters
@@ -29,6 +31,8 @@ def draw_distributions(table: pd.DataFrame, columns: Sequence[str], problem: Pro
         What is predicted.
     title
         The finding.
+    mark
+        A number at which a line is drawn over each histogram, such as a threshold.
     """
     y = table[problem.target]
     if not problem.is_classification:
@@ -48,6 +52,8 @@ def draw_distributions(table: pd.DataFrame, columns: Sequence[str], problem: Pro
                 axes.step(range(len(labels)), share, where="mid", label="" if place else str(level), **style)
                 most = labels[int(share.argmax())] if len(labels) else "no value"
                 words.append(f"{name}, {problem.target} {level}: most often {most} ({share.max(initial=0):.0%})")
+            if np.isfinite(mark):
+                axes.axvline(float(np.searchsorted([float(each) for each in labels], mark)), color=INK, linestyle="--")
             room = 5 if max(map(len, labels), default=0) < 8 else 3
             shown = range(0, len(labels), max(1, len(labels) // room))
             axes.set_xticks(list(shown), [clip(labels[each], 10) for each in shown], fontsize=8)

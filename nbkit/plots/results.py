@@ -1,4 +1,4 @@
-"""Charts of what a model leads to: calibration, thresholds, confusion, outcomes."""
+"""Charts of what a model leads to: calibration and thresholds."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from nbkit.pictures import Picture
-from nbkit.plots.charts import draw_heatmap, draw_scatter
 from nbkit.plots.picture import (
     COLOURS,
     INK,
@@ -22,19 +21,35 @@ from nbkit.plots.picture import (
 )
 
 
-def draw_calibration(table: pd.DataFrame, title: str) -> Picture:
-    """Draw `nbkit.evaluation.calibration_table`: observed over predicted, with intervals and the diagonal."""
+def draw_calibration(table: pd.DataFrame, predictions: Any, title: str) -> Picture:
+    """Draw observed over predicted, with intervals and the diagonal, and below it where the predictions lie.
+
+    Parameters
+    ----------
+    table
+        From `nbkit.evaluation.calibration_table`.
+    predictions
+        Of its rows; of several classes the strip shows the highest probability.
+    title
+        The finding.
+    """
     words = [
         f"{format_value(a)} predicted, {format_value(b)} observed"
         for a, b in table[["predicted", "observed"]].to_numpy()
     ]
-    with new_figure(title, width=4.6, height=4.2) as (figure, axes):
+    with new_figure(title, width=4.8, height=4.8) as (figure, axes):
+        figure.delaxes(axes)
+        axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=[6, 1])
         for place, (name, part) in enumerate(split_levels(table, "class" if "class" in table else "")[: len(COLOURS)]):
             off = [(part["observed"] - part["low"]).clip(lower=0), (part["high"] - part["observed"]).clip(lower=0)]
             style: Any = {"color": COLOURS[place], "linestyle": LINES[place], "marker": MARKERS[place], "capsize": 2}
             axes.errorbar(part["predicted"], part["observed"], yerr=off, markersize=4, label=name, **style)
         draw_diagonal(axes, table[["predicted", "observed"]])
-        label_axes(axes, "predicted", "observed", legend="class" in table)
+        label_axes(axes, "", "observed", legend="class" in table)
+        label_axes(strip, "predicted", "rows")
+        shown = predictions.score.max(axis=1) if predictions.score.ndim == 2 else predictions.score
+        strip.hist(shown, bins=60, color=COLOURS[0], alpha=0.6)
+        strip.set_yticks([])
         return finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
 
 
@@ -67,22 +82,3 @@ def draw_threshold(decision: Any, title: str, *, currency: str = "") -> Picture:
             f"; selecting every row costs {format_value(costs.iloc[0])}, selecting none {format_value(costs.iloc[-1])}"
         )
         return finish(figure, title, words)
-
-
-def draw_errors(errors: pd.DataFrame, predictions: Any) -> Picture:
-    """Draw what was predicted against what was true: counts per class, or a point per row of a regression.
-
-    Parameters
-    ----------
-    errors
-        From `nbkit.evaluation.tabulate_errors`.
-    predictions
-        Truth and prediction of the same rows.
-    """
-    if predictions.task != "regression":
-        right = errors.loc[errors["actual"] == errors["predicted"], "n"].sum() / max(errors["n"].sum(), 1)
-        title = f"{right:.0%} of the rows are given their class"
-        return draw_heatmap(errors, "predicted", "actual", "n", title, unit="rows")
-    low = errors.set_index("outcome")["share"].get("too low", np.nan)
-    table = pd.DataFrame({"true": predictions.truth, "predicted": predictions.score})
-    return draw_scatter(table, "true", "predicted", f"{low:.0%} of the predictions are too low", diagonal=True)

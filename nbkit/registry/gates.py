@@ -160,6 +160,17 @@ def beats_rule(
 
 
 @gate()
+def behaves_as_declared(behaviour: pd.DataFrame) -> Verdict:
+    """The model behaves as the tests of 07_evaluate.behaviour demand."""
+    if not len(behaviour):
+        return True, "none declared: no test of behaviour stands in 07_evaluate.behaviour"
+    open_ones = behaviour[behaviour["verdict"] != "pass"]
+    words = [f"{row['sentence']}: {row['verdict']}" for row in open_ones.to_dict("records")]
+    kept = True if not words else False if (behaviour["verdict"] == "fail").any() else None
+    return kept, "; ".join(words) or f"it behaves as declared ({format_count(len(behaviour), 'test')})"
+
+
+@gate()
 def data_keeps_contract(violations: pd.DataFrame) -> Verdict:
     """The data break no blocking rule of their contract."""
     blocking = violations[violations["severity"] == "blocking"] if len(violations) else violations

@@ -10,7 +10,7 @@ from typing import Any
 
 from nbkit.errors import BadParameter, NbkitError
 from nbkit.extend import import_modules
-from nbkit.lifecycle import COLUMNS, FEATURES, FRAME, INGEST, VALIDATE
+from nbkit.lifecycle import COLUMNS, EVALUATE, FEATURES, FRAME, INGEST, VALIDATE
 from nbkit.problem import Problem
 from nbkit.stages.params import read_params
 from nbkit.wording import suggest
@@ -19,7 +19,7 @@ Values = dict[str, Any]
 Check = Callable[[Any, Values], object]
 
 
-JUDGED = {FRAME, INGEST, VALIDATE, FEATURES}
+JUDGED = {FRAME, INGEST, VALIDATE, FEATURES, EVALUATE}
 
 
 def import_used(limits: dict[str, Values], chosen: list[str], root: Path, places: Mapping[str, str]) -> None:
@@ -90,6 +90,7 @@ def check_sense(
 def _list_checks(root: Path) -> dict[tuple[str, str], Check]:
     """Return what judges a parameter, given its value and those of its stage and of 01_frame."""
     from nbkit.data import check_split, read_contract
+    from nbkit.evaluation.behaviour import read_behaviour
     from nbkit.evaluation.criteria import check_requirements, read_criteria
     from nbkit.features import check_features
     from nbkit.model.costs import read_costs
@@ -110,6 +111,7 @@ def _list_checks(root: Path) -> dict[tuple[str, str], Check]:
         (FRAME, "criteria"): lambda criteria, given: read_criteria(criteria, given["task"]),
         (FRAME, "costs"): lambda costs, given: given["task"] == "multiclass" or read_costs(costs, given["task"]),
         (FRAME, "nonfunctional"): lambda requirements, given: check_requirements(requirements),
+        (EVALUATE, "behaviour"): lambda tests, given: read_behaviour(tests),
         (INGEST, "split"): lambda spec, given: check_split(
             spec, time=given.get("time", ""), group=given.get("group", "")
         ),
@@ -135,6 +137,10 @@ def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, pla
         for key in COLUMNS.get(stage, ())
         for column in map(str, filter(None, _listed(values.get(stage, {}).get(key))))
     ]
+    for test in (values.get(EVALUATE, {}).get("behaviour") or ()) if EVALUATE in chosen else ():
+        named += [
+            (EVALUATE, "behaviour", str(column)) for column in [*test.get("row", ()), *_listed(test.get("column"))]
+        ]
     if not path or not named or not (root / path).is_file():
         return
     known = _read_columns(root / path, (root / path).stat().st_mtime_ns)

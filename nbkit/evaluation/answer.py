@@ -1,0 +1,86 @@
+"""The answer of an evaluation in at most four numbers with their sentences: what it saves, finds and gets right."""
+
+from typing import Any
+
+import pandas as pd
+
+from nbkit.evaluation.words import show, show_share
+from nbkit.model.metrics import compare, score
+from nbkit.model.predictions import Predictions
+from nbkit.wording import format_count
+
+COLUMNS = ["what", "value", "low", "high", "unit", "sentence"]
+LEADS = {"better": "the model is better", "worse": "the model is worse", "inconclusive": "the difference may be chance"}
+
+
+def state_answer(
+    predictions: Predictions, today: Predictions, alternatives: pd.DataFrame, *, name: str = "today's rule",
+    currency: str = "units", draws: int = 500,
+) -> pd.DataFrame:  # fmt: skip
+    """Answer what the model is worth on the rows of the test split.
+
+    Parameters
+    ----------
+    predictions, today
+        Of the model and of what is done today, each deciding at its own best threshold.
+    alternatives
+        From `compare_costs`, with a row `name`; without that row, or where nothing costs anything, money is left out.
+    name
+        What is done today.
+    currency
+        Of the costs.
+    draws
+        Resamples behind an interval.
+
+    Returns
+    -------
+    DataFrame
+        At most four rows: `what`, `value`, `low`, `high` (95 %), `unit`, `sentence`. Money saved per row and in the
+        period; binary: the shares of cases found and of warnings that are right; regression: the mean absolute error;
+        classes: the share given the right class.
+    """
+    o = predictions
+    rows = _list_money(o, alternatives.to_dict("index").get(name), name, currency)
+    for metric in {"binary": ["recall", "precision"], "multiclass": ["accuracy"], "regression": ["mae"]}[o.task]:
+        mine, pair = score(o, metric, draws=draws).iloc[0], compare(o, today, metric, draws=draws).iloc[0]
+        limits = float(mine["value"]), float(mine["low"]), float(mine["high"])
+        then, lead = float(pair["reference"]), LEADS[str(pair["verdict"])]
+        what, unit, words = {
+            "recall": ("cases found", "share", f"{show_share(*limits)} of cases are found"),
+            "precision": ("warnings right", "share", f"{show_share(*limits)} of warnings are right"),
+            "accuracy": ("classes right", "share", f"{show_share(*limits)} are given the right class"),
+            "mae": (
+                "typical error",
+                f"units of {o.problem.target}",
+                f"Predictions are off by {show(*limits)} on average",
+            ),
+        }[metric]
+        words += f" ({name}: {show(then, *limits[1:]).split()[0] if metric == 'mae' else show_share(then)}; {lead})"
+        rows.append((what, *limits, unit, words))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def describe_basis(o: Predictions) -> str:
+    """Describe which rows these are: how many, and of which time."""
+    rows = f"{format_count(len(o), 'row')} of the test {'period' if o.problem.time else 'split'}"
+    if o.rows is None or o.problem.time not in o.rows or not len(o):
+        return rows
+    first, last = (pd.Timestamp(end) for end in pd.to_datetime(o.rows[o.problem.time]).agg(["min", "max"]))
+    if first.to_period("M") == last.to_period("M") and first.day == 1 and last.day == last.days_in_month:
+        return f"{rows}, {first:%B %Y}"
+    return f"{rows}, {first.day} {first:%B %Y} to {last.day} {last:%B %Y}"
+
+
+def _list_money(o: Predictions, row: Any, name: str, currency: str) -> list[tuple[Any, ...]]:
+    if row is None or not (row["cost_per_row"] or row["model"]):
+        return []
+    own, rows = f"{name} at its own best threshold" if o.task == "binary" else name, []
+    for what, many, basis in (("per row", 1, "a row"), ("in the period", len(o), f"on the {describe_basis(o)}")):
+        value, low, high = (-many * float(row[each]) for each in ("difference", "high", "low"))
+        words = f"is not shown to save anything against {own}: {show(value, low, high, currency, basis)}"
+        if low > 0:
+            words = f"saves {show(value, low, high, currency, basis)}, against {own}"
+        elif high < 0:
+            words = f"costs {show(-value, -high, -low, currency, basis)} more than {own}"
+        rows.append((f"saved {what}", value, low, high, currency, f"The model {words}"))
+    return rows

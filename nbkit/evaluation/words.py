@@ -1,0 +1,97 @@
+"""What an evaluation says in sentences: groups and metrics, with no more digits than an interval allows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nbkit.wording import format_count
+
+VERBS = {  # of a rate: how a group with more of it fares
+    "selection_rate": "is selected",
+    "true_positive_rate": "is found when it is a case",
+    "false_positive_rate": "is selected without being a case",
+    "precision": "is a case when it is selected",
+    "accuracy": "is given the right class",
+}
+FARTHEST = 100  # times the rows there are, beyond which nobody will have them
+SURE = 0.7  # ROC AUC from which on a group is given away
+TITLES = {"roc_auc": "ROC AUC", "brier": "Brier score", "ece": "Calibration error", "mae": "Mean absolute error",
+          "rmse": "Root mean squared error", "r2": "R²", "f1": "F1", "macro_f1": "Macro F1", "mape": "Relative error",
+          "slice_gap": "Weakest slice", "rate_ratio": "Ratio of selection rates"}  # fmt: skip
+
+
+def name_metric(metric: str) -> str:
+    """Return a metric's name as it is said.
+
+    Examples
+    --------
+    >>> name_metric("roc_auc"), name_metric("log_loss")
+    ('ROC AUC', 'Log loss')
+    """
+    return TITLES.get(metric, metric.replace("_", " ").capitalize())
+
+
+def show(value: float, low: float, high: float, *units: str) -> str:
+    """Write a number with its interval, in no more digits than that allows.
+
+    Examples
+    --------
+    >>> show(55021.3, 35111, 74002, "USD"), show(0.74216, 0.713, 0.7664), show(1.96, np.nan, np.nan)
+    ('55,000 USD (35,000 to 74,000)', '0.742 (0.713 to 0.766)', '2.0 (interval unknown)')
+    """
+    width = high - low if np.isfinite(high - low) and high > low else max(abs(value), 1e-12)
+    places = 1 - int(np.floor(np.log10(width)))
+    said = [f"{round(number, places) + 0.0:,.{max(places, 0)}f}" for number in (value, low, high)]
+    span = f"{said[1]} to {said[2]}" if np.isfinite(low + high) else "interval unknown"
+    return " ".join([said[0], *filter(None, units), f"({span})"])
+
+
+def show_share(value: float, low: float = np.nan, high: float = np.nan) -> str:
+    """Write a share in per cent, with its interval if there is one.
+
+    Examples
+    --------
+    >>> show_share(0.673, 0.577, 0.757), show_share(0.63)
+    ('67 % (58 to 76)', '63 %')
+    """
+    if not np.isfinite(low + high):
+        return f"{value:.0%}".replace("%", " %") if np.isfinite(value) else "an unknown share"
+    return show(100 * value, 100 * low, 100 * high, "%")
+
+
+def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str) -> str:
+    """Describe how the groups of a protected column differ in a rate.
+
+    Parameters
+    ----------
+    row
+        Of `compare_groups`, with `times` (highest / lowest) and its `low` and `high`, and `needed` rows.
+    limit
+        The highest ratio that is acceptable.
+    verdict
+        What the interval says about the limit.
+    """
+    column, rate, share = row["column"], row["rate"], row["rate"] in VERBS
+    if verdict == "not judged":
+        return f"{column}: fewer than two groups have enough rows to compare their {str(rate).replace('_', ' ')}"
+    ends = [show_share(row[name]) if share else f"{row[name]:.3g}" for name in ("highest_value", "lowest_value")]
+    times = f"{row['times']:.2f}" if row["times"] < 1.1 else f"{row['times']:.2g}"
+    often = f"{times} times as {'often' if share else 'far'} as {row['lowest']} ({ends[0]} vs {ends[1]})"
+    often = often.replace("inf times as often as", "at times, which never happens to")
+    low, high = (f"{end:.2g}" if np.isfinite(end) else "any number" for end in (row["low"], row["high"]))
+    head = f"{column} {row['highest']} {VERBS.get(str(rate), 'is off')} {often}"
+    if verdict == "pass":
+        return f"{head}; the interval ({low} to {high}) is within the limit of {limit:.3g}"
+    beyond = "is beyond it" if verdict == "fail" else "reaches across it: inconclusive"
+    return f"{head}; the limit is {limit:.3g}, and the interval ({low} to {high}) {beyond}{_describe_need(row)}"
+
+
+def _describe_need(row: Mapping[Any, Any]) -> str:
+    if not np.isfinite(row["needed"]):
+        return ""
+    if row["needed"] > FARTHEST * row["n"]:
+        return ", and too near the limit for any number of rows in reach"
+    return (
+        f", about {format_count(float(format(row['needed'], '.2g')), 'row')} like these would decide (now {row['n']:,})"
+    )
