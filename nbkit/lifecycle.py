@@ -4,7 +4,8 @@ A project may replace each of these notebooks. What is not handed over is said b
 """
 
 FRAME, INGEST, VALIDATE, FEATURES = "01_frame", "02_ingest", "03_validate", "05_features"
-EVALUATE, REGISTER, DEPLOY, MONITOR = "07_evaluate", "09_register", "10_deploy", "11_monitor"
+EVALUATE, EXPLAIN, REGISTER = "07_evaluate", "08_explain", "09_register"
+DEPLOY, MONITOR = "10_deploy", "11_monitor"
 
 SCRAPS = {  # stage to what the report, sweeps and the command line read of it, beside the other notebooks
     FRAME: ("problem", "criteria", "objective", "decision", "owner"),
@@ -12,6 +13,7 @@ SCRAPS = {  # stage to what the report, sweeps and the command line read of it, 
     VALIDATE: ("violations",),
     FEATURES: ("valid",),
     EVALUATE: ("headline", "verdicts", "alternatives", "worst", "group_verdicts", "group_gaps"),
+    EXPLAIN: ("drivers", "firmness", "pairs", "stories", "changes", "production"),
     REGISTER: ("version", "digest", "gates"),
     DEPLOY: ("headline",),
     MONITOR: ("version", "digest", "window", "decision", "headline", "reasons"),

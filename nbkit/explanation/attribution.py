@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import special
 from sklearn.pipeline import Pipeline
 
 from nbkit.errors import BadModel
@@ -43,6 +44,8 @@ class Explanation:
         `sampling_share` (of the spread), `traced` (how the raw columns were found), `more` (what more time would buy).
     data
         The raw rows that were explained.
+    target
+        What is predicted.
     unit
         "log-odds", "margin" (a score that is not log-odds), "probability" or "units of the target".
     """
@@ -55,6 +58,26 @@ class Explanation:
     engineered: pd.DataFrame
     weights: pd.DataFrame
     data: pd.DataFrame
+    target: str = ""
+
+    def in_points(self) -> tuple[pd.DataFrame, str, "pd.Series[Any]"]:
+        """Return values in the unit that people use, the unit's name, and the base of each class in it.
+
+        Probabilities are told in percentage points ("points"). The log-odds of a row are scaled so that their sum is
+        the whole way from the base to the row's probability; those of several classes stay log-odds, as the
+        probability of one depends on the others. Units of a target stay as they are.
+        """
+        parts = self.values.drop(columns="class", errors="ignore")
+        if self.unit == "probability":
+            return self.values.assign(**(100 * parts)), "points", 100 * self.base
+        if self.unit != "log-odds" or len(self.base) > 1:
+            return self.values, "" if self.unit == "units of the target" else self.unit, self.base
+        start = float(self.base.iloc[0])
+        moved = parts.sum(axis=1)
+        near = moved.abs() < 1e-9
+        ends = special.expit(start + moved) - special.expit(start)
+        scale = ends.where(~near, special.expit(start) * special.expit(-start)) / moved.where(~near, 1.0)
+        return 100 * parts.mul(scale, axis=0), "points", 100 * special.expit(self.base)
 
     def to_shap(self) -> Any:
         """Return a ``shap.Explanation`` for shap's own plots: rows by raw columns, by classes if there are several.
@@ -137,12 +160,12 @@ def explain(
         for method in methods if afforded >= ensembles.FEWEST else methods[-1:]:
             found, gap = try_method(method, parts, seed, background)
             if found is not None:
-                return _finish(found, X, seed, min(limit, len(X)))
+                return _finish(found, X, problem, min(limit, len(X)))
             tried.append(f"{method.__name__.removeprefix('by_')} {gap}")
     raise BadModel(f"no explanation of {type(last).__name__} adds up to its output ({'; '.join(tried)}); none is given")
 
 
-def _finish(found: Found, X: pd.DataFrame, seed: int, wanted: int) -> Explanation:
+def _finish(found: Found, X: pd.DataFrame, problem: Problem, wanted: int) -> Explanation:
     parts = found.parts
     raw = list(dict.fromkeys(name for names in parts.sources.values() for name in names))
     share = parts.spread_sources(raw)
@@ -152,7 +175,8 @@ def _finish(found: Found, X: pd.DataFrame, seed: int, wanted: int) -> Explanatio
         for frame, name in zip(frames, parts.classes, strict=True):
             frame.insert(0, "class", str(name))
     size = np.abs(summed).mean(axis=2)
-    importance, stable = _rank(size, raw, seed)
+    data = X[~X.index.duplicated()].loc[parts.matrix.index]
+    importance, stable = _rank(size, raw, problem, data)
     spread = find_spread(parts)
     scale = max(spread, 1e-12)
     check = {"method": found.method, "rows": len(parts.matrix), "error": found.error, "spread": spread}
@@ -161,8 +185,7 @@ def _finish(found: Found, X: pd.DataFrame, seed: int, wanted: int) -> Explanatio
     check["more"] = _say_more(len(parts.matrix), wanted, importance, found.method)
     start = pd.Series(found.base, index=[str(name) for name in parts.classes], name="base")
     engineered, weights = _weigh(found, X, share > 0, dict(zip(raw, size.mean(axis=0), strict=True)))
-    data = X[~X.index.duplicated()].loc[parts.matrix.index]
-    made = {"engineered": engineered, "weights": weights, "data": data}
+    made: dict[str, Any] = {"engineered": engineered, "weights": weights, "data": data, "target": problem.target}
     return Explanation(pd.concat(frames), start, importance, pd.DataFrame([check]), parts.unit, **made)
 
 
@@ -199,10 +222,11 @@ def _weigh(found: Found, X: pd.DataFrame, made: Array, moved: dict[str, float]) 
     return table, weights.assign(share=weights["share"].clip(upper=1.0))
 
 
-def _rank(size: Array, names: list[str], seed: int) -> tuple[pd.DataFrame, float]:
+def _rank(size: Array, names: list[str], problem: Problem, data: pd.DataFrame) -> tuple[pd.DataFrame, float]:
     """Rank columns by mean size (n, columns), with intervals and the share of resamples with the same first five."""
     mean = size.mean(axis=0)
-    means = bootstrap({"m": lambda w: w @ size / w.sum(axis=1, keepdims=True)}, len(size), draws=200, seed=seed)["m"]
+    weigh = {"m": lambda w: w @ size / w.sum(axis=1, keepdims=True)}
+    means = bootstrap(weigh, len(size), draws=200, seed=problem.seed, groups=problem.blocks(data))["m"]
     drawn = means if len(size) > 1 else mean[None]
     order = np.argsort(-mean, kind="stable")
     first = set(order[:5].tolist())
