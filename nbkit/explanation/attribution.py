@@ -194,13 +194,13 @@ def _say_more(rows: int, wanted: int, importance: pd.DataFrame, method: str) -> 
     if method == "permutation" and rows == SLOW_ROWS < wanted:
         return f"A model of this kind is explained on at most {format_count(rows, 'row')}, whatever the budget."
     if rows >= wanted or not len(importance):
-        return f"Nothing: all {format_count(rows, 'row')} asked for are explained."
+        return f"More time would buy nothing: all {format_count(rows, 'row')} asked for are explained."
     first = importance.iloc[0]
     now = (first["high"] - first["low"]) / 2 / max(first["mean_abs"], 1e-12)
     then = now * (rows / wanted) ** 0.5
     return (
-        f"{wanted / rows:.1f} times the time would explain {wanted:,} rows instead of {rows:,}, and narrow the "
-        f"interval of the strongest column from ±{now:.0%} to ±{then:.0%}."
+        f"With {wanted / rows:.1f} times the time {wanted:,} rows instead of {rows:,} would be explained, and the "
+        f"share of the strongest column would be known to ±{then:.0%} of it instead of ±{now:.0%}."
     )
 
 

@@ -76,7 +76,7 @@ def tell_cases(
     actionable
         Columns that somebody can change.
     contract
-        Its descriptions name the columns.
+        Its units are said.
 
     Returns
     -------
@@ -98,8 +98,9 @@ def tell_cases(
     for case, part in cases.groupby("case", sort=False):
         first: Any = part.iloc[0]
         named: Any = part[part["feature"] != "all others"].head(3)
+        half = 0.5 if unit == "points" else 0.0
         moved = [
-            f"{_name(contract, row.feature)} {row.value} ({say_points(row.contribution, unit, 0.5)})"
+            f"{_name(contract, row.feature, row.value)} ({say_points(row.contribution, unit, half)})"
             for row in named.itertuples()
         ]
         said = f"The model says {_say(first['prediction'], unit)}; {explanation.target} was {first['truth']}. "
@@ -108,9 +109,9 @@ def tell_cases(
     return pd.DataFrame(rows, columns=["case", "sentence", "change"])
 
 
-def _name(contract: Contract | None, name: str) -> str:
-    words = describe_column(contract, name)[0]
-    return words[:1].lower() + words[1:]
+def _name(contract: Contract | None, name: str, value: str) -> str:
+    unit = describe_column(contract, name)[1]
+    return f"{name.replace('_', ' ')} {value} {unit if value != 'missing' else ''}".strip()
 
 
 def _find_change(row: Any, explanation: Explanation, o: Predictions, model: Any, actionable: Sequence[str]) -> str:

@@ -124,7 +124,7 @@ def tell_drivers(explanation: Explanation, contract: Contract | None = None, *, 
         column = explanation.data[name]
         words, measure = describe_column(contract, name)
         tell = _tell_threshold if _is_number(column) else _tell_levels
-        rows.append((name, f"{words}{of_class}: {tell(column, own, unit, measure)}.", row.share))
+        rows.append((name, f"{words}{of_class}. {tell(column, own, unit, measure)}", row.share))
     return pd.DataFrame(rows, columns=["feature", "sentence", "share"])
 
 
@@ -163,8 +163,7 @@ def say_check(explanation: Explanation) -> str:
     how = "Each value is exact." if check["sampling"] == 0 else f"The values are sampled: {exact} (in 9 of 10 draws)."
     return (
         f"For {format_count(check['rows'], 'row')} the movements were summed and held against the answer of the served "
-        f"model: the largest gap is {check['relative']:.0e} of the range of its answers. {how} More time would buy: "
-        f"{check['more'][:1].lower()}{check['more'][1:]}"
+        f"model: they agree to {check['relative']:.0e} of the range of its answers. {how} {check['more']}"
     )
 
 
@@ -256,13 +255,13 @@ def _tell_threshold(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, 
     tried = round_edges(x, 12) if len(np.unique(x)) > 1 else np.empty(0)
     edges = [edge for edge in tried if least <= (x >= edge).sum() <= len(x) - least]
     if not edges:
-        return "too few rows to tell a direction"
+        return "Too few rows to tell a direction"
     means = [(moved[x >= edge].mean(), moved[x < edge].mean()) for edge in edges]
     parted = [(a - b) ** 2 * (x >= e).mean() * (x < e).mean() for (a, b), e in zip(means, edges, strict=True)]
     edge, (above, below) = edges[int(np.argmax(parted))], means[int(np.argmax(parted))]
     halves = [Z * side.std(ddof=1) / np.sqrt(len(side)) for side in (moved[x >= edge], moved[x < edge])]
     if abs(above - below) <= normal_quantile(1 - 0.05 / len(edges)) / Z * np.hypot(*halves):
-        return "no direction that these rows can show"
+        return "These rows show no direction"
     value = f"{edge:,g} {measure}".strip()
     return f"{value} or more: {say_points(above, unit, max(halves))}; less: {say_points(below, unit, max(halves))}"
 
@@ -272,11 +271,11 @@ def _tell_levels(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, mea
     found: Any = own.groupby(cut_slices(column, bins=4), observed=True).agg(["size", "mean", "std"])
     found = found[(found["size"] >= FEWEST) & ~found.index.astype(str).str.startswith("other (")]
     if len(found) < 2:
-        return "too few rows to tell its levels apart"
+        return "Too few rows to tell its levels apart"
     half = Z * found["std"] / np.sqrt(found["size"])
     best, worst = found["mean"].idxmax(), found["mean"].idxmin()
     chosen = normal_quantile(1 - 0.05 / max(len(found) * (len(found) - 1) / 2, 1)) / Z
     if found.at[best, "mean"] - found.at[worst, "mean"] <= chosen * np.hypot(half[best], half[worst]):
-        return "no difference between its levels that these rows can show"
+        return "These rows show no difference between its levels"
     ends = [f"{name} ({say_points(found.at[name, 'mean'], unit, half[name])})" for name in (best, worst)]
-    return f"highest for {ends[0]}, lowest for {ends[1]}"
+    return f"Highest for {ends[0]}, lowest for {ends[1]}"

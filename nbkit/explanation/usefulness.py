@@ -15,7 +15,7 @@ from nbkit.model.predictions import predict
 from nbkit.model.train import draw_rows
 from nbkit.model.uncertainty import find_freedom, find_lack
 from nbkit.problem import Problem
-from nbkit.stats import LEVEL, Array, bootstrap, t_quantile
+from nbkit.stats import Array, bootstrap, t_quantile
 
 NOTABLE, ALIKE, OUTSIDE = 0.02, 0.7, 0.5  # share of influence; rank correlation; share of rows out of train's range
 LEFT = 0.25  # the share of what a column is worth in train of which less is left on new rows
@@ -52,8 +52,8 @@ def permute_features(
     -------
     DataFrame
         Columns `feature` (names joined by commas), `drop` (in units of the metric; above 0 it helps), `low`, `high`
-        (all of these intervals together hold in 95 %, after Bonferroni; NaN where rows are too few), `rank`; the most
-        useful first. An interval counts rows and blocks of alike rows, as each is resampled with its shuffled value.
+        (95 %; NaN where rows are too few), `rank`; the most useful first. An interval counts rows and blocks of alike
+        rows, as each is resampled together with its shuffled values.
 
     References
     ----------
@@ -68,7 +68,7 @@ def permute_features(
         orders = [rng.permutation(len(rows)) for _ in range(repeats)]
         others = [rows.assign(**{name: rows[name].array[order] for name in names}) for order in orders]
         shuffled = [metric.function(_replace(said, model, other)) for other in others]
-        found.append(_bound(base, shuffled, metric, said, 1 - (1 - LEVEL) / max(len(sets), 1)))
+        found.append(_bound(base, shuffled, metric, said))
     table = pd.DataFrame(found, columns=["drop", "low", "high"])
     table.insert(0, "feature", [", ".join(names) for names in sets])
     table = table.sort_values("drop", ascending=False, kind="stable", ignore_index=True)
@@ -186,7 +186,7 @@ def _replace(said: Any, model: Any, rows: pd.DataFrame) -> Any:
     return predict(model, rows, said.problem, threshold=said.threshold)
 
 
-def _bound(base: Any, shuffled: list[Any], metric: Any, said: Any, level: float) -> tuple[float, float, float]:
+def _bound(base: Any, shuffled: list[Any], metric: Any, said: Any) -> tuple[float, float, float]:
     """Return the mean loss over shuffles, with an interval over resampled rows."""
 
     def lose(w: Array) -> Array:
@@ -197,7 +197,7 @@ def _bound(base: Any, shuffled: list[Any], metric: Any, said: Any, level: float)
     known = drawn[np.isfinite(drawn)]
     if find_lack(metric.name, said) or len(known) < DRAWS / 2:
         return value, np.nan, np.nan
-    half = t_quantile(find_freedom(said), level) * float(known.std(ddof=1))
+    half = t_quantile(find_freedom(said)) * float(known.std(ddof=1))
     return value, value - half, value + half
 
 

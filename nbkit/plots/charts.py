@@ -28,7 +28,7 @@ from nbkit.plots.picture import (
     to_floats,
 )
 
-MOST, PANELS = 25, 6  # rows of a chart, panels of a picture
+MOST = 25  # rows of a chart
 
 
 def draw_bars(table: pd.DataFrame, x: str, y: str, title: str, *, unit: str = "") -> Picture:
@@ -99,60 +99,6 @@ def draw_lines(table: pd.DataFrame, x: str, y: str, title: str, *, by: str = "",
             words.append((f"{name}: " if name else "") + describe_course(part, x, y))
         label_axes(axes, x, unit or y, legend=bool(by))
         return finish(figure, title, "; ".join(words), len(groups) - len(COLOURS))
-
-
-def draw_panels(
-    table: pd.DataFrame, panel: str, x: str, y: str, title: str, *, by: str = "", unit: str = ""
-) -> Picture:
-    """Draw one panel for each of the first levels of a column, all on one scale: a dot a row, in the table's order.
-
-    Parameters
-    ----------
-    table
-        Tidy rows.
-    panel
-        The column whose levels are the panels.
-    x, y
-        Columns of names (down the side) and of numbers (across).
-    title
-        The finding.
-    by
-        A column whose levels differ in colour and marker.
-    unit
-        What the numbers are.
-    """
-    names = list(dict.fromkeys(table[panel]))[:PANELS]
-    parts = [table[table[panel] == name] for name in names] or [table]
-    lines = -(-len(parts) // 2)
-    tallest = [max(part[x].nunique(dropna=False) for part in parts[2 * line : 2 * line + 2]) for line in range(lines)]
-    heights = [levels * 0.19 + 0.5 for levels in tallest]
-    with new_figure(title, width=7.6, height=sum(heights) + 0.8) as (figure, axes):
-        figure.delaxes(axes)
-        grid = figure.subplots(lines, 2, sharex=True, squeeze=False, height_ratios=heights).ravel()
-        for spare in grid[len(parts) :]:
-            figure.delaxes(spare)
-        words = []
-        for place, (part, axes) in enumerate(zip(parts, grid, strict=False)):
-            levels = list(dict.fromkeys(map(str, part[x])))
-            for number, (name, own) in enumerate(split_levels(part, by)):
-                down, look = [levels.index(str(level)) for level in own[x]], number % len(COLOURS)
-                numbers, style = to_floats(own[y]), {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 4}
-                if not by:
-                    axes.hlines(down, 0, numbers, color=COLOURS[look], linewidth=1)
-                axes.plot(
-                    numbers, down, linestyle="-" if by else "none", linewidth=1, label="" if place else name, **style
-                )
-                label = " ".join(filter(None, (str(names[place]) if names else "", name)))
-                words.append(f"{label}: {describe_course(own, x, y)}")
-            axes.set_yticks(range(len(levels)), [clip(level, 22) for level in levels], fontsize=8)
-            axes.set_ylim(max(tallest[place // 2], 1) - 0.5, -0.5)
-            axes.axvline(0, color=INK, linewidth=0.8)
-            axes.set_title(clip(names[place], 36) if names else "", fontsize=9, loc="left")
-            axes.tick_params(axis="x", labelsize=8, labelbottom=place + 2 >= len(parts))
-        figure.supxlabel(unit or in_words(y), fontsize=9)
-        if by and len(table):
-            figure.legend(loc="outside upper right", ncols=5, fontsize=8)
-        return finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
 
 
 def draw_heatmap(table: pd.DataFrame, x: str, y: str, value: str, title: str, *, unit: str = "") -> Picture:

@@ -6,7 +6,19 @@ import numpy as np
 import pandas as pd
 
 from nbkit.pictures import Picture
-from nbkit.plots.picture import COLOURS, INK, SHOWN, clip, finish, format_value, new_figure, to_floats
+from nbkit.plots.picture import (
+    COLOURS,
+    INK,
+    MARKERS,
+    SHOWN,
+    clip,
+    describe_course,
+    finish,
+    format_value,
+    new_figure,
+    split_levels,
+    to_floats,
+)
 
 MOST, PANELS, POINTS = 16, 6, 150  # columns of a chart, panels of a picture, rows of a swarm
 ALARMS = ("hurts on new rows", "out of the training range", "useful only in train")
@@ -68,42 +80,36 @@ def draw_effects(table: pd.DataFrame, title: str, *, unit: str = "points") -> Pi
     unit
         Of the effects.
     """
-    names = list(dict.fromkeys(table["feature"]))[:PANELS]
-    parts = [table[table["feature"] == name] for name in names]
+    table = table.assign(slice=table["slice"].map(str), feature=table["feature"].map(str))
+    names, by = list(dict.fromkeys(table["feature"]))[:PANELS], "class" if "class" in table else ""
+    parts, words = [table[table["feature"] == name] for name in names], []
     lines = max(-(-len(parts) // 2), 1)
-    heights = [max(part["slice"].nunique() for part in parts[2 * n : 2 * n + 2]) * 0.19 + 0.5 for n in range(lines)]
-    words = []
+    tallest = [max([part["slice"].nunique() for part in parts[2 * n : 2 * n + 2]], default=1) for n in range(lines)]
+    heights = [levels * 0.19 + 0.5 for levels in tallest]
     with new_figure(title, width=7.6, height=sum(heights) + 0.8) as (figure, axes):
         figure.delaxes(axes)
         grid = figure.subplots(lines, 2, sharex=True, squeeze=False, height_ratios=heights).ravel()
         for spare in grid[len(parts) :]:
             figure.delaxes(spare)
         for name, part, axes in zip(names, parts, grid, strict=False):
-            levels = list(dict.fromkeys(part["slice"]))
             counts = part.groupby("slice", sort=False)["n"].first()
-            behind = axes.twiny()
-            behind.barh(range(len(levels)), counts[levels], height=0.8, color="#888888", alpha=0.18)
+            levels, behind = list(counts.index), axes.twiny()
+            behind.barh(range(len(levels)), counts, height=0.8, color="#888888", alpha=0.18)
             behind.set_xlim(0, 2.5 * counts.max())
             behind.set_axis_off()
-            for number, (label, own) in enumerate(
-                part.groupby("class", sort=False) if "class" in part else [("", part)]
-            ):
-                colour, down = COLOURS[number % len(COLOURS)], [levels.index(each) for each in own["slice"]]
-                axes.hlines(down, to_floats(own["low"]), to_floats(own["high"]), color=colour, linewidth=1.2)
-                style: Any = {"marker": "osD^v"[number % 5], "color": colour, "markersize": 4, "linestyle": "none"}
-                axes.plot(
-                    to_floats(own["effect"]), down, label=str(label) if name == names[0] and label else "", **style
-                )
-                best, worst = own.loc[own["effect"].idxmax()], own.loc[own["effect"].idxmin()]
-                ends = [f"{format_value(end['effect'])} at {end['slice']}" for end in (worst, best)]
-                words.append(f"{name}{f', {label}' if label else ''}: from {ends[0]} up to {ends[1]}")
+            for number, (label, own) in enumerate(split_levels(part, by)):
+                look, down = number % len(COLOURS), [levels.index(each) for each in own["slice"]]
+                axes.hlines(down, to_floats(own["low"]), to_floats(own["high"]), color=COLOURS[look], linewidth=1.2)
+                style: Any = {"marker": MARKERS[look], "color": COLOURS[look], "markersize": 4, "linestyle": "none"}
+                axes.plot(to_floats(own["effect"]), down, label=label if name == names[0] else "", **style)
+                words.append(f"{' '.join(filter(None, (name, label)))}: {describe_course(own, 'slice', 'effect')}")
             axes.set_yticks(range(len(levels)), [clip(level, 22) for level in levels], fontsize=8)
             axes.set_ylim(len(levels) - 0.5, -0.5)
             axes.axvline(0, color=INK, linewidth=0.8)
-            axes.set_title(clip(name, 36), fontsize=9, loc="left")
+            axes.set_title(clip(name, 36), fontsize=9, loc="left", y=1.0, pad=4)
             axes.tick_params(axis="x", labelsize=8)
         figure.supxlabel(f"mean movement in {unit}; grey bars: how many rows" if unit else "mean movement", fontsize=9)
-        if "class" in table and len(table):
+        if by and len(table):
             figure.legend(loc="outside upper right", ncols=5, fontsize=8)
         return finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
 
@@ -180,8 +186,8 @@ def draw_cases(table: pd.DataFrame, title: str, *, unit: str = "points") -> Pict
             axes.barh(range(len(part)), moved, left=np.r_[start, ends[:-1]], color=colours, height=0.7)
             axes.axvline(start, color=INK, linewidth=0.8, linestyle=":")
             axes.axvline(ends[-1], color=INK, linewidth=1.0)
-            labels = [clip(f"{f} = {v}" if v else f, 26) for f, v in zip(part["feature"], part["value"], strict=True)]
-            axes.set_yticks(range(len(part)), labels, fontsize=8)
+            labels = [clip(f"{f} = {v}" if v else f, 32) for f, v in zip(part["feature"], part["value"], strict=True)]
+            axes.set_yticks(range(len(part)), labels, fontsize=7)
             axes.invert_yaxis()
             axes.set_title(f"{case}: {format_value(start)} → {format_value(ends[-1])}", fontsize=9, loc="left")
             axes.tick_params(axis="x", labelsize=8, labelbottom=True)
