@@ -81,7 +81,8 @@ def find_influence(place: str, name: str) -> tuple[str, pd.DataFrame | None]:
         version = registry.get(f"{name}@production")
     except UnknownVersion:
         return "", None
-    return version.reference, registry.load(version, "importance")
+    kept = "importance" in {Path(path).stem for path in version.files["path"]}
+    return version.reference, registry.load(version, "importance") if kept else None
 
 
 def check_use(version: Version, *, strict: bool = True) -> list[str]:
