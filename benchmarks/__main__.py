@@ -14,7 +14,7 @@ import benchmarks
 from benchmarks import truth
 from benchmarks.harness import ROOT, Options, Row, Skip, describe_machine, watch_others
 
-ORDER = ("pipeline", "kernels", "memory", "overhead", "noop", "changed", "report", "sweep", "groups")
+ORDER = ("pipeline", "kernels", "memory", "overhead", "noop", "changed", "report", "sweep", "groups", "explain")
 COLUMNS = ("benchmark", "case", "median", "ratio", "limit", "others")
 
 

@@ -8,13 +8,12 @@ import pandas as pd
 import pytest
 from model_helpers import BINARY, binary_recipe, load_table, make_binary, make_candidate, make_recipe
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import Ridge
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from nbkit.errors import BadModel
-from nbkit.explanation import explain, shapley
+from nbkit.explanation import ensembles, explain
 from nbkit.model.search import fit
 from nbkit.problem import Problem
 
@@ -101,23 +100,9 @@ def test_one_hot_columns_are_summed_with_their_sign():
     np.testing.assert_allclose(found.importance.set_index("feature")["mean_abs"].sort_index(), mean.sort_index())
 
 
-def test_native_categories_never_give_wrong_values():
-    """Shap misreads categorical splits: the gate must catch it and explain by permutation instead."""
-    rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"x": rng.normal(size=800), "name": rng.choice(list("abcdefgh"), 800)})
-    y = frame["name"].isin(["b", "e", "h"]).astype(int) ^ (rng.random(800) < 0.1)
-    recipe = make_recipe(["x"], ["name"])
-    last = HistGradientBoostingClassifier(categorical_features=[1], max_iter=10)
-    model = Pipeline([("recipe", recipe), ("model", last)]).fit(frame, y)
-    found = explain(model, frame, BINARY, limit=80)
-    assert found.check.loc[0, "method"] == "permutation"
-    served = model.decision_function(frame.loc[found.values.index])
-    np.testing.assert_allclose(found.values.sum(axis=1) + found.base.iloc[0], served, atol=1e-6)
-
-
 def test_values_that_do_not_add_up_are_refused(monkeypatch):
     wrong = lambda parts, seed, background: (np.ones((len(parts.matrix), parts.matrix.shape[1], 1)), np.zeros(1))  # noqa: E731
-    monkeypatch.setattr(shapley, "list_methods", lambda last: [wrong])
+    monkeypatch.setattr(ensembles, "list_methods", lambda last: [wrong])
     with pytest.raises(BadModel, match="adds up to its output"):
         explain(train("boosting"), X, BINARY, limit=20)
 

@@ -217,7 +217,9 @@ def test_the_error_of_the_permutation_method_is_near_the_true_one():
     """Of a product, whose Shapley values are known: against all rows as background."""
     rng = np.random.default_rng(1)
     rows = pd.DataFrame(rng.normal(size=(400, 2)), columns=["u", "v"])
-    model = VotingRegressor([("r", make_pipeline(PolynomialFeatures(2), Ridge(1e-9)))]).fit(rows, rows["u"] * rows["v"])
+    model = TransformedTargetRegressor(make_pipeline(PolynomialFeatures(2), Ridge(1e-9))).fit(
+        rows, rows["u"] * rows["v"]
+    )
     found = explain(model, rows, NUMBER)
     u, v = (rows.loc[found.values.index, name] for name in "uv")
     mean, both = rows.mean(), (rows["u"] * rows["v"]).mean()

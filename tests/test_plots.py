@@ -43,13 +43,15 @@ PICTURES = {
         "It falls",
         by="part",
     ),
-    "panels": lambda: plots.draw_panels(
-        pd.concat([ROWS.assign(part=part, kind=kind) for part in "abc" for kind in "uv"]),
-        "part",
-        "name",
-        "size",
+    "effects": lambda: plots.draw_effects(
+        pd.concat(
+            [
+                ROWS.assign(feature=f, slice=ROWS["name"], n=9, effect=ROWS["size"], **{"class": k})
+                for f in "abc"
+                for k in "uv"
+            ]
+        ),
         "It pushes",
-        by="kind",
         unit="log-odds",
     ),
     "distributions": lambda: plots.draw_distributions(
@@ -166,7 +168,9 @@ EMPTY = {
     "dots": lambda t: plots.draw_dots(t.assign(low=t["y"], high=t["y"]), "x", "y", "t"),
     "lines": lambda t: plots.draw_lines(t, "x", "y", "t"),
     "groups": lambda t: plots.draw_lines(t, "x", "y", "t", by="x"),
-    "panels": lambda t: plots.draw_panels(t, "x", "x2", "y", "t", by="x"),
+    "effects": lambda t: plots.draw_effects(
+        t.assign(feature=t["x"], slice=t["x"].astype(str), n=1, effect=t["y"], low=t["y"], high=t["y"]), "t"
+    ),
     "heatmap": lambda t: plots.draw_heatmap(t, "x", "x2", "y", "t"),
     "scatter": lambda t: plots.draw_scatter(t, "y", "y2", "t", diagonal=True),
 }

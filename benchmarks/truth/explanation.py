@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import HistGradientBoostingRegressor, StackingRegressor, VotingRegressor
-from sklearn.linear_model import LinearRegression
+from sklearn.ensemble import BaggingRegressor, HistGradientBoostingRegressor, StackingRegressor
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -19,7 +18,7 @@ NAMES = ["a", "b", "c", "d"]
 SEEDS = 5
 MODELS = {
     "neighbors": lambda: make_pipeline(StandardScaler(), KNeighborsRegressor(20)),
-    "a vote": lambda: VotingRegressor([("l", LinearRegression()), ("h", HistGradientBoostingRegressor(max_iter=20))]),
+    "a bag": lambda: BaggingRegressor(HistGradientBoostingRegressor(max_iter=20), 3, random_state=0),
     "a stack": lambda: StackingRegressor([("h", HistGradientBoostingRegressor(max_iter=20))], cv=2),
 }
 

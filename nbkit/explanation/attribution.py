@@ -1,6 +1,5 @@
 """Explanations: how much each raw column moved each prediction, checked against the model that is served."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +8,15 @@ import pandas as pd
 from scipy import special
 from sklearn.pipeline import Pipeline
 
-from nbkit.errors import BadModel, NbkitError
-from nbkit.explanation import shapley
-from nbkit.explanation.shapley import Found, Parts, affordable_rows, find_spread, try_method
-from nbkit.lineage import Lineage, list_engineered, read_columns, split_model, trace_columns
+from nbkit.errors import BadModel
+from nbkit.explanation import ensembles
+from nbkit.explanation.served import take_apart
+from nbkit.explanation.shapley import SLOW_ROWS, Found, find_spread, try_method
+from nbkit.lineage import list_engineered, split_model
 from nbkit.model.train import draw_rows
-from nbkit.problem import Problem, find_class
+from nbkit.problem import Problem
 from nbkit.stats import Array, bootstrap, percentile_interval
-
-RAW = "as a whole, from raw rows"
+from nbkit.wording import format_count
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,12 @@ class Explanation:
     check
         One row: `method`, `rows`, `error` (largest gap of base + sum of values to the model's output), `spread` (of
         that output), `relative`, `top5_stable` (share of resamples with the same five first columns), `sampling` (how
-        far a single value of the least certain column is off, root mean square over rows; 0 for exact methods),
-        `sampling_share` (of the spread), `traced` (how the raw columns were found).
+        far a single value of the least certain column is off at most, in 9 of 10 draws; 0 for exact methods),
+        `sampling_share` (of the spread), `traced` (how the raw columns were found), `more` (what more time would buy).
     data
         The raw rows that were explained.
+    target
+        What is predicted.
     unit
         "log-odds", "margin" (a score that is not log-odds), "probability" or "units of the target".
     """
@@ -57,6 +58,26 @@ class Explanation:
     engineered: pd.DataFrame
     weights: pd.DataFrame
     data: pd.DataFrame
+    target: str = ""
+
+    def in_points(self) -> tuple[pd.DataFrame, str, "pd.Series[Any]"]:
+        """Return values in the unit that people use, the unit's name, and the base of each class in it.
+
+        Probabilities are told in percentage points ("points"). The log-odds of a row are scaled so that their sum is
+        the whole way from the base to the row's probability; those of several classes stay log-odds, as the
+        probability of one depends on the others. Units of a target stay as they are.
+        """
+        parts = self.values.drop(columns="class", errors="ignore")
+        if self.unit == "probability":
+            return self.values.assign(**(100 * parts)), "points", 100 * self.base
+        if self.unit != "log-odds" or len(self.base) > 1:
+            return self.values, "" if self.unit == "units of the target" else self.unit, self.base
+        start = float(self.base.iloc[0])
+        moved = parts.sum(axis=1)
+        near = moved.abs() < 1e-9
+        ends = special.expit(start + moved) - special.expit(start)
+        scale = ends.where(~near, special.expit(start) * special.expit(-start)) / moved.where(~near, 1.0)
+        return 100 * parts.mul(scale, axis=0), "points", 100 * special.expit(self.base)
 
     def to_shap(self) -> Any:
         """Return a ``shap.Explanation`` for shap's own plots: rows by raw columns, by classes if there are several.
@@ -82,12 +103,20 @@ class Explanation:
 
 
 def explain(
-    model: Pipeline, rows: pd.DataFrame, problem: Problem, *, limit: int = 2000, background: int = 100
+    model: Pipeline,
+    rows: pd.DataFrame,
+    problem: Problem,
+    *,
+    limit: int = 2000,
+    background: int = 100,
+    budget_s: float = 20.0,
 ) -> Explanation:
     """Explain a fitted pipeline in terms of the raw columns.
 
-    Trees are explained by TreeSHAP (path-dependent; LightGBM by its own), linear models exactly, any other model by
-    permutation (fewer rows), which is done several times, with other rows as background, so that its error is known.
+    Trees are explained by TreeSHAP (path-dependent; LightGBM and XGBoost by their own), linear models exactly; voting
+    and calibrated models through their parts, where their answer is the mean of these or a straight line of one; any
+    other model by permutation (fewer rows), which is done several times, with other rows as background, so that its
+    error is known. Each split of boosted trees by category counts as a column, and what these move is summed.
     Signed values of encoded columns are summed per raw column (see `nbkit.lineage`); where these cannot be traced, the
     model is explained from raw rows by permutation. The sums must meet the output of the pipeline.
 
@@ -100,9 +129,13 @@ def explain(
     problem
         What is predicted.
     limit
-        So many rows are drawn if there are more, fewer if the trees are large; 2,000 give means within some 7 %.
+        So many rows are drawn if there are more; 2,000 give means within some 7 %.
     background
         Rows that stand for "the column is not known" (not for trees).
+    budget_s
+        Seconds of CPU that may be spent: fewer rows are explained if trees are large, and by permutation if they are so
+        large that fewer than 50 rows could be. It is reckoned from the model's size, not by a clock, so that the same
+        inputs give the same values on any machine.
 
     Raises
     ------
@@ -118,122 +151,57 @@ def explain(
     X, seed = problem.features(rows), problem.seed
     if not len(X):
         raise BadModel("there are no rows to explain")
-    sample = draw_rows(X, min(limit, affordable_rows(split_model(model)[1])), seed)
-    lineage = trace_columns(model, sample)
+    last = split_model(model)[1]
+    afforded = ensembles.affordable_rows(last, budget_s)
+    sample = draw_rows(X, min(limit, max(afforded, ensembles.FEWEST)), seed)
     tried: list[str] = []
-    for parts in _take_apart(model, lineage, sample, problem):
-        for method in shapley.list_methods(parts.last):
+    for parts in take_apart(model, sample, problem):
+        methods = ensembles.list_methods(parts.last)
+        for method in methods if afforded >= ensembles.FEWEST else methods[-1:]:
             found, gap = try_method(method, parts, seed, background)
             if found is not None:
-                return _finish(found, X, seed)
-            tried.append(f"{method.__name__.removeprefix('_by_')} {gap}")
-    raise BadModel(
-        f"no explanation of {type(lineage.last).__name__} adds up to its output ({'; '.join(tried)}); none is given"
-    )
+                return _finish(found, X, problem, min(limit, len(X)))
+            tried.append(f"{method.__name__.removeprefix('by_')} {gap}")
+    raise BadModel(f"no explanation of {type(last).__name__} adds up to its output ({'; '.join(tried)}); none is given")
 
 
-def _take_apart(model: Any, lineage: Lineage, X: pd.DataFrame, problem: Problem) -> Iterator[Parts]:
-    """Yield the model as its last step on encoded columns, if these are known, then as a whole on raw columns."""
-    try:
-        ask, unit, classes = _find_output(model, X, problem)
-        served = ask(X)
-        if lineage.matrix is not None and (read := _ask_last(lineage, problem, unit)) is not None:
-            yield Parts(lineage.last, lineage.matrix, lineage.sources, read, served, unit, classes, lineage.way)
-    except NbkitError:
-        raise
-    except Exception as error:  # a model of anybody's
-        raise BadModel(f"{type(lineage.last).__name__} cannot answer these rows: {error}") from error
-    used = read_columns(model, X)
-    coded = {name: pd.factorize(X[name], use_na_sentinel=False) for name in used}
-    matrix = pd.DataFrame({name: codes.astype(float) for name, (codes, _) in coded.items()}, index=X.index)
-
-    def decode(codes: Any) -> pd.DataFrame:
-        places = np.asarray(codes).astype(int)
-        rows = X.iloc[np.zeros(len(places), dtype=int)].reset_index(drop=True)
-        taken = {n: pd.Series(pd.Index(coded[n][1]).take(places[:, i])) for i, n in enumerate(used)}
-        return rows.assign(**{n: values.astype(X[n].dtype) for n, values in taken.items()})
-
-    sources = {name: [str(name)] for name in used}
-    yield Parts(None, matrix, sources, lambda codes: ask(decode(codes)), served, unit, classes, RAW)
-
-
-def _ask_last(lineage: Lineage, problem: Problem, unit: str) -> Callable[[Any], Array] | None:
-    """Return the last step's output of the matrix, or None where it is not that of the whole pipeline."""
-    named = list(getattr(lineage.last, "feature_names_in_", ()))
-    decode: Callable[[Any], Any] = lambda z: pd.DataFrame(z, columns=named) if named else z  # noqa: E731
-    try:
-        first = decode(np.asarray(lineage.matrix, dtype=float))
-        ask, own, _ = _find_output(lineage.last, first, problem)
-        return (lambda z: ask(decode(np.asarray(z)))) if own == unit else None
-    except Exception:  # it reads no plain numbers
-        return None
-
-
-def _find_output(model: Any, X: Any, problem: Problem) -> tuple[Callable[[Any], Array], str, list[Any]]:
-    """Return what is explained: the log-odds if the model adds them up, else the probability, or the prediction."""
-    task = problem.task
-    if task == "regression":
-        return lambda Z: np.asarray(model.predict(Z), dtype=float).reshape(-1, 1), "units of the target", [""]
-    margin, chance = _find_margin(model), hasattr(model, "predict_proba")
-    if margin is None and not chance:
-        raise BadModel(
-            f"{type(model).__name__} gives no probabilities, so there is nothing to explain: let it vote softly "
-            "(voting='soft'), or wrap it in sklearn's CalibratedClassifierCV"
-        )
-    classes = list(model.classes_)
-    place = classes.index(find_class(problem.positive, classes)) if task == "binary" and len(classes) > 1 else 0
-    names, pick = (classes, slice(None)) if task == "multiclass" else ([""], [place])
-
-    def decide(Z: Any) -> Array:
-        assert margin
-        scores = np.asarray(margin(Z), dtype=float)
-        return np.column_stack([-scores, scores])[:, pick] if scores.ndim == 1 else scores[:, pick]
-
-    if margin and (not chance or _is_log_odds(margin, model, X)):
-        return decide, "log-odds" if chance else "margin", names
-    return lambda Z: np.asarray(model.predict_proba(Z), dtype=float)[:, pick], "probability", names
-
-
-def _find_margin(model: Any) -> Callable[[Any], Any] | None:
-    """Return what gives the score that a model adds up, if anything does."""
-    if shapley.is_lightgbm(model[-1] if isinstance(model, Pipeline) else model):
-        return lambda Z: model.predict(Z, raw_score=True)
-    return getattr(model, "decision_function", None)
-
-
-def _is_log_odds(margin: Callable[[Any], Any], model: Any, X: Any) -> bool:
-    """Return whether the probabilities are the logistic (or softmax) function of the margin."""
-    scores, chance = (np.asarray(margin(X), dtype=float), np.asarray(model.predict_proba(X), dtype=float))
-    scores = np.column_stack([np.zeros(len(scores)), scores]) if scores.ndim == 1 else scores
-    if scores.shape != chance.shape:
-        return False
-    return bool(np.allclose(special.softmax(scores, axis=1), chance, atol=1e-6))
-
-
-def _finish(found: Found, X: pd.DataFrame, seed: int) -> Explanation:
+def _finish(found: Found, X: pd.DataFrame, problem: Problem, wanted: int) -> Explanation:
     parts = found.parts
     raw = list(dict.fromkeys(name for names in parts.sources.values() for name in names))
-    share = np.zeros((len(parts.matrix.columns), len(raw)))
-    for place, name in enumerate(parts.matrix.columns):
-        for source in parts.sources[name]:
-            share[place, raw.index(source)] += 1 / len(parts.sources[name])
+    share = parts.spread_sources(raw)
     summed = np.einsum("nco,cr->nro", found.values, share)
     frames = [pd.DataFrame(part, parts.matrix.index, raw) for part in np.moveaxis(summed, 2, 0)]
     if len(frames) > 1:
         for frame, name in zip(frames, parts.classes, strict=True):
             frame.insert(0, "class", str(name))
     size = np.abs(summed).mean(axis=2)
-    importance, stable = _rank(size, raw, seed)
+    data = X[~X.index.duplicated()].loc[parts.matrix.index]
+    importance, stable = _rank(size, raw, problem, data)
     spread = find_spread(parts)
     scale = max(spread, 1e-12)
     check = {"method": found.method, "rows": len(parts.matrix), "error": found.error, "spread": spread}
     check |= {"relative": found.error / scale, "top5_stable": stable}
     check |= {"sampling": found.sampling, "sampling_share": found.sampling / scale, "traced": parts.way}
+    check["more"] = _say_more(len(parts.matrix), wanted, importance, found.method)
     start = pd.Series(found.base, index=[str(name) for name in parts.classes], name="base")
     engineered, weights = _weigh(found, X, share > 0, dict(zip(raw, size.mean(axis=0), strict=True)))
-    data = X[~X.index.duplicated()].loc[parts.matrix.index]
-    made = {"engineered": engineered, "weights": weights, "data": data}
+    made: dict[str, Any] = {"engineered": engineered, "weights": weights, "data": data, "target": problem.target}
     return Explanation(pd.concat(frames), start, importance, pd.DataFrame([check]), parts.unit, **made)
+
+
+def _say_more(rows: int, wanted: int, importance: pd.DataFrame, method: str) -> str:
+    """Say what more time would buy: how much narrower the interval of the strongest column would be."""
+    if method == "permutation" and rows == SLOW_ROWS < wanted:
+        return f"A model of this kind is explained on at most {format_count(rows, 'row')}, whatever the budget."
+    if rows >= wanted or not len(importance):
+        return f"More time would buy nothing: all {format_count(rows, 'row')} asked for are explained."
+    first = importance.iloc[0]
+    now = (first["high"] - first["low"]) / 2 / max(first["mean_abs"], 1e-12)
+    then = now * (rows / wanted) ** 0.5
+    return (
+        f"With {wanted / rows:.1f} times the time {wanted:,} rows instead of {rows:,} would be explained, and the "
+        f"share of the strongest column would be known to ±{then:.0%} of it instead of ±{now:.0%}."
+    )
 
 
 def _weigh(found: Found, X: pd.DataFrame, made: Array, moved: dict[str, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -254,10 +222,11 @@ def _weigh(found: Found, X: pd.DataFrame, made: Array, moved: dict[str, float]) 
     return table, weights.assign(share=weights["share"].clip(upper=1.0))
 
 
-def _rank(size: Array, names: list[str], seed: int) -> tuple[pd.DataFrame, float]:
+def _rank(size: Array, names: list[str], problem: Problem, data: pd.DataFrame) -> tuple[pd.DataFrame, float]:
     """Rank columns by mean size (n, columns), with intervals and the share of resamples with the same first five."""
     mean = size.mean(axis=0)
-    means = bootstrap({"m": lambda w: w @ size / w.sum(axis=1, keepdims=True)}, len(size), draws=200, seed=seed)["m"]
+    weigh = {"m": lambda w: w @ size / w.sum(axis=1, keepdims=True)}
+    means = bootstrap(weigh, len(size), draws=200, seed=problem.seed, groups=problem.blocks(data))["m"]
     drawn = means if len(size) > 1 else mean[None]
     order = np.argsort(-mean, kind="stable")
     first = set(order[:5].tolist())

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = attach(
         "registry": ["Registry"],
         "steps": [
             "check_use",
+            "find_influence",
             "find_served",
             "find_watched",
             "make_candidate",

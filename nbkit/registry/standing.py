@@ -24,6 +24,11 @@ def describe_staging(parameters: dict[str, Any], scraps: dict[str, Any], root: P
     return _describe("staging", parameters["registry"], scraps["version"], root)
 
 
+def describe_production(parameters: dict[str, Any], scraps: dict[str, Any], root: Path) -> str:
+    """Describe which version is in production of the model that a stage compares with."""
+    return _describe("production", parameters["registry"], parameters["name"], root)
+
+
 def _describe(alias: str, registry: str, reference: str, root: Path) -> str:
     name = reference.partition("@")[0]
     with _connect(registry, root) as ask:

@@ -1,5 +1,7 @@
 """The steps of a version before production: admitted as candidate, put on staging, or stopped."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from nbkit.errors import BadModel, GateClosed, UnknownVersion
@@ -60,6 +62,27 @@ def find_watched(registry: Registry, name: str, version: str = "") -> Version:
         except UnknownVersion:
             continue
     return registry.get(name)
+
+
+def find_influence(place: str, name: str) -> tuple[str, pd.DataFrame | None]:
+    """Return the version of a model in production, and how much each column influences it; "" and None if none is.
+
+    Parameters
+    ----------
+    place
+        Folder or URL of the registry; a folder that is not there holds no version.
+    name
+        Of the model.
+    """
+    if "://" not in place and not Path(place).is_dir():
+        return "", None
+    registry = Registry(place)
+    try:
+        version = registry.get(f"{name}@production")
+    except UnknownVersion:
+        return "", None
+    kept = "importance" in {Path(path).stem for path in version.files["path"]}
+    return version.reference, registry.load(version, "importance") if kept else None
 
 
 def check_use(version: Version, *, strict: bool = True) -> list[str]:

@@ -1,0 +1,182 @@
+"""Single cases told: what moved each prediction, in a sentence, and which one change would turn the decision."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nbkit.contract import Contract
+from nbkit.errors import BadModel
+from nbkit.explanation.attribution import Explanation
+from nbkit.explanation.effects import describe_column, say_points
+from nbkit.model.predictions import Predictions, predict_values
+from nbkit.wording import suggest
+
+TRIED = 25  # values of a column
+
+
+def explain_rows(explanation: Explanation, predictions: Predictions, *, top: int = 6) -> pd.DataFrame:
+    """Pick four telling rows among those explained, and list what moved their predictions most.
+
+    Parameters
+    ----------
+    explanation
+        From `explain`.
+    predictions
+        With the raw rows.
+    top
+        Columns per row.
+
+    Returns
+    -------
+    DataFrame
+        Columns `case` ("surely right", "surely wrong", "at the threshold" or "between classes", "typical"; of a
+        regression "most exact", "most too high", "most too low"), `row` (index label), `truth`, `prediction`,
+        `start` (the prediction before any column is known), `feature`, `value` (as text) and `contribution`, the
+        largest first, the last for "all others"; numbers in the unit of `Explanation.in_points`.
+    """
+    (values, _, bases), o = explanation.in_points(), predictions
+    places = pd.Series(np.arange(len(o)), index=o.index)
+    names = values.index[~values.index.duplicated()]
+    told = o.take(places.loc[names[names.isin(o.index)]].to_numpy())
+    raw = pd.DataFrame() if told.rows is None else told.rows
+    rows = []
+    for case, place, column in _pick_cases(told):
+        own, base = values.loc[[told.index[place]]], bases.iloc[0]
+        if o.task == "multiclass":
+            own, base = own[own["class"] == column].drop(columns="class"), bases[column]
+        moved = own.iloc[0].sort_values(key=lambda v: -v.abs(), kind="stable")
+        facts = (case, told.index[place], str(raw[o.problem.target].iloc[place]), base + moved.sum(), base)
+        rows += [(*facts, name, _show(raw[name].iloc[place]), float(moved[name])) for name in moved.index[:top]]
+        rows += [(*facts, "all others", "", float(moved.iloc[top:].sum()))] if len(moved) > top else []
+    columns = ["case", "row", "truth", "prediction", "start", "feature", "value", "contribution"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def tell_cases(
+    cases: pd.DataFrame,
+    explanation: Explanation,
+    predictions: Predictions,
+    model: Any,
+    *,
+    actionable: Sequence[str] = (),
+    contract: Contract | None = None,
+) -> pd.DataFrame:
+    """Tell each case in a sentence, and which single change of an actionable column would turn its decision.
+
+    Parameters
+    ----------
+    cases
+        From `explain_rows`.
+    explanation, predictions
+        As there.
+    model
+        The fitted pipeline.
+    actionable
+        Columns that somebody can change.
+    contract
+        Its units are said.
+
+    Returns
+    -------
+    DataFrame
+        Columns `case`, `sentence`, `change`: a sentence, too. Tried are the values of each column among the explained
+        rows, one column at a time; the nearest that turns the decision is told. It says what the model would answer,
+        not what would happen.
+
+    Raises
+    ------
+    BadModel
+        If a column of `actionable` is none that the model reads.
+    """
+    known = [name for name in explanation.importance["feature"] if name in explanation.data]
+    for name in actionable:
+        if name not in known:
+            raise BadModel(f"actionable names {name!r}, which the model does not read{suggest(name, known)}")
+    unit, rows = explanation.in_points()[1], []
+    for case, part in cases.groupby("case", sort=False):
+        first: Any = part.iloc[0]
+        named: Any = part[part["feature"] != "all others"].head(3)
+        half = 0.5 if unit == "points" else 0.0
+        moved = [
+            f"{_name(contract, row.feature, row.value)} ({say_points(row.contribution, unit, half)})"
+            for row in named.itertuples()
+        ]
+        said = f"The model says {_say(first['prediction'], unit)}; {explanation.target} was {first['truth']}. "
+        said += f"From {_say(first['start'], unit)}, it is moved most by {'; '.join(moved)}."
+        rows.append((case, said, _find_change(first["row"], explanation, predictions, model, actionable)))
+    return pd.DataFrame(rows, columns=["case", "sentence", "change"])
+
+
+def _name(contract: Contract | None, name: str, value: str) -> str:
+    unit = describe_column(contract, name)[1]
+    return f"{name.replace('_', ' ')} {value} {unit if value != 'missing' else ''}".strip()
+
+
+def _find_change(row: Any, explanation: Explanation, o: Predictions, model: Any, actionable: Sequence[str]) -> str:
+    """Say which nearest value of one actionable column turns the decision about a row."""
+    if not actionable:
+        return "No column is named as actionable, so no change is proposed."
+    if o.task == "regression":
+        return "A regression decides nothing that a change could turn."
+    data, own = explanation.data, explanation.data.loc[[row]]
+    tried = [(name, value, far) for name in actionable for value, far in _list_values(data[name], own[name].iloc[0])]
+    rows = pd.concat([own] * (len(tried) + 1), ignore_index=True)
+    for name in actionable:
+        changed = [value if name == each else own[name].iloc[0] for each, value, _ in tried]
+        rows[name] = pd.Series([own[name].iloc[0], *changed]).astype(own[name].dtype)
+    said = predict_values(model, rows, o.problem).to_numpy()
+    label = said >= o.threshold if said.ndim == 1 else said.argmax(axis=1)
+    turned = [(far, place) for place, (_, _, far) in enumerate(tried) if label[place + 1] != label[0]]
+    if not turned:
+        return f"No single change of {' or '.join(actionable)} within what was seen turns the decision."
+    place = min(turned)[1]
+    name, value, _ = tried[place]
+    then = (
+        f"{said[place + 1]:.1%}, across the threshold of {o.threshold:.1%}"
+        if said.ndim == 1
+        else str(o.classes[label[place + 1]])
+    )
+    return f"With {name} {_show(value)} instead of {_show(own[name].iloc[0])} the model would say {then}."
+
+
+def _list_values(column: "pd.Series[Any]", own: Any) -> list[tuple[Any, float]]:
+    """List values to try, with how far each is from a row's own: in ranks, or 1 for another category."""
+    known = column.dropna()
+    if not pd.api.types.is_numeric_dtype(known) or pd.api.types.is_bool_dtype(known):
+        return [(value, 1.0) for value in known.value_counts().index[:TRIED] if value != own]
+    values = np.unique(known.quantile(np.linspace(0, 1, TRIED), interpolation="nearest").to_numpy())
+    at = (known < own).mean() if pd.notna(own) else 0.5
+    return [(value, abs(float((known < value).mean() - at))) for value in values if value != own]
+
+
+def _show(value: Any) -> str:
+    return "missing" if pd.isna(value) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _say(value: float, unit: str) -> str:
+    return f"{value:.0f}%" if unit == "points" else f"{value:.3g} {unit}".strip()
+
+
+def _pick_cases(o: Predictions) -> list[tuple[str, int, str]]:
+    """Return (case, place, class) of the telling rows."""
+    every = np.ones(len(o), dtype=bool)
+    if o.task == "regression":
+        off, column = o.score - o.truth, np.full(len(o), "", dtype=object)
+        keys = {"most exact": (every, -np.abs(off)), "most too high": (off > 0, off), "most too low": (off < 0, -off)}
+        keys["typical"] = every, -np.abs(np.abs(off) - np.median(np.abs(off)))
+    else:
+        right = o.label == o.truth
+        if o.task == "binary":
+            sure, place, edge = np.abs(o.score - o.threshold), np.zeros(len(o), dtype=int), "at the threshold"
+            middle = o.score
+        else:
+            ordered = np.sort(o.score, axis=1)
+            sure, place, edge = ordered[:, -1] - ordered[:, -2], o.label.astype(int), "between classes"
+            middle = ordered[:, -1]
+        column = np.array([str(name) for name in o.classes] or [""], dtype=object)[place]
+        keys = {"surely right": (right, sure), "surely wrong": (~right, sure), edge: (every, -sure)}
+        keys["typical"] = every, -np.abs(middle - np.median(middle))
+    found = {name: int(np.argmax(np.where(mask, key, -np.inf))) for name, (mask, key) in keys.items() if mask.any()}
+    return [(name, place, str(column[place])) for name, place in found.items()]

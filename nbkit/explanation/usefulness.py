@@ -1,0 +1,227 @@
+"""Influence beside usefulness: what a model loses without a column, and why a column that moves it may not help."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+from nbkit.explanation.attribution import Explanation
+from nbkit.lineage import read_columns
+from nbkit.model.metrics import find_metric
+from nbkit.model.predictions import predict
+from nbkit.model.train import draw_rows
+from nbkit.model.uncertainty import find_freedom, find_lack
+from nbkit.problem import Problem
+from nbkit.stats import Array, bootstrap, t_quantile
+
+NOTABLE, ALIKE, OUTSIDE = 0.02, 0.7, 0.5  # share of influence; rank correlation; share of rows out of train's range
+LEFT = 0.25  # the share of what a column is worth in train of which less is left on new rows
+DRAWS = 200
+
+
+def permute_features(
+    model: Any,
+    rows: pd.DataFrame,
+    problem: Problem,
+    *,
+    columns: Sequence[Sequence[str]] | None = None,
+    repeats: int = 2,
+    limit: int = 2000,
+) -> pd.DataFrame:
+    """Measure how much worse a model scores when columns are shuffled.
+
+    Parameters
+    ----------
+    model
+        A fitted pipeline from raw rows.
+    rows
+        Rows with the target.
+    problem
+        What is predicted; its metric is measured.
+    columns
+        What is shuffled together, one list a line of the result; each column that the model reads if None.
+    repeats
+        Shuffles of each.
+    limit
+        So many rows are drawn if there are more.
+
+    Returns
+    -------
+    DataFrame
+        Columns `feature` (names joined by commas), `drop` (in units of the metric; above 0 it helps), `low`, `high`
+        (95 %; NaN where rows are too few), `rank`; the most useful first. An interval counts rows and blocks of alike
+        rows, as each is resampled together with its shuffled values.
+
+    References
+    ----------
+    Breiman, L. (2001). Random forests. Machine Learning 45, 5-32.
+    """
+    rows = draw_rows(rows[rows[problem.target].notna()], limit, problem.seed)
+    sets = [[name] for name in read_columns(model, problem.features(rows))] if columns is None else list(columns)
+    said, metric = predict(model, rows, problem), find_metric(problem.metric, problem.task)
+    base = metric.function(said)
+    rng, found = np.random.default_rng(problem.seed), []
+    for names in sets:
+        orders = [rng.permutation(len(rows)) for _ in range(repeats)]
+        others = [rows.assign(**{name: rows[name].array[order] for name in names}) for order in orders]
+        shuffled = [metric.function(_replace(said, model, other)) for other in others]
+        found.append(_bound(base, shuffled, metric, said))
+    table = pd.DataFrame(found, columns=["drop", "low", "high"])
+    table.insert(0, "feature", [", ".join(names) for names in sets])
+    table = table.sort_values("drop", ascending=False, kind="stable", ignore_index=True)
+    return table.assign(rank=np.arange(1, len(table) + 1))
+
+
+def pair_influence(
+    explanation: Explanation,
+    permuted: pd.DataFrame,
+    model: Any,
+    train: pd.DataFrame,
+    problem: Problem,
+    *,
+    limit: int = 2000,
+) -> pd.DataFrame:
+    """Lay influence beside usefulness, and name a reason where a column moves predictions and is not shown to help.
+
+    Parameters
+    ----------
+    explanation, permuted
+        Of new rows, from `explain` and `permute_features`.
+    model
+        The fitted pipeline.
+    train
+        The rows that it learned from, with the target.
+    problem
+        What is predicted.
+    limit
+        So many rows of train are drawn if there are more.
+
+    Returns
+    -------
+    DataFrame
+        Columns `feature`, `share`, `share_low`, `share_high` (of all movement), `drop`, `low`, `high`, `finding`:
+        "helps" (the whole interval is above 0), "hurts on new rows" (below 0), "out of the training range", "useful
+        only in train" (for certain there, and less than a quarter of it is left), "stands in for another column",
+        "little influence",
+        or "inconclusive"; and `detail`, with numbers.
+    """
+    table = explanation.importance.assign(scale=lambda t: t["share"] / t["mean_abs"].where(t["mean_abs"] > 0))
+    table = table.assign(share_low=table["low"] * table["scale"], share_high=table["high"] * table["scale"])
+    table = table[["feature", "share", "share_low", "share_high"]].merge(permuted.drop(columns="rank"), on="feature")
+    table["finding"] = np.select(
+        [table["low"] > 0, table["high"] < 0, table["share"] < NOTABLE],
+        ["helps", "hurts on new rows", "little influence"],
+        "inconclusive",
+    )
+    open_, alike = table["finding"] == "inconclusive", find_alike(explanation)
+    names = [[name] for name in table.loc[open_, "feature"]]
+    inside = (
+        permute_features(model, train, problem, columns=names, repeats=1, limit=limit).set_index("feature")
+        if names
+        else pd.DataFrame()
+    )
+    reasons: list[tuple[str, str]] = [
+        _find_reason(row, explanation.data, train, alike, inside)
+        if row.finding == "inconclusive"
+        else (str(row.finding), "")
+        for row in table.itertuples()
+    ]
+    table["finding"] = [finding for finding, _ in reasons]
+    table["detail"] = [detail for _, detail in reasons]
+    return table
+
+
+def group_correlated(explanation: Explanation, permuted_with: Any, **shuffled: int) -> pd.DataFrame:
+    """Take correlated columns together: what a group moves, and what the model loses without all of it.
+
+    Parameters
+    ----------
+    explanation
+        From `explain`.
+    permuted_with
+        Model, rows and problem, as `permute_features` takes them.
+    **shuffled
+        Its `repeats` and `limit`.
+
+    Returns
+    -------
+    DataFrame
+        One row a group of columns whose rank correlation is 0.7 or more on average: `feature` (names joined by
+        commas), `share` (of all movement, of the summed values), `drop`, `low`, `high`. Categories are ranked by what
+        they move. Empty where no columns are correlated.
+    """
+    alike = find_alike(explanation)
+    if len(alike) < 2:
+        return pd.DataFrame(columns=["feature", "share", "drop", "low", "high"])
+    far = squareform(1 - alike.to_numpy(), checks=False)
+    label = fcluster(linkage(far, "average"), 1 - ALIKE, "distance")
+    groups = [list(part.index) for _, part in alike.groupby(label, sort=False) if len(part) > 1]
+    values = explanation.values.drop(columns="class", errors="ignore")
+    whole = max(float(values.abs().mean().sum()), 1e-12)
+    share = {", ".join(names): float(values[names].sum(axis=1).abs().mean()) / whole for names in groups}
+    model, rows, problem = permuted_with
+    table = permute_features(model, rows, problem, columns=groups, **shuffled).drop(columns="rank")
+    table.insert(1, "share", table["feature"].map(share).astype(float))
+    return table.sort_values("share", ascending=False, kind="stable", ignore_index=True)
+
+
+def find_alike(explanation: Explanation) -> pd.DataFrame:
+    """Return the sizes of rank correlations between the raw columns, categories ranked by what they move."""
+    values = explanation.values.drop(columns="class", errors="ignore")
+    values = values[~values.index.duplicated()]
+    ranks = {}
+    for name in values.columns:
+        column = explanation.data[name]
+        numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        ranks[name] = column.astype(float) if numeric else values[name].groupby(column.astype(str)).transform("mean")
+    table = pd.DataFrame(ranks).rank().corr().abs().fillna(0.0)
+    np.fill_diagonal(values_ := table.to_numpy(copy=True), 1.0)
+    return pd.DataFrame(values_, table.index, table.columns)
+
+
+def _replace(said: Any, model: Any, rows: pd.DataFrame) -> Any:
+    return predict(model, rows, said.problem, threshold=said.threshold)
+
+
+def _bound(base: Any, shuffled: list[Any], metric: Any, said: Any) -> tuple[float, float, float]:
+    """Return the mean loss over shuffles, with an interval over resampled rows."""
+
+    def lose(w: Array) -> Array:
+        return np.asarray(metric.turn(base(w)) - np.mean([metric.turn(each(w)) for each in shuffled], axis=0))
+
+    value = float(lose(np.ones((1, len(said))))[0])
+    drawn = bootstrap({"d": lose}, len(said), draws=DRAWS, seed=said.problem.seed, groups=said.blocks)["d"]
+    known = drawn[np.isfinite(drawn)]
+    if find_lack(metric.name, said) or len(known) < DRAWS / 2:
+        return value, np.nan, np.nan
+    half = t_quantile(find_freedom(said)) * float(known.std(ddof=1))
+    return value, value - half, value + half
+
+
+def _find_reason(
+    row: Any, data: pd.DataFrame, train: pd.DataFrame, alike: pd.DataFrame, inside: pd.DataFrame
+) -> tuple[str, str]:
+    """Name why a column that moves predictions is not shown to help on new rows."""
+    name = row.feature
+    if (out := _count_outside(data[name], train[name])) >= OUTSIDE:
+        return "out of the training range", f"{out:.0%} of the new rows have values that train never had"
+    learned = inside.loc[name]
+    if learned["low"] > 0 and row.high < LEFT * learned["drop"]:
+        return "useful only in train", f"worth {learned['drop']:.2g} in train, at most {row.high:.2g} on new rows"
+    others = alike[name].drop(name)
+    if len(others) and others.max() >= ALIKE:
+        return "stands in for another column", f"correlated with {others.idxmax()} ({others.max():.2f})"
+    return "inconclusive", "the rows cannot tell whether it helps"
+
+
+def _count_outside(new: "pd.Series[Any]", old: "pd.Series[Any]") -> float:
+    """Return the share of values that lie outside of the range, or the levels, of others."""
+    known = new.dropna()
+    if not len(known) or not old.notna().any():
+        return 0.0
+    if pd.api.types.is_numeric_dtype(old) or pd.api.types.is_datetime64_any_dtype(old):
+        return float(((known < old.min()) | (known > old.max())).mean())
+    return float((~known.isin(old.unique())).mean())
