@@ -63,7 +63,7 @@ def test_what_the_run_fills_and_what_people_write_are_told_apart_and_counted(pro
     assert page.text.count("■ To be written") == 4
     text = (place / "card.md").read_text()
     assert "### Licence (written by a person; Annex IV, 1(d))\n\n- MIT\n" in text
-    assert "**A person writes it in 01_frame: card.contact.**" in text
+    assert "**A person writes it in 01: card.contact.**" in text
 
 
 def test_every_section_of_mitchell_et_al_is_there_in_their_order(project):

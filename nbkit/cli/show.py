@@ -54,7 +54,7 @@ def params(stage: str, as_json: bool) -> None:  # noqa: FBT001
 @click.option("--single-file", "form", flag_value="html", help="One HTML file with all pages, to be mailed.")
 @click.option("--zip", "form", flag_value="zip", help="The pages in a zip; every link in them resolves.")
 @click.option(
-    "--pdf", "form", flag_value="pdf", help="All pages as a PDF, through a Chromium or Chrome on this machine."
+    "--pdf", "form", flag_value="pdf", help="All pages as a PDF, printed by the Chromium or Chrome found here."
 )
 @click.option("-o", "target", type=click.Path(path_type=Path), help="Where to; by default RUN.html, .zip or .pdf here.")
 @click.option("--open", "opened", is_flag=True, help="Open what was written.")
@@ -67,9 +67,7 @@ def report(name: str, form: str | None, target: Path | None, opened: bool) -> No
     from nbkit.sweep import find_sweep
 
     if target and not form:
-        raise click.UsageError(
-            "-o goes with --single-file, --zip or --pdf: the pages themselves lie in the run's folder"
-        )
+        raise click.UsageError("-o goes with --single-file, --zip or --pdf: the pages themselves lie beside the run")
     if form == "pdf" and not find_browser():
         raise click.ClickException("no Chromium or Chrome is installed here to print with; --single-file needs none")
     swept = find_sweep(find_root(), name)
@@ -84,9 +82,7 @@ def report(name: str, form: str | None, target: Path | None, opened: bool) -> No
 
 @click.command()
 @click.argument("name", metavar="[RUN | NAME@VERSION]", default="")
-@click.option(
-    "--data", default="", metavar="DIGEST", help="List what rests on data with this sha256, or its beginning."
-)
+@click.option("--data", default="", metavar="DIGEST", help="List what rests on data with this sha256 or its beginning.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("--registry", "place", default="registry", help="Folder (from the project's root) or URL.")
 def lineage(name: str, data: str, as_json: bool, place: str) -> None:  # noqa: FBT001

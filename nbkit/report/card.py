@@ -1,15 +1,18 @@
 """The model card: what the run filled in, what people wrote in 01, and what is still missing, counted."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+import jinja2
 
 from nbkit.lifecycle import FRAME
 from nbkit.record import read_record
 from nbkit.report.facts import render_facts
 from nbkit.report.overview import Overview
 from nbkit.report.scraps import read_rows
-from nbkit.wording import format_count
+from nbkit.wording import Markdown, disarm, format_count
 
 
 @dataclass
@@ -40,11 +43,6 @@ class CardField:
         if self.said:
             return "written by a person" if self.asked else "from the run"
         return "to be written" if self.asked else "not known yet"
-
-    @property
-    def lack(self) -> str:
-        """What is to be done about it if it is missing."""
-        return f"A person writes it in {FRAME}: {self.asked}." if self.asked else "The run did not come to this."
 
 
 def read_card(folder: Path, overview: Overview) -> list[CardField]:
@@ -88,3 +86,24 @@ def count_fields(card: Sequence[CardField]) -> str:
     parts += [f"{len(people)} {'needs' if len(people) == 1 else 'need'} a person"] if people else []
     parts += [f"{len(run)} {'is' if len(run) == 1 else 'are'} not known yet"] if run else []
     return "; ".join(parts) + "."
+
+
+def render_card(folder: Path, overview: Overview, find: Callable[[str], jinja2.Template]) -> dict[str, str]:
+    """Render the model card of a run for people, for a repository and for machines, as file name to content.
+
+    Parameters
+    ----------
+    folder, overview
+        As for `read_card`.
+    find
+        Returns a template of this folder by its name.
+    """
+    card = read_card(folder, overview)
+    fields = [{**asdict(each), "status": each.status} for each in card]
+    twin = {"run": overview.run, "counted": count_fields(card), "fields": fields}
+    given = {**twin, "o": overview, "title": f"Model card · {overview.project}"}
+    return {
+        "card.html": find("card.html.j2").render(given, entries=read_rows(folder, FRAME, "card")),
+        "card.md": find("card.md.j2").render(given, line=lambda text: Markdown.line(disarm(text))).lstrip(),
+        "card.json": json.dumps(twin, indent=1, ensure_ascii=False),
+    }

@@ -1,7 +1,6 @@
 """The page that compares two runs for people: verdicts, scores, figures side by side, and what may have caused it."""
 
 import difflib
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,6 @@ from nbkit.store import write_atomic
 from nbkit.wording import format_score
 
 CAUSES = ("parameter", f"{INGEST}.version", "code", "version")  # what can have caused the other differences
-LINES = 400  # of the differences in the code of one stage
 
 
 def write_comparison(before: Path, after: Path, found: tuple[Any, Any, str], target: Path | None = None) -> Path:
@@ -57,7 +55,7 @@ def write_comparison(before: Path, after: Path, found: tuple[Any, Any, str], tar
 def _compare_code(before: Path, after: Path, stage: str) -> dict[str, Any] | None:
     """Return the lines of a stage's code that differ, as in a diff; None where there are none."""
     first, second = (_read_code(folder / f"{stage}.ipynb") for folder in (before, after))
-    lines = list(itertools.islice(difflib.unified_diff(first, second, "before", "after", lineterm="", n=1), LINES))[2:]
+    lines = list(difflib.unified_diff(first, second, lineterm="", n=1))[2:]
     return {"stage": stage, "lines": lines} if lines and first and second else None
 
 

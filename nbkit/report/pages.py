@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.lifecycle import MONITOR
+from nbkit.lifecycle import FRAME, MONITOR
 from nbkit.record import read_record
-from nbkit.report.extras import render_extras
+from nbkit.report.card import render_card
 from nbkit.report.glossary import render_glossary
+from nbkit.report.lineage import read_lineage
 from nbkit.report.overview import Overview, read_overview
 from nbkit.report.scraps import read_or
 from nbkit.report.sections import read_page
@@ -63,8 +64,11 @@ def _write_more(folder: Path, overview: Overview) -> None:
         told = {**stage, "page": row["page"], "title": f"{stage['title']}: {row['window']}"}
         html = render_stage(seen, told, other / f"{MONITOR}.ipynb", [row["page"]])
         _write_page(folder, row["page"], Scrubber.of(read_record(other).secrets).clean(html))
-    for name, content in render_extras(folder, overview, find_template).items():
-        _write_page(folder, name, content)
+    if (folder / f"{FRAME}.ipynb").is_file():
+        steps, title = read_lineage(folder), f"Lineage · {overview.project}"
+        lineage = find_template("lineage.html.j2").render(o=overview, steps=steps, title=title)
+        for name, content in {**render_card(folder, overview, find_template), "lineage.html": lineage}.items():
+            _write_page(folder, name, content)
 
 
 def _write_page(folder: Path, name: str, html: str) -> Path:

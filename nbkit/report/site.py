@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from nbkit.errors import NbkitError
 from nbkit.lifecycle import EVALUATE, MONITOR, REGISTER
-from nbkit.record import SWEEP, iterate_runs, name_sweep, now
+from nbkit.record import SWEEP, iterate_runs, name_sweep
 from nbkit.report.overview import read_overview
 from nbkit.report.pack import FRONT, read_files
 from nbkit.report.scraps import read_or
@@ -41,8 +41,8 @@ def write_site(root: Path, target: Path | None = None) -> Path:
                 _copy_report(runs / name / "report", target / name)
     script = SCRIPT.read_text(encoding="utf-8")
     html = find_template("site.html.j2").render(
-        o=SimpleNamespace(run=root.name, started=now()[:16].replace("T", " ")), title=f"Models of {root.name}",
-        pages=pages,
+        o=SimpleNamespace(run=root.name, started=max((row["started"] for row in rows), default="")), pages=pages,
+        title=f"Models of {root.name}",
         runs=[row for row in rows if not row["window"]], windows=[row for row in rows if row["window"]],
         sweeps=[folder.name for folder in sweeps], versions=list(_list_versions(root)),
         script=script, script_hash=hash_script(script),
