@@ -249,9 +249,9 @@ def test_a_budget_chooses_rows_and_method_and_says_what_more_would_buy():
         explain(model, FLIGHTS, problem, limit=600, budget_s=s).check.iloc[0] for s in (9, 0.02, 1e-5)
     )
     assert whole["rows"] == 600
-    assert whole["more"] == "Nothing: all 600 rows asked for are explained."
+    assert whole["more"] == "More time would buy nothing: all 600 rows asked for are explained."
     assert 50 <= less["rows"] < 600
-    assert "would explain 600 rows instead of" in less["more"]
+    assert "the time 600 rows instead of" in less["more"]
     assert (least["method"], whole["method"]) == ("permutation", "trees")
 
 

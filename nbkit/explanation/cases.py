@@ -94,7 +94,7 @@ def tell_cases(
     for name in actionable:
         if name not in known:
             raise BadModel(f"actionable names {name!r}, which the model does not read{suggest(name, known)}")
-    unit, rows = explanation.in_points()[1], []
+    unit, rows = explanation.in_points()[1] or describe_column(contract, explanation.target)[1], []
     for case, part in cases.groupby("case", sort=False):
         first: Any = part.iloc[0]
         named: Any = part[part["feature"] != "all others"].head(3)

@@ -114,7 +114,7 @@ def tell_drivers(explanation: Explanation, contract: Contract | None = None, *, 
         best, with a twentieth of them on either side; means differ for certain (95 %, after Bonferroni for the choice).
     """
     values, unit, _ = explanation.in_points()
-    rows = []
+    unit, rows = unit or describe_column(contract, explanation.target)[1], []
     for row in explanation.importance.head(top).itertuples():
         name = str(row.feature)
         own, of_class = values[name], ""
