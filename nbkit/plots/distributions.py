@@ -43,7 +43,7 @@ def draw_distributions(
     with new_figure(title, width=7.6, height=1.9 * lines + 0.8) as (figure, axes):
         figure.delaxes(axes)
         for place, name in enumerate(names):
-            axes = figure.add_subplot(lines, 2, place + 1)
+            axes = figure.add_subplot(lines, min(len(names), 2), place + 1)
             labels, codes = _cut(table[name])
             for number, level in enumerate(levels):
                 own = codes[(y == level).to_numpy()]
