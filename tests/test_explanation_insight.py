@@ -19,10 +19,10 @@ from nbkit.explanation import (
     measure_effects,
     pair_influence,
     permute_features,
-    say_check,
-    say_firmness,
-    tell_cases,
-    tell_drivers,
+    describe_check,
+    describe_firmness,
+    describe_cases,
+    list_drivers,
 )
 from nbkit.explanation.effects import cut_rounded
 from nbkit.model import predict
@@ -81,12 +81,12 @@ def test_other_tasks_are_told_and_drawn(name, task):
     assert cases["case"].nunique() >= 3
     effects = measure_effects(found, features=2)
     assert ("class" in effects) == (task == "multiclass")
-    drivers = tell_drivers(found)
+    drivers = list_drivers(found)
     assert len(drivers) == 5
     assert drivers["sentence"].str.contains("or more: [+−]").any()
     movements, of_class = list_movements(found)
     assert bool(of_class) == (task == "multiclass")
-    stories = tell_cases(cases, found, said, model, actionable=[drivers.at[0, "feature"]])
+    stories = describe_cases(cases, found, said, model, actionable=[drivers.at[0, "feature"]])
     assert stories["change"].str.len().min() > 20
     unit = found.in_points()[1]
     drawn = [plots.draw_cases(cases, "Cases", unit=unit), plots.draw_effects(effects, "Effects", unit=unit)]
@@ -118,7 +118,7 @@ def test_edges_are_round_and_every_row_has_a_bin():
 
 def test_drivers_are_told_in_the_words_of_the_contract_with_threshold_unit_and_points():
     contract = Contract((ColumnRule("hour", description="hour of departure; local", unit="h"), ColumnRule("carrier")))
-    drivers = tell_drivers(FOUND, contract).set_index("feature")
+    drivers = list_drivers(FOUND, contract).set_index("feature")
     assert drivers.at["hour", "sentence"].startswith("Hour of departure. ")
     assert " h or more: +" in drivers.at["hour", "sentence"]
     assert "; less: −" in drivers.at["hour", "sentence"]
@@ -134,7 +134,7 @@ def test_a_column_without_direction_is_not_given_one():
     noise = found.values.assign(a=rng.normal(size=300))
     from dataclasses import replace
 
-    assert "no direction" in tell_drivers(replace(found, values=noise)).set_index("feature").at["a", "sentence"]
+    assert "no direction" in list_drivers(replace(found, values=noise)).set_index("feature").at["a", "sentence"]
 
 
 def test_the_firmness_of_an_order_is_said():
@@ -142,14 +142,14 @@ def test_the_firmness_of_an_order_is_said():
 
     five = pd.DataFrame({"feature": list("abcdef")})
     said = [
-        say_firmness(replace(FOUND, importance=five, check=pd.DataFrame({"top5_stable": [s]})))
+        describe_firmness(replace(FOUND, importance=five, check=pd.DataFrame({"top5_stable": [s]})))
         for s in (0.52, 0.8, 1.0)
     ]
     assert said[0] == "The top five are the same in 52% of resamples: the order is not firm."
     assert said[1].endswith("fairly firm.")
     assert said[2].endswith("the order is firm.")
-    assert say_firmness(FOUND) == "The model reads only 3 columns."
-    assert "Each value is exact. More time would buy nothing" in say_check(explain(MODEL, FRAME, BINARY))
+    assert describe_firmness(FOUND) == "The model reads only 3 columns."
+    assert "Each value is exact. More time would buy nothing" in describe_check(explain(MODEL, FRAME, BINARY))
 
 
 def test_a_column_the_model_ignores_costs_nothing():
@@ -225,16 +225,16 @@ def test_a_twin_stands_in_and_what_was_learned_by_heart_is_useful_only_in_train(
 
 def test_a_change_of_an_actionable_column_turns_the_decision_as_told():
     cases = explain_rows(FOUND, SAID)
-    stories = tell_cases(cases, FOUND, SAID, MODEL, actionable=["hour"]).set_index("case")
+    stories = describe_cases(cases, FOUND, SAID, MODEL, actionable=["hour"]).set_index("case")
     told = stories.at["at the threshold", "change"]
     value = int(told.split("With hour ")[1].split(" ")[0])
     row = X.loc[[cases.set_index("case").at["at the threshold", "row"].iloc[0]]]
     before, after = (MODEL.predict_proba(each)[0, 1] for each in (row, row.assign(hour=value)))
     assert (before >= 0.5) != (after >= 0.5)
-    none = tell_cases(cases, FOUND, SAID, MODEL)
+    none = describe_cases(cases, FOUND, SAID, MODEL)
     assert none["change"].unique().tolist() == ["No column is named as actionable, so no change is proposed."]
     with pytest.raises(BadModel, match="did you mean 'hour'"):
-        tell_cases(cases, FOUND, SAID, MODEL, actionable=["hours"])
+        describe_cases(cases, FOUND, SAID, MODEL, actionable=["hours"])
 
 
 def test_what_gained_and_lost_since_another_version():
@@ -250,12 +250,12 @@ def test_odd_columns_do_not_stop_it():
     recipe = make_recipe(["hour", "temp", "empty", "same"], ["carrier", "wide"])
     model = fit(make_candidate("forest", recipe, params={"n_estimators": 5}), odd.drop(columns="late"), odd["late"])
     found = explain(model, odd, BINARY, limit=200)
-    assert len(tell_drivers(found, top=6)) == 6
+    assert len(list_drivers(found, top=6)) == 6
     measure_effects(found, features=6)
     permuted = permute_features(model, odd, BINARY, limit=200)
     pairs = pair_influence(found, permuted, model, odd, BINARY)
     assert len(pairs) == 6
     group_correlated(found, (model, odd, BINARY))
     few = explain(model, odd.head(3), BINARY)
-    tell_drivers(few)
+    list_drivers(few)
     assert len(explain(model, odd.head(5), BINARY, budget_s=0).values) == 5

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from nbkit.errors import BadModel
 from nbkit.explanation import ensembles
 from nbkit.explanation.served import take_apart
-from nbkit.explanation.shapley import SLOW_ROWS, Found, find_spread, try_method
+from nbkit.explanation.shapley import SLOW_ROWS, Found, find_spread, import_shap, try_method
 from nbkit.lineage import list_engineered, split_model
 from nbkit.model.train import draw_rows
 from nbkit.problem import Problem
@@ -89,8 +89,7 @@ class Explanation:
             shap.plots.beeswarm(explanation.to_shap())
             shap.plots.waterfall(explanation.to_shap()[0])
         """
-        import shap
-
+        shap = import_shap()
         classes, several = list(self.base.index), len(self.base) > 1
         parts = [part for _, part in self.values.groupby("class", sort=False)] if several else [self.values]
         parts = [part.drop(columns="class") for part in parts] if several else parts

@@ -54,7 +54,7 @@ def explain_rows(explanation: Explanation, predictions: Predictions, *, top: int
     return pd.DataFrame(rows, columns=columns)
 
 
-def tell_cases(
+def describe_cases(
     cases: pd.DataFrame,
     explanation: Explanation,
     predictions: Predictions,

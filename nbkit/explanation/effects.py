@@ -95,7 +95,7 @@ def round_edges(values: Array, bins: int) -> Array:
     return edges[(edges > known.min()) & (edges <= known.max())] if (edges > known.min()).any() else edges[:1]
 
 
-def tell_drivers(explanation: Explanation, contract: Contract | None = None, *, top: int = 5) -> pd.DataFrame:
+def list_drivers(explanation: Explanation, contract: Contract | None = None, *, top: int = 5) -> pd.DataFrame:
     """Say of the strongest columns in which direction they move predictions, from which value on, and by how much.
 
     Parameters
@@ -150,7 +150,7 @@ def describe_column(contract: Contract | None, name: str) -> tuple[str, str]:
     return words[:1].upper() + words[1:], rule.unit if rule else ""
 
 
-def say_check(explanation: Explanation) -> str:
+def describe_check(explanation: Explanation) -> str:
     """Say how the explanation was made, how well it meets the model, and what more time would buy."""
     check: Any = explanation.check.iloc[0]
     exact = f"a single value may be off by up to {check['sampling_share']:.1%} of the range of the answers"
@@ -161,7 +161,7 @@ def say_check(explanation: Explanation) -> str:
     )
 
 
-def say_pairs(pairs: pd.DataFrame) -> str:
+def describe_pairs(pairs: pd.DataFrame) -> str:
     """Return the title of influence beside usefulness: how many columns that move predictions help on new rows."""
     notable = pairs[pairs["finding"] != "little influence"]
     return (
@@ -169,7 +169,7 @@ def say_pairs(pairs: pd.DataFrame) -> str:
     )
 
 
-def say_firmness(explanation: Explanation) -> str:
+def describe_firmness(explanation: Explanation) -> str:
     """Say how firm the order of the strongest columns is."""
     stable, many = float(explanation.check["top5_stable"].iloc[0]), min(5, len(explanation.importance))
     if many < 5:
@@ -190,7 +190,9 @@ def summarize_explanation(explanation: Explanation) -> str:
     check: Any = explanation.check.iloc[0]
     exact = "match the model exactly" if check["sampling"] == 0 else f"are sampled, to {check['sampling_share']:.1%},"
     rows = format_count(check["rows"], "row")
-    return f"Strongest drivers: {', '.join(strongest)}. Explanations {exact} on {rows}. {say_firmness(explanation)}"
+    return (
+        f"Strongest drivers: {', '.join(strongest)}. Explanations {exact} on {rows}. {describe_firmness(explanation)}"
+    )
 
 
 def compare_influence(explanation: Explanation, before: pd.DataFrame | None) -> pd.DataFrame:

@@ -19,6 +19,5 @@ __getattr__, __dir__, __all__ = attach(
             "stop_if_closed",
         ],
         "verdict": ["Evidence", "Verdict", "reach_verdict"],
-        "versions": ["Version"],
     },
 )
