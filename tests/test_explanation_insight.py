@@ -12,17 +12,17 @@ from nbkit.contract import ColumnRule, Contract
 from nbkit.errors import BadModel
 from nbkit.explanation import (
     compare_influence,
+    describe_cases,
+    describe_check,
+    describe_firmness,
     explain,
     explain_rows,
     group_correlated,
+    list_drivers,
     list_movements,
     measure_effects,
     pair_influence,
     permute_features,
-    describe_check,
-    describe_firmness,
-    describe_cases,
-    list_drivers,
 )
 from nbkit.explanation.effects import cut_rounded
 from nbkit.model import predict
