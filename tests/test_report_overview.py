@@ -250,7 +250,7 @@ def test_a_gate_that_does_not_block_is_told_and_approves(project):
     assert (o.verdict, o.reasons[1:], o.conditions) == (
         "APPROVE WITH CONDITIONS",
         ["Every gate that blocks is open (1 of 2)."],
-        ["Gate beats_rule, which does not block: by far"],
+        ["Gate beats_rule, which does not block: by far."],
     )
 
 

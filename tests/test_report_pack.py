@@ -98,9 +98,12 @@ def test_one_file_holds_all_pages_and_asks_for_nothing(project, words):
         "07_evaluate",
         "09_register",
         "Model card",
+        "Glossary",
         "Lineage",
         "11_monitor: 1",
         "11_monitor: a",
+        " ",
+        "Show the code",
     ]
     for name, each in pages.items():
         body = re.search(r"<main[^>]*>(.*)</main>", each, re.DOTALL)[1]

@@ -69,14 +69,14 @@ def test_a_bound_that_was_loosened_is_a_condition(project):
     assert (o.verdict, o.conditions) == (
         "APPROVE WITH CONDITIONS",
         [
-            f"roc_auc was to be >= 0.8 in one (APPROVE), and is now to be >= 0.75: {after}",
-            f"brier was to be < rule -0.01 in one (APPROVE), and is now to be < rule: {after}",
+            f"ROC AUC was to be >= 0.8 in one (APPROVE), and is now to be >= 0.75: {after}",
+            f"Brier score was to be < rule -0.01 in one (APPROVE), and is now to be < rule: {after}",
         ],
     )
     gone = read_overview(judged_on(project, "three", "2026-01-03", {**strict, "ece": "<= 0.2", "gain": "f1 > 0.1"}))
     assert [words.partition(":")[0] for words in gone.conditions] == [
-        "ece was to be <= 0.05 in two (APPROVE WITH CONDITIONS), and is now to be <= 0.2",
-        "brier was to be < rule -0.01 in one (APPROVE), and may now be anything",
+        "Calibration error (ECE) was to be <= 0.05 in two (APPROVE WITH CONDITIONS), and is now to be <= 0.2",
+        "Brier score was to be < rule -0.01 in one (APPROVE), and may now be anything",
     ]
     back = judged_on(project, "four", "2026-01-04", {**strict, "ece": "<= 0.05", "f1": "> 0.1"})
     assert read_overview(back).verdict == "APPROVE"

@@ -1,7 +1,7 @@
 """What the front page says beside the verdict: large numbers, costs, what to watch, what drives it, what changed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def read_cards(folder: Path) -> pd.DataFrame:
     """
     answer = read_rows(folder, EVALUATE, "answer")
     known = [row for row in answer if math.isfinite(row["value"]) and row["what"] != PER_ROW]
-    rows = [(_enlarge(row), _end(row["sentence"])) for row in known]
+    rows = [(_enlarge(row), end_sentence(row["sentence"])) for row in known]
     for row in read_rows(folder, DEPLOY, "required"):
         if row["requirement"] in REQUIREMENTS:
             big, words = REQUIREMENTS[row["requirement"]]
@@ -71,13 +71,13 @@ def read_costs(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["way", "cost", "share", "own"])
 
 
-def read_watch(folder: Path) -> pd.DataFrame:
-    """Read what to watch: topic, sentence, page (of the stage that found it)."""
+def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
+    """Read what to watch: topic, sentence, page (of the stage that found it); but for what is `told` already."""
     rows = []
     for row in read_rows(folder, EVALUATE, "group_verdicts"):
-        if row["verdict"] != "pass":
+        if row["verdict"] != "pass" and row["sentence"] not in told:
             rows.append(
-                (f"Groups by {row['column']}" if "column" in row else "Groups", _end(row["sentence"]), EVALUATE)
+                (f"Groups by {row['column']}" if "column" in row else "Groups", end_sentence(row["sentence"]), EVALUATE)
             )
     for row in read_rows(folder, EVALUATE, "worst")[:3]:
         if "gap" in row:
@@ -87,16 +87,16 @@ def read_watch(folder: Path) -> pd.DataFrame:
             rows.append(("Weak spot", f"{words}on {format_count(row['n'], 'row')}.", EVALUATE))
     rows += [("Cost", words, EVALUATE) for words in describe_alternatives(folder, "inconclusive")]
     for row in read_rows(folder, VALIDATE, "violations")[:3]:
-        rows.append(("Data", _end(f"{str(row['message']).rstrip('.')} ({row['severity']})"), VALIDATE))
+        rows.append(("Data", end_sentence(f"{str(row['message']).rstrip('.')} ({row['severity']})"), VALIDATE))
     order = read_or(folder, INGEST, "order", {})
     if order and not order.get("respected", True):
-        rows.append(("Order of the rows", _end(order["sentence"]), INGEST))
+        rows.append(("Order of the rows", end_sentence(order["sentence"]), INGEST))
     if firmness := str(read_or(folder, EXPLAIN, "firmness")):
-        rows.append(("Explanation", _end(firmness), EXPLAIN))
+        rows.append(("Explanation", end_sentence(firmness), EXPLAIN))
     return pd.DataFrame(rows, columns=["topic", "sentence", "page"])
 
 
-def _end(sentence: Any) -> str:
+def end_sentence(sentence: Any) -> str:
     """Begin a sentence with a capital and end it with a full stop."""
     text = capitalize(str(sentence).strip())
     return f"{text}{'' if text.endswith(('.', '!', '?')) else '.'}"
@@ -104,7 +104,7 @@ def _end(sentence: Any) -> str:
 
 def read_drivers(folder: Path) -> list[str]:
     """Read what drives a prediction, the strongest first."""
-    return [_end(row["sentence"]) for row in read_rows(folder, EXPLAIN, "drivers")]
+    return [end_sentence(row["sentence"]) for row in read_rows(folder, EXPLAIN, "drivers")]
 
 
 def describe_changes(folder: Path, record: RunRecord) -> list[str]:

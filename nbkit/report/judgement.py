@@ -15,6 +15,7 @@ from nbkit.record import RunRecord, read_record
 from nbkit.registry.verdict import GATE_COLUMNS, REJECT, STOPPED, UNDECIDED, Evidence, Verdict, reach_verdict
 from nbkit.report.scraps import list_lacking, read_or, read_rows
 from nbkit.report.since import find_earlier, list_loosened, read_since
+from nbkit.wording import describe
 
 if TYPE_CHECKING:
     from nbkit.registry import Registry
@@ -28,7 +29,7 @@ def read_criteria(folder: Path) -> pd.DataFrame:
     rows = [
         (
             row["words"],
-            str(row.get("today") or ""),
+            format_value(row["today"]) if pd.notna(row.get("today")) else "",
             row["target"],
             format_value(row["value"]),
             format_interval(row),
@@ -138,7 +139,7 @@ def _describe_cost(row: Mapping[Any, Any]) -> str:
 def _describe_loosened(folder: Path, earlier: Sequence[Path]) -> list[str]:
     """Describe which bounds were loosened after an earlier run on the same rows, and how that run came out."""
     return [
-        f"{what} was to be {before} in {run.name} ({_read_word(run)}), and {now}: "
+        f"{describe(what)} was to be {before} in {run.name} ({_read_word(run)}), and {now}: "
         "the bound was loosened after these rows had been judged."
         for what, before, now, run in list_loosened(folder, earlier)
     ]

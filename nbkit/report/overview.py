@@ -10,7 +10,7 @@ from nbkit.lifecycle import FRAME, INGEST, MONITOR, REGISTER
 from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
 from nbkit.report.flow import list_edges, read_run_stages
-from nbkit.report.front import describe_changes, read_cards, read_costs, read_drivers, read_watch
+from nbkit.report.front import describe_changes, end_sentence, read_cards, read_costs, read_drivers, read_watch
 from nbkit.report.judgement import judge_run, read_approval, read_criteria
 from nbkit.report.scraps import list_lacking, read_or
 from nbkit.report.since import describe_earlier, find_earlier, read_since
@@ -111,7 +111,7 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
         verdict=reached.word,
         tone=reached.tone,
         reasons=list(reached.reasons[:8]),
-        conditions=list(reached.conditions),
+        conditions=[end_sentence(each) for each in reached.conditions],
         approval=read_approval(folder, record)[0],
         criteria=criteria,
         stages=_read_stages(folder, record, stages, since),
@@ -120,7 +120,7 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
         judged=describe_earlier(folder, earlier),
         cards=read_cards(folder),
         costs=read_costs(folder),
-        watch=read_watch(folder),
+        watch=read_watch(folder, reached.conditions),
         drivers=read_drivers(folder),
         changes=[] if {each.stage for each in record.stages} == {MONITOR} else describe_changes(folder, record),
         version=str(read_or(folder, REGISTER, "version")),

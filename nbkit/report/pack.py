@@ -15,6 +15,7 @@ from nbkit.store import write_atomic
 
 FRONT = "index.html"
 KEPT = (".html", ".json", ".md")
+SWITCH = '<p class="switch"><input type="checkbox" id="show-code"> <label for="show-code">Show the code</label></p>'
 RAW = re.compile(r"(<(script|style)\b.*?</\2>)", re.DOTALL)  # what is no HTML inside
 TAG = re.compile(r"""<[a-zA-Z][\w:-]*(?:[^>"']|"[^"]*"|'[^']*')*>""")
 ID = re.compile(
@@ -86,7 +87,7 @@ def join_pages(pages: Mapping[str, str]) -> str:
     front, *others = pages
     titles = {name: _read_title(pages[name]) for name in others}
     listed = "".join(f'<li><a href="#page-{name[:-5]}">{title}</a></li>' for name, title in titles.items())
-    contents = f'<nav aria-label="All pages of this file"><ol>{listed}</ol></nav>' if others else ""
+    contents = f'<nav aria-label="All pages of this file"><ol>{listed}</ol>{SWITCH}</nav>' if others else ""
     head, end, rest = _rewrite(pages[front], "", pages).rpartition("</main>")
     return head + contents + "".join(_make_section(name, pages) for name in others) + end + rest
 

@@ -207,9 +207,12 @@ def _align(cells: list[str]) -> list[str]:
     known = [abs(float(cell.replace(",", ""))) for cell in cells if cell != DASH]
     if not any("." in cell for cell in cells):
         return [f"{int(cell.replace(',', '')):,}" if len(cell) > 4 and cell != DASH else cell for cell in cells]
-    digits = max(0, 2 - math.floor(math.log10(max(known)))) if max(known) else 0
-    least = min((each for each in known if each), default=1.0)
-    digits = min(max(digits, -math.floor(math.log10(least))), 4)
+    sizes = [math.floor(math.log10(each)) for each in known if each] or [0]
+    if max(sizes) - min(sizes) > 1:  # of several units, such as the scores of several metrics
+        sized = {cell: float(cell.replace(",", "")) for cell in cells if cell != DASH}
+        own = {cell: max(0, 2 - math.floor(math.log10(abs(size)))) if size else 0 for cell, size in sized.items()}
+        return [_round(cell, own.get(cell)) for cell in cells]
+    digits = min(max(0, 2 - max(sizes), -min(sizes)), 4)
     return [_round(cell, digits) for cell in cells]
 
 

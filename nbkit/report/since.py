@@ -15,6 +15,7 @@ from nbkit.wording import format_count
 
 Key = tuple[str, str, str]
 Bound = tuple[float, str]
+ASKED = ("metric", "operator", "bound", "reference", "split")
 COLUMNS = ["window", "decision", "headline", "run", "page"]
 
 
@@ -71,9 +72,10 @@ def _read_question(folder: Path) -> tuple[Any, ...]:
     return tuple(getattr(problem, name, None) for name in ("target", "task", "positive"))
 
 
-def _list_criteria(folder: Path) -> list[str]:
-    """Return the criteria of a run as sentences."""
-    return [str(row["words"]) for row in read_rows(folder, FRAME, "criteria")]
+def _list_criteria(folder: Path) -> list[tuple[str, ...]]:
+    """Return what the criteria of a run ask for, however that was worded."""
+    rows = read_rows(folder, FRAME, "criteria")
+    return [tuple(str(row.get(name, row["words"])) for name in ASKED) for row in rows]
 
 
 def list_loosened(folder: Path, earlier: Sequence[Path]) -> list[tuple[str, str, str, Path]]:
