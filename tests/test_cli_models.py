@@ -212,7 +212,7 @@ def test_the_front_pages_follow_each_move(registry, project):
     nbkit("reject", "toy@2", "--by", "Zoë", "--why", "unfair")
     html = second.read_text()
     assert "✕ Reject" in html
-    assert "<li>toy@2 was rejected by Zoë on 20" in html
+    assert "<p>toy@2 was rejected by Zoë on 20" in html
     assert "; rejected by Zoë on 20" in html
     assert "Every criterion is met" not in html
     assert "✓ Approve" in first.read_text()

@@ -33,7 +33,7 @@ def test_a_line_a_point_then_the_table_and_the_claim(project, toy, fake):
     again = "nbkit run params/toy.yaml --set shared.threads=7 --set 02.k=5    # every stage, as in s-001"
     assert again in done.output
     assert "report: runs/s/report/index.html" in done.output
-    assert "<h1>3 points of toy</h1>" in (project / "runs/s/report/index.html").read_text()
+    assert "<h1>Sweep of toy: 3 settings compared</h1>" in (project / "runs/s/report/index.html").read_text()
 
 
 def test_the_same_command_goes_on(project, toy, fake):

@@ -200,4 +200,7 @@ def test_a_stage_of_ones_own_is_told_what_no_report_will_speak_of(tmp_path):
     make_notebook(tmp_path / "03_validate.ipynb", "run.save('verdict', 1)")
     make_notebook(tmp_path / "10_deploy.ipynb", "run.save(**{name: 1 for name in ['headline']})")
     hints = [str(each) for each in build_graph(read_stages(tmp_path)).problems if "no report" in each.message]
-    assert hints == ["03_validate hands over no violations: no report speaks of it"]
+    assert hints == [
+        "03_validate hands over no contract, violations: no report speaks of it",
+        "10_deploy hands over no required: no report speaks of it",
+    ]

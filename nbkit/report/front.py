@@ -91,7 +91,8 @@ def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
     order = read_or(folder, INGEST, "order", {})
     if order and not order.get("respected", True):
         rows.append(("Order of the rows", end_sentence(order["sentence"]), INGEST))
-    if firmness := str(read_or(folder, EXPLAIN, "firmness")):
+    firmness = str(read_or(folder, EXPLAIN, "firmness"))
+    if "not firm" in firmness:
         rows.append(("Explanation", end_sentence(firmness), EXPLAIN))
     return pd.DataFrame(rows, columns=["topic", "sentence", "page"])
 
@@ -136,7 +137,7 @@ def _describe_before(folder: Path, record: RunRecord, before: Path, score: tuple
     other, earlier, found = read_record(before), _read_score(before), []
     if score and earlier and score[0] == earlier[0]:
         found.append(
-            f"{describe(score[0])}: {format_value(earlier[1])} in {before.name}, now {format_value(score[1])}."
+            f"{capitalize(describe(score[0]))}: {format_value(earlier[1])} in {before.name}, now {format_value(score[1])}."
         )
     data = [str(read_or(each, INGEST, "version")) for each in (before, folder)]
     found.append(f"Data: {'the same rows as' if data[0] == data[1] else 'other rows than'} in {before.name}.")

@@ -15,7 +15,7 @@ from nbkit.record import RunRecord, read_record
 from nbkit.registry.verdict import GATE_COLUMNS, REJECT, STOPPED, UNDECIDED, Evidence, Verdict, reach_verdict
 from nbkit.report.scraps import list_lacking, read_or, read_rows
 from nbkit.report.since import find_earlier, list_loosened, read_since
-from nbkit.wording import describe
+from nbkit.wording import describe, format_estimate
 
 if TYPE_CHECKING:
     from nbkit.registry import Registry
@@ -26,18 +26,15 @@ GRAVE = ("retrain", "look", "inconclusive")  # what the monitor may decide but o
 
 def read_criteria(folder: Path) -> pd.DataFrame:
     """Read how the criteria of a run came out: criterion, today, target, value, interval, verdict, why."""
-    rows = [
-        (
-            row["words"],
-            format_value(row["today"]) if pd.notna(row.get("today")) else "",
-            row["target"],
-            format_value(row["value"]),
-            format_interval(row),
-            row["verdict"],
-            row["why"],
-        )
-        for row in read_rows(folder, EVALUATE, "verdicts")
-    ]
+    rows = []
+    for row in read_rows(folder, EVALUATE, "verdicts"):
+        value, _, interval = format_estimate(row["value"], row["low"], row["high"]).rstrip(")").partition(" (")
+        if not interval:  # one without an end
+            value, interval = format_value(row["value"]), format_interval(row)
+        today = row.get("today", math.nan)
+        known = isinstance(today, float) and math.isfinite(today)
+        like = format_estimate(today, row["low"], row["high"]).partition(" (")[0] if known else ""
+        rows.append((row["words"], like, row["target"], value, interval, row["verdict"], row["why"]))
     if not rows:
         rows = [(row["words"], "", "", "", "", "not judged yet", "") for row in read_rows(folder, FRAME, "criteria")]
     return pd.DataFrame(rows, columns=["criterion", "today", "target", "value", "interval", "verdict", "why"])
