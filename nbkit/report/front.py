@@ -136,9 +136,8 @@ def _describe_before(folder: Path, record: RunRecord, before: Path, score: tuple
     """Describe what is different from another run."""
     other, earlier, found = read_record(before), _read_score(before), []
     if score and earlier and score[0] == earlier[0]:
-        found.append(
-            f"{capitalize(describe(score[0]))}: {format_value(earlier[1])} in {before.name}, now {format_value(score[1])}."
-        )
+        then, now = format_value(earlier[1]), format_value(score[1])
+        found.append(f"{capitalize(describe(score[0]))}: {then} in {before.name}, now {now}.")
     data = [str(read_or(each, INGEST, "version")) for each in (before, folder)]
     found.append(f"Data: {'the same rows as' if data[0] == data[1] else 'other rows than'} in {before.name}.")
     changed = _list_changed(other.parameters, record.parameters)
