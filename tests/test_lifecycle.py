@@ -112,7 +112,7 @@ def test_the_flagship_passes_and_every_stage_says_what_it_found(first):
 
 def test_its_report_can_be_read_by_anybody(first):
     pages = {path.stem: check_page(path.read_text()) for path in sorted((first.folder / "report").glob("*.html"))}
-    assert list(pages) == [*STAGES[:10], "card", "index", "lineage"]
+    assert list(pages) == [*STAGES[:10], "card", "glossary", "index", "lineage"]
     front = pages["index"].text
     assert re.search(r"✓ Approve|✕ Reject|■ Not decided", front)
     for headline in Run(first.folder).headlines()["headline"]:
