@@ -8,12 +8,22 @@ TRAIN, EVALUATE, EXPLAIN, REGISTER = "06_train", "07_evaluate", "08_explain", "0
 DEPLOY, MONITOR = "10_deploy", "11_monitor"
 
 SCRAPS = {  # stage to what the report, sweeps and the command line read of it, beside the other notebooks
-    FRAME: ("problem", "criteria", "objective", "decision", "owner", "currency", "card", "protected"),
+    FRAME: ("problem", "criteria", "objective", "decision", "owner", "costs", "currency", "card", "protected"),
     INGEST: ("version", "test", "order", "sources", "ingest", "splits"),
     VALIDATE: ("contract", "violations"),
     FEATURES: ("valid", "catalogue", "refused"),
     TRAIN: ("headline", "model"),
-    EVALUATE: ("headline", "answer", "verdicts", "alternatives", "worst", "group_verdicts", "scores", "threshold"),
+    EVALUATE: (
+        "headline",
+        "answer",
+        "verdicts",
+        "alternatives",
+        "error_tree",
+        "worst",
+        "group_verdicts",
+        "scores",
+        "threshold",
+    ),
     EXPLAIN: ("importance", "drivers", "firmness"),
     REGISTER: ("version", "digest", "gates", "files", "algorithm"),
     DEPLOY: ("headline", "required"),

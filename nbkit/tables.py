@@ -54,4 +54,4 @@ def format_number(number: float) -> str:
     plain = f"{number:.10g}"
     if len(plain.partition(".")[2]) < 4 and "e" not in plain:
         return plain
-    return f"{number:,.0f}" if 1e3 <= abs(number) < 1e15 else f"{number:.4g}"
+    return f"{number:,.0f}" if 1e3 <= abs(number) < 1e15 else f"{number:.6g}"

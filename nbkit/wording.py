@@ -13,7 +13,8 @@ PLURALS = {"criterion": "criteria", "hypothesis": "hypotheses", "class": "classe
 
 LABELS = {
     "roc_auc": "ROC AUC", "average_precision": "average precision", "log_loss": "log loss", "brier": "Brier score",
-    "ece": "calibration error (ECE)", "f1": "F1", "mae": "mean absolute error (MAE)", "mape": "MAPE", "r2": "R²",
+    "ece": "calibration error (ECE)", "macro_f1": "macro F1",
+    "f1": "F1", "mae": "mean absolute error (MAE)", "mape": "MAPE", "r2": "R²",
     "rmse": "root mean squared error (RMSE)", "median_ae": "median absolute error", "cost_per_row": "cost per row",
     "balanced_accuracy": "balanced accuracy", "mcc": "Matthews correlation (MCC)", "n": "rows", "q_value": "q-value",
     "p_value": "p-value", "psi": "PSI", "ks": "Kolmogorov–Smirnov", "sha256": "SHA-256", "value_a": "value",
@@ -147,7 +148,7 @@ class Markdown:
     @classmethod
     def bullets(cls, sentences: Iterable[str]) -> "Markdown":
         """Return sentences as a list; empty ones are left out."""
-        return cls("\n".join(f"- {cls.line(each)}" for each in sentences if each))
+        return cls("\n".join(f"- {cls.line(capitalize(each))}" for each in sentences if each))
 
     @staticmethod
     def line(text: object) -> str:

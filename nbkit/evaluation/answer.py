@@ -12,6 +12,13 @@ from nbkit.wording import format_count
 COLUMNS = ["what", "value", "low", "high", "unit", "sentence"]
 LEADS = {"better": "the model is better", "worse": "the model is worse", "inconclusive": "the difference may be chance"}
 
+WORDS = {  # metric to what it is, its unit, and its sentence
+    "recall": ("cases found", "share", "{} of cases are found"),
+    "precision": ("warnings right", "share", "{} of warnings are right"),
+    "accuracy": ("classes right", "share", "{} are given the right class"),
+    "mae": ("typical error", "", "Predictions are off by {} on average"),
+}
+
 
 def state_answer(
     predictions: Predictions, today: Predictions, alternatives: pd.DataFrame, *, name: str = "today's rule",
@@ -45,17 +52,9 @@ def state_answer(
         mine, pair = score(o, metric, draws=draws).iloc[0], compare(o, today, metric, draws=draws).iloc[0]
         limits = float(mine["value"]), float(mine["low"]), float(mine["high"])
         then, lead = float(pair["reference"]), LEADS[str(pair["verdict"])]
-        what, unit, words = {
-            "recall": ("cases found", "share", f"{show_share(*limits)} of cases are found"),
-            "precision": ("warnings right", "share", f"{show_share(*limits)} of warnings are right"),
-            "accuracy": ("classes right", "share", f"{show_share(*limits)} are given the right class"),
-            "mae": (
-                "typical error",
-                f"units of {o.problem.target}",
-                f"Predictions are off by {show(*limits)} on average",
-            ),
-        }[metric]
-        words += f" ({name}: {show(then, *limits[1:]).split()[0] if metric == 'mae' else show_share(then)}; {lead})"
+        what, unit, words = WORDS[metric]
+        say = show if metric == "mae" else show_share
+        words = f"{words.format(say(*limits))} ({name}: {say(then, *limits[1:]).partition(' (')[0]}; {lead})"
         rows.append((what, *limits, unit, words))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -66,7 +65,7 @@ def describe_basis(o: Predictions) -> str:
     if o.rows is None or o.problem.time not in o.rows or not len(o):
         return rows
     first, last = (pd.Timestamp(end) for end in pd.to_datetime(o.rows[o.problem.time]).agg(["min", "max"]))
-    if first.to_period("M") == last.to_period("M") and first.day == 1 and last.day == last.days_in_month:
+    if (first.year, first.month) == (last.year, last.month) and first.day == 1 and last.day == last.days_in_month:
         return f"{rows}, {first:%B %Y}"
     return f"{rows}, {first.day} {first:%B %Y} to {last.day} {last:%B %Y}"
 
@@ -76,7 +75,7 @@ def _list_money(o: Predictions, row: Any, name: str, currency: str) -> list[tupl
         return []
     own, rows = f"{name} at its own best threshold" if o.task == "binary" else name, []
     for what, many, basis in (("per row", 1, "a row"), ("in the period", len(o), f"on the {describe_basis(o)}")):
-        value, low, high = (-many * float(row[each]) for each in ("difference", "high", "low"))
+        value, low, high = (0.0 - many * float(row[each]) for each in ("difference", "high", "low"))
         words = f"is not shown to save anything against {own}: {show(value, low, high, currency, basis)}"
         if low > 0:
             words = f"saves {show(value, low, high, currency, basis)}, against {own}"

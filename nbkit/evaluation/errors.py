@@ -70,25 +70,30 @@ def split_rows(o: Predictions) -> Array:
     return np.asarray(order[units] % 2 == 0)
 
 
-def encode(o: Predictions, columns: Sequence[str]) -> tuple[Array, list[tuple[str, str]]]:
+def is_number(column: pd.Series) -> bool:
+    """Return whether a column is cut by size: a number that is no yes or no."""
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def encode(o: Predictions, columns: Sequence[str]) -> tuple[Array, list[tuple[str, str | None]]]:
     """Return columns as numbers, and what each is: its name and, of one that says whether a row has it, the level."""
-    parts, names = [], []
+    parts, names = [], list[tuple[str, str | None]]()
     for name in columns:
         column = o.column(name, "to find errors by")
-        if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+        if is_number(column) or pd.api.types.is_datetime64_any_dtype(column):
             numeric = not pd.api.types.is_datetime64_any_dtype(column)
             values = (column if numeric else column.dt.hour).to_numpy(dtype=float, na_value=np.nan)
             parts.append(np.where(np.isfinite(values), values, np.nan)[:, None])
-            names.append((name if numeric else f"hour of {name}", ""))
+            names.append((name if numeric else f"hour of {name}", None))
             continue
-        texts = column.astype(object).where(column.notna(), "missing").astype(str)
+        texts = column.astype(object).where(column.notna(), "(missing)").astype(str).replace("", "(empty)")
         for level in texts.value_counts().index[:LEVELS]:
             parts.append((texts == level).to_numpy(dtype=float)[:, None])
             names.append((name, str(level)))
     return (np.hstack(parts) if parts else np.empty((len(o), 0))), names
 
 
-def _read_rules(tree: Any, names: list[tuple[str, str]], lacking: set[str]) -> dict[int, str]:
+def _read_rules(tree: Any, names: list[tuple[str, str | None]], lacking: set[str]) -> dict[int, str]:
     """Return the rule of each leaf in words."""
     found: dict[int, str] = {}
     stack: list[tuple[int, dict[tuple[str, str], str]]] = [(0, {})]
@@ -100,9 +105,11 @@ def _read_rules(tree: Any, names: list[tuple[str, str]], lacking: set[str]) -> d
         (name, level), cut = names[tree.feature[node]], tree.threshold[node]
         lost, gaps = bool(tree.missing_go_to_left[node]), name in lacking
         for child, left in ((tree.children_left[node], True), (tree.children_right[node], False)):
-            words = f"{name} {'at most' if left else 'above'} {cut:.4g}{' or missing' if lost == left and gaps else ''}"
-            words = f"{name} is {'not ' if left else ''}{level}" if level else words
-            side = (name, f"{level}" if level else str(left))  # a second cut on the same side replaces the first
+            edge = f"{cut:,.6g}" if abs(cut) < 1e5 else f"{cut:,.0f}"
+            edge = edge.replace(",", "") if 1000 <= abs(cut) < 10000 else edge  # may be a year
+            words = f"{name} {'at most' if left else 'above'} {edge}{' or missing' if lost == left and gaps else ''}"
+            words = f"{name} is {'not ' if left else ''}{level}" if level is not None else words
+            side = (name, level if level is not None else str(left))  # a second cut on the same side replaces the first
             stack.append((int(child), {**path, side: words}))
     return found
 
@@ -118,4 +125,11 @@ def _measure(error: Array, inside: Array, blocks: Array, parts: int, min_rows: i
     sums = np.bincount(blocks, weights=pull)
     held = len(np.unique(blocks[inside]))
     half = t_quantile(held - 1, 1 - (1 - LEVEL) / parts) * np.sqrt((sums**2).sum() * held / (held - 1))
-    return *shown, lift - half, lift + half, n / len(error), share, "worse" if lift - half > 1 else "not worse"
+    return (
+        *shown,
+        max(lift - half, 0.0),
+        lift + half,
+        n / len(error),
+        share,
+        "worse" if lift - half > 1 else "not worse",
+    )

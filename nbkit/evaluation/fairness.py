@@ -113,6 +113,8 @@ def price_equal_rates(
         level = pd.Series(after).map(cuts).fillna(o.threshold).to_numpy()
         changed = replace(o, label=o.score >= level)
         spreads = [_spread(each, name, rate) for each in (o, changed)]
+        if not limit < spreads[0] or not spreads[1] < spreads[0]:  # within the tolerance, not known, or no help
+            continue
         row = compare_costs(changed, {SINGLE: o}, costs).to_dict("index")[SINGLE]
         paid = float(row["difference"]), float(row["low"]), float(row["high"])
         text = ", ".join(f"{group} {cut:.2g}" for group, cut in cuts.items())

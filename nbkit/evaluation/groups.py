@@ -233,7 +233,7 @@ def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -
         with np.errstate(divide="ignore"):
             ratio, low, high = 1 / np.array([row[name] for name in ("ratio", "ratio_high", "ratio_low")])
         verdict = "pass" if high <= limit else "fail" if low > limit else "inconclusive"
-        verdict = "not judged" if row["groups"] < 2 else verdict
+        verdict = "not judged" if row["groups"] < 2 or not row["highest_value"] > 0 else verdict
         away = np.log(ratio / limit) if np.isfinite(ratio) else np.nan
         reach = np.log(ratio / low) if away > 0 else np.log(high / ratio)
         needed = row["n"] * (reach / away) ** 2 if verdict == "inconclusive" and away else np.nan

@@ -8,10 +8,10 @@ import numpy as np
 from nbkit.wording import format_count
 
 VERBS = {  # of a rate: how a group with more of it fares
-    "selection_rate": "is selected",
-    "true_positive_rate": "is found when it is a case",
-    "false_positive_rate": "is selected without being a case",
-    "precision": "is a case when it is selected",
+    "selection_rate": "is flagged",
+    "true_positive_rate": "is flagged when it is a case",
+    "false_positive_rate": "is flagged without being a case",
+    "precision": "is a case when it is flagged",
     "accuracy": "is given the right class",
 }
 FARTHEST = 100  # times the rows there are, beyond which nobody will have them
@@ -40,7 +40,10 @@ def show(value: float, low: float, high: float, *units: str) -> str:
     >>> show(55021.3, 35111, 74002, "USD"), show(0.74216, 0.713, 0.7664), show(1.96, np.nan, np.nan)
     ('55,000 USD (35,000 to 74,000)', '0.742 (0.713 to 0.766)', '2.0 (interval unknown)')
     """
-    width = high - low if np.isfinite(high - low) and high > low else max(abs(value), 1e-12)
+    if not np.isfinite(value):
+        return "unknown"
+    width = high - low if np.isfinite(high - low) and high > low else abs(value) or 1.0
+    width = max(width, 1e-6)
     places = 1 - int(np.floor(np.log10(width)))
     said = [f"{round(number, places) + 0.0:,.{max(places, 0)}f}" for number in (value, low, high)]
     span = f"{said[1]} to {said[2]}" if np.isfinite(low + high) else "interval unknown"
@@ -55,8 +58,10 @@ def show_share(value: float, low: float = np.nan, high: float = np.nan) -> str:
     >>> show_share(0.673, 0.577, 0.757), show_share(0.63)
     ('67 % (58 to 76)', '63 %')
     """
+    if not np.isfinite(value):
+        return "an unknown share"
     if not np.isfinite(low + high):
-        return f"{value:.0%}".replace("%", " %") if np.isfinite(value) else "an unknown share"
+        return f"{value:.0%}".replace("%", " %")
     return show(100 * value, 100 * low, 100 * high, "%")
 
 
@@ -73,6 +78,8 @@ def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str) -> str:
         What the interval says about the limit.
     """
     column, rate, share = row["column"], row["rate"], row["rate"] in VERBS
+    if verdict == "not judged" and row["groups"] >= 2:
+        return f"{column}: nobody {VERBS.get(str(rate), 'is off')} in any group"
     if verdict == "not judged":
         return f"{column}: fewer than two groups have enough rows to compare their {str(rate).replace('_', ' ')}"
     ends = [show_share(row[name]) if share else f"{row[name]:.3g}" for name in ("highest_value", "lowest_value")]
@@ -83,7 +90,7 @@ def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str) -> str:
     head = f"{column} {row['highest']} {VERBS.get(str(rate), 'is off')} {often}"
     if verdict == "pass":
         return f"{head}; the interval ({low} to {high}) is within the limit of {limit:.3g}"
-    beyond = "is beyond it" if verdict == "fail" else "reaches across it: inconclusive"
+    beyond = "is beyond it" if verdict == "fail" else "reaches across it, so this is undecided"
     return f"{head}; the limit is {limit:.3g}, and the interval ({low} to {high}) {beyond}{_describe_need(row)}"
 
 
@@ -91,7 +98,5 @@ def _describe_need(row: Mapping[Any, Any]) -> str:
     if not np.isfinite(row["needed"]):
         return ""
     if row["needed"] > FARTHEST * row["n"]:
-        return ", and too near the limit for any number of rows in reach"
-    return (
-        f", about {format_count(float(format(row['needed'], '.2g')), 'row')} like these would decide (now {row['n']:,})"
-    )
+        return "; it is too near the limit for any number of rows in reach"
+    return f"; about {format_count(float(format(row['needed'], '.2g')), 'row')} like these would settle it ({row['n']:,} so far)"

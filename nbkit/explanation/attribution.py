@@ -156,7 +156,7 @@ def explain(
     tried: list[str] = []
     for parts in take_apart(model, sample, problem):
         methods = ensembles.list_methods(parts.last)
-        for method in methods if afforded >= ensembles.FEWEST else methods[-1:]:
+        for method in methods:
             found, gap = try_method(method, parts, seed, background)
             if found is not None:
                 return _finish(found, X, problem, min(limit, len(X)))

@@ -14,6 +14,7 @@ from nbkit.model.predictions import Predictions, predict_values
 from nbkit.wording import suggest
 
 TRIED = 25  # values of a column
+HALVINGS = 12  # steps to the nearest value that turns a decision
 
 
 def explain_rows(explanation: Explanation, predictions: Predictions, *, top: int = 6) -> pd.DataFrame:
@@ -31,8 +32,9 @@ def explain_rows(explanation: Explanation, predictions: Predictions, *, top: int
     Returns
     -------
     DataFrame
-        Columns `case` ("surely right", "surely wrong", "at the threshold" or "between classes", "typical"; of a
-        regression "most exact", "most too high", "most too low"), `row` (index label), `truth`, `prediction`,
+        Columns `case` ("confident and right", "confident and wrong", "at the threshold" or "between classes",
+        "typical"; of a
+        regression "closest prediction", "most too high", "most too low"), `row` (index label), `truth`, `prediction`,
         `start` (the prediction before any column is known), `feature`, `value` (as text) and `contribution`, the
         largest first, the last for "all others"; numbers in the unit of `Explanation.in_points`.
     """
@@ -119,7 +121,7 @@ def _find_change(row: Any, explanation: Explanation, o: Predictions, model: Any,
     if not actionable:
         return "No column is named as actionable, so no change is proposed."
     if o.task == "regression":
-        return "A regression decides nothing that a change could turn."
+        return "Not applicable: this model predicts a number, not a decision."
     data, own = explanation.data, explanation.data.loc[[row]]
     tried = [(name, value, far) for name in actionable for value, far in _list_values(data[name], own[name].iloc[0])]
     rows = pd.concat([own] * (len(tried) + 1), ignore_index=True)
@@ -133,12 +135,43 @@ def _find_change(row: Any, explanation: Explanation, o: Predictions, model: Any,
         return f"No single change of {' or '.join(actionable)} within what was seen turns the decision."
     place = min(turned)[1]
     name, value, _ = tried[place]
+    nearest, answer = _approach(model, own, (name, value), o)
     then = (
-        f"{said[place + 1]:.1%}, across the threshold of {o.threshold:.1%}"
+        f"{answer:.1%}, across the threshold of {o.threshold:.1%}"
         if said.ndim == 1
         else str(o.classes[label[place + 1]])
     )
-    return f"With {name} {_show(value)} instead of {_show(own[name].iloc[0])} the model would say {then}."
+    return f"With {name} {_show(nearest)} instead of {_show(own[name].iloc[0])} the model would say {then}."
+
+
+def _approach(model: Any, own: pd.DataFrame, change: tuple[str, Any], o: Predictions) -> tuple[Any, float]:
+    """Return the value nearest to a row's own that turns the decision as well, by halving, and the answer there."""
+    name, value = change
+    here, kept = value, own[name].iloc[0]
+    number = pd.api.types.is_numeric_dtype(own[name]) and not pd.api.types.is_bool_dtype(own[name]) and pd.notna(kept)
+    first, answer = (_ask(model, own.assign(**{name: own[name].iloc[0]}), o), _ask(model, _set(own, name, value), o))
+    for _ in range(HALVINGS if number else 0):
+        middle = (kept + here) / 2
+        middle = round(middle) if pd.api.types.is_integer_dtype(own[name]) else middle
+        if middle in (kept, here):
+            break
+        found = _ask(model, _set(own, name, middle), o)
+        if found[1] != first[1]:
+            here, answer = middle, found
+        else:
+            kept = middle
+    return here, answer[0]
+
+
+def _set(own: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:
+    return own.assign(**{name: pd.Series([value], index=own.index).astype(own[name].dtype)})
+
+
+def _ask(model: Any, row: pd.DataFrame, o: Predictions) -> tuple[float, int]:
+    """Return the probability (the largest of several classes) of one row, and the class that is decided on."""
+    said = predict_values(model, row, o.problem).to_numpy()
+    label = said >= o.threshold if said.ndim == 1 else said.argmax(axis=1)
+    return float(said.max()), int(label[0])
 
 
 def _list_values(column: "pd.Series[Any]", own: Any) -> list[tuple[Any, float]]:
@@ -152,7 +185,11 @@ def _list_values(column: "pd.Series[Any]", own: Any) -> list[tuple[Any, float]]:
 
 
 def _show(value: Any) -> str:
-    return "missing" if pd.isna(value) else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "missing" if pd.isna(value) else _shorten(value) if isinstance(value, float) else str(value)
+
+
+def _shorten(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _say(value: float, unit: str) -> str:
@@ -164,7 +201,11 @@ def _pick_cases(o: Predictions) -> list[tuple[str, int, str]]:
     every = np.ones(len(o), dtype=bool)
     if o.task == "regression":
         off, column = o.score - o.truth, np.full(len(o), "", dtype=object)
-        keys = {"most exact": (every, -np.abs(off)), "most too high": (off > 0, off), "most too low": (off < 0, -off)}
+        keys = {
+            "closest prediction": (every, -np.abs(off)),
+            "most too high": (off > 0, off),
+            "most too low": (off < 0, -off),
+        }
         keys["typical"] = every, -np.abs(np.abs(off) - np.median(np.abs(off)))
     else:
         right = o.label == o.truth
@@ -176,7 +217,7 @@ def _pick_cases(o: Predictions) -> list[tuple[str, int, str]]:
             sure, place, edge = ordered[:, -1] - ordered[:, -2], o.label.astype(int), "between classes"
             middle = ordered[:, -1]
         column = np.array([str(name) for name in o.classes] or [""], dtype=object)[place]
-        keys = {"surely right": (right, sure), "surely wrong": (~right, sure), edge: (every, -sure)}
+        keys = {"confident and right": (right, sure), "confident and wrong": (~right, sure), edge: (every, -sure)}
         keys["typical"] = every, -np.abs(middle - np.median(middle))
     found = {name: int(np.argmax(np.where(mask, key, -np.inf))) for name, (mask, key) in keys.items() if mask.any()}
     return [(name, place, str(column[place])) for name, place in found.items()]

@@ -258,7 +258,8 @@ def _tell_threshold(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, 
     halves = [Z * side.std(ddof=1) / np.sqrt(len(side)) for side in (moved[x >= edge], moved[x < edge])]
     if abs(above - below) <= normal_quantile(1 - 0.05 / len(edges)) / Z * np.hypot(*halves):
         return "These rows show no direction"
-    value = f"{edge:,g} {measure}".strip()
+    value = f"{edge:,.0f}" if abs(edge) >= 10_000 else f"{edge:g}"
+    value = f"{value} {measure}".strip()
     return f"{value} or more: {say_points(above, unit, max(halves))}; less: {say_points(below, unit, max(halves))}"
 
 

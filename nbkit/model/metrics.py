@@ -79,7 +79,7 @@ METRICS: dict[str, Metric] = {row.name: row for row in METRIC_ROWS}
 MEASURES = {  # what criteria may also name: (better, words)
     "cost_per_row": ("lower", "what a decision costs on average"),
     "slice_gap": ("lower", "by how much predictions are off in the worst slice, beyond the whole"),
-    "rate_ratio": ("higher", "the least favoured group's rate as a share of the most favoured group's"),
+    "rate_ratio": ("higher", "the lowest rate of a group divided by the highest"),
 }
 
 

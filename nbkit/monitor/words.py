@@ -78,5 +78,5 @@ def _describe_score(score: Any) -> str:
         return "could not be measured"
     known, blind = pd.notna(score["low"]), score["level"] == "inconclusive" and pd.notna(score["detectable"])
     span = f"{score['low']:.3f} to {score['high']:.3f}" if known else "too few rows for an interval"
-    seen = f", a loss of {score['detectable']:.2g} could have been seen" if blind else ""
+    seen = f"; only a loss of {score['detectable']:.2g} or more would have been detected" if blind else ""
     return f"{score['value']:.3f} ({span}), reference {score['reference']:.3f}{seen}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nbkit.errors import BadNotebook, BadParameter, RunInUse, UnknownRun
+from nbkit.lifecycle import MONITOR
 from nbkit.record import RECORD, Git, RunRecord, StageRecord, Surroundings, iterate_runs, name_sweep, read_record
 from nbkit.scraps import STORE, check_artifacts, list_artifacts, read_scraps
 from nbkit.wording import suggest
@@ -152,7 +153,7 @@ def try_lock(file: IO[str]) -> bool:
 def find_run(root: Path, name: str = "") -> Path:
     """Return a run's folder by its name, a unique beginning of it, or its path; the latest if no name is given.
 
-    A point of a sweep is the latest only if there is nothing else.
+    A point of a sweep, or a look of the monitor, is the latest only if there is nothing else.
 
     Raises
     ------
@@ -161,11 +162,13 @@ def find_run(root: Path, name: str = "") -> Path:
     """
     if name and (Path(name) / RECORD).is_file():
         return Path(name).resolve()
-    known = [folder for folder, _ in iterate_runs(root)]
+    runs = list(iterate_runs(root))
+    known = [folder for folder, _ in runs]
     if not known:
         raise UnknownRun(f"there are no runs in {root / 'runs'}: `nbkit run PARAMS` makes one")
     if not name:
-        return next((folder for folder in known if not name_sweep(folder)), known[0])
+        stages = [folder for folder, record in runs if not name_sweep(folder) and record.parameters.keys() != {MONITOR}]
+        return (stages or [folder for folder in known if not name_sweep(folder)] or known)[0]
     names = [folder.name for folder in known]
     if name in names:
         return known[names.index(name)]

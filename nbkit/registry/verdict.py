@@ -124,7 +124,7 @@ def _list_conditions(evidence: Evidence, gates: pd.DataFrame) -> list[str]:
     found += evidence.loosened
     if evidence.since:
         said = "; ".join(f"{decision} for {', '.join(windows)}" for decision, windows in evidence.since.items())
-        found.append(f"The monitor has since said {said}: look at these before relying on the model.")
+        found.append(f"Since then monitoring said {said}: look at these before relying on the model.")
     return found
 
 

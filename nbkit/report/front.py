@@ -12,7 +12,7 @@ from nbkit.lifecycle import DEPLOY, EVALUATE, EXPLAIN, FRAME, INGEST, REGISTER, 
 from nbkit.record import RunRecord, iterate_runs, read_record
 from nbkit.report.judgement import describe_alternatives, format_value, open_registry
 from nbkit.report.scraps import read_or, read_rows
-from nbkit.wording import capitalize, describe, format_count
+from nbkit.wording import capitalize, describe, format_count, format_estimate
 
 CARDS = 4
 PER_ROW = "saved per row"  # which the costs below show
@@ -41,12 +41,13 @@ def read_cards(folder: Path) -> pd.DataFrame:
 
 
 def _enlarge(row: Mapping[Any, Any]) -> str:
-    """Write a value with its unit, in two or three digits, as its interval seldom allows more."""
-    value, unit = float(row["value"]), str(row["unit"])
-    if unit == "share":
-        return f"{value:.0%}".replace("%", " %")
-    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{round(value, 1 - math.floor(math.log10(abs(value)))) if abs(value) >= 1000 else value:,.{digits}f} {unit}"
+    """Write a value with its unit, in the digits of the sentence beside it."""
+    from nbkit.evaluation.words import show, show_share
+
+    ends = float(row["value"]), float(row["low"]), float(row["high"])
+    if row["unit"] == "share":
+        return show_share(*ends).partition(" (")[0]
+    return f"{show(*ends).partition(' (')[0]} {row['unit']}".strip()
 
 
 def read_costs(folder: Path) -> pd.DataFrame:
@@ -57,7 +58,8 @@ def read_costs(folder: Path) -> pd.DataFrame:
     DataFrame
         way (of deciding), cost (with its currency), share (of the dearest, 0 to 1), own (whether it is the model).
     """
-    rows = [row for row in read_rows(folder, EVALUATE, "alternatives") if "alternative" in row]
+    stated = read_or(folder, FRAME, "costs", {"": 1.0})
+    rows = [row for row in read_rows(folder, EVALUATE, "alternatives") if "alternative" in row] if stated else []
     costs = {str(row["alternative"]): float(row["cost_per_row"]) for row in rows}
     if rows:
         costs["the model"] = float(rows[0]["model"])
@@ -79,13 +81,21 @@ def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
             rows.append(
                 (f"Groups by {row['column']}" if "column" in row else "Groups", end_sentence(row["sentence"]), EVALUATE)
             )
+    for row in read_rows(folder, EVALUATE, "error_tree"):
+        if row["verdict"] == "worse":
+            times = format_estimate(row["lift"], row["low"], row["high"])
+            words = f"Errors are {times} times the average where {row['rule']}, on {format_count(row['n'], 'row')}."
+            rows.append(("Weak spot", words, EVALUATE))
     for row in read_rows(folder, EVALUATE, "worst")[:3]:
         if "gap" in row:
             off, low, high = (format_value(row[name]) for name in ("gap", "gap_low", "gap_high"))
             where = f"{describe(row['column'])} {row['slice']}"
             words = f"Predictions are further off for {where} than elsewhere, by {off} ({low} to {high}), "
             rows.append(("Weak spot", f"{words}on {format_count(row['n'], 'row')}.", EVALUATE))
-    rows += [("Cost", words, EVALUATE) for words in describe_alternatives(folder, "inconclusive")]
+    rows += [
+        ("Cost", end_sentence(words.removeprefix("Cost: ")), EVALUATE)
+        for words in describe_alternatives(folder, "inconclusive")
+    ]
     for row in read_rows(folder, VALIDATE, "violations")[:3]:
         rows.append(("Data", end_sentence(f"{str(row['message']).rstrip('.')} ({row['severity']})"), VALIDATE))
     order = read_or(folder, INGEST, "order", {})
@@ -105,7 +115,8 @@ def end_sentence(sentence: Any) -> str:
 
 def read_drivers(folder: Path) -> list[str]:
     """Read what drives a prediction, the strongest first."""
-    return [end_sentence(row["sentence"]) for row in read_rows(folder, EXPLAIN, "drivers")]
+    told = [end_sentence(row["sentence"]) for row in read_rows(folder, EXPLAIN, "drivers")]
+    return [words for words in told if "These rows show no" not in words and "Too few rows" not in words]
 
 
 def describe_changes(folder: Path, record: RunRecord) -> list[str]:

@@ -14,7 +14,7 @@ from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
 from nbkit.registry.verdict import GATE_COLUMNS, REJECT, STOPPED, UNDECIDED, Evidence, Verdict, reach_verdict
 from nbkit.report.scraps import list_lacking, read_or, read_rows
-from nbkit.report.since import find_earlier, list_loosened, read_since
+from nbkit.report.since import find_earlier, list_loosened, list_redeclared, read_since
 from nbkit.wording import describe, format_estimate
 
 if TYPE_CHECKING:
@@ -139,6 +139,9 @@ def _describe_loosened(folder: Path, earlier: Sequence[Path]) -> list[str]:
         f"{describe(what)} was to be {before} in {run.name} ({_read_word(run)}), and {now}: "
         "the bound was loosened after these rows had been judged."
         for what, before, now, run in list_loosened(folder, earlier)
+    ] + [
+        f"The test of behaviour {name!r} {became} in {run.name} ({_read_word(run)}), after these rows had been judged."
+        for name, became, run in list_redeclared(folder, earlier)
     ]
 
 

@@ -6,7 +6,7 @@ MARKS = {
     "passed": "✓ passed", "pass": "✓ pass", "ok": "✓ ok", "met": "✓ met", "better": "✓ better", "cheaper": "✓ cheaper",
     "worse": "✕ worse", "blocking": "✕ blocking", "warning": "■ warning", "drift": "■ drift", "watch": "■ watch",
     "fail": "✕ fail", "failed": "✕ failed", "refused": "✕ refused", "retrain": "✕ retrain",
-    "look": "■ look", "inconclusive": "■ inconclusive",
+    "look": "■ needs review", "inconclusive": "■ inconclusive",
     "interrupted": "■ interrupted", "running": "■ running",
 }  # fmt: skip
 

@@ -10,7 +10,10 @@ from nbkit.report.marks import mark, tone
 from nbkit.wording import LABELS, describe
 
 SILENT = {"n", "rows", "better", "currency", "judged", "column", "metric", "note"}  # said once if it is always the same
-WORDED = {"verdict", "status", "severity", "level", "decision", "level_now"}
+VALUES = {"value", "difference", "ratio", "drop", "lift", "share", "observed", "extra", "roc_auc", "mean", "effect"}
+COUNTS = {"n", "rows", "cost", "bytes", "requests", "missing", "count", "levels", "unique"}
+METRICS = {"metric", "criterion", "name", "test", "requirement", "gate", ""}  # whose cells may name a metric
+WORDED = {"verdict", "severity", "level", "decision", "level_now"}
 NUMBER = re.compile(r"^[-+]?[\d,]*\.?\d+(e[-+]?\d+)?$")
 TABLE = re.compile(r"<table>(?:<caption>(.*?)</caption>)?(.*?)</table>", re.DOTALL)
 ROW, CELL = re.compile(r"<tr>(.*?)</tr>", re.DOTALL), re.compile(r"<(th|td)[^>]*>(.*?)</\1>", re.DOTALL)
@@ -80,8 +83,6 @@ def _rewrite(whole: str, inner: str) -> str:
         Column(name.strip(), "", [row[place][1].strip() for row in rows], bool(rows) and rows[0][place][0] == "th")
         for place, name in enumerate(heads[0])
     ]
-    if len(columns) > 1 and not columns[0].name and all(cell.isdigit() for cell in columns[0].cells):
-        columns = columns[1:]  # an index that only counts rows
     columns = _merge_intervals(columns)
     columns, same = _leave_out(columns)
     return _write(columns, len(rows)) + same
@@ -93,28 +94,26 @@ def _merge_intervals(columns: list[Column]) -> list[Column]:
     for low in [column for column in columns if re.fullmatch(r"(.*_)?low", column.name)]:
         stem = low.name[:-3]
         high, value = named.get(f"{stem}high"), named.get(stem.rstrip("_")) if stem else _find_value(columns, low)
-        if high is None or not (low.is_number or high.is_number):
+        if high is None or value is None or not (low.is_number or high.is_number):
             continue
         written = []
         for place, ends in enumerate(zip(low.cells, high.cells, strict=True)):
             digits = _count_digits(*ends)
             written.append(" to ".join(_round(end, digits) for end in ends) if set(ends) != {DASH} else DASH)
-            if value is not None and digits is not None:
+            if digits is not None:
                 value.cells[place] = _round(value.cells[place], digits)
         low.head, low.cells = "95 % interval", written
         columns.remove(high)
-        if value is not None:
-            value.is_rounded = True
-            columns.remove(low)
-            columns.insert(columns.index(value) + 1, low)
+        value.is_rounded = True
+        columns.remove(low)
+        columns.insert(columns.index(value) + 1, low)
     return columns
 
 
 def _find_value(columns: list[Column], low: Column) -> Column | None:
     """Return the number to which a column `low` belongs: the last before it that is one."""
-    before = [column for column in columns[: columns.index(low)] if column.is_number and not column.is_header]
-    named = [column for column in before if column.name in ("value", "difference", "ratio", "drop", "cost_per_row")]
-    return (named or before)[-1] if before else None
+    before = [column for column in columns[: columns.index(low)] if column.is_number and column.name in VALUES]
+    return before[-1] if before else None
 
 
 def _count_digits(low: str, high: str) -> int | None:
@@ -146,7 +145,7 @@ def _leave_out(columns: list[Column]) -> tuple[list[Column], str]:
             kept.append(column)
     if not kept:
         return columns, ""
-    return kept, f'<p class="soft">In every row: {"; ".join(same)}.</p>' if same else ""
+    return kept, f'<p class="soft">The same in every row: {"; ".join(same)}.</p>' if same else ""
 
 
 def _write(columns: list[Column], count: int) -> str:
@@ -157,9 +156,12 @@ def _write(columns: list[Column], count: int) -> str:
             column.tones = [tone(cell) if mark(cell) != cell else "" for cell in column.cells]
             column.cells = [mark(cell) for cell in column.cells]
         elif column.is_number and not column.head.endswith("95 % interval"):
-            column.cells = _align(column.cells) if not column.is_rounded else column.cells
-        elif column.name not in ("feature", "source"):
-            column.cells = [LABELS.get(cell, _list_settings(cell)) for cell in column.cells]
+            column.cells = _align(column.cells, counts=column.name in COUNTS) if not column.is_rounded else column.cells
+        else:
+            named = column.name in METRICS or column.is_header or set(column.cells) <= {"True", "False"}
+            column.cells = [LABELS.get(cell, cell) if named else cell for cell in column.cells]
+        if column.name == "params":
+            column.cells = [_list_settings(cell) for cell in column.cells]
     shapes = ["number" if column.is_number or column.head.endswith("95 % interval") else "" for column in columns]
     head = "".join(
         _make_cell("th", column.head, shape, "col") if column.head else "<td></td>"
@@ -194,25 +196,26 @@ def _list_settings(cell: str) -> str:
     return html.escape(words) or "defaults"
 
 
-def _align(cells: list[str]) -> list[str]:
+def _align(cells: list[str], *, counts: bool = False) -> list[str]:
     """Write the numbers of a column with three digits of the largest, and large counts with commas.
 
     Examples
     --------
-    >>> _align(["0.5223", "0.251", "–"]), _align(["14691", "7"]), _align(["1.2e-15", "0.5"])
+    >>> _align(["0.5223", "0.251", "–"]), _align(["14691", "7"], counts=True), _align(["1.2e-15", "0.5"])
     (['0.522', '0.251', '–'], ['14,691', '7'], ['1.2e-15', '0.5'])
     """
-    if any("e" in cell or "%" in cell for cell in cells):
+    if any("e" in cell or "%" in cell or re.match(r"[-+]?0\d", cell) for cell in cells):
         return cells
     known = [abs(float(cell.replace(",", ""))) for cell in cells if cell != DASH]
     if not any("." in cell for cell in cells):
-        return [f"{int(cell.replace(',', '')):,}" if len(cell) > 4 and cell != DASH else cell for cell in cells]
+        large = [f"{int(cell.replace(',', '')):,}" if len(cell) > 4 and cell != DASH else cell for cell in cells]
+        return large if counts else cells
     sizes = [math.floor(math.log10(each)) for each in known if each] or [0]
     if max(sizes) - min(sizes) > 1:  # of several units, such as the scores of several metrics
         sized = {cell: float(cell.replace(",", "")) for cell in cells if cell != DASH}
         own = {cell: max(0, 2 - math.floor(math.log10(abs(size)))) if size else 0 for cell, size in sized.items()}
         return [_round(cell, own.get(cell)) for cell in cells]
-    digits = min(max(0, 2 - max(sizes), -min(sizes)), 4)
+    digits = min(max(0, 2 - max(sizes), -min(sizes)), 9)
     return [_round(cell, digits) for cell in cells]
 
 

@@ -105,6 +105,25 @@ def list_loosened(folder: Path, earlier: Sequence[Path]) -> list[tuple[str, str,
     ]
 
 
+def list_redeclared(folder: Path, earlier: Sequence[Path]) -> list[tuple[str, str, Path]]:
+    """List the tests of behaviour that an earlier run declared otherwise, or that are gone: name, what became, run.
+
+    Whether another declaration is less strict no rule can say in general: that is for a person to see.
+    """
+    now, found = _read_tests(folder), dict[str, tuple[str, str, Path]]()
+    for run in earlier:
+        for name, test in _read_tests(run).items():
+            if test != now.get(name):
+                became = "is declared otherwise than" if name in now else "is no longer declared as"
+                found.setdefault(name, (name, became, run))
+    return list(found.values())
+
+
+def _read_tests(folder: Path) -> dict[str, Any]:
+    tests = read_record(folder).parameters.get(EVALUATE, {}).get("behaviour") or []
+    return {str(test.get("name", number)): test for number, test in enumerate(tests) if isinstance(test, dict)}
+
+
 def _read_bounds(folder: Path) -> dict[Key, Bound]:
     """Return the strictest bound of each metric, reference and split: how strict (more is stricter), and as written."""
     found: dict[Key, Bound] = {}
