@@ -1,6 +1,7 @@
 """The answer: four numbers at most, each with its sentence, and no sentence without its interval."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -104,3 +105,21 @@ def test_few_rows_have_no_interval_and_say_so():
 )  # fmt: skip
 def test_the_basis_names_the_time(first, days, said):
     assert describe_basis(draw(n=400, days=days, first=first)[0]) == f"400 rows of the test period, {said}"
+
+
+@pytest.mark.parametrize("never", ["warns", "happens"])
+def test_a_model_that_never_warns_and_a_split_without_cases_are_said_so(never):
+    truth = np.zeros(200, dtype=bool) if never == "happens" else np.arange(200) < 20
+    quiet = Predictions.align(truth, np.full(200, 0.1), Problem("late", positive=True), threshold=0.9)
+    table = state_answer(quiet, quiet, compare_costs(quiet, {"today's rule": quiet}, COSTS))
+    words = " ".join(table["sentence"])
+    assert "an unknown share of warnings are right" in words
+    assert "nan" not in words
+    assert "-0" not in words
+    assert "0.000000" not in words
+
+
+def test_moments_with_a_time_zone_have_a_period_without_a_warning():
+    model, _ = draw()
+    rows = model.rows.assign(at=model.rows["at"].dt.tz_localize("Europe/Berlin"))
+    assert describe_basis(replace(model, rows=rows)) == "4,000 rows of the test period, May 2013"

@@ -104,3 +104,20 @@ def test_of_many_crossed_slices_none_is_blamed_by_chance():
         frame, y, p, *_ = draw_report("equal slices", 3000, rng)
         found += len(worst_slices(cross(align(y, p, rows=frame), list(frame.columns)[:3], draws=0, order=2))) > 0
     assert found <= 3
+
+
+def test_a_cut_between_years_does_not_move_a_year_to_the_other_side_and_levels_have_names():
+    year = np.tile([2012, 2013, 2014, 2015], 1000)
+    odd, flag = np.where(np.arange(4000) % 3, "", "x"), np.arange(4000) % 5 == 0
+    truth = np.arange(4000) // 4 % 2
+    wrong = (year >= 2014) & (np.arange(4000) // 8 % 2 == 0)
+    rows = pd.DataFrame({"year": year, "odd": odd, "flag": flag})
+    table = grow_error_tree(align(truth, np.where(wrong, 1 - truth, truth) * 0.8 + 0.1, rows=rows), ["year"])
+    assert table.at[0, "rule"].startswith("year above 2013.5")
+    told = " ".join(
+        grow_error_tree(align(truth, np.where(odd == "", 1 - truth, truth) * 0.8 + 0.1, rows=rows), ["odd", "flag"])[
+            "rule"
+        ]
+    )
+    assert "odd is (empty)" in told or "odd is x" in told
+    assert "above 0.5" not in told

@@ -18,6 +18,8 @@ def test_the_large_numbers_are_those_of_07_and_of_the_service_four_at_most(proje
             "value": [47475.3, 1.6878, np.nan, 0.6733],
             "unit": ["USD", "USD", "share", "share"],
             "sentence": list("abcd"),
+            "low": [24070.0, 0.9, 0.0, 0.58],
+            "high": [70880.0, 2.5, 1.0, 0.76],
             "what": ["saved", "saved per row", "found", "right"],
         }
     )
@@ -105,3 +107,27 @@ def test_what_changed_is_told_against_the_latest_run_before_that_has_scores(proj
         "Parameters changed: 06_train.trials.",
     ]
     assert read_overview(third).changes == describe_changes(third, read_record(third))
+
+
+def test_costs_that_nobody_stated_are_not_shown(project):
+    costs = pd.DataFrame({"cost_per_row": [0.34], "model": [0.2], "verdict": ["better"], "low": [-0.2], "high": [-0.1]},
+                         index=pd.Index(["a constant answer"], name="alternative"))  # fmt: skip
+    for stated, shown in (({}, 0), ({"over": 1.0}, 2)):
+        values = {"01_frame": {"costs": stated}, "07_evaluate": {"alternatives": costs}}
+        assert len(read_costs(write_run(project, stages={"07_evaluate": PASSED}, **values))) == shown
+
+
+def test_a_driver_without_a_direction_is_not_told_and_a_weak_part_is_to_be_watched(project):
+    drivers = pd.DataFrame({"feature": ["when"], "sentence": ["When. These rows show no direction"], "share": [0.2]})
+    tree = pd.DataFrame(
+        {"rule": ["x above 3"], "n": [500], "lift": [1.58], "low": [1.2], "high": [1.96], "verdict": ["worse"]}
+    )
+    folder = write_run(
+        project,
+        stages={"07_evaluate": PASSED},
+        **{"08_explain": {"drivers": drivers}, "07_evaluate": {"error_tree": tree}},
+    )
+    assert read_drivers(folder) == []
+    assert read_watch(folder)["sentence"].tolist() == [
+        "Errors are 1.58 (1.20 to 1.96) times the average where x above 3, on 500 rows."
+    ]

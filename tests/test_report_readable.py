@@ -27,7 +27,7 @@ def test_an_interval_stands_in_one_column_beside_its_value_with_the_digits_that_
     assert heads == ["Metric", "Value", "95 % interval"]
     assert rows[0] == ["ROC AUC", "0.742", "0.710 to 0.773"]
     assert rows[1][:3] == ["cost per row", "10.7", "9.8 to 11.7"]
-    assert "In every row: rows 28128." in html
+    assert "The same in every row: rows 28,128." in html
 
 
 def test_intervals_with_a_name_go_to_their_column():
@@ -75,3 +75,25 @@ def test_any_table_stays_a_table_of_as_many_rows(columns):
     html = make_readable(clean_html(format_table(table)))
     assert Page(html).wrong == []
     assert html.count("<tr>") == (1 + 3 if columns else html.count("<tr>"))
+
+
+def test_the_columns_of_the_users_own_table_stay_as_they_are():
+    own = pd.DataFrame({
+        "open": [5.25, 5.5], "low": [4.97, 5.1], "high": [5.59, 5.8], "temp_low": [1.5, 2.5], "temp_high": [9.5, 8.5],
+        "zip": ["01234", "90210"], "status": ["fail", "pass"], "kind": ["n", "mae"], "day": [20240101, 20240102],
+    })  # fmt: skip
+    heads, rows, _ = read(own)
+    assert heads == ["Open", "Low", "High", "Temp low", "Temp high", "Zip", "Status", "Kind", "Day"]
+    assert rows[0] == ["5.25", "4.97", "5.59", "1.50", "9.50", "01234", "fail", "n", "20240101"]
+
+
+def test_small_numbers_do_not_become_nothing_and_a_count_is_no_estimate():
+    _, rows, _ = read(pd.DataFrame({"p": [0.000005, 0.000049]}))
+    assert [float(row[0]) for row in rows] == [0.000005, 0.000049]
+    heads, rows, _ = read(pd.DataFrame({"slice": ["a", "b"], "n": [12345, 99], "low": [0.1, 0.2], "high": [0.2, 0.4]}))
+    assert heads == ["Slice", "Rows", "Low", "High"]
+    assert rows[0][:2] == ["a", "12,345"]
+
+
+def test_an_index_of_numbers_that_mean_something_stays():
+    assert read(pd.DataFrame({"rate": [0.1, 0.2]}, index=[2013, 2014]))[1] == [["2013", "0.100"], ["2014", "0.200"]]

@@ -140,7 +140,8 @@ def _leave_out(columns: list[Column]) -> tuple[list[Column], str]:
         if column.cells and values <= {"", DASH} and not column.is_header:
             continue
         if len(column.cells) > 1 and len(values) == 1 and column.name in SILENT and not column.is_header:
-            same.append(f"{describe(column.name)} {describe(column.cells[0])}")
+            cell = _align(column.cells, counts=True)[0] if column.is_number else column.cells[0]
+            same.append(f"{describe(column.name)} {describe(cell)}")
         else:
             kept.append(column)
     if not kept:
