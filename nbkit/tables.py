@@ -44,12 +44,12 @@ def format_table(table: "pd.DataFrame") -> str:
 
 
 def format_number(number: float) -> str:
-    """Write a float with four significant digits if it is long, with its whole part if it is long and large.
+    """Write a float with six significant digits if it is long, with its whole part if it is long and large.
 
     Examples
     --------
     >>> format_number(0.741732), format_number(20145.512345), format_number(2013.5), format_number(-1.5e300)
-    ('0.7417', '20,146', '2013.5', '-1.5e+300')
+    ('0.741732', '20,146', '2013.5', '-1.5e+300')
     """
     plain = f"{number:.10g}"
     if len(plain.partition(".")[2]) < 4 and "e" not in plain:

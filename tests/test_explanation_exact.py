@@ -252,7 +252,7 @@ def test_a_budget_chooses_rows_and_method_and_says_what_more_would_buy():
     assert whole["more"] == "More time would buy nothing: all 600 rows asked for are explained."
     assert 50 <= less["rows"] < 600
     assert "the time 600 rows instead of" in less["more"]
-    assert (least["method"], whole["method"]) == ("permutation", "trees")
+    assert (least["method"], whole["method"]) == ("trees", "trees")  # what is exact is not given up for want of time
 
 
 def test_the_sampling_error_that_is_printed_covers_the_true_one():

@@ -55,10 +55,15 @@ def of_task(name, task):
 
 def test_cases_are_what_they_are_called():
     table = explain_rows(FOUND, SAID, top=2)
-    assert table["case"].unique().tolist() == ["surely right", "surely wrong", "at the threshold", "typical"]
+    assert table["case"].unique().tolist() == [
+        "confident and right",
+        "confident and wrong",
+        "at the threshold",
+        "typical",
+    ]
     first = table.drop_duplicates("case").set_index("case")
     right = {name: (row["prediction"] >= 50) == (row["truth"] == "1") for name, row in first.iterrows()}
-    assert (right["surely right"], right["surely wrong"]) == (True, False)
+    assert (right["confident and right"], right["confident and wrong"]) == (True, False)
     assert abs(first.at["at the threshold", "prediction"] - 50) < 3
     for _, part in table.groupby("case"):
         assert part["start"].iloc[0] + part["contribution"].sum() == pytest.approx(part["prediction"].iloc[0])

@@ -95,12 +95,10 @@ def test_it_is_stripped_and_its_metadata_is_bare(cells, stage):
 @pytest.mark.parametrize(
     ("objective", "verdicts", "said"),
     [
-        ("Keep who would leave within a year", ["rejected", "open"], "year. Criteria that decide whether it is good "
-         "enough, fixed before any data was read: 0. Of 2 hypotheses, 0 kept and 1 still open."),
-        ("Is it kept?", ["kept"], "Is it kept? Criteria that decide whether it is good enough, fixed before any data was "
-         "read: 0. Of 1 hypothesis, 1 kept and 0 still open."),
-        ("", [], "No objective is stated. Criteria that decide whether it is good enough, fixed before any data was read: "
-         "0. Whether it needs a model at all was not asked: no hypothesis is stated."),
+        ("Keep who would leave within a year", ["rejected", "open"], "year. Acceptance criteria: 0. Of 2 hypotheses, 0 "
+         "kept, 1 rejected, 1 open."),
+        ("Is it kept?", ["kept"], "Is it kept? Acceptance criteria: 0. Of 1 hypothesis, 1 kept, 0 rejected, 0 open."),
+        ("", [], "No objective is stated. Acceptance criteria: 0. Whether it needs a model at all was not asked: no hypothesis is stated."),
     ],
 )  # fmt: skip
 def test_the_headline_of_01_ends_its_sentences_and_counts_what_is_open(monkeypatch, objective, verdicts, said):

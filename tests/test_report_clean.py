@@ -68,7 +68,7 @@ def test_a_table_of_pandas_becomes_a_plain_one():
     html = shown(pd.DataFrame({"who": ["a", "b"], "auc": [0.7417321, 2.0]}))
     assert html.startswith('<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>')
     assert html.count('scope="col"') == 2
-    assert '<td class="number">0.7417</td>' in html
+    assert '<td class="number">0.741732</td>' in html
     assert "<td>a</td>" in html
     assert "style" not in html
     assert "dataframe" not in html
@@ -148,12 +148,12 @@ def test_a_kernel_shows_its_tables_so(monkeypatch):
     show_tables()
     data, _ = shell.display_formatter.format(table)
     assert data["text/html"] == format_table(table)
-    assert "<td>0.7417</td>" in data["text/html"]
+    assert "<td>0.741732</td>" in data["text/html"]
 
 
 @pytest.mark.parametrize(
     ("number", "short"),
-    [(0.123456789, "0.1235"), (-0.00001234567, "-1.235e-05"), (1e6, "1000000"), (-20145.512345, "-20,146"), (1.5e300, "1.5e+300"),
+    [(0.123456789, "0.123457"), (-0.00001234567, "-1.23457e-05"), (1e6, "1000000"), (-20145.512345, "-20,146"), (1.5e300, "1.5e+300"),
      (2013.5, "2013.5"), (2013.0, "2013"), (0.5, "0.5"), (float("inf"), "inf"), (1e-3, "0.001")],
 )  # fmt: skip
 def test_numbers_are_shortened(number, short):

@@ -149,7 +149,7 @@ def test_what_would_be_cheaper_and_who_is_treated_otherwise_is_to_be_watched(pro
     told = "today's rule cannot be told apart from the model (0.660 a row against 0.656, difference -0.03 to 0.02)."
     assert o.watch[["topic", "sentence"]].values.tolist() == [
         ["Groups by region", "Precision by region: too few groups."],
-        ["Cost", f"Cost: {told}"],
+        ["Cost", f"{told[0].upper()}{told[1:]}"],
     ]
     assert o.costs.values.tolist() == [
         ["Never acting", "1.20", 1.0, False],

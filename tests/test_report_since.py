@@ -110,7 +110,7 @@ def test_the_front_page_follows_a_look(project, registered):
     refresh_fronts(look(project, "toy-monitor-<a>", "<a>", "look"))
     html = page.read_text()
     assert '<a href="window_1.html">&lt;a&gt;</a>' in html
-    assert "■ look" in html
+    assert "■ needs review" in html
 
 
 def test_a_run_that_registered_nothing_has_no_since(project):

@@ -206,7 +206,7 @@ def _align(cells: list[str], *, counts: bool = False) -> list[str]:
     (['0.522', '0.251', '–'], ['14,691', '7'], ['1.2e-15', '0.5'])
     """
     if any("e" in cell or "%" in cell or re.match(r"[-+]?0\d", cell) for cell in cells):
-        return cells
+        return [f"{float(cell):.2g}" if "e" in cell else cell for cell in cells]
     known = [abs(float(cell.replace(",", ""))) for cell in cells if cell != DASH]
     if not any("." in cell for cell in cells):
         large = [f"{int(cell.replace(',', '')):,}" if len(cell) > 4 and cell != DASH else cell for cell in cells]
