@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from nbkit.lifecycle import MONITOR
 from nbkit.store import write_atomic
 
 RECORD = "run.json"
@@ -161,6 +162,11 @@ class RunRecord(msgspec.Struct):
     secrets: list[str] = []
     surroundings: Surroundings = msgspec.field(default_factory=Surroundings)
     stages: list[StageRecord] = []
+
+    @property
+    def is_look(self) -> bool:
+        """Whether it is a run of the monitor, which looks at one window of a registered version."""
+        return {each.stage for each in self.stages} == {MONITOR}
 
     @property
     def stopped(self) -> StageRecord | None:

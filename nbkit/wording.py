@@ -14,11 +14,10 @@ PLURALS = {"criterion": "criteria", "hypothesis": "hypotheses", "class": "classe
 LABELS = {
     "roc_auc": "ROC AUC", "average_precision": "average precision", "log_loss": "log loss", "brier": "Brier score",
     "ece": "calibration error (ECE)", "macro_f1": "macro F1",
-    "f1": "F1", "mae": "mean absolute error (MAE)", "mape": "MAPE", "r2": "R²",
+    "f1": "F1", "mae": "mean absolute error (MAE)", "mape": "relative error (MAPE)", "r2": "R²",
     "rmse": "root mean squared error (RMSE)", "median_ae": "median absolute error", "cost_per_row": "cost per row",
-    "balanced_accuracy": "balanced accuracy", "mcc": "Matthews correlation (MCC)", "n": "rows", "q_value": "q-value",
-    "p_value": "p-value", "psi": "PSI", "ks": "Kolmogorov–Smirnov", "sha256": "SHA-256", "value_a": "value",
-    "value_b": "value of the other", "true": "yes", "false": "no", "True": "yes", "False": "no",
+    "slice_gap": "weakest slice", "rate_ratio": "ratio of selection rates", "n": "rows", "q_value": "q-value",
+    "p_value": "p-value", "psi": "PSI", "ks": "Kolmogorov–Smirnov", "sha256": "SHA-256", "True": "yes", "False": "no",
 }  # fmt: skip
 
 

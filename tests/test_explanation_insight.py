@@ -24,8 +24,9 @@ from nbkit.explanation import (
     pair_influence,
     permute_features,
 )
+from nbkit.explanation.cases import _approach
 from nbkit.explanation.effects import cut_rounded
-from nbkit.model import predict
+from nbkit.model import Predictions, predict
 from nbkit.model.search import fit
 from nbkit.problem import Problem
 
@@ -264,3 +265,22 @@ def test_odd_columns_do_not_stop_it():
     few = explain(model, odd.head(3), BINARY)
     list_drivers(few)
     assert len(explain(model, odd.head(5), BINARY, budget_s=0).values) == 5
+
+
+def test_the_class_that_is_told_is_that_of_the_value_that_is_told():
+    """From b to a the answer passes through c: the nearest change leads to another class than the farther one."""
+
+    class Steps:
+        def __init__(self):
+            self.classes_ = np.array(["a", "b", "c"])
+
+        def predict_proba(self, rows):
+            x = rows["x"].to_numpy()
+            place = np.where(x < 1, 1, np.where(x < 2, 2, 0))
+            return np.where(np.arange(3) == place[:, None], 0.8, 0.1)
+
+    own = pd.DataFrame({"x": [0.0]})
+    problem = Problem("y", "multiclass")
+    told = Predictions.align(["b"], pd.DataFrame([[0.1, 0.8, 0.1]], columns=list("abc")), problem)
+    nearest, (_, turned) = _approach(Steps(), own, ("x", 5.0), told)
+    assert (round(nearest, 2), told.classes[turned]) == (1.0, "c")

@@ -32,7 +32,7 @@ def make_card(project, card=WRITTEN, required=(), **more):
         "08_explain": {"importance": pd.DataFrame({"feature": ["temp", "x"], "share": [0.616, 0.2]})},
         "09_register": {"gates": GATES, "version": "toy@3", "digest": "d" * 64, "algorithm": "Ridge()"},
     }
-    values = {stage: {**given, **more.get(stage, {})} for stage, given in values.items()}
+    values = {stage: {**values.get(stage, {}), **more.get(stage, {})} for stage in sorted({*values, *more})}
     folder = write_run(project, stages=dict.fromkeys(values, PASSED), **values)
     place = write_report(folder).parent
     known = json.loads((place / "card.json").read_text())
@@ -114,3 +114,9 @@ def test_what_is_required_and_not_written_is_unstated(text, lacking):
 def test_what_is_required_stands_on_the_card(project):
     _, place, _ = make_card(project, {}, ["licence", "human_oversight"])
     assert "No model of this project is approved without: human oversight, licence." in check_page((place / "card.html").read_text()).text  # fmt: skip
+
+
+def test_what_is_to_be_watched_is_a_known_risk(project):
+    broken = pd.DataFrame({"message": ["age is below 0"], "severity": ["warning"]})
+    *_, fields = make_card(project, **{"03_validate": {"violations": broken}})
+    assert fields["Known risks and limits"]["said"] == ["Age is below 0 (warning)."]

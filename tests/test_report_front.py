@@ -118,7 +118,9 @@ def test_costs_that_nobody_stated_are_not_shown(project):
 
 
 def test_a_driver_without_a_direction_is_not_told_and_a_weak_part_is_to_be_watched(project):
-    drivers = pd.DataFrame({"feature": ["when"], "sentence": ["When. These rows show no direction"], "share": [0.2]})
+    drivers = pd.DataFrame(
+        {"feature": ["when"], "sentence": ["When. These rows show no direction"], "share": [0.2], "clear": [False]}
+    )
     tree = pd.DataFrame(
         {"rule": ["x above 3"], "n": [500], "lift": [1.58], "low": [1.2], "high": [1.96], "verdict": ["worse"]}
     )

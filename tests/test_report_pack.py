@@ -217,3 +217,11 @@ def test_sending_leaves_no_heavy_import_behind():
 
 def test_an_unknown_run_is_refused(toy):  # noqa: F811
     assert nbkit("report", "nobody", "--zip").exit_code == 2
+
+
+def test_a_report_of_before_gets_all_that_its_front_page_leads_to_when_the_monitor_looks_again(project):
+    folder = make_report(project)
+    for page in ("glossary.html", "card.html", "lineage.html"):
+        (folder / page).unlink()
+    refresh_fronts(project / "runs" / "toy-monitor-a")
+    check_links(folder)

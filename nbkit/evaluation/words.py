@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nbkit.wording import format_count
+from nbkit.wording import capitalize, describe, format_count
 
 VERBS = {  # of a rate: how a group with more of it fares
     "selection_rate": "is flagged",
@@ -16,9 +16,6 @@ VERBS = {  # of a rate: how a group with more of it fares
 }
 FARTHEST = 100  # times the rows there are, beyond which nobody will have them
 SURE = 0.7  # ROC AUC from which on a group is given away
-TITLES = {"roc_auc": "ROC AUC", "brier": "Brier score", "ece": "Calibration error", "mae": "Mean absolute error",
-          "rmse": "Root mean squared error", "r2": "R²", "f1": "F1", "macro_f1": "Macro F1", "mape": "Relative error",
-          "slice_gap": "Weakest slice", "rate_ratio": "Ratio of selection rates"}  # fmt: skip
 
 
 def name_metric(metric: str) -> str:
@@ -29,7 +26,7 @@ def name_metric(metric: str) -> str:
     >>> name_metric("roc_auc"), name_metric("log_loss")
     ('ROC AUC', 'Log loss')
     """
-    return TITLES.get(metric, metric.replace("_", " ").capitalize())
+    return capitalize(describe(metric).partition(" (")[0])
 
 
 def show(value: float, low: float, high: float, *units: str) -> str:

@@ -33,10 +33,9 @@ def explain_rows(explanation: Explanation, predictions: Predictions, *, top: int
     -------
     DataFrame
         Columns `case` ("confident and right", "confident and wrong", "at the threshold" or "between classes",
-        "typical"; of a
-        regression "closest prediction", "most too high", "most too low"), `row` (index label), `truth`, `prediction`,
-        `start` (the prediction before any column is known), `feature`, `value` (as text) and `contribution`, the
-        largest first, the last for "all others"; numbers in the unit of `Explanation.in_points`.
+        "typical"; of a regression "closest prediction", "most too high", "most too low"), `row` (index label), `truth`,
+        `prediction`, `start` (the prediction before any column is known), `feature`, `value` (as text) and
+        `contribution`, the largest first, the last for "all others"; in the unit of `Explanation.in_points`.
     """
     (values, _, bases), o = explanation.in_points(), predictions
     places = pd.Series(np.arange(len(o)), index=o.index)
@@ -135,32 +134,28 @@ def _find_change(row: Any, explanation: Explanation, o: Predictions, model: Any,
         return f"No single change of {' or '.join(actionable)} within what was seen turns the decision."
     place = min(turned)[1]
     name, value, _ = tried[place]
-    nearest, answer = _approach(model, own, (name, value), o)
-    then = (
-        f"{answer:.1%}, across the threshold of {o.threshold:.1%}"
-        if said.ndim == 1
-        else str(o.classes[label[place + 1]])
-    )
+    nearest, (answer, turned_to) = _approach(model, own, (name, value), o)
+    then = f"{answer:.1%}, across the threshold of {o.threshold:.1%}" if said.ndim == 1 else str(o.classes[turned_to])
     return f"With {name} {_show(nearest)} instead of {_show(own[name].iloc[0])} the model would say {then}."
 
 
-def _approach(model: Any, own: pd.DataFrame, change: tuple[str, Any], o: Predictions) -> tuple[Any, float]:
+def _approach(model: Any, own: pd.DataFrame, change: tuple[str, Any], o: Predictions) -> tuple[Any, tuple[float, int]]:
     """Return the value nearest to a row's own that turns the decision as well, by halving, and the answer there."""
-    name, value = change
-    here, kept = value, own[name].iloc[0]
-    number = pd.api.types.is_numeric_dtype(own[name]) and not pd.api.types.is_bool_dtype(own[name]) and pd.notna(kept)
-    first, answer = (_ask(model, own.assign(**{name: own[name].iloc[0]}), o), _ask(model, _set(own, name, value), o))
+    name, here = change
+    column, kept = own[name], own[name].iloc[0]
+    whole = pd.api.types.is_integer_dtype(column)
+    number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and pd.notna(kept)
+    (_, before), answer = _ask(model, own, o), _ask(model, _set(own, name, here), o)
     for _ in range(HALVINGS if number else 0):
-        middle = (kept + here) / 2
-        middle = round(middle) if pd.api.types.is_integer_dtype(own[name]) else middle
+        middle = round((kept + here) / 2) if whole else (kept + here) / 2
         if middle in (kept, here):
             break
         found = _ask(model, _set(own, name, middle), o)
-        if found[1] != first[1]:
-            here, answer = middle, found
-        else:
+        if found[1] == before:
             kept = middle
-    return here, answer[0]
+        else:
+            here, answer = middle, found
+    return here, answer
 
 
 def _set(own: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:

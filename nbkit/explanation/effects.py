@@ -110,8 +110,9 @@ def list_drivers(explanation: Explanation, contract: Contract | None = None, *, 
     Returns
     -------
     DataFrame
-        Columns `feature`, `sentence`, `share` (of all movement). A threshold is the rounded value that parts the rows
-        best, with a twentieth of them on either side; means differ for certain (95 %, after Bonferroni for the choice).
+        Columns `feature`, `sentence`, `share` (of all movement), `clear` (whether a direction was found). A threshold
+        is the rounded value that parts the rows best, with a twentieth of them on either side; means differ for certain
+        (95 %, after Bonferroni for the choice).
     """
     values, unit, _ = explanation.in_points()
     unit, rows = unit or describe_column(contract, explanation.target)[1], []
@@ -124,8 +125,9 @@ def list_drivers(explanation: Explanation, contract: Contract | None = None, *, 
         column = explanation.data[name]
         words, measure = describe_column(contract, name)
         tell = _tell_threshold if _is_number(column) else _tell_levels
-        rows.append((name, f"{words}{of_class}. {tell(column, own, unit, measure)}", row.share))
-    return pd.DataFrame(rows, columns=["feature", "sentence", "share"])
+        told, clear = tell(column, own, unit, measure)
+        rows.append((name, f"{words}{of_class}. {told}", row.share, clear))
+    return pd.DataFrame(rows, columns=["feature", "sentence", "share", "clear"])
 
 
 def list_movements(explanation: Explanation) -> tuple[pd.DataFrame, str]:
@@ -243,7 +245,7 @@ def _is_number(column: "pd.Series[Any]") -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
-def _tell_threshold(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, measure: str) -> str:
+def _tell_threshold(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, measure: str) -> tuple[str, bool]:
     """Say what a number does above and below the value that parts it best."""
     numbers = column.to_numpy(dtype=float, na_value=np.nan)
     known = np.isfinite(numbers)
@@ -251,28 +253,29 @@ def _tell_threshold(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, 
     tried = round_edges(x, 12) if len(np.unique(x)) > 1 else np.empty(0)
     edges = [edge for edge in tried if least <= (x >= edge).sum() <= len(x) - least]
     if not edges:
-        return "Too few rows to tell a direction"
+        return "Too few rows to tell a direction", False
     means = [(moved[x >= edge].mean(), moved[x < edge].mean()) for edge in edges]
     parted = [(a - b) ** 2 * (x >= e).mean() * (x < e).mean() for (a, b), e in zip(means, edges, strict=True)]
     edge, (above, below) = edges[int(np.argmax(parted))], means[int(np.argmax(parted))]
     halves = [Z * side.std(ddof=1) / np.sqrt(len(side)) for side in (moved[x >= edge], moved[x < edge])]
     if abs(above - below) <= normal_quantile(1 - 0.05 / len(edges)) / Z * np.hypot(*halves):
-        return "These rows show no direction"
+        return "These rows show no direction", False
     value = f"{edge:,.0f}" if abs(edge) >= 10_000 else f"{edge:g}"
     value = f"{value} {measure}".strip()
-    return f"{value} or more: {say_points(above, unit, max(halves))}; less: {say_points(below, unit, max(halves))}"
+    ends = [say_points(end, unit, max(halves)) for end in (above, below)]
+    return f"{value} or more: {ends[0]}; less: {ends[1]}", True
 
 
-def _tell_levels(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, measure: str) -> str:
+def _tell_levels(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, measure: str) -> tuple[str, bool]:
     """Say which level moves predictions up most, and which down most."""
     found: Any = own.groupby(cut_slices(column, bins=4), observed=True).agg(["size", "mean", "std"])
     found = found[(found["size"] >= FEWEST) & ~found.index.astype(str).str.startswith("other (")]
     if len(found) < 2:
-        return "Too few rows to tell its levels apart"
+        return "Too few rows to tell its levels apart", False
     half = Z * found["std"] / np.sqrt(found["size"])
     best, worst = found["mean"].idxmax(), found["mean"].idxmin()
     chosen = normal_quantile(1 - 0.05 / max(len(found) * (len(found) - 1) / 2, 1)) / Z
     if found.at[best, "mean"] - found.at[worst, "mean"] <= chosen * np.hypot(half[best], half[worst]):
-        return "These rows show no difference between its levels"
+        return "These rows show no difference between its levels", False
     ends = [f"{name} ({say_points(found.at[name, 'mean'], unit, half[name])})" for name in (best, worst)]
-    return f"Highest for {ends[0]}, lowest for {ends[1]}"
+    return f"Highest for {ends[0]}, lowest for {ends[1]}", True

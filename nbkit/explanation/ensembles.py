@@ -15,7 +15,7 @@ from nbkit.lineage import trace_columns
 from nbkit.stats import Array
 
 PARTED = ("CalibratedClassifierCV", "VotingClassifier", "VotingRegressor")
-FEWEST = 50  # rows below which an exact method is not worth its time
+FEWEST = 50  # rows that are explained however little time there is
 
 
 def list_methods(last: Any) -> list[Callable[..., Any]]:

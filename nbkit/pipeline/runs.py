@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from nbkit.errors import BadNotebook, BadParameter, RunInUse, UnknownRun
-from nbkit.lifecycle import MONITOR
 from nbkit.record import RECORD, Git, RunRecord, StageRecord, Surroundings, iterate_runs, name_sweep, read_record
 from nbkit.scraps import STORE, check_artifacts, list_artifacts, read_scraps
 from nbkit.wording import suggest
@@ -167,7 +166,7 @@ def find_run(root: Path, name: str = "") -> Path:
     if not known:
         raise UnknownRun(f"there are no runs in {root / 'runs'}: `nbkit run PARAMS` makes one")
     if not name:
-        stages = [folder for folder, record in runs if not name_sweep(folder) and record.parameters.keys() != {MONITOR}]
+        stages = [folder for folder, record in runs if not (name_sweep(folder) or record.is_look)]
         return (stages or [folder for folder in known if not name_sweep(folder)] or known)[0]
     names = [folder.name for folder in known]
     if name in names:

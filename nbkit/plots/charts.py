@@ -24,6 +24,7 @@ from nbkit.plots.picture import (
     list_names,
     list_numbers,
     new_figure,
+    new_panels,
     place_steps,
     split_levels,
     to_floats,
@@ -146,20 +147,14 @@ def draw_panels(
     """
     names = list(dict.fromkeys(table[panel]))[:PANELS]
     parts = [table[table[panel] == name] for name in names] or [table]
-    lines = -(-len(parts) // 2)
-    tallest = [max(part[x].nunique(dropna=False) for part in parts[2 * line : 2 * line + 2]) for line in range(lines)]
-    heights = [levels * 0.19 + 0.5 for levels in tallest]
-    with new_figure(title, width=7.6, height=sum(heights) + 0.8) as (figure, axes):
-        figure.delaxes(axes)
-        grid = figure.subplots(lines, 2, sharex=True, squeeze=False, height_ratios=heights).ravel()
-        for spare in grid[len(parts) :]:
-            figure.delaxes(spare)
-        words = []
-        for place, (part, axes) in enumerate(zip(parts, grid, strict=False)):
+    words = []
+    with new_panels(title, [part[x].nunique(dropna=False) for part in parts]) as (figure, grid, tallest):
+        for place, (part, axes) in enumerate(zip(parts, grid, strict=True)):
             levels = list(dict.fromkeys(map(str, part[x])))
             for number, (name, own) in enumerate(split_levels(part, by)):
                 down, look = [levels.index(str(level)) for level in own[x]], number % len(COLOURS)
-                numbers, style = to_floats(own[y]), {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 4}
+                numbers = to_floats(own[y])
+                style: Any = {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 4}
                 if not by:
                     axes.hlines(down, 0, numbers, color=COLOURS[look], linewidth=1)
                 axes.plot(

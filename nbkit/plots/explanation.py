@@ -16,6 +16,7 @@ from nbkit.plots.picture import (
     finish,
     format_value,
     new_figure,
+    new_panels,
     split_levels,
     to_floats,
 )
@@ -83,15 +84,8 @@ def draw_effects(table: pd.DataFrame, title: str, *, unit: str = "points") -> Pi
     table = table.assign(slice=table["slice"].map(str), feature=table["feature"].map(str))
     names, by = list(dict.fromkeys(table["feature"]))[:PANELS], "class" if "class" in table else ""
     parts, words = [table[table["feature"] == name] for name in names], []
-    lines = max(-(-len(parts) // 2), 1)
-    tallest = [max([part["slice"].nunique() for part in parts[2 * n : 2 * n + 2]], default=1) for n in range(lines)]
-    heights = [levels * 0.19 + 0.5 for levels in tallest]
-    with new_figure(title, width=7.6, height=sum(heights) + 0.8) as (figure, axes):
-        figure.delaxes(axes)
-        grid = figure.subplots(lines, 2, sharex=True, squeeze=False, height_ratios=heights).ravel()
-        for spare in grid[len(parts) :]:
-            figure.delaxes(spare)
-        for name, part, axes in zip(names, parts, grid, strict=False):
+    with new_panels(title, [part["slice"].nunique() for part in parts]) as (figure, grid, _):
+        for name, part, axes in zip(names, parts, grid, strict=True):
             counts = part.groupby("slice", sort=False)["n"].first()
             levels, behind = list(counts.index), axes.twiny()
             behind.barh(range(len(levels)), counts, height=0.8, color="#888888", alpha=0.18)

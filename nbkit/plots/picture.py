@@ -68,6 +68,28 @@ def new_figure(title: str, *, width: float = 6.4, height: float = 3.4) -> Iterat
         yield figure, axes
 
 
+@contextmanager
+def new_panels(title: str, counts: list[int]) -> Iterator[tuple[Figure, list[Axes], list[int]]]:
+    """Lend two columns of panels, each line as tall as its fullest panel, and how many names that one has.
+
+    Parameters
+    ----------
+    title
+        The finding.
+    counts
+        Panel by panel, how many names stand down its side.
+    """
+    lines = max(-(-len(counts) // 2), 1)
+    tallest = [max(counts[2 * line : 2 * line + 2], default=1) for line in range(lines)]
+    heights = [names * 0.19 + 0.5 for names in tallest]
+    with new_figure(title, width=7.6, height=sum(heights) + 0.8) as (figure, axes):
+        figure.delaxes(axes)
+        grid = figure.subplots(lines, 2, sharex=True, squeeze=False, height_ratios=heights).ravel()
+        for spare in grid[len(counts) :]:
+            figure.delaxes(spare)
+        yield figure, list(grid[: len(counts)]), tallest
+
+
 def finish(figure: Figure, title: str, words: str, more: int = 0) -> Picture:
     """Turn a figure into a picture with its words."""
     return to_picture(figure, f"{title}. {words or 'No rows'}{f'; and {more} more' if more > 0 else ''}.", title)

@@ -8,10 +8,8 @@ import jinja2
 
 from nbkit import lifecycle
 from nbkit.report.scraps import read_or, read_rows
+from nbkit.report.shell import make_environment
 from nbkit.wording import format_count, format_estimate
-
-LOADER = jinja2.FileSystemLoader(Path(__file__).parent)
-TEXT = jinja2.Environment(loader=LOADER, trim_blocks=True, lstrip_blocks=True)  # noqa: S701 - text: the pages escape it
 
 
 def render_facts(name: str, folder: Path, **more: Any) -> list[str]:
@@ -28,4 +26,6 @@ def render_facts(name: str, folder: Path, **more: Any) -> list[str]:
     """
     reading = {"value": partial(read_or, folder), "rows": partial(read_rows, folder)}
     words = {"count": format_count, "estimate": format_estimate, **vars(lifecycle)}
-    return TEXT.get_template(name).render({**words, **reading, **more}).splitlines()
+    # plain, as the pages that print it escape it; and empty where a run handed over nothing
+    text = make_environment().overlay(autoescape=False, undefined=jinja2.Undefined)
+    return text.get_template(name).render({**words, **reading, **more}).splitlines()

@@ -66,7 +66,7 @@ def read_costs(folder: Path) -> pd.DataFrame:
     known = {way: cost for way, cost in costs.items() if math.isfinite(cost)}
     most, currency = max(known.values(), default=0.0), str(read_or(folder, FRAME, "currency"))
     found = [
-        (f"{way[:1].upper()}{way[1:]}", f"{cost:,.2f} {currency}".strip(), max(cost / most, 0.0), way == "the model")
+        (capitalize(way), f"{cost:,.2f} {currency}".strip(), max(cost / most, 0.0), way == "the model")
         for way, cost in sorted(known.items(), key=lambda pair: -pair[1])
         if most > 0
     ]
@@ -114,9 +114,9 @@ def end_sentence(sentence: Any) -> str:
 
 
 def read_drivers(folder: Path) -> list[str]:
-    """Read what drives a prediction, the strongest first."""
-    told = [end_sentence(row["sentence"]) for row in read_rows(folder, EXPLAIN, "drivers")]
-    return [words for words in told if "These rows show no" not in words and "Too few rows" not in words]
+    """Read what drives a prediction, the strongest first, where a direction was found."""
+    drivers = read_rows(folder, EXPLAIN, "drivers")
+    return [end_sentence(row["sentence"]) for row in drivers if row.get("clear", True)]
 
 
 def describe_changes(folder: Path, record: RunRecord) -> list[str]:

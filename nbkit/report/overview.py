@@ -122,7 +122,7 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
         costs=read_costs(folder),
         watch=read_watch(folder, reached.conditions),
         drivers=read_drivers(folder),
-        changes=[] if {each.stage for each in record.stages} == {MONITOR} else describe_changes(folder, record),
+        changes=[] if record.is_look else describe_changes(folder, record),
         version=str(read_or(folder, REGISTER, "version")),
         facts=_read_facts(folder, record),
     )
@@ -131,7 +131,7 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
 def _read_stages(folder: Path, record: RunRecord, known: dict[str, Stage], since: pd.DataFrame) -> pd.DataFrame:
     entries = {each.stage: each for each in record.stages}
     rows = []
-    wanted = entries if set(entries) == {MONITOR} else dict.fromkeys([*known, *entries])
+    wanted = entries if record.is_look else dict.fromkeys([*known, *entries])
     for name in wanted:
         entry = entries.get(name)
         status, said = (entry.status, entry.headline or entry.message) if entry else (ABSENT, "")

@@ -47,13 +47,13 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
         if row["page"]:
             html = render_stage(overview, row, folder / f"{row['stage']}.ipynb", names)
             _write_page(folder, row["page"], html)
-    _write_page(folder, "glossary.html", render_glossary(folder, overview))
     _write_more(folder, overview)
     return _write_page(folder, "index.html", render_index(overview))
 
 
 def _write_more(folder: Path, overview: Overview) -> None:
-    """Write the model card, the lineage, and the windows in which the version was looked at since, to travel along."""
+    """Write what the front page leads to: glossary, model card, lineage, and the windows looked at since."""
+    _write_page(folder, "glossary.html", render_glossary(folder, overview))
     since = overview.since.to_dict("records")
     for stale in set((folder / "report").glob("window_*.html")) - {folder / "report" / row["page"] for row in since}:
         stale.unlink()

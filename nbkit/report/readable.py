@@ -15,21 +15,27 @@ COUNTS = {"n", "rows", "cost", "bytes", "requests", "missing", "count", "levels"
 METRICS = {"metric", "criterion", "name", "test", "requirement", "gate", ""}  # whose cells may name a metric
 WORDED = {"verdict", "severity", "level", "decision", "level_now"}
 NUMBER = re.compile(r"^[-+]?[\d,]*\.?\d+(e[-+]?\d+)?$")
-TABLE = re.compile(r"<table>(?:<caption>(.*?)</caption>)?(.*?)</table>", re.DOTALL)
+TABLE = re.compile(r"<table>(.*?)</table>", re.DOTALL)
 ROW, CELL = re.compile(r"<tr>(.*?)</tr>", re.DOTALL), re.compile(r"<(th|td)[^>]*>(.*?)</\1>", re.DOTALL)
 DASH = "–"
 
 
 @dataclass
 class Column:
-    """A column: its name in the data frame, its head, its cells as HTML, and whether they are the names of the rows."""
+    """A column: its name in the data frame, its cells as HTML, and what they are."""
 
     name: str
-    head: str
     cells: list[str]
     is_header: bool = False
+    is_interval: bool = False
     is_rounded: bool = False
     tones: list[str] = field(default_factory=list)
+
+    @property
+    def head(self) -> str:
+        """Return what stands above it."""
+        words = "95 % interval" if self.is_interval else describe(self.name)
+        return words[:1].upper() + words[1:]
 
     @property
     def is_number(self) -> bool:
@@ -64,7 +70,7 @@ def make_readable(text: str) -> str:
     >>> print(make_readable(f"<table>{head}<tbody>{row}</tbody></table>").partition("<tbody>")[2])
     <tr><td>ROC AUC</td><td class="number">0.742</td><td class="number">0.709 to 0.773</td></tr></tbody></table>
     """
-    return TABLE.sub(lambda found: _rewrite(found[0], found[2]), text)
+    return TABLE.sub(lambda found: _rewrite(found[0], found[1]), text)
 
 
 def _rewrite(whole: str, inner: str) -> str:
@@ -80,7 +86,7 @@ def _rewrite(whole: str, inner: str) -> str:
     ):
         return whole
     columns = [
-        Column(name.strip(), "", [row[place][1].strip() for row in rows], bool(rows) and rows[0][place][0] == "th")
+        Column(name.strip(), [row[place][1].strip() for row in rows], bool(rows) and rows[0][place][0] == "th")
         for place, name in enumerate(heads[0])
     ]
     columns = _merge_intervals(columns)
@@ -102,7 +108,7 @@ def _merge_intervals(columns: list[Column]) -> list[Column]:
             written.append(" to ".join(_round(end, digits) for end in ends) if set(ends) != {DASH} else DASH)
             if digits is not None:
                 value.cells[place] = _round(value.cells[place], digits)
-        low.head, low.cells = "95 % interval", written
+        low.is_interval, low.cells = True, written
         columns.remove(high)
         value.is_rounded = True
         columns.remove(low)
@@ -151,19 +157,17 @@ def _leave_out(columns: list[Column]) -> tuple[list[Column], str]:
 
 def _write(columns: list[Column], count: int) -> str:
     for column in columns:
-        column.head = column.head or describe(column.name)
-        column.head = column.head[:1].upper() + column.head[1:]
         if column.name in WORDED:
             column.tones = [tone(cell) if mark(cell) != cell else "" for cell in column.cells]
             column.cells = [mark(cell) for cell in column.cells]
-        elif column.is_number and not column.head.endswith("95 % interval"):
-            column.cells = _align(column.cells, counts=column.name in COUNTS) if not column.is_rounded else column.cells
+        elif column.is_number and not column.is_interval:
+            column.cells = column.cells if column.is_rounded else _align(column.cells, counts=column.name in COUNTS)
         else:
             named = column.name in METRICS or column.is_header or set(column.cells) <= {"True", "False"}
             column.cells = [LABELS.get(cell, cell) if named else cell for cell in column.cells]
         if column.name == "params":
             column.cells = [_list_settings(cell) for cell in column.cells]
-    shapes = ["number" if column.is_number or column.head.endswith("95 % interval") else "" for column in columns]
+    shapes = ["number" if column.is_number or column.is_interval else "" for column in columns]
     head = "".join(
         _make_cell("th", column.head, shape, "col") if column.head else "<td></td>"
         for column, shape in zip(columns, shapes, strict=True)

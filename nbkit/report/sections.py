@@ -101,7 +101,7 @@ def _number(blocks: list[Block]) -> list[Block]:
             caption, html, rows = "", block.html, 0
             if block.kind == "table":
                 own = CAPTION.search(html)
-                caption, html = own[1] if own else heading, make_readable(html)
+                caption, html = own[1] if own else heading, make_readable(CAPTION.sub("", html))
                 rows = count_rows(html)
             label = f"{block.kind.capitalize()} {counts[block.kind]}"
             title = f"{label}. {caption}" if caption else label

@@ -13,17 +13,29 @@ from nbkit.report.marks import mark, speak, tone
 
 
 @cache
-def find_template(name: str) -> jinja2.Template:
-    """Return a template of this folder."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+def make_environment() -> jinja2.Environment:
+    """Return what renders the templates of this folder; a name that is not there is an error, and no empty space."""
     environment = jinja2.Environment(
-        loader=loader, undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters |= {"mark": mark, "tone": tone, "spoken": speak}
-    environment.filters |= {"missing": pd.isna, "css": lambda text: re.sub(r"[^\w .:@-]", "", str(text))}
+    environment.filters |= {"mark": mark, "tone": tone, "spoken": speak, "missing": pd.isna, "css": _keep_plain}
     script = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
     environment.globals |= {"script": script, "script_hash": hash_script(script)}
-    return environment.get_template(name)
+    return environment
+
+
+def find_template(name: str) -> jinja2.Template:
+    """Return a template of this folder."""
+    return make_environment().get_template(name)
+
+
+def _keep_plain(text: object) -> str:
+    """Keep what may stand in a string of a style sheet."""
+    return re.sub(r"[^\w .:@-]", "", str(text))
 
 
 def hash_script(script: str) -> str:
