@@ -15,6 +15,7 @@ from table_helpers import write_customers, write_houses, write_species
 from nbkit.cli import main
 from nbkit.data import check_contract, read_contract, split_table, take_snapshot
 from nbkit.evaluation import read_criteria
+from nbkit.evaluation.behaviour import read_behaviour
 from nbkit.problem import Problem
 from nbkit.project import find_notebooks
 from nbkit.stages import read_stages, resolve_params
@@ -100,20 +101,23 @@ def test_what_is_only_assumed_is_printed_and_written(here):
 
 
 def test_the_examples_in_comments_are_right(here):
-    """Uncommented, the hypotheses and the criterion are what 01_frame wants."""
+    """Uncommented, hypotheses, criterion and tests of behaviour are what 01_frame and 07_evaluate want."""
     write_customers(here / "d.csv")
     call("new", "p", "--data", "d.csv", "--target", "churned")
     text = (here / "params/p.yaml").read_text()
     assert resolve(here)["01_frame"]["hypotheses"] == []
     text = (
-        text.replace("  hypotheses: []\n", "")
+        re.sub(r"\n  (hypotheses|behaviour): \[\]", "", text)
         .replace("  # hypotheses:", "  hypotheses:")
+        .replace("  # behaviour:", "  behaviour:")
         .replace("  #   - {", "    - {")
     )
     (here / "params/p.yaml").write_text(text)
     hypotheses = resolve(here)["01_frame"]["hypotheses"]
     assert [sorted(each) for each in hypotheses] == [["because", "claim", "verdict"]] * 2
     assert [each["verdict"] for each in hypotheses] == ["rejected", "kept"]
+    tests = read_behaviour(resolve(here)["07_evaluate"]["behaviour"])
+    assert [type(test).__name__ for test in tests] == ["Direction", "Invariance", "Minimum"]
     example = re.search(r'# rate_ratio: "([^"]+)"', text)
     assert len(read_criteria({"rate_ratio": example[1]}, "binary")) == 1
 

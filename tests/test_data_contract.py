@@ -343,3 +343,9 @@ def test_a_confirmation_by_hand_counts_and_one_without_a_name_or_date_is_refused
 @pytest.mark.parametrize("name", ["flights", "diabetes", "wine"])
 def test_our_own_contracts_are_confirmed(name):
     assert doubt_contract(read_contract(PARAMS / f"{name}.contract.yaml")) == ""
+
+
+def test_a_proposed_contract_leaves_no_column_free_to_be_empty():
+    table = pd.DataFrame({"y": [0, 1] * 50, "often": [1.0] * 20 + [None] * 80, "seldom": [1.0] * 90 + [None] * 10})
+    most = {rule.name: rule.max_missing for rule in infer_contract(table, Problem("y")).columns}
+    assert most == {"y": 0.0, "often": 0.9, "seldom": 0.17}

@@ -61,6 +61,21 @@ def test_a_table_of_customers(look):
         assert words in told
 
 
+def test_what_people_must_not_be_told_apart_by(look):
+    random = np.random.default_rng(0)
+    more = {"customer_age": random.integers(18, 90, 600), "plane_age": random.integers(1, 30, 600)}
+    found = look(customers().assign(**more), "churned")
+    assert found.protected == ["customer_age", "birth date"]
+    assert "plane_age" in found.features["numeric"]
+
+
+def test_a_month_is_not_proposed_where_each_window_has_its_own(look):
+    found = look(customers(), "churned")
+    assert found.split["by"] == "time"
+    assert "month" not in found.features["date_parts"]
+    assert any(note.startswith("month is not among date_parts") for note in found.notes)
+
+
 @pytest.mark.parametrize("target", ["churned", "plän", "spend"])
 def test_what_is_proposed_works(look, tmp_path, target):
     found = look(customers(), target)
@@ -184,10 +199,10 @@ def test_a_column_that_lacks_values_is_no_key(look):
 def test_what_is_chosen_without_a_sign_is_said(look):
     table = customers().assign(Gender=np.tile(["f", "m"], 300))
     found = look(table, "churned")
-    assert (found.protected, found.slice_by) == (["Gender"], ["Gender", "plän"])
+    assert (found.protected, found.slice_by) == (["Gender", "birth date"], ["Gender", "plän"])
     told = " | ".join(found.notes)
     assert "every feature (6) is taken as known when the prediction is due" in told
-    assert "protected, by name: Gender" in told
+    assert "protected, by name: Gender, birth date" in told
     assert "slice_by: Gender, plän, the features of fewest values" in told
     bare = look(customers()[["spend", "churned"]], "churned")
     assert not any("protected" in note or "slice_by" in note for note in bare.notes)

@@ -184,8 +184,9 @@ def infer_contract(table: pd.DataFrame, problem: Problem) -> Contract:
     Returns
     -------
     Contract
-        Ranges reach a quarter of the observed span further; few-valued text becomes a list of categories, what looks
-        like an identifier does not; all but the target, time and keys only warn.
+        Ranges reach a quarter of the observed span further, shares of missing values half as far again; few-valued text
+        becomes a list of categories, what looks like an identifier does not; all but the target, time and keys only
+        warn.
     """
     target, keys = problem.target, problem.keys
     rules = [
@@ -201,7 +202,7 @@ def _infer_rule(name: str, column: "pd.Series[Any]", *, target: str, strict: boo
     if kind == "text":
         values = values.astype("str")
     share = float(column.isna().mean()) if len(column) else 0.0
-    slack = 0.0 if share == 0 or strict else min(1.0, round(share * 1.5 + 0.02, 2))
+    slack = 0.0 if share == 0 or strict else round(min(share * 1.5 + 0.02, (share + 1) / 2), 2)
     low, high = _infer_range(values, kind)
     distinct = values.nunique()
     listed = kind == "text" and 0 < distinct <= 30 and distinct <= len(values) / 2

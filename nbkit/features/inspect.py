@@ -20,7 +20,8 @@ from nbkit.wording import format_count, suggest
 
 SUSPECT, KEY, OTHER = "suspect", "key", "other"  # kinds of columns that are left out
 SLICES = 3
-PROTECTED = ("sex", "gender", "race", "ethnicity", "nationality", "religion", "disability", "marital status")
+PROTECTED = {"sex", "gender", "race", "ethnicity", "nationality", "religion", "disability", "marital", "birth", "dob"}
+AGED = {"age", "applicant", "client", "customer", "driver", "employee", "patient", "person", "user"}  # not plane_age
 NAMES_ONE = re.compile(r"(^|[_\s.-])(id|ID|Id)$|[a-z](Id|ID)$|^(customer|patient|user|subject|client)$")
 
 
@@ -110,11 +111,32 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     order = measure_order(table, problem) if not time and snapshot.ordered else None
     problem = replace(problem, group=group, keys=tuple(keys))
     split, said = propose_split(table, problem, order)
-    protected = [one for one in few_valued(table, features, 10) if one.casefold().replace("_", " ") in PROTECTED]
+    if split["by"] == "time" and "month" in features.get("date_parts", ()):
+        features["date_parts"].remove("month")
+        notes.append("month is not among date_parts: each window of the monitor would have one of its own, and drift")
+    protected = [name for name in _list_candidates(table, features) if _tells_of_people(name)]
     slice_by = few_valued(table, features)[:SLICES]
     notes += [*left_out, *said, *_explain_choices(features, protected, slice_by)]
     lost = pd.DataFrame([(column, *found) for column, found in drop.items()], columns=["column", "kind", "reason"])
     return Inspection(table, unlabelled, notes, problem, features, split, protected, slice_by, lost)
+
+
+def _list_candidates(table: pd.DataFrame, features: dict[str, Any]) -> list[str]:
+    """List the features that cut rows into groups: numbers and dates (at quantiles), and texts of few values."""
+    few, ordered = few_valued(table, features, 10), [*features["numeric"], *features.get("datetime", ())]
+    return [*few, *(name for name in ordered if name not in few)]
+
+
+def _tells_of_people(name: str) -> bool:
+    """Return whether a column's name is that of something by which people must not be told apart.
+
+    Examples
+    --------
+    >>> [_tells_of_people(name) for name in ("Sex", "customerAge", "age_years", "plane_age", "page")]
+    [True, True, True, False, False]
+    """
+    words = [word.casefold() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
+    return bool(PROTECTED & set(words)) or ("age" in words and words[0] in AGED)
 
 
 def _find_column(table: pd.DataFrame, wanted: str) -> str:
