@@ -1,15 +1,28 @@
-"""Lays a project out: its params, its notebooks, what git is to ignore; nothing that is there is overwritten."""
+"""Lays a project out: params, notebooks, tests, what git and CI need; nothing that is there is overwritten."""
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from string import Template
+from typing import Any
 
 from nbkit.errors import BadParameter
 from nbkit.project import find_notebooks
 from nbkit.store import write_atomic
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-IGNORED = "/runs/\n/registry/\n/notebooks/artifacts/\n.ipynb_checkpoints/\n__pycache__/\n"
+STARTER = Path(__file__).with_name("starter")
+ALWAYS = {"gitignore": ".gitignore", "gitattributes": ".gitattributes"}
+FIRST = {  # what only the first project of a folder brings
+    "README.md": "README.md",
+    "environment.yml": "environment.yml",
+    "workflow.yml": ".github/workflows/ci.yml",
+    "test_data.txt": "tests/test_data.py",
+    "test_behaviour.txt": "tests/test_behaviour.py",
+}
 
 
 def check_name(name: str) -> None:
@@ -56,13 +69,15 @@ def check_free(folder: Path, paths: list[str]) -> None:
         raise BadParameter(f"{' and '.join(taken)} {verb} already: choose another name, or replace {them} with --force")
 
 
-def lay_project(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    """Write a project's files, and give it the stage notebooks if it has none.
+def lay_project(folder: Path, name: str, files: Mapping[str, str]) -> list[Path]:
+    """Write a project's files, and what it lacks of notebooks, README, environment, tests, CI and git's settings.
 
     Parameters
     ----------
     folder
         The project; made if it is not there.
+    name
+        What it is called.
     files
         Path as seen from `folder` to its text; replaced if it is there (see `check_free`).
 
@@ -80,10 +95,82 @@ def lay_project(folder: Path, files: Mapping[str, str]) -> list[Path]:
     own, source = folder / "notebooks", find_notebooks(folder)
     if source.resolve() != own.resolve():
         contents |= {own / path.name: path.read_bytes() for path in sorted(source.glob("[0-9][0-9]*_*.ipynb"))}
-    if not (folder / ".gitignore").exists():
-        contents[folder / ".gitignore"] = IGNORED.encode()
+    for template, path in (ALWAYS if (folder / "params").is_dir() else ALWAYS | FIRST).items():
+        if not (folder / path).exists():
+            contents[folder / path] = _fill(template, name=name).encode()
     write_files(contents)
     return list(contents)
+
+
+def lay_stage(folder: Path, stage: str) -> list[Path]:
+    """Add a stage to a project: a notebook with the anatomy of the others, and its section in each params file.
+
+    Parameters
+    ----------
+    folder
+        The project.
+    stage
+        As ``06b_ensemble``: between 06 and 07.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    BadParameter
+        If the name is none of a stage, the stage exists, or there is no project.
+    """
+    if not re.fullmatch(r"\d\d[a-z]?_\w+", stage):
+        raise BadParameter(f"{stage!r} is not a stage's name: write it as 06b_ensemble, which runs between 06 and 07")
+    notebook = folder / "notebooks" / f"{stage}.ipynb"
+    params = [path for path in sorted((folder / "params").glob("*.yaml")) if "\nshared:" in f"\n{path.read_text()}"]
+    if not notebook.parent.is_dir() or not params:
+        raise BadParameter(f"{folder} holds no project: make one with `nbkit new NAME --data FILE --target COLUMN`")
+    check_free(folder, [f"notebooks/{stage}.ipynb"])
+    number, title = stage.split("_", 1)
+    cells = json.loads(_fill("stage.json", number=number, title=title.replace("_", " ").capitalize()))
+    contents = {notebook: _spell_notebook(cells).encode()}
+    for path in params:
+        contents[path] = f"{path.read_text().rstrip()}\n\n{stage}:\n  rows: 5\n".encode()
+    write_files(contents)
+    return list(contents)
+
+
+def install_filter(folder: Path) -> str:
+    """Let git drop the outputs of notebooks when they are committed, with nbstripout; return what was done.
+
+    Returns
+    -------
+    str
+        A sentence; what to do, where it could not be done.
+    """
+    command = [sys.executable, "-m", "nbstripout", "--install", "--attributes", ".gitattributes"]
+    how = "nbstripout --install --attributes .gitattributes"
+    inside = subprocess.run(["git", "rev-parse", "--git-dir"], cwd=folder, capture_output=True, check=False)  # noqa: S607
+    if inside.returncode:
+        return f"No git repository here yet. After `git init`, so that no outputs enter git: {how}"
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    if done.returncode:
+        return f"Outputs of notebooks would enter git: pip install nbstripout, then {how}"
+    return "Outputs of notebooks stay in your working copy: git drops them (nbstripout)."
+
+
+def _fill(template: str, **words: str) -> str:
+    return Template((STARTER / template).read_text(encoding="utf-8")).substitute(words)
+
+
+def _spell_notebook(cells: list[tuple[str, str, list[str]]]) -> str:
+    """Write a notebook of cells, each its type, source and tags."""
+    made = []
+    for place, (kind, source, tags) in enumerate(cells):
+        cell: dict[str, Any] = {"cell_type": kind, "id": str(place), "metadata": {"tags": tags} if tags else {}}
+        cell |= {"execution_count": None, "outputs": []} if kind == "code" else {}
+        made.append(cell | {"source": source.splitlines(keepends=True)})
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    facts = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return json.dumps({"cells": made, "metadata": facts, "nbformat": 4, "nbformat_minor": 5}, indent=1) + "\n"
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:

@@ -3,7 +3,9 @@ import csv
 import io
 import re
 import sqlite3
+import subprocess
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +22,8 @@ from nbkit.problem import Problem
 from nbkit.project import find_notebooks
 from nbkit.stages import read_stages, resolve_params
 
-MADE = ["params/p.yaml", "params/p.contract.yaml", "notebooks", ".gitignore"]
+MADE = ["params/p.yaml", "params/p.contract.yaml", "notebooks", ".gitignore", ".gitattributes", "README.md"]
+MADE += ["environment.yml", ".github/workflows/ci.yml", "tests/test_data.py", "tests/test_behaviour.py"]
 
 
 def call(*words):
@@ -309,7 +312,8 @@ def test_contract_refusals(here, words, told):
 def test_no_data_is_no_project(here):
     said = call("new", "p", "--data", " ", "--target", "kind")
     assert said.exit_code == 2
-    assert "--data is empty" in said.stderr
+    assert "name the table with --data" in said.stderr
+    assert "name the project" in call("new").stderr
     assert not (here / "params").exists()
 
 
@@ -379,3 +383,65 @@ def test_a_contract_is_confirmed_on_the_command_line(here):
     assert "confirmed by Ann Lee" in said.output
     assert read_contract(here / "params/p.contract.yaml").confirmed.by == "Ann Lee"
     assert call("contract", "confirm", "params/none.yaml", "--by", "Ann").exit_code == 2
+
+
+def test_a_query_of_a_database_starts_a_project(here):
+    table = pd.DataFrame({"x": np.random.default_rng(0).normal(size=200), "y": [0, 1] * 100})
+    with contextlib.closing(sqlite3.connect(here / "d.db")) as connection:
+        table.to_sql("visits", connection, index=False)
+    query = "SELECT x, y FROM visits LIMIT 100"
+    said = call("new", "p", "--data", "sqlite:///d.db", "--query", query, "--target", "y")
+    assert said.exit_code == 0, said.output
+    assert resolve(here)["02_ingest"]["sources"] == {"data": {"location": "sqlite:///d.db", "query": query}}
+
+
+def test_a_project_of_nothing_fits_the_notebooks_and_is_filled_in_by_hand(here):
+    said = call("new", "p", "--blank")
+    assert said.exit_code == 0, said.output
+    assert "nbkit contract infer --params params/p.yaml --out params/p.contract.yaml" in said.output
+    assert not (here / "params/p.contract.yaml").exists()
+    write_species(here / "d.csv")
+    text = (here / "params/p.yaml").read_text().replace("data.csv", "d.csv").replace("target: target", "target: kind")
+    (here / "params/p.yaml").write_text(text.replace("task: binary", "task: multiclass"))
+    said = call("contract", "infer", "--params", "params/p.yaml", "--out", "params/p.contract.yaml")
+    assert said.exit_code == 0, said.output
+    assert resolve(here)["05_features"]["numeric"] == "auto"
+
+
+def test_what_a_second_project_finds_stays(here):
+    write_species(here / "d.csv")
+    call("new", "p", "--data", "d.csv", "--target", "kind")
+    for path in MADE[5:]:
+        (here / path).unlink()
+    (here / "README.md").write_text("mine")
+    said = call("new", "q", "--data", "d.csv", "--target", "kind")
+    assert said.exit_code == 0, said.output
+    assert (here / "README.md").read_text() == "mine"
+    assert not (here / "tests/test_data.py").exists()
+
+
+def test_git_drops_outputs_of_notebooks(here):
+    subprocess.run(["git", "init", "-q", "."], check=True)
+    write_species(here / "d.csv")
+    assert "git drops them" in call("new", "p", "--data", "d.csv", "--target", "kind").output
+    path = here / "notebooks/01_frame.ipynb"
+    notebook = nbformat.read(path, 4)
+    code = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    code.outputs = [nbformat.v4.new_output("stream", text="secret")]
+    nbformat.write(notebook, path)
+    subprocess.run(["git", "add", "notebooks"], check=True)
+    kept = subprocess.run(["git", "show", ":notebooks/01_frame.ipynb"], check=True, capture_output=True, text=True)
+    assert "secret" in path.read_text()
+    assert "secret" not in kept.stdout
+
+
+def test_a_stage_of_one_s_own(here):
+    write_species(here / "d.csv")
+    assert "holds no project" in call("new", "--stage", "06b_ensemble").stderr
+    call("new", "p", "--data", "d.csv", "--target", "kind")
+    assert call("new", "--stage", "06b_ensemble").exit_code == 0
+    assert resolve(here)["06b_ensemble"]["rows"] == 5
+    checked = call("check", "params/p.yaml")
+    assert (checked.exit_code, "0 errors, 0 hints" in checked.output) == (0, True), checked.output
+    assert "exists already" in call("new", "--stage", "06b_ensemble").stderr
+    assert "write it as 06b_ensemble" in call("new", "--stage", "ensemble").stderr

@@ -1,4 +1,4 @@
-"""nbkit new, contract: a project, or a contract, for a table of one's own."""
+"""nbkit new, contract: a project, a stage, or a contract, for a table of one's own."""
 
 import os
 import shlex
@@ -19,40 +19,87 @@ PARAMS_OPTION = click.option("--params", "files", multiple=True, type=PATH, help
 
 
 @click.command()
-@click.argument("name")
-@click.option("--data", required=True, help=DATA)
-@click.option("--target", required=True, help="The column to predict.")
+@click.argument("name", default="")
+@click.option("--data", default="", help=DATA)
+@click.option("--target", default="", help="The column to predict.")
 @click.option("--time", default="", help="The column of the event's time; looked for if left out.")
 @click.option("--table", default="", help="The table, if --data is a database that holds several.")
+@click.option("--query", default="", help="The rows to take of a database: its own SQL, in place of --table.")
+@click.option("--blank", is_flag=True, help="Look at no table: params to be filled in by hand.")
+@click.option(
+    "--stage", default="", help="Add a stage of your own, such as 06b_ensemble, to the project that is there."
+)
 @click.option("--out", default=".", type=PATH, help="The project's folder; this one by default.")
 @click.option("--force", is_flag=True, help="Replace the params and the contract of that name.")
-def new(name: str, data: str, target: str, time: str, table: str, out: Path, force: bool) -> None:  # noqa: FBT001
-    """Look at a table and propose a project NAME for it: params, contract, notebooks.
+def new(
+    name: str,
+    data: str,
+    target: str,
+    time: str,
+    table: str,
+    query: str,
+    blank: bool,  # noqa: FBT001
+    stage: str,
+    out: Path,
+    force: bool,  # noqa: FBT001
+) -> None:
+    """Look at a table and propose a project NAME for it.
 
-    Each decision is said with its reason, and stands as a comment in the params file, for you to edit.
+    It lays params, contract, notebooks, tests, environment, CI and a README. Each decision is said with its reason, and
+    stands as a comment in the params file, for you to edit.
     """
-    from nbkit.layout import check_free, check_name, lay_project
+    from nbkit.layout import check_free, check_name, install_filter, lay_project, lay_stage
 
+    if stage:
+        click.echo("\n".join(_show(path) for path in lay_stage(out, stage)))
+        click.echo(f"\nNext: open notebooks/{stage}.ipynb, say what it finds out, then `nbkit check`.")
+        return
+    if not name:
+        raise click.UsageError("name the project, such as: nbkit new churn --data churn.csv --target churned")
     check_name(name)
-    if not data.strip():
-        raise click.UsageError("--data is empty: name a file, a folder, a URL, a database or module:name")
+    if not blank and not (data.strip() and target):
+        raise click.UsageError(
+            "name the table with --data (a file, folder, URL, database or module:name) and the column to predict with "
+            "--target; or start from nothing with --blank"
+        )
     files = [f"params/{name}.yaml", f"params/{name}.contract.yaml"]
-    check_free(out, [] if force else files)
-    location: Any = _relate(data, out)
+    check_free(out, [] if force else files[: 1 if blank else 2])
+    made, notes = (
+        _start_blank(name) if blank else _propose(name, data, out, target, time, {"table": table, "query": query})
+    )
+    written = lay_project(out, name, dict(zip(files, made, strict=False)))
+    click.echo("".join(f"- {note}\n" for note in [*notes, install_filter(out)]))
+    click.echo("\n".join(_show(path) for path in _fold(written)))
+    params, terms = (shlex.quote(_show(out / file)) for file in files)
+    if blank:
+        click.echo(f"\nNext: fill in target, task and sources in {params}. Then\n")
+        click.echo(f"  nbkit contract infer --params {params} --out {terms}")
+    else:
+        click.echo(
+            f"\nNext: fill in what the comments of {params} ask for, and go through available_at in {terms}. Then\n"
+        )
+    click.echo(f"  nbkit contract confirm {terms} --by 'YOUR NAME'\n  nbkit run {params}")
 
+
+def _start_blank(name: str) -> tuple[list[str], list[str]]:
+    from nbkit.features import blank_params
+
+    return [blank_params(name)], []
+
+
+def _propose(
+    name: str, data: str, out: Path, target: str, time: str, part: dict[str, str]
+) -> tuple[list[str], list[str]]:
+    """Return the texts of params and contract, and each decision with its reason."""
     from nbkit.data import spell_contract, take_snapshot
     from nbkit.features import inspect_snapshot, propose_contract, propose_params
 
-    source = {"location": location, "table": table} if table else location
+    location: Any = _relate(data, out)
+    part = {key: value for key, value in part.items() if value}
+    source = {"location": location, **part} if part else location
     snapshot = take_snapshot({"data": source}, root=out)
     found = inspect_snapshot(snapshot, target=target, time=time, name=Path(location).name)
-    texts = [propose_params(found, name=name, data=source), spell_contract(propose_contract(found))]
-    written = lay_project(out, dict(zip(files, texts, strict=True)))
-    click.echo("\n".join(f"- {note}" for note in found.notes))
-    click.echo("\n" + "\n".join(_show(path) for path in _fold(written)))
-    params, terms = (shlex.quote(_show(out / file)) for file in files)
-    click.echo(f"\nNext: fill in what the comments of {params} ask for, and go through available_at in {terms}. Then\n")
-    click.echo(f"  nbkit contract confirm {terms} --by 'YOUR NAME'\n  nbkit run {params}")
+    return [propose_params(found, name=name, data=source), spell_contract(propose_contract(found))], found.notes
 
 
 @click.group()

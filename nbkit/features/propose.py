@@ -67,6 +67,43 @@ def propose_params(inspection: Inspection, *, name: str, data: str | dict[str, s
     )
 
 
+def blank_params(name: str) -> str:
+    """Write the params file of a project whose table nobody has looked at: all is to be filled in.
+
+    Parameters
+    ----------
+    name
+        Of the project.
+
+    Returns
+    -------
+    str
+        Commented YAML.
+    """
+    empty = dict.fromkeys(("such", "fairness", "costs", "sample"), "")
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        empty,
+        head=f"# params/{name}.yaml: what a run of this project needs to know. Begin with what is marked: fill in.",
+        name=spell_value(name),
+        contract=spell_value(f"params/{name}.contract.yaml"),
+        target="target  # fill in: the column to predict",
+        task="binary  # fill in: binary, multiclass or regression",
+        positive=1,
+        time='""  # the column of the event\'s time',
+        group='""  # the column that says to whom several rows belong',
+        keys="[]",
+        metric="roc_auc",
+        data="data.csv",
+        query='""',
+        better=">",
+        split="{by: random, valid: 0.15, test: 0.15, production: 0.15, windows: 2}  # by: time, if there is one",
+        protected="[]",
+        slice_by="[]",
+        features="numeric: auto\n  categorical: auto",
+        min_rows=100,
+    )
+
+
 def propose_contract(inspection: Inspection) -> Contract:
     """Propose a contract for a table: `infer_contract`, with what is too good to be true known only afterwards.
 
