@@ -65,6 +65,8 @@ def test_an_empty_folder_with_nothing_but_the_wheel(installed, tmp_path):
     manifest = json.loads((tmp_path / "runs" / "one" / "run.json").read_text())
     assert [stage["status"] for stage in manifest["stages"]] == ["passed"] * 10
     assert (tmp_path / "runs" / "one" / "report" / "index.html").is_file()
+    own = subprocess.run([installed, "-m", "pytest", "-q", "tests"], cwd=tmp_path, capture_output=True, text=True)
+    assert "4 passed" in own.stdout, own.stdout
     code, said = call(installed, tmp_path, "monitor", "params/churn.yaml", "--list")
     assert (code, len(said.split()) >= 2) == (0, True), said
     code, said = call(installed, tmp_path, "monitor", "params/churn.yaml", "--window", said.split()[0])
