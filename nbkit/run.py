@@ -7,13 +7,14 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbkit import formats
+from nbkit import formats, freshness
 from nbkit.errors import UnknownStage
 from nbkit.extend import import_modules
+from nbkit.freshness import Desk
 from nbkit.lighten import defer_imports
 from nbkit.observe import note_load
 from nbkit.project import find_root
-from nbkit.record import RECORD, RunRecord, iterate_runs, name_sweep, read_record, to_plain
+from nbkit.record import RECORD, RunRecord, iterate_runs, read_record, to_plain
 from nbkit.scraps import ALL, digest_value, open_store, pick, read_finished, read_notebook, read_scrap, read_scraps
 from nbkit.tables import show_tables
 from nbkit.values import TAG, encode
@@ -56,11 +57,13 @@ class Run:
         self.at_desk = not (self.folder / RECORD).is_file() and _is_sources(self.folder)
         if str(self.root) not in sys.path:
             sys.path.insert(1, str(self.root))  # the project's own modules, of which `use` names some
-        stage = _name_of_notebook(parameters or {})
-        record = self._find_latest(stage) if self.at_desk else read_record(self.folder)
+        self.stage = stage = _name_of_notebook(parameters or {})
+        record = Desk(self.folder, self.root).find_record(stage) if self.at_desk else read_record(self.folder)
+        self._record = record
         self.use = import_modules(record.use.get(stage, []), self.root)  # module -> sha256
         if parameters is not None and self.at_desk:
             self._adopt(parameters, stage, record)
+        freshness.listen(self.root)
         if "ipykernel" in sys.modules:
             show_tables()
 
@@ -103,10 +106,10 @@ class Run:
         """
         if len(named) not in (0, 2) or (named and not isinstance(named[0], str)):
             raise TypeError('run.save takes values by name: run.save(scores=scores), or run.save("scores", scores)')
-        for name, value in [*([named] if named else []), *values.items()]:
-            self._save(name, value)
+        saved = {name: self._save(name, value) for name, value in [*([named] if named else []), *values.items()]}
+        freshness.keep_notes(self.folder, self.stage, self._record, saved if self.at_desk else None)
 
-    def _save(self, name: str, value: Any) -> None:
+    def _save(self, name: str, value: Any) -> Any:
         with defer_imports("scrapbook"):
             import scrapbook
 
@@ -117,10 +120,12 @@ class Run:
             reference = {"kind": kind, "key": key, "sha256": Path(key).name.split(".")[0], "bytes": len(content)}
             if kind in ("table", "series"):
                 reference["rows"] = len(value)
-            scrapbook.glue(name, {TAG: "artifact", "value": reference}, encoder="json")
-            return
+            kept = {TAG: "artifact", "value": reference}
+            scrapbook.glue(name, kept, encoder="json")
+            return kept
         data = {TAG: "None", "value": 0} if value is None else encode(value)  # scrapbook refuses a bare None
         scrapbook.glue(name, data, encoder="text" if isinstance(data, str) else "json")
+        return data
 
     # --- loading
 
@@ -156,15 +161,17 @@ class Run:
         scraps = read_finished(notebook)
         found = [pick(scraps, stage, name, notebook) for name in names]
         for name, data in zip(names, found, strict=True):
-            note_load(stage, name, digest_value(data))
-        print(f"{', '.join(names)} ← {_describe(notebook, self)}")  # noqa: T201
+            self._note(stage, name, digest_value(data))
+        stale = Desk(self.folder, self.root).why_stale(stage) if self.at_desk else ""
+        told = f" (STALE: {stale}; `nbkit refresh {self.stage or stage}`)" if stale else ""
+        print(f"{', '.join(names)} ← {_describe(notebook, self)}{told}")  # noqa: T201
         values = tuple(read_scrap(data, notebook.parent) for data in found)
         return values[0] if len(values) == 1 else values
 
     def names(self, stage: str) -> list[str]:
         """List what a neighbour hands over."""
         scraps = read_finished(self._find(stage))
-        note_load(stage, ALL, digest_value(sorted(scraps)))
+        self._note(stage, ALL, digest_value(sorted(scraps)))
         return sorted(scraps)
 
     def headlines(self) -> "pd.DataFrame":
@@ -174,7 +181,7 @@ class Run:
         found = {path.stem: read_scraps(path).get("headline") for path in sorted(self.folder.glob("[0-9]*.ipynb"))}
         for stage, headline in found.items():
             if headline is not None:
-                note_load(stage, "headline", digest_value(headline))
+                self._note(stage, "headline", digest_value(headline))
         return pd.DataFrame({"stage": list(found), "headline": list(found.values())}).dropna(ignore_index=True)
 
     def _find(self, stage: str) -> Path:
@@ -185,27 +192,18 @@ class Run:
                 return here
             beside = ", ".join(sorted(path.stem for path in self.folder.glob("[0-9]*.ipynb"))) or "none"
             raise UnknownStage(f"{stage} has not run in {self.folder}; stages that have: {beside}")
-        runs = (folder for folder, _ in iterate_runs(self.root) if not name_sweep(folder))
-        batch = next((folder for folder in runs if _has_passed(folder, stage)), None)
-        there = None if batch is None else batch / f"{stage}.ipynb"
-        ran_here = here.is_file() and bool(read_scraps(here))
-        if there is None and not ran_here:
-            raise UnknownStage(
-                f"{stage} has not been run here, and no batch run under {self.root / 'runs'} has it: "
-                "run `nbkit run PARAMS` once, or run that notebook first"
-            )
-        if there is None or (ran_here and here.stat().st_mtime > there.stat().st_mtime):
-            return here
-        return there
+        if found := Desk(self.folder, self.root).find(stage):
+            return found
+        raise UnknownStage(
+            f"{stage} has not been run here, and no batch run under {self.root / 'runs'} has it: "
+            "run `nbkit run PARAMS` once, or run that notebook first"
+        )
+
+    def _note(self, stage: str, name: str, digest: str) -> None:
+        note_load(stage, name, digest)
+        freshness.note_read(stage, name, digest)
 
     # --- parameters at the desk
-
-    def _find_latest(self, stage: str) -> RunRecord:
-        """Return the record of the latest batch run that knows what a stage is given; an empty one if there is none."""
-        for folder, record in iterate_runs(self.root) if stage else ():
-            if stage in record.parameters and not name_sweep(folder) and _leads_to(record, stage):
-                return record
-        return RunRecord()
 
     def _adopt(self, namespace: MutableMapping[str, Any], stage: str, record: RunRecord) -> None:
         if not stage and any(True for _ in iterate_runs(self.root)):
@@ -221,15 +219,6 @@ class Run:
         namespace.update(taken)
         shown = ", ".join(f"{name} = {_shorten(value)}" for name, value in taken.items()) or "all as in the cell"
         print(f"parameters ← {record.run} (change them in the parameters cell): {shown}")  # noqa: T201
-
-
-def _leads_to(record: RunRecord, stage: str) -> bool:
-    """Return whether a run has this stage or stopped before it, rather than later stages only, as a monitor's."""
-    return any(each.stage <= stage for each in record.stages)
-
-
-def _has_passed(folder: Path, stage: str) -> bool:
-    return read_record(folder).has_passed(stage) and (folder / f"{stage}.ipynb").is_file()
 
 
 def _is_sources(folder: Path) -> bool:

@@ -38,6 +38,18 @@ def write_atomic(path: Path, content: bytes) -> None:
         raise
 
 
+def digest_file(path: Path) -> str:
+    """Return the sha256 of a file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def is_settled(path: Path) -> bool:
     """Return whether a file was written so long ago that whoever wrote it would have made something of it by now."""
     with contextlib.suppress(OSError):

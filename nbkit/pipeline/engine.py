@@ -16,6 +16,7 @@ from nbformat.sign import NotebookNotary
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
+from nbkit.cells import digest_notebook
 from nbkit.pipeline.kernel import NAME, StageKernel
 from nbkit.pipeline.outcome import Job, judge, must_run
 from nbkit.pipeline.task import Task
@@ -23,7 +24,6 @@ from nbkit.pipeline.watch import GIGABYTE
 from nbkit.record import StageRecord
 from nbkit.scraps import find_scraps
 from nbkit.scrub import Scrubber
-from nbkit.stages.notebooks import digest_code_of
 from nbkit.store import write_atomic
 
 # nbclient's own is quadratic in the length of a line and holds the interpreter meanwhile: 100 kB took 15 s, and no
@@ -113,7 +113,7 @@ def execute_stage(task: Task, kernel: StageKernel, on_late: Callable[[], None] =
     if executed is not None:
         if record.status == "passed":
             record.headline = str(find_scraps(executed).get("headline", ""))
-            record.code = digest_code_of(executed.cells)
+            record.code = digest_notebook(executed.cells)
         _keep(executed, task.target, record)
     with contextlib.suppress(OSError):
         running.unlink(missing_ok=True)

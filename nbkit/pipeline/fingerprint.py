@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.cells import digest_code
-from nbkit.store import write_atomic
+from nbkit.store import digest_file, write_atomic
 
 FRESH, COARSE = 100_000_000, 2_000_000_000  # nanoseconds in which a file may change again without its time telling
 # how values are handed over and cells are run: their versions change no result
@@ -56,7 +55,7 @@ class Memo:
         if known and known[:-1] == stamp:
             return str(known[-1])
         try:
-            found = _digest_module(place) if place.suffix == ".py" else digest_bytes(place)
+            found = _digest_module(place) if place.suffix == ".py" else digest_file(place)
         except OSError:
             return ""
         if time.time_ns() - facts.st_mtime_ns > (FRESH if facts.st_mtime_ns % 1_000_000_000 else COARSE):
@@ -72,23 +71,11 @@ class Memo:
                 write_atomic(self.path, json.dumps(self._known).encode())
 
 
-def digest_bytes(path: Path) -> str:
-    """Return the sha256 of a file.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _digest_module(path: Path) -> str:
     try:
         return digest_code(ast.parse(path.read_bytes()))
     except (SyntaxError, ValueError, RecursionError):
-        return digest_bytes(path)
+        return digest_file(path)
 
 
 def find_packages(modules: Iterable[str]) -> dict[str, str]:

@@ -1,17 +1,16 @@
 """A stage notebook as data, read without a kernel: its parameters, what it loads and what it saves."""
 
 import ast
-import hashlib
 import io
 import json
 import re
 import tokenize
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nbkit.cells import digest_cell, parse_cell
+from nbkit.cells import combine_digests, digest_cells, parse_cell
 from nbkit.errors import BadNotebook
 from nbkit.stages.calls import Call, find_calls
 from nbkit.wording import suggest
@@ -103,7 +102,7 @@ class Stage:
     @property
     def code(self) -> str:
         """The digest of all of its code."""
-        return _combine(self.cells)
+        return combine_digests(self.cells)
 
     @property
     def loads(self) -> tuple[tuple[str, str], ...]:
@@ -180,7 +179,7 @@ def read_stage(path: Path) -> Stage:
         question=next((line for line in lines[1:] if not line.startswith(("#", "-", "*"))), ""),
         parameters=parameters,
         calls=calls,
-        cells=tuple(_digest_cells(notebook["cells"])),
+        cells=tuple(digest_cells(notebook["cells"])),
         file_names=frozenset(_find_file_names([cell["source"] for cell in code])),
         **_read_settings(settings, path),
     )
@@ -189,23 +188,6 @@ def read_stage(path: Path) -> Stage:
 def _find_file_names(sources: list[str]) -> Iterator[str]:
     for name in [name for source in sources for name in FILE_NAME.findall(source) if len(name) < LONGEST]:
         yield from (name, name.lstrip("/"))  # what stands before a slash may be a folder in braces
-
-
-def digest_code_of(cells: Iterable[Mapping[str, Any]]) -> str:
-    """Digest the code of a notebook, executed or not, from its cells: the same as `Stage.code`."""
-    return _combine(_digest_cells(cells))
-
-
-def _digest_cells(cells: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    for cell in cells:
-        tags = cell.get("metadata", {}).get("tags", [])
-        if cell["cell_type"] == "code" and "injected-parameters" not in tags:
-            bare = "parameters" in tags or "skip-execution" in tags
-            yield "" if bare else digest_cell("".join(cell["source"]))
-
-
-def _combine(digests: Iterable[str]) -> str:
-    return hashlib.sha256("\0".join(digests).encode()).hexdigest()
 
 
 def _read_settings(settings: dict[str, Any], path: Path) -> dict[str, str]:
