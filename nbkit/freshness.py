@@ -19,6 +19,7 @@ from nbkit.scraps import ALL, STORE, digest_value, find_scraps, read_notebook
 from nbkit.store import digest_file, write_atomic
 
 MIME = "application/vnd.nbkit.read+json"
+UNKNOWN = -1  # when a cell ran that nobody has seen run
 _loads: dict[str, str] = {}  # of this kernel: "05_features.train" to the digest of what was loaded last
 _modules: dict[str, str] = {}  # path from the project's root to its sha256 when it was imported
 _ids: dict[int, str] = {}  # execution count to the id that the notebook gives the cell
@@ -215,7 +216,8 @@ def explain_cells(cells: list[Mapping[str, Any]], ran: list[list[Any]]) -> Itera
     writers: dict[str, tuple[int, int]] = {}
     for number, cell in enumerate(code, 1):
         source = "".join(cell["source"])
-        count, _, digest, read = by_id.get(cell.get("id", "")) or by_digest.get(digest_cell(source)) or [0, "", "", {}]
+        found = by_id.get(cell.get("id", "")) or by_digest.get(digest_cell(source)) or [UNKNOWN, "", "", {}]
+        count, _, digest, read = found
         if digest != digest_cell(source):
             yield number, f"code cell {number} was changed and has not run since"
         reads, writes = _find_names(source, writers)
@@ -223,7 +225,7 @@ def explain_cells(cells: list[Mapping[str, Any]], ran: list[list[Any]]) -> Itera
             above, place = writers.get(name, (0, 0))
             if (was := read.get(name, 0)) < above:
                 yield number, f"code cell {number} has not run since code cell {place} did, which makes {name}"
-            elif was > above:
+            elif was > above != UNKNOWN:
                 yield number, f"code cell {number} got {name} from a cell that does not stand above it"
         writers |= dict.fromkeys(writes, (count, number))
 
@@ -232,11 +234,11 @@ def _compare_with_sources(cells: list[Mapping[str, Any]], record: RunRecord, sta
     """Say whether a notebook is another than that which a batch run executed."""
     ran = record.find(stage)
     if ran and ran.code and ran.code != digest_notebook(cells):
-        yield f"its code is another than in {record.run}"
+        yield f"its code was changed since {record.run}"
     defaults = record.defaults.get(stage, {})
     for name, value in _read_defaults(cells).items():
         if name in defaults and json.dumps(value, default=str) != json.dumps(defaults[name], default=str):
-            yield f"its parameter {name} is another than in {record.run}"
+            yield f"its parameter {name} was changed since {record.run}"
 
 
 def _read_defaults(cells: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 import click
 
 from nbkit import __version__
-from nbkit.cli import graph, models, monitor, new, prune, run, show, sweep
+from nbkit.cli import desk, graph, models, monitor, new, prune, run, show, sweep
 from nbkit.errors import NbkitError, Refusal
 
 FAILED, USAGE, NO, INTERRUPTED = 1, 2, 3, 130
@@ -58,6 +58,6 @@ def main(debug: bool) -> None:  # noqa: FBT001
     """
 
 
-for family in (new, run, sweep, graph, show, monitor, models, prune):
+for family in (new, run, sweep, graph, desk, show, monitor, models, prune):
     for command in family.COMMANDS:
         main.add_command(command)

@@ -1,0 +1,83 @@
+"""nbkit refresh, verify: stages at the desk, run where they lie, or proven to do what a batch run does."""
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from nbkit.project import find_root
+
+FAILED, NO = 1, 3
+
+
+@click.command()
+@click.argument("stage", default="")
+def refresh(stage: str) -> None:
+    """Run what is stale at the desk: STAGE and all that it loads from, and nothing that is fresh.
+
+    Each runs in a fresh kernel, and its outputs stand in the notebook afterwards. Without STAGE it lists what is stale.
+    """
+    from nbkit.pipeline import desk
+
+    root = find_root()
+    if not stage:
+        _list(desk.list_desk(root))
+        return
+    name, ran = desk.find_stage(root, stage), 0
+    for record in desk.refresh(root, name, _tell):
+        ran += 1
+        _clear()
+        mark = "✓" if record.status == "passed" else "✕"
+        click.echo(f"{mark} {record.stage:<14} {record.seconds or 0:5.1f} s  {record.why}")
+        if record.status != "passed":
+            click.echo(f"  code cell {record.cell}: {record.message}")
+            click.echo(f"\nNext: open notebooks/{record.stage}.ipynb, mend that cell, then: nbkit refresh {stage}")
+            sys.exit(FAILED)
+    click.echo(f"{name} is fresh" + ("; nothing had to run" if not ran else ""))
+
+
+def _list(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["saved"])) if row["saved"] else ""
+        mark = "!" if row["stale"] else "✓"
+        click.echo(f"{mark} {row['stage']:<14} {when:<17} {row['where']:<32} {row['stale'] or 'fresh'}")
+
+
+@click.command()
+@click.argument("stages", nargs=-1)
+def verify(stages: tuple[str, ...]) -> None:
+    """Prove that the desk equals the batch: run STAGES (or all that ran at the desk) in fresh kernels and compare.
+
+    It names cells that rest on hidden state (run out of order, changed since, names that no cell makes), inputs that
+    were saved anew, and every value, table and picture that differs. The exit code is 3 if something does.
+    """
+    from nbkit.pipeline import desk
+
+    root = find_root()
+    ran = [row["stage"] for row in desk.list_desk(root) if row["where"] == "desk"]
+    names = [desk.find_stage(root, stage) for stage in stages] or ran
+    if not names:
+        click.echo("No stage has run at the desk: there is nothing to compare.")
+    bad = False
+    for name in names:
+        rows = desk.verify(root, name, _tell)
+        _clear()
+        bad |= bool(rows)
+        click.echo(f"{'✕' if rows else '✓'} {name}: " + ("not the same" if rows else "the desk equals a fresh kernel"))
+        for row in rows:
+            click.echo(f"    {row['what']}, {row['where']}: {row['message']}")
+    sys.exit(NO if bad else 0)
+
+
+def _tell(stage: str, number: int, total: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K… {stage}: cell {number} of {total}", err=True, nl=False)
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        click.echo("\r\033[K", err=True, nl=False)
+
+
+COMMANDS = (refresh, verify)
