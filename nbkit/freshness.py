@@ -7,6 +7,7 @@ is stale as soon as one of them is no longer what it was, or one of its inputs i
 
 import ast
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -19,6 +20,7 @@ from nbkit.scraps import ALL, STORE, digest_value, find_scraps, read_notebook
 from nbkit.store import digest_file, write_atomic
 
 MIME = "application/vnd.nbkit.read+json"
+CHOSEN = "NBKIT_RUN"  # an environment variable: the run that the desk takes in place of the latest
 UNKNOWN = -1  # when a cell ran that nobody has seen run
 _loads: dict[str, str] = {}  # of this kernel: "05_features.train" to the digest of what was loaded last
 _modules: dict[str, str] = {}  # path from the project's root to its sha256 when it was imported
@@ -39,7 +41,8 @@ class Desk:
 
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder, self.root = folder, root
-        self._runs = [pair for pair in iterate_runs(root) if not name_sweep(pair[0])]
+        wanted = os.environ.get(CHOSEN, "")
+        self._runs = [pair for pair in iterate_runs(root) if wanted in ("", pair[0].name) and not name_sweep(pair[0])]
         self._read = cache(read_notebook)
         self._causes: dict[str, tuple[str, str] | None] = {}
 

@@ -1,4 +1,4 @@
-"""nbkit refresh, verify: stages at the desk, run where they lie, or proven to do what a batch run does."""
+"""nbkit lab, refresh, verify: the desk opened where the work is, run where it is stale, held against a fresh kernel."""
 
 import sys
 import time
@@ -9,6 +9,29 @@ import click
 from nbkit.project import find_root
 
 FAILED, NO = 1, 3
+
+
+@click.command()
+@click.argument("stage", default="")
+@click.option(
+    "--run", "name", default="", metavar="RUN", help="Take inputs and parameters from this run; else the latest."
+)
+@click.option("--failed", is_flag=True, help="Open the stage that failed at its cell, those above it executed.")
+@click.option("--no-browser", is_flag=True, help="Open no browser, only say the address.")
+@click.option("--port", default=0, help="The port; any that is free by default.")
+def lab(stage: str, name: str, failed: bool, no_browser: bool, port: int) -> None:  # noqa: FBT001
+    """Start JupyterLab on the starting page, or on a STAGE, with kernels that need not import anything.
+
+    With --failed it stands where the last run stopped: mend the cell there, save, then `nbkit resume`.
+    """
+    from nbkit.desk import find_place, open_lab
+
+    root = find_root()
+    if failed and stage:
+        raise click.UsageError("--failed names the stage itself: leave STAGE out")
+    place = find_place(root, stage, name, failed=failed)
+    click.echo("starting JupyterLab…")
+    sys.exit(open_lab(root, place, browser=not no_browser, port=port, tell=click.echo))
 
 
 @click.command()
@@ -80,4 +103,4 @@ def _clear() -> None:
         click.echo("\r\033[K", err=True, nl=False)
 
 
-COMMANDS = (refresh, verify)
+COMMANDS = (lab, refresh, verify)

@@ -1,0 +1,5 @@
+"""The desk: JupyterLab opened where the work is, and widgets on real runs."""
+
+from nbkit._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, {"lab": ["find_place", "open_lab"]})

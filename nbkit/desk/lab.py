@@ -1,0 +1,198 @@
+"""Starts JupyterLab with the warm kernel: on the starting page, on a stage, or at the cell that failed."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+import webbrowser
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbkit.errors import BadParameter, ServiceFailed, UnknownRun
+from nbkit.freshness import CHOSEN
+from nbkit.kernels.environment import make_environment
+from nbkit.pipeline.desk import find_stage
+from nbkit.project import find_notebooks
+from nbkit.record import iterate_runs, name_sweep, read_record
+from nbkit.scraps import read_notebook
+from nbkit.store import write_atomic
+
+HOME = "00_desk"
+SPECS = "nbkit.kernels.specs.WarmSpecs"
+PATIENCE = 120.0  # seconds that JupyterLab has to answer
+CELL = 3600.0  # seconds that a cell has
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where JupyterLab is to open.
+
+    Attributes
+    ----------
+    notebook
+        From the project's root.
+    run
+        The run whose parameters and results its stages take; empty for the latest.
+    cell
+        The code cell that failed, counted from 1; 0 for none.
+    """
+
+    notebook: str
+    run: str = ""
+    cell: int = 0
+
+
+def find_place(root: Path, stage: str = "", run: str = "", *, failed: bool = False) -> Place:
+    """Find where JupyterLab is to open.
+
+    Parameters
+    ----------
+    root
+        The project.
+    stage
+        A stage's name or number; empty for the starting page, or for the stage that failed.
+    run
+        A run's name; empty for the latest.
+    failed
+        Whether to open the stage that failed, at its cell.
+
+    Raises
+    ------
+    UnknownStage, UnknownRun
+        If there is no such stage or run, or no run has failed.
+    BadParameter
+        If the project has no notebooks of its own.
+    """
+    from nbkit.pipeline import find_run
+
+    folder = find_notebooks(root)
+    if not folder.is_relative_to(root):
+        raise BadParameter(f"{root} has no notebooks of its own: `nbkit new` lays a project")
+    where = folder.relative_to(root).as_posix()
+    name = find_run(root, run).name if run else ""
+    if not failed:
+        found = find_stage(root, stage) if stage else HOME
+        start = found if (folder / f"{found}.ipynb").is_file() else "01_frame"
+        return Place(f"{where}/{start}.ipynb", name)
+    records = [read_record(root / "runs" / name)] if name else [each for _, each in _list_runs(root)]
+    record = next((each for each in records if each.stopped), None)
+    if record is None or record.stopped is None:
+        raise UnknownRun(f"{name or 'no run here'} has {'not ' if name else ''}failed: `nbkit runs` lists them")
+    return Place(f"{where}/{record.stopped.stage}.ipynb", record.run, record.stopped.cell)
+
+
+def open_lab(root: Path, place: Place, *, browser: bool = True, port: int = 0, tell: Callable[[str], None]) -> int:
+    """Start JupyterLab and wait until it ends.
+
+    Parameters
+    ----------
+    root
+        The project.
+    place
+        Where it is to open; with a cell, the cells above it are executed first.
+    browser
+        Whether to open one.
+    port
+        0 for any that is free.
+    tell
+        Called with what happens, in a sentence.
+
+    Returns
+    -------
+    int
+        The exit code of JupyterLab.
+
+    Raises
+    ------
+    ServiceFailed
+        If JupyterLab is not.
+    """
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise ServiceFailed("JupyterLab is not installed: pip install 'nbkit[desk]'")
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={root}"]
+    command += [f"--ServerApp.port={port}", f"--ServerApp.kernel_spec_manager_class={SPECS}"]
+    command += ["--expose-app-in-browser", "--log-level=ERROR", *(["--allow-root"] if os.geteuid() == 0 else [])]
+    environment = make_environment(**({CHOSEN: place.run} if place.run else {}))
+    process = subprocess.Popen(command, env=environment, cwd=root)
+    try:
+        server = _wait_for(process)
+        fragment = _run_above(server, root, place, tell) if place.cell else ""
+        tell(f"JupyterLab: {server['url']}lab/tree/{place.notebook}?token={server['token']}{fragment}")
+        tell("Ctrl-C ends it.")
+        if browser:
+            webbrowser.open(f"{server['url']}lab/tree/{place.notebook}?token={server['token']}{fragment}")
+        return process.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _list_runs(root: Path) -> Iterator[tuple[Path, Any]]:
+    yield from (pair for pair in iterate_runs(root) if not name_sweep(pair[0]) and not pair[1].is_look)
+
+
+def _wait_for(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    """Wait until a server of Jupyter answers; return its address and token."""
+    from jupyter_server.serverapp import list_running_servers
+
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        for server in list_running_servers():
+            if server["pid"] == process.pid:
+                return dict(server)
+        time.sleep(0.1)
+    raise ServiceFailed(f"JupyterLab did not start (exit code {process.poll()}): try `jupyter lab` to see why")
+
+
+def _run_above(server: dict[str, Any], root: Path, place: Place, tell: Callable[[str], None]) -> str:
+    """Execute the cells above the one that failed, in the kernel that JupyterLab will find for this notebook."""
+    from jupyter_client.blocking.client import BlockingKernelClient
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    path = root / place.notebook
+    content = read_notebook(path)
+    code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    kernel = _ask(
+        server, {"path": place.notebook, "name": path.name, "type": "notebook", "kernel": {"name": "python3"}}
+    )
+    client = BlockingKernelClient(connection_file=os.path.join(jupyter_runtime_dir(), f"kernel-{kernel}.json"))  # noqa: PTH118
+    client.load_connection_file()
+    client.start_channels()
+    client.wait_for_ready(timeout=PATIENCE)
+    for number, cell in enumerate(code[: place.cell - 1], 1):
+        tell(f"{path.stem}: cell {number} of {place.cell - 1} above the one that failed")
+        _run_cell(client, cell)
+    client.stop_channels()
+    write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    return f"#cell-id={code[place.cell - 1]['id']}"
+
+
+def _run_cell(client: Any, cell: dict[str, Any]) -> None:
+    import nbformat
+
+    outputs: list[Any] = []
+
+    def keep(message: dict[str, Any]) -> None:
+        if message["msg_type"] in ("stream", "display_data", "execute_result", "error"):
+            outputs.append(nbformat.v4.output_from_msg(message))
+
+    reply = client.execute_interactive(
+        "".join(cell["source"]), output_hook=keep, timeout=CELL, allow_stdin=False, store_history=True
+    )
+    cell["outputs"], cell["execution_count"] = outputs, reply["content"].get("execution_count")
+
+
+def _ask(server: dict[str, Any], session: dict[str, Any]) -> str:
+    """Begin a session, and return the id of its kernel."""
+    import requests
+
+    headers = {"Authorization": f"token {server['token']}"}
+    answer = requests.post(f"{server['url']}api/sessions", json=session, headers=headers, timeout=PATIENCE)
+    answer.raise_for_status()
+    return str(answer.json()["kernel"]["id"])
