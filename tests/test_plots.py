@@ -120,7 +120,7 @@ def test_cells_say_what_they_are_given_to_say():
 
 def test_a_forest_has_panels_bands_and_words_for_each():
     picture = PICTURES["forest"]()
-    assert picture.alt.startswith("One is outside. mae: a 1 (0.8 to 1.2); b 2 (1.8 to 2.2); share: a 1 (0.8 to 1.2)")
+    assert picture.alt.startswith("One is outside. mean absolute error (MAE): a 1.00 (0.80 to 1.20); b 2.00")
     assert picture.svg.count("opacity: 0.15") == 1
     assert plots.draw_dots(FOREST.head(0), "group", "rate", "None", panel="what").alt == "None. No rows."
 
@@ -132,7 +132,7 @@ def test_a_mark_is_drawn_over_a_histogram():
 
 
 def test_bars_tell_values_and_intervals():
-    assert PICTURES["bars"]().alt.startswith("Hour counts. hour 3 (2 to 4); Zürich $5 & <b> -1 (-2 to 0)")
+    assert PICTURES["bars"]().alt.startswith("Hour counts. hour 3.0 (2.0 to 4.0); Zürich $5 & <b> -1.0 (-2.0 to 0.0)")
     assert "auc from 0.75 at 2013-01-01 to 0.64 at 2013-12-01, lowest 0.64" in PICTURES["lines"]().alt
 
 

@@ -91,7 +91,7 @@ def test_all_pass_on_good_evidence():
         ({"criteria": pd.DataFrame({"name": [], "verdict": []})}, "criteria_met", "there is no criterion"),
         ({"scores": scores(0.8, 0.65, 0.9)}, "beats_rule", "0.65 to 0.9"),
         ({"scores": scores(5, 4, 8, "lower"), "rule_scores": scores(7, 6, 8, "lower")}, "beats_rule", "7"),
-        ({"scores": scores(np.nan, np.nan, np.nan)}, "beats_rule", "nan"),
+        ({"scores": scores(np.nan, np.nan, np.nan)}, "beats_rule", "unknown"),
         ({"problem": replace(YES, metric="other")}, "beats_rule", "could not be judged: KeyError"),
         (
             {"violations": pd.DataFrame({"severity": ["blocking"], "message": ["hour is gone"]})},

@@ -4,10 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.evaluation.words import show, show_share
 from nbkit.model.metrics import compare, score
 from nbkit.model.predictions import Predictions
-from nbkit.wording import format_count
+from nbkit.wording import format_count, format_estimate, format_share
 
 COLUMNS = ["what", "value", "low", "high", "unit", "sentence"]
 LEADS = {"better": "the model is better", "worse": "the model is worse", "inconclusive": "the difference may be chance"}
@@ -53,7 +52,7 @@ def state_answer(
         limits = float(mine["value"]), float(mine["low"]), float(mine["high"])
         then, lead = float(pair["reference"]), LEADS[str(pair["verdict"])]
         what, unit, words = WORDS[metric]
-        say = show if metric == "mae" else show_share
+        say = format_estimate if metric == "mae" else format_share
         words = f"{words.format(say(*limits))} ({name}: {say(then, *limits[1:]).partition(' (')[0]}; {lead})"
         rows.append((what, *limits, unit, words))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -76,10 +75,10 @@ def _list_money(o: Predictions, row: Any, name: str, currency: str) -> list[tupl
     own, rows = f"{name} at its own best threshold" if o.task == "binary" else name, []
     for what, many, basis in (("per row", 1, "a row"), ("in the period", len(o), f"on the {describe_basis(o)}")):
         value, low, high = (0.0 - many * float(row[each]) for each in ("difference", "high", "low"))
-        words = f"is not shown to save anything against {own}: {show(value, low, high, currency, basis)}"
+        words = f"is not shown to save anything against {own}: {format_estimate(value, low, high, currency, basis)}"
         if low > 0:
-            words = f"saves {show(value, low, high, currency, basis)}, against {own}"
+            words = f"saves {format_estimate(value, low, high, currency, basis)}, against {own}"
         elif high < 0:
-            words = f"costs {show(-value, -high, -low, currency, basis)} more than {own}"
+            words = f"costs {format_estimate(-value, -high, -low, currency, basis)} more than {own}"
         rows.append((f"saved {what}", value, low, high, currency, f"The model {words}"))
     return rows

@@ -14,6 +14,7 @@ from nbkit.wording import format_count
 
 FEWEST, SHARE = 20, 0.05  # rows, and their share, on either side of a threshold
 LEVELS = 10
+NOT_FIRM = "not firm"
 
 
 def measure_effects(explanation: Explanation, *, features: int = 6, bins: int = 8) -> pd.DataFrame:
@@ -171,19 +172,27 @@ def describe_pairs(pairs: pd.DataFrame) -> str:
     )
 
 
+def judge_firmness(stable: float, columns: int) -> str:
+    """Judge how firm the order of the strongest columns is: firm, fairly firm, not firm; empty if there are too few.
+
+    Parameters
+    ----------
+    stable
+        The share of resamples with the same five first columns.
+    columns
+        How many the model reads.
+    """
+    if columns < 5 or np.isnan(stable):
+        return ""
+    return "firm" if stable >= 0.9 else "fairly firm" if stable >= 0.75 else NOT_FIRM
+
+
 def describe_firmness(explanation: Explanation) -> str:
     """Say how firm the order of the strongest columns is."""
-    stable, many = float(explanation.check["top5_stable"].iloc[0]), min(5, len(explanation.importance))
+    stable, many = float(explanation.check["top5_stable"].iloc[0]), len(explanation.importance)
     if many < 5:
         return f"The model reads only {many} columns." if many > 1 else "The model reads one column."
-    firm = (
-        "the order is firm"
-        if stable >= 0.9
-        else "the order is fairly firm"
-        if stable >= 0.75
-        else "the order is not firm"
-    )
-    return f"The top five are the same in {stable:.0%} of resamples: {firm}."
+    return f"The top five are the same in {stable:.0%} of resamples: the order is {judge_firmness(stable, many)}."
 
 
 def summarize_explanation(explanation: Explanation) -> str:

@@ -15,11 +15,13 @@ from nbkit.plots.picture import (
     describe_course,
     finish,
     format_value,
+    in_words,
     new_figure,
     new_panels,
     split_levels,
     to_floats,
 )
+from nbkit.wording import format_estimate
 
 MOST, PANELS, POINTS = 16, 6, 150  # columns of a chart, panels of a picture, rows of a swarm
 ALARMS = ("hurts on new rows", "out of the training range", "useful only in train")
@@ -55,10 +57,10 @@ def draw_pairs(table: pd.DataFrame, title: str, *, metric: str) -> Picture:
         left.set_xlim(left=0)
         right.axvline(0, color=INK, linewidth=0.8)
         left.set_xlabel("influence: share of all movement, %", fontsize=9)
-        right.set_xlabel(f"use: loss of {metric.replace('_', ' ')} without it", fontsize=9)
+        right.set_xlabel(f"use: loss of {in_words(metric)} without it", fontsize=9)
         words = [
-            f"{row.feature} moves {row.share:.0%}, without it {format_value(row.drop)} "
-            f"({format_value(row.low)} to {format_value(row.high)}), {row.finding}"
+            f"{row.feature} moves {row.share:.0%}, "
+            f"without it {format_estimate(row.drop, row.low, row.high)}, {row.finding}"
             for row in part.head(SHOWN).itertuples()
         ]
         return finish(figure, title, "; ".join(words), len(table) - SHOWN)

@@ -15,7 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from nbkit import wording
 from nbkit.pictures import Picture
+from nbkit.wording import describe, format_estimate
 
 INK = "#010203"  # what is drawn with it takes the text colour of the page
 COLOURS = ("#3b82c4", "#c8651b", "#2b9079", "#a95fb0", "#8a7a1f")  # at least 3:1 on white and on #111
@@ -172,20 +174,16 @@ def clip(name: Any, width: int = 28) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def in_words(name: str) -> str:
+def in_words(name: Any) -> str:
     """Write a column's name in words."""
-    return str(name).replace("_", " ")
+    return describe(str(name))
 
 
 def format_value(value: Any) -> str:
-    """Write a value as it is said."""
+    """Write a value as it is said: a day, a name or a number."""
     if isinstance(value, pd.Timestamp):
         return str(value.date())
-    if isinstance(value, str):
-        return value
-    if pd.isna(value) or not np.isfinite(value):
-        return "unknown"
-    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
+    return value if isinstance(value, str) else wording.format_value(np.nan if pd.isna(value) else value)
 
 
 def first_records(table: pd.DataFrame) -> list[dict[Any, Any]]:
@@ -197,8 +195,9 @@ def list_numbers(part: pd.DataFrame, x: str, y: str) -> str:
     """Write out the first rows: what each bar or dot shows."""
     words, interval = [], {"low", "high"} <= set(part.columns)
     for row in first_records(part):
-        span = f" ({format_value(row['low'])} to {format_value(row['high'])})" if interval else ""
-        words.append(f"{clip(row[x])} {format_value(row[y])}{span}")
+        ends = [np.nan if pd.isna(row[name]) else row[name] for name in (y, "low", "high")] if interval else []
+        told = format_estimate(*ends) if ends else format_value(row[y])
+        words.append(f"{clip(row[x])} {told}")
     return "; ".join(words)
 
 
