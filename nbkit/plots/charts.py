@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
 
 from nbkit.pictures import Picture
 from nbkit.plots.picture import (
@@ -27,6 +28,10 @@ from nbkit.plots.picture import (
     new_panels,
     place_steps,
     split_levels,
+    tell,
+    tell_line,
+    tell_numbers,
+    tell_points,
     to_floats,
 )
 
@@ -50,7 +55,9 @@ def draw_bars(table: pd.DataFrame, x: str, y: str, title: str, *, unit: str = ""
     part = table.head(MOST)
     with new_figure(title, height=0.28 * len(part) + 1.0) as (figure, axes):
         colours = [COLOURS[1] if value < 0 else COLOURS[0] for value in to_floats(part[y])]
-        axes.barh(np.arange(len(part)), to_floats(part[y]), color=colours, height=0.7)
+        bars = axes.barh(np.arange(len(part)), to_floats(part[y]), color=colours, height=0.7)
+        for bar, words in zip(bars, tell_numbers(part, x, y), strict=True):
+            tell(bar, [words])
         list_names(axes, part, x)
         if (part[y] < 0).any():
             axes.axvline(0, color=INK, linewidth=0.8)
@@ -87,7 +94,8 @@ def draw_dots(
                 axes.axvspan(part["least"].iloc[0], part["most"].iloc[0], color=COLOURS[2], alpha=0.15, linewidth=0)
             for line in lines:
                 axes.axvline(line, color=INK, linestyle="--", linewidth=0.8)
-            axes.plot(to_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
+            (dots,) = axes.plot(to_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
+            tell(dots, tell_numbers(part, x, y))
             list_names(axes, part, x, COLOURS[0])
             axes.set_ylim(max(len(part), 1) - 0.5, -0.5)
             axes.set_title(in_words(name), fontsize=9, loc="left")
@@ -116,7 +124,9 @@ def draw_lines(table: pd.DataFrame, x: str, y: str, title: str, *, by: str = "",
             across = place_steps(axes, table[x], part[x])
             marker = MARKERS[place] if len(part) <= 40 else None
             style: Any = {"color": COLOURS[place], "linestyle": LINES[place], "marker": marker}
-            axes.plot(across, to_floats(part[y]), label=name or None, markersize=4, **style)
+            (line,) = axes.plot(across, to_floats(part[y]), label=name or None, markersize=4, **style)
+            told = tell_points(part, x, y, name)
+            tell(line, told) if marker else tell_line(axes, across, to_floats(part[y]), told)
             if {"low", "high"} <= set(part.columns):
                 band = (to_floats(part["low"]), to_floats(part["high"]))
                 axes.fill_between(across, *band, color=COLOURS[place], alpha=0.2, linewidth=0)
@@ -157,9 +167,10 @@ def draw_panels(
                 style: Any = {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 4}
                 if not by:
                     axes.hlines(down, 0, numbers, color=COLOURS[look], linewidth=1)
-                axes.plot(
+                (dots,) = axes.plot(
                     numbers, down, linestyle="-" if by else "none", linewidth=1, label="" if place else name, **style
                 )
+                tell(dots, tell_points(own, x, y, name))
                 label = " ".join(filter(None, (str(names[place]) if names else "", name)))
                 words.append(f"{label}: {describe_course(own, x, y)}")
             axes.set_yticks(range(len(levels)), [clip(level, 22) for level in levels], fontsize=8)
@@ -206,9 +217,11 @@ def draw_heatmap(
         for down, across in np.argwhere(np.isfinite(numbers)):
             cell = float(numbers[down, across])
             colour, shade = COLOURS[0 if cell >= 0 else 1], 0.08 + 0.5 * abs(cell) / top
-            axes.barh(down, 0.96, 0.96, across - 0.48, color=colour, alpha=shade, clip_on=False)
             text = texts.get((grid.index[down], grid.columns[across]), format_value(cell))
-            axes.text(across, down, text, ha="center", va="center", fontsize=9 if columns < 12 else 7)
+            (box,) = axes.barh(down, 0.96, 0.96, across - 0.48, color=colour, alpha=shade, clip_on=False)
+            tell(box, [f"{grid.index[down]}, {grid.columns[across]}: {text}".replace("\n", ", ")])
+            if columns <= 12 or "\n" in text:  # in a larger table the shades are what is read, and words tell the rest
+                axes.text(across, down, text, ha="center", va="center", fontsize=9 if columns < 12 else 7)
         labels = [clip(name, 14) for name in grid.columns]
         turned = max(map(len, labels), default=0) > 8
         turn: Any = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if turned else {}
@@ -222,6 +235,35 @@ def draw_heatmap(
             for row in first_records(table)
         ]
         return finish(figure, title, "; ".join(cells), len(table) - SHOWN)
+
+
+def draw_map(shares: pd.DataFrame, title: str, *, x: str = "rows, in their order") -> Picture:
+    """Draw a table of shares as a map: one line a row, the darker the higher.
+
+    Parameters
+    ----------
+    shares
+        From 0 to 1, such as `nbkit.features.map_missing`; the first 25 rows are drawn.
+    title
+        The finding.
+    x
+        What runs across.
+    """
+    part = shares.head(MOST)
+    known = part.to_numpy(dtype=float)
+    ends = zip(part.index, part.mean(axis="columns"), part.max(axis="columns"), strict=True)
+    words = [f"{clip(name)}: {mean:.1%} of all rows, at most {top:.0%} of a stretch" for name, mean, top in ends]
+    with new_figure(title, height=0.28 * len(part) + 1.0) as (figure, axes):
+        if len(part):
+            inked = np.full((*known.shape, 4), (*to_rgb(COLOURS[0]), 0.0))
+            inked[..., 3] = np.where(known > 0, 0.15 + 0.85 * known, 0)
+            axes.imshow(inked, aspect="auto", interpolation="none", extent=(0, 1, len(part) - 0.5, -0.5))
+        for bar, each in zip(axes.barh(range(len(part)), 1, 1, alpha=0), words, strict=True):
+            tell(bar, [each])
+        axes.set_yticks(range(len(part)), [clip(name) for name in part.index])
+        axes.set_xticks([])
+        axes.set_xlabel(x)
+        return finish(figure, title, "; ".join(words[:SHOWN]), len(shares) - SHOWN)
 
 
 def draw_scatter(

@@ -19,6 +19,8 @@ from nbkit.plots.picture import (
     new_figure,
     new_panels,
     split_levels,
+    tell,
+    tell_numbers,
     to_floats,
 )
 from nbkit.wording import format_estimate
@@ -50,7 +52,9 @@ def draw_pairs(table: pd.DataFrame, title: str, *, metric: str) -> Picture:
             for place, (colour, marker) in enumerate(looks):
                 row = part.iloc[place]
                 axes.hlines(place, scale * row[low], scale * row[high], color=colour, linewidth=1.3)
-                axes.plot(scale * row[value], place, marker, color=colour, markersize=5)
+                (dot,) = axes.plot(scale * row[value], place, marker, color=colour, markersize=5)
+                ends = (scale * row[name] for name in (value, low, high))
+                tell(dot, [f"{row['feature']} {format_estimate(*ends)}{', ' + row['finding'] if scale == 1 else ' %'}"])
             axes.tick_params(labelsize=8)
         left.set_yticks(places, [clip(name) for name in part["feature"]])
         left.invert_yaxis()
@@ -97,7 +101,8 @@ def draw_effects(table: pd.DataFrame, title: str, *, unit: str = "points") -> Pi
                 look, down = number % len(COLOURS), [levels.index(each) for each in own["slice"]]
                 axes.hlines(down, to_floats(own["low"]), to_floats(own["high"]), color=COLOURS[look], linewidth=1.2)
                 style: Any = {"marker": MARKERS[look], "color": COLOURS[look], "markersize": 4, "linestyle": "none"}
-                axes.plot(to_floats(own["effect"]), down, label=label if name == names[0] else "", **style)
+                (dots,) = axes.plot(to_floats(own["effect"]), down, label=label if name == names[0] else "", **style)
+                tell(dots, [f"{label} {each}".strip() for each in tell_numbers(own, "slice", "effect")])
                 words.append(f"{' '.join(filter(None, (name, label)))}: {describe_course(own, 'slice', 'effect')}")
             axes.set_yticks(range(len(levels)), [clip(level, 22) for level in levels], fontsize=8)
             axes.set_ylim(len(levels) - 0.5, -0.5)
@@ -179,7 +184,7 @@ def draw_cases(table: pd.DataFrame, title: str, *, unit: str = "points") -> Pict
             moved, start = part["contribution"].to_numpy(dtype=float), float(part["start"].iloc[0])
             ends = start + np.cumsum(moved)
             colours = [COLOURS[1] if step > 0 else COLOURS[0] for step in moved]
-            axes.barh(range(len(part)), moved, left=np.r_[start, ends[:-1]], color=colours, height=0.7)
+            bars = axes.barh(range(len(part)), moved, left=np.r_[start, ends[:-1]], color=colours, height=0.7)
             axes.axvline(start, color=INK, linewidth=0.8, linestyle=":")
             axes.axvline(ends[-1], color=INK, linewidth=1.0)
             labels = [clip(f"{f} = {v}" if v else f, 32) for f, v in zip(part["feature"], part["value"], strict=True)]
@@ -188,6 +193,8 @@ def draw_cases(table: pd.DataFrame, title: str, *, unit: str = "points") -> Pict
             axes.set_title(f"{case}: {format_value(start)} → {format_value(ends[-1])}", fontsize=9, loc="left")
             axes.tick_params(axis="x", labelsize=8, labelbottom=True)
             steps = [f"{name} {format_value(step)}" for name, step in zip(part["feature"], moved, strict=True)]
+            for bar, step, end in zip(bars, steps, ends, strict=True):
+                tell(bar, [f"{step}, to {format_value(end)}"])
             words.append(f"{case}, from {format_value(start)} to {format_value(ends[-1])}: {', '.join(steps)}")
         figure.supxlabel(f"prediction in {unit}: dotted where all rows start, solid where this one ends", fontsize=9)
         return finish(figure, title, "; ".join(words))

@@ -18,6 +18,9 @@ from nbkit.plots.picture import (
     label_axes,
     new_figure,
     split_levels,
+    tell,
+    tell_line,
+    tell_points,
 )
 
 
@@ -43,7 +46,8 @@ def draw_calibration(table: pd.DataFrame, predictions: Any, title: str) -> Pictu
         for place, (name, part) in enumerate(split_levels(table, "class" if "class" in table else "")[: len(COLOURS)]):
             off = [(part["observed"] - part["low"]).clip(lower=0), (part["high"] - part["observed"]).clip(lower=0)]
             style: Any = {"color": COLOURS[place], "linestyle": LINES[place], "marker": MARKERS[place], "capsize": 2}
-            axes.errorbar(part["predicted"], part["observed"], yerr=off, markersize=4, label=name, **style)
+            dots = axes.errorbar(part["predicted"], part["observed"], yerr=off, markersize=4, label=name, **style)[0]
+            tell(dots, tell_points(part, "predicted", "observed", name))
         draw_diagonal(axes, table[["predicted", "observed"]])
         label_axes(axes, "", "observed", legend="class" in table)
         label_axes(strip, "predicted", "rows")
@@ -68,7 +72,9 @@ def draw_threshold(decision: Any, title: str, *, currency: str = "") -> Picture:
     curve, threshold = decision.curve, decision.threshold
     inside, costs = curve[curve["threshold"] <= 1], curve["cost_per_row"]
     with new_figure(title) as (figure, axes):
-        axes.plot(inside["threshold"].to_numpy(), inside["cost_per_row"].to_numpy(), color=COLOURS[0])
+        across, down = inside["threshold"].to_numpy(), inside["cost_per_row"].to_numpy()
+        axes.plot(across, down, color=COLOURS[0])
+        tell_line(axes, across, down, tell_points(inside[["threshold", "cost_per_row"]], "threshold", "cost_per_row"))
         axes.axvline(min(threshold, 1), color=INK, linestyle="--", linewidth=1)
         if np.isfinite(decision.low) and np.isfinite(decision.high):
             axes.axvspan(min(decision.low, 1), min(decision.high, 1), color=COLOURS[1], alpha=0.2, linewidth=0)

@@ -14,6 +14,7 @@ from nbkit.report.judgement import describe_alternatives, open_registry
 from nbkit.report.scraps import read_or, read_rows
 from nbkit.wording import capitalize, describe, format_count, format_estimate, format_value
 
+Score = tuple[str, float, float, float]  # a metric, its value, and the ends of its interval
 CARDS = 4
 PER_ROW = "saved per row"  # which the costs below show
 REQUIREMENTS = {  # how a limit of 01 is said on a card
@@ -146,9 +147,7 @@ def describe_changes(folder: Path, record: RunRecord) -> list[str]:
     return found
 
 
-def _describe_before(
-    folder: Path, record: RunRecord, before: Path, score: tuple[str, float, float, float] | None
-) -> list[str]:
+def _describe_before(folder: Path, record: RunRecord, before: Path, score: Score | None) -> list[str]:
     """Describe what is different from another run."""
     other, earlier, found = read_record(before), _read_score(before), []
     if score and earlier and score[0] == earlier[0]:
@@ -188,7 +187,7 @@ def _find_before(folder: Path, record: RunRecord) -> Path | None:
     )
 
 
-def _read_score(folder: Path) -> tuple[str, float, float, float] | None:
+def _read_score(folder: Path) -> Score | None:
     """Return the metric by which models are judged, and its value on test with its interval."""
     problem = read_or(folder, FRAME, "problem", None)
     scores = {row.get("metric"): row for row in read_rows(folder, EVALUATE, "scores") if "value" in row}
