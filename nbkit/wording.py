@@ -93,6 +93,7 @@ def format_value(value: float, low: float = math.nan, high: float = math.nan, *,
     """
     if not math.isfinite(value):
         return "unknown"
+    value, low, high = (float(f"{each:.6g}") for each in (value, low, high))  # as a notebook's table shows them
     width = high - low
     if 0 < width < math.inf:
         places = min(1 - math.floor(math.log10(width)), 12)
@@ -157,7 +158,7 @@ def format_score(row: Mapping[str, Any]) -> dict[str, str]:
     told = {key: format_estimate(*(row[key][name] for name in ("value", "low", "high"))) for key in ("before", "after")}
     middle, low, high = (float(row.get(name, math.nan)) for name in ("difference", "low", "high"))
     difference = "" if math.isnan(middle) else format_estimate(middle, low, high, sign="+")
-    return {"metric": row["metric"], **told, "difference": difference, "verdict": row.get("verdict", "")}
+    return {"metric": describe(row["metric"]), **told, "difference": difference, "verdict": row.get("verdict", "")}
 
 
 def disarm(text: str) -> str:

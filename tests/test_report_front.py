@@ -34,7 +34,7 @@ def test_the_large_numbers_are_those_of_07_and_of_the_service_four_at_most(proje
     assert read_cards(folder).values.tolist() == [
         ["47,000 USD", "A."],
         ["67 %", "D."],
-        ["43 ms", "answer time: 95 % of the requests take no longer (limit 250 ms)"],
+        ["43 ms", "response time: 95 % of the requests take no longer (limit 250 ms)"],
         ["118/s", "requests answered each second (20 are needed)"],
     ]
 
@@ -112,7 +112,7 @@ def test_what_changed_is_told_against_the_latest_run_before_that_has_scores(proj
 
 def test_costs_that_nobody_stated_are_not_shown(project):
     costs = pd.DataFrame({"cost_per_row": [0.34], "model": [0.2], "verdict": ["better"], "low": [-0.2], "high": [-0.1]},
-                         index=pd.Index(["a constant answer"], name="alternative"))  # fmt: skip
+                         index=pd.Index(["a constant prediction"], name="alternative"))  # fmt: skip
     for stated, shown in (({}, 0), ({"over": 1.0}, 2)):
         values = {"01_frame": {"costs": stated}, "07_evaluate": {"alternatives": costs}}
         assert len(read_costs(write_run(project, stages={"07_evaluate": PASSED}, **values))) == shown

@@ -12,16 +12,16 @@ COLUMNS = ["what", "value", "low", "high", "unit", "sentence"]
 LEADS = {"better": "the model is better", "worse": "the model is worse", "inconclusive": "the difference may be chance"}
 
 WORDS = {  # metric to what it is, its unit, and its sentence
-    "recall": ("cases found", "share", "{} of cases are found"),
-    "precision": ("warnings right", "share", "{} of warnings are right"),
-    "accuracy": ("classes right", "share", "{} are given the right class"),
-    "mae": ("typical error", "", "Predictions are off by {} on average"),
+    "recall": ("cases found", "share", "{share} of cases{event} are found"),
+    "precision": ("warnings right", "share", "{share} of warnings are right"),
+    "accuracy": ("classes right", "share", "{share} are given the right class{event}"),
+    "mae": ("typical error", "", "Predictions{event} are off by {share} on average"),
 }
 
 
 def state_answer(
     predictions: Predictions, today: Predictions, alternatives: pd.DataFrame, *, name: str = "today's rule",
-    currency: str = "units", draws: int = 500,
+    currency: str = "units", event: str = "", draws: int = 500,
 ) -> pd.DataFrame:  # fmt: skip
     """Answer what the model is worth on the rows of the test split.
 
@@ -35,6 +35,8 @@ def state_answer(
         What is done today.
     currency
         Of the costs.
+    event
+        What the target means, as the contract says it.
     draws
         Resamples behind an interval.
 
@@ -46,6 +48,7 @@ def state_answer(
         classes: the share given the right class.
     """
     o = predictions
+    meaning = f" ({event})" if event else ""
     rows = _list_money(o, alternatives.to_dict("index").get(name), name, currency)
     for metric in {"binary": ["recall", "precision"], "multiclass": ["accuracy"], "regression": ["mae"]}[o.task]:
         mine, pair = score(o, metric, draws=draws).iloc[0], compare(o, today, metric, draws=draws).iloc[0]
@@ -53,7 +56,8 @@ def state_answer(
         then, lead = float(pair["reference"]), LEADS[str(pair["verdict"])]
         what, unit, words = WORDS[metric]
         say = format_estimate if metric == "mae" else format_share
-        words = f"{words.format(say(*limits))} ({name}: {say(then, *limits[1:]).partition(' (')[0]}; {lead})"
+        said, before = words.format(share=say(*limits), event=meaning), say(then, *limits[1:]).partition(" (")[0]
+        words = f"{said} ({name}: {before}; {lead})"
         rows.append((what, *limits, unit, words))
     return pd.DataFrame(rows, columns=COLUMNS)
 

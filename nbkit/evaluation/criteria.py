@@ -11,7 +11,7 @@ import pandas as pd
 from nbkit.errors import BadCriterion
 from nbkit.evaluation.words import name_metric
 from nbkit.model.metrics import MEASURES, METRICS, known_metrics
-from nbkit.wording import format_value, suggest
+from nbkit.wording import describe, format_value, suggest
 
 REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measure_latency, "max" at most, "min" at least
     "latency_p50_ms": ("p50_ms", "max"),
@@ -22,7 +22,7 @@ REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measur
     "throughput_rps": ("throughput_rps", "min"),
 }
 REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "constant": "dummy", "champion": "champion"}
-SPOKEN = {"rule": "the rule in use today", "dummy": "a constant answer", "champion": "the champion"}
+SPOKEN = {"rule": "the rule in use today", "dummy": "a constant prediction", "champion": "the champion"}
 SPLITS = ("test", "valid")
 COMPARE = {">=": ge, ">": gt, "<=": le, "<": lt}
 OPERATORS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
@@ -53,7 +53,7 @@ def read_criteria(criteria: Mapping[str, Any] | None, task: str, *, rule: bool =
     task
         "binary", "multiclass" or "regression".
     rule
-        Whether there is a rule in use today. Where there is none, ``> rule`` is read as ``> dummy``: a constant answer.
+        Whether there is a rule in use today. Where there is none, ``> rule`` is read as ``> dummy``.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def _read(name: str, value: Any, task: str, *, rule: bool) -> tuple[Any, ...]:
         number, reference = found["number"], ""
         bound = float(number.rstrip("%")) / (100 if number.endswith("%") else 1)
         target = f"{bound:g}"
-    what = f"{'the size of ' if better == 'zero' else ''}{metric} ({words})"
+    what = f"{'the size of ' if better == 'zero' else ''}{describe(metric).partition(' (')[0]} ({words})"
     sentence = f"{what} is {OPERATORS[operator]} {target} on the {split} split"
     return name, metric, operator, bound, reference, split, sentence
 
@@ -188,7 +188,7 @@ def _describe_target(criterion: dict[Any, Any], base: float, low: float, high: f
     other, bound = criterion["reference"], criterion["bound"]
     if not other:
         return f"{OPERATORS[criterion['operator']]} {bound:g}"
-    than = {"rule": "today's", "dummy": "a constant answer's"}.get(other, f"the {other}'s")
+    than = {"rule": "today's", "dummy": "a constant prediction's"}.get(other, f"the {other}'s")
     better = "no worse than" if criterion["operator"].endswith("=") else "better than"
     value = format_value(base, low, high) if np.isfinite(base) else "value"
     return f"{better} {than} {value}" + (f" by {abs(bound):g}" if bound else "")

@@ -160,7 +160,7 @@ def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) ->
         said += f", a lead over {_join(others)} that may be chance"
     if best != "rule" and "rule" in scores.index:
         constant = "dummy" in scores.index and scores["value"]["rule"] == scores["value"]["dummy"]
-        rule = "a constant answer (no rule is stated)" if constant else BASELINES["rule"]
+        rule = "a constant prediction (no rule is stated)" if constant else BASELINES["rule"]
         said += f"; {rule} {format_value(scores['value']['rule'], row['low'], row['high'])}"
         said += ", not clearly worse" if "rule" in alike else ""
     return f"{said[0].upper()}{said[1:]}."

@@ -78,7 +78,7 @@ def draw_threshold(decision: Any, title: str, *, currency: str = "") -> Picture:
         axes.axvline(min(threshold, 1), color=INK, linestyle="--", linewidth=1)
         if np.isfinite(decision.low) and np.isfinite(decision.high):
             axes.axvspan(min(decision.low, 1), min(decision.high, 1), color=COLOURS[1], alpha=0.2, linewidth=0)
-        label_axes(axes, "threshold", f"cost per row {currency}".strip())
+        label_axes(axes, "threshold", f"cost per row in {currency}" if currency else "cost per row")
         place = int(np.argmin(np.abs(curve["threshold"] - threshold)))
         words = (
             f"at threshold {format_value(threshold)} a row costs {format_value(costs.iloc[place])} {currency}".strip()

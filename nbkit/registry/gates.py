@@ -142,8 +142,8 @@ def criteria_met(criteria: pd.DataFrame) -> Verdict:
 def beats_rule(
     scores: pd.DataFrame, rule_scores: pd.DataFrame, problem: Problem, rule: Sequence[str] = ("",)
 ) -> Verdict:
-    """The model is better than the rule in use today (a constant answer where there is none), by more than chance."""
-    today = "today's rule" if rule else "a constant answer (no rule is stated)"
+    """The model is better than the rule in use today (where there is none, than a constant), by more than chance."""
+    today = "today's rule" if rule else "a constant prediction (no rule is stated)"
     metric = problem.metric
     if "verdict" in rule_scores:  # compared on the same rows, from nbkit.model.compare(model, rule)
         pair = rule_scores.loc[metric].to_dict()
@@ -260,7 +260,7 @@ def stated_and_confirmed(unstated: Sequence[str], contract: Any, demanded: pd.Da
     open_ones = [*unstated, *([f"{doubt}: nbkit contract confirm"] if doubt else [])]
     if len(demanded) and (demanded["reference"] == "dummy").all():
         open_ones.append(
-            "state a criterion with a bound, or the rule in use today: all there is to beat is a constant answer"
+            "state a criterion with a bound, or the rule in use today: all there is to beat is a constant prediction"
         )
     if open_ones:
         things = format_count(len(open_ones), "thing")

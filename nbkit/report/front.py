@@ -18,7 +18,7 @@ Score = tuple[str, float, float, float]  # a metric, its value, and the ends of 
 CARDS = 4
 PER_ROW = "saved per row"  # which the costs below show
 REQUIREMENTS = {  # how a limit of 01 is said on a card
-    "latency_p95_ms": ("{:,.0f} ms", "answer time: 95 % of the requests take no longer (limit {:,.0f} ms)"),
+    "latency_p95_ms": ("{:,.0f} ms", "response time: 95 % of the requests take no longer (limit {:,.0f} ms)"),
     "throughput_rps": ("{:,.0f}/s", "requests answered each second ({:,.0f} are needed)"),
 }
 

@@ -118,10 +118,15 @@ def _describe_cost(row: Mapping[Any, Any]) -> str:
 
 def _describe_loosened(folder: Path, earlier: Sequence[Path]) -> list[str]:
     """Describe which bounds were loosened after an earlier run on the same rows, and how that run came out."""
-    return [
-        f"{describe(what)} was to be {before} in {run.name} ({_read_word(run)}), and {now}: "
-        "the bound was loosened after these rows had been judged."
+    found = [
+        (f"{describe(what)} was to be {before} in {run.name} ({_read_word(run)})", now)
         for what, before, now, run in list_loosened(folder, earlier)
+    ]
+    return [
+        f"{then}, and is now to be {now}: the bound was loosened after these rows had been judged."
+        if now
+        else f"{then}; this criterion was dropped after these rows had been judged."
+        for then, now in found
     ] + [
         f"The test of behaviour {name!r} {became} in {run.name} ({_read_word(run)}), after these rows had been judged."
         for name, became, run in list_redeclared(folder, earlier)

@@ -102,14 +102,17 @@ def _merge_intervals(columns: list[Column]) -> list[Column]:
         high, value = named.get(f"{stem}high"), named.get(stem.rstrip("_")) if stem else _find_value(columns, low)
         if high is None or value is None or not (low.is_number or high.is_number):
             continue
+        beside = [named["today"]] if not stem and "today" in named else []
         written = []
         for place, ends in enumerate(zip(map(_read, low.cells), map(_read, high.cells), strict=True)):
             written.append(DASH if all(map(math.isnan, ends)) else format_interval(*ends))
-            if not math.isnan(middle := _read(value.cells[place])):
-                value.cells[place] = format_value(middle, *ends)
+            for column in [value, *beside]:
+                if not math.isnan(middle := _read(column.cells[place])):
+                    column.cells[place] = format_value(middle, *ends)
         low.is_interval, low.cells = True, written
         columns.remove(high)
-        value.is_rounded = True
+        for column in [value, *beside]:
+            column.is_rounded = True
         columns.remove(low)
         columns.insert(columns.index(value) + 1, low)
     return columns
