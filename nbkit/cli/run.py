@@ -5,6 +5,7 @@ import importlib
 import json
 import sys
 import threading
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nbkit.project import find_notebooks, find_root
 from nbkit.record import read_record, to_plain
 from nbkit.wording import format_score
 
+TOLD = "decision, or what stopped it"
 PARAMS = click.argument("params", nargs=-1, required=True, type=click.Path(path_type=Path))
 SET = click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Override one parameter.")
 JOBS = click.option("--jobs", type=click.IntRange(1), default=1, help="Stages at work at the same time.  [default: 1]")
@@ -63,11 +65,12 @@ def run(
     root = root_of(params)
     everything = (force or no_cache or not (root / "runs").is_dir()) and not (first or last or only)
     with _warm_up(root) if everything and not dry_run else contextlib.nullcontext():
-        from nbkit.pipeline import Chosen, check_plan, plan_run
+        with _say_meanwhile("reading the params and the notebooks …"):
+            from nbkit.pipeline import Chosen, check_plan, plan_run
 
-        reuse = "never" if no_cache else "nothing" if force else "unchanged"
-        chosen = Chosen(first, last, only)
-        plan = plan_run(root, params, settings, stages=chosen, name=name, reuse=reuse, storage=storage)
+            reuse = "never" if no_cache else "nothing" if force else "unchanged"
+            chosen = Chosen(first, last, only)
+            plan = plan_run(root, params, settings, stages=chosen, name=name, reuse=reuse, storage=storage)
         if dry_run:
             check_plan(plan)
             _print_plan(plan, as_json=as_json)
@@ -93,13 +96,18 @@ def runs(as_json: bool) -> None:  # noqa: FBT001
     """List the runs, newest first."""
     from nbkit.pipeline import list_runs
 
-    rows = list_runs(find_root())
+    root = find_root()
+    rows = list_runs(root)
+    for row in rows:
+        front = _read_front(root / "runs" / row["run"])
+        row |= {"verdict": str(front.get("verdict", "")), "decision": str(front.get("decision", ""))}
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
     elif not rows:
         click.echo("No runs yet: `nbkit run PARAMS` makes one.")
     else:
-        print_table(rows, ["run", "status", "stages", "started", "seconds", "headline"])
+        told = [{**row, TOLD: (row["status"] == "passed" and row["decision"]) or row["headline"]} for row in rows]
+        print_table(told, ["run", "project", "status", "stages", "verdict", "started", "seconds", TOLD])
 
 
 @click.command()
@@ -161,6 +169,27 @@ def root_of(params: tuple[Path, ...]) -> Path:
     """Return the project that the first params file belongs to: the folder above its ``params/``, else from here."""
     folder = params[0].resolve().parent
     return folder.parent if folder.name == "params" else find_root(folder if folder.is_dir() else ".")
+
+
+@contextlib.contextmanager
+def _say_meanwhile(words: str) -> Iterator[None]:
+    """Show at once what is being done, and take it away when it is; only to a person at a terminal."""
+    shown = sys.stderr.isatty()
+    click.echo(words, nl=False, err=True) if shown else None
+    try:
+        yield
+    finally:
+        click.echo("\r\x1b[K", nl=False, err=True) if shown else None
+
+
+def _read_front(folder: Path) -> dict[str, Any]:
+    """Return what the front page of a run says, as it was last written; nothing where there is none."""
+    try:
+        page = (folder / "report" / "index.html").read_text(encoding="utf-8")
+        found: dict[str, Any] = json.loads(page.partition('id="report">')[2].partition("</script>")[0])
+    except (OSError, ValueError):
+        return {}
+    return found
 
 
 def _warm_up(root: Path) -> contextlib.AbstractContextManager[Any]:
