@@ -17,7 +17,10 @@ LABELS = {
     "f1": "F1", "mae": "mean absolute error (MAE)", "mape": "relative error (MAPE)", "r2": "R²",
     "rmse": "root mean squared error (RMSE)", "median_ae": "median absolute error", "cost_per_row": "cost per row",
     "slice_gap": "weakest slice", "rate_ratio": "ratio of selection rates", "n": "rows", "q_value": "q-value",
-    "p_value": "p-value", "psi": "PSI", "ks": "Kolmogorov–Smirnov", "sha256": "SHA-256", "True": "yes", "False": "no",
+    "p_value": "p-value", "psi": "PSI", "ks": "Kolmogorov–Smirnov", "sha256": "SHA-256",
+    "p50_ms": "median, ms", "p95_ms": "95 % within, ms", "p99_ms": "99 % within, ms", "max_ms": "longest, ms",
+    "latency_p95_ms": "95 % of the responses within (ms)", "throughput_rps": "requests a second",
+    "True": "yes", "False": "no",
 }  # fmt: skip
 
 

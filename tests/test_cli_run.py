@@ -6,13 +6,13 @@ import re
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from nbkit.cli import main
-from nbkit.cli.run import _say_meanwhile
 from nbkit.pipeline import engine
 from tests.conftest import glue, make_notebook
 from tests.pipeline_helpers import Ended
@@ -84,11 +84,14 @@ def test_the_help_groups_every_command_and_cuts_no_sentence():
     assert "More:" not in said
 
 
-def test_something_is_on_the_screen_before_the_params_are_read(toy, monkeypatch, capsys):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with _say_meanwhile("reading …"):
-        assert capsys.readouterr().err == "reading …"
-    assert capsys.readouterr().err == "\r\x1b[K"
+def test_something_is_on_the_screen_before_the_params_are_read(toy, monkeypatch):
+    told = []
+    monkeypatch.setattr("nbkit.cli.run.sys.stderr", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("nbkit.cli.run.click.secho", lambda words, **_: told.append(words))
+    monkeypatch.setattr("nbkit.cli.run.root_of", lambda params: 1 / (not told))
+    with pytest.raises(ZeroDivisionError):
+        main.commands["run"].callback((), (), "", "", (), False, False, 1, "", "", False, False)
+    assert told == ["reading the params and the notebooks …"]
 
 
 def test_the_help_comes_at_once():

@@ -5,7 +5,6 @@ import importlib
 import json
 import sys
 import threading
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,15 +61,16 @@ def run(
     What has not changed since any earlier run is taken over from it; --dry-run says what, and why. A stage is named as
     its notebook (06_train), by its number (06) or by its word (train).
     """
+    if sys.stderr.isatty():  # before anything is imported
+        click.secho("reading the params and the notebooks …", dim=True, err=True)
     root = root_of(params)
     everything = (force or no_cache or not (root / "runs").is_dir()) and not (first or last or only)
     with _warm_up(root) if everything and not dry_run else contextlib.nullcontext():
-        with _say_meanwhile("reading the params and the notebooks …"):
-            from nbkit.pipeline import Chosen, check_plan, plan_run
+        from nbkit.pipeline import Chosen, check_plan, plan_run
 
-            reuse = "never" if no_cache else "nothing" if force else "unchanged"
-            chosen = Chosen(first, last, only)
-            plan = plan_run(root, params, settings, stages=chosen, name=name, reuse=reuse, storage=storage)
+        reuse = "never" if no_cache else "nothing" if force else "unchanged"
+        chosen = Chosen(first, last, only)
+        plan = plan_run(root, params, settings, stages=chosen, name=name, reuse=reuse, storage=storage)
         if dry_run:
             check_plan(plan)
             _print_plan(plan, as_json=as_json)
@@ -169,17 +169,6 @@ def root_of(params: tuple[Path, ...]) -> Path:
     """Return the project that the first params file belongs to: the folder above its ``params/``, else from here."""
     folder = params[0].resolve().parent
     return folder.parent if folder.name == "params" else find_root(folder if folder.is_dir() else ".")
-
-
-@contextlib.contextmanager
-def _say_meanwhile(words: str) -> Iterator[None]:
-    """Show at once what is being done, and take it away when it is; only to a person at a terminal."""
-    shown = sys.stderr.isatty()
-    click.echo(words, nl=False, err=True) if shown else None
-    try:
-        yield
-    finally:
-        click.echo("\r\x1b[K", nl=False, err=True) if shown else None
 
 
 def _read_front(folder: Path) -> dict[str, Any]:

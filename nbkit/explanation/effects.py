@@ -156,11 +156,11 @@ def describe_column(contract: Contract | None, name: str) -> tuple[str, str]:
 def describe_check(explanation: Explanation) -> str:
     """Say how the explanation was made, how well it meets the model, and what more time would buy."""
     check: Any = explanation.check.iloc[0]
-    exact = f"a single value may be off by up to {check['sampling_share']:.1%} of the range of the answers"
+    exact = f"a single value may be off by up to {check['sampling_share']:.1%} of the range of the predictions"
     how = "Each value is exact." if check["sampling"] == 0 else f"The values are sampled: {exact} (in 9 of 10 draws)."
     return (
-        f"For {format_count(check['rows'], 'row')} the movements were summed and held against the answer of the served "
-        f"model: they agree to {check['relative']:.0e} of the range of its answers. {how} {check['more']}"
+        f"For {format_count(check['rows'], 'row')} the movements were summed and held against the prediction of the "
+        f"served model: they agree to {check['relative']:.0e} of the range of its predictions. {how} {check['more']}"
     )
 
 

@@ -77,8 +77,8 @@ def measure_associations(table: pd.DataFrame, problem: Problem, columns: Sequenc
     found = np.array([[_strength(*coded[one], outcomes[other]) for other in columns] for one in columns])
     alike = pd.DataFrame(np.maximum(found, found.T), index=list(columns), columns=list(columns))
     order = line_up(alike)
-    pairs = alike.loc[order, order].rename_axis("with").rename_axis("column", axis="columns").stack()
-    return pairs.rename("association").reset_index()
+    lines = [(one, other, float(alike[one][other])) for other in order for one in order]
+    return pd.DataFrame(lines, columns=["column", "with", "association"])
 
 
 def line_up(alike: pd.DataFrame) -> list[str]:
@@ -89,9 +89,9 @@ def line_up(alike: pd.DataFrame) -> list[str]:
     >>> line_up(pd.DataFrame([[1, 0, 0.9], [0, 1, 0], [0.9, 0, 1]], index=list("abc"), columns=list("abc")))
     ['a', 'c', 'b']
     """
-    left, order = list(alike), []
+    left, order = list(map(str, alike)), list[str]()
     while left:
-        order.append(left.pop(int(alike.fillna(0.0).loc[order[-1], left].to_numpy().argmax()) if order else 0))
+        order.append(left.pop(int(alike[order[-1]][left].fillna(0.0).to_numpy().argmax()) if order else 0))
     return order
 
 

@@ -221,11 +221,6 @@ def format_value(value: Any) -> str:
     return value if isinstance(value, str) else wording.format_value(np.nan if pd.isna(value) else value)
 
 
-def first_records(table: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Return the first rows as dicts."""
-    return table.head(SHOWN).to_dict("records")
-
-
 def list_numbers(part: pd.DataFrame, x: str, y: str) -> str:
     """Write out the first rows: what each bar or dot shows."""
     return "; ".join(tell_numbers(part.head(SHOWN), x, y))
@@ -248,7 +243,8 @@ def tell_points(part: pd.DataFrame, x: str, y: str, name: str = "") -> list[str]
 def _tell_value(row: dict[Any, Any], y: str) -> str:
     if not {"low", "high"} <= set(row):
         return format_value(row[y])
-    return format_estimate(*(np.nan if pd.isna(row[name]) else row[name] for name in (y, "low", "high")))
+    value, low, high = (np.nan if pd.isna(row[name]) else float(row[name]) for name in (y, "low", "high"))
+    return format_estimate(value, low, high)
 
 
 def describe_course(part: pd.DataFrame, x: str, y: str) -> str:

@@ -17,7 +17,7 @@ from nbkit.problem import Problem
 from nbkit.registry.confirmations import find_confirmation
 from nbkit.registry.golden import check_golden
 from nbkit.registry.verdict import GATE_COLUMNS
-from nbkit.wording import format_count, format_estimate, format_value, suggest
+from nbkit.wording import capitalize, format_count, format_estimate, format_value, suggest
 
 Verdict = tuple[bool | None, str]  # None: the evidence is inconclusive, which opens nothing and refutes nothing
 NEARLY_ALL = 0.9  # the share of the importance at which one or two columns have to be confirmed
@@ -246,7 +246,7 @@ def split_respects_order(order: Mapping[str, Any], confirmed: pd.DataFrame | Non
     if order["respected"]:
         return True, str(order["sentence"])
     if who := find_confirmation(confirmed, "split_respects_order"):
-        return True, f"{order['sentence']} {who}"
+        return True, f"{order['sentence']} {capitalize(who)}"
     return False, (
         f"{order['sentence']} If the rows came in no order, say so in 01_frame.confirmed: "
         "{gate: split_respects_order, by: NAME, on: DATE, why: REASON}"

@@ -108,7 +108,7 @@ def _is_loose(check: Sequence[Mapping[Any, Any]], importance: Sequence[Any]) -> 
     from nbkit.explanation import NOT_FIRM, judge_firmness
 
     stable = float(check[0].get("top5_stable", math.nan)) if check else math.nan
-    return judge_firmness(stable, len(importance)) == NOT_FIRM
+    return bool(judge_firmness(stable, len(importance)) == NOT_FIRM)
 
 
 def end_sentence(sentence: Any) -> str:
