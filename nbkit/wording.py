@@ -74,14 +74,14 @@ def describe(name: str) -> str:
 
 
 def capitalize(text: str) -> str:
-    """Begin a text with a capital letter, unless it begins with a name in snake_case.
+    """Begin a text with a capital letter, unless it begins with a name in snake_case or of a version.
 
     Examples
     --------
     >>> capitalize("log loss is worse"), capitalize("wind_speed drifted")
     ('Log loss is worse', 'wind_speed drifted')
     """
-    return text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
+    return text if re.search("[_@]", text.partition(" ")[0]) else text[:1].upper() + text[1:]
 
 
 def format_value(value: float, low: float = math.nan, high: float = math.nan, *, sign: str = "") -> str:

@@ -183,5 +183,8 @@ def draw_cases(table: pd.DataFrame, title: str, *, unit: str = "points") -> Pict
             for bar, step, end in zip(bars, steps, ends, strict=True):
                 picture.tell(bar, [f"{step}, to {format_value(end)}"])
             words.append(f"{case}, from {format_value(start)} to {format_value(ends[-1])}: {', '.join(steps)}")
-        figure.supxlabel(f"prediction in {unit}: dotted where all rows start, solid where this one ends", fontsize=9)
+        figure.supxlabel(
+            f"prediction{f' in {unit}' if unit else ''}: dotted where all rows start, solid where this one ends",
+            fontsize=9,
+        )
         return finish(figure, title, "; ".join(words))

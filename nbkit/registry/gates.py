@@ -17,7 +17,7 @@ from nbkit.problem import Problem
 from nbkit.registry.confirmations import find_confirmation
 from nbkit.registry.golden import check_golden
 from nbkit.registry.verdict import GATE_COLUMNS
-from nbkit.wording import capitalize, format_count, format_estimate, format_value, suggest
+from nbkit.wording import capitalize, describe, format_count, format_estimate, format_value, suggest
 
 Verdict = tuple[bool | None, str]  # None: the evidence is inconclusive, which opens nothing and refutes nothing
 NEARLY_ALL = 0.9  # the share of the importance at which one or two columns have to be confirmed
@@ -148,15 +148,18 @@ def beats_rule(
     if "verdict" in rule_scores:  # compared on the same rows, from nbkit.model.compare(model, rule)
         pair = rule_scores.loc[metric].to_dict()
         if np.isnan(pair["low"]):
-            return None, f"{metric} cannot be compared with that of {today}: {pair.get('note') or 'too few rows'}"
+            return (
+                None,
+                f"{describe(metric)} cannot be compared with that of {today}: {pair.get('note') or 'too few rows'}",
+            )
         by = format_estimate(pair["difference"], pair["low"], pair["high"], sign="+")
-        words = f"{metric} differs from that of {today} by {by} on the same rows"
+        words = f"{describe(metric)} differs from that of {today} by {by} on the same rows"
         return {"better": True, "worse": False}.get(pair["verdict"]), words
     row, base = scores.loc[metric].to_dict(), float(rule_scores["value"].to_dict()[metric])
     worst, best = ("high", "low") if row["better"] == "lower" else ("low", "high")
     sign = -1.0 if row["better"] == "lower" else 1.0
     ends = row["low"], row["high"]
-    words = f"{metric} {format_estimate(row['value'], *ends)}, {today} {format_value(base, *ends)}"
+    words = f"{describe(metric)} {format_estimate(row['value'], *ends)}, {today} {format_value(base, *ends)}"
     return True if sign * row[worst] > sign * base else False if sign * row[best] <= sign * base else None, words
 
 
