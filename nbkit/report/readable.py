@@ -165,8 +165,8 @@ def _write(columns: list[Column], count: int) -> str:
             column.cells = column.cells if column.is_rounded else _align(column.cells, counts=column.name in COUNTS)
         else:
             named = column.name in METRICS or column.is_header or set(column.cells) <= {"True", "False"}
-            name = describe if column.name == "gate" else lambda cell: LABELS.get(cell, cell)
-            column.cells = [name(cell) if named else cell for cell in column.cells]
+            words = {cell: describe(cell) for cell in column.cells} if column.name == "gate" else LABELS
+            column.cells = [words.get(cell, cell) if named else cell for cell in column.cells]
         if column.name == "params":
             column.cells = [_list_settings(cell) for cell in column.cells]
     shapes = ["number" if column.is_number or column.is_interval else "" for column in columns]
