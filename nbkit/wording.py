@@ -17,7 +17,10 @@ LABELS = {
     "f1": "F1", "mae": "mean absolute error (MAE)", "mape": "relative error (MAPE)", "r2": "R²",
     "rmse": "root mean squared error (RMSE)", "median_ae": "median absolute error", "cost_per_row": "cost per row",
     "slice_gap": "weakest slice", "rate_ratio": "ratio of selection rates", "n": "rows", "q_value": "q-value",
-    "p_value": "p-value", "psi": "PSI", "ks": "Kolmogorov–Smirnov", "sha256": "SHA-256", "True": "yes", "False": "no",
+    "p_value": "p-value", "psi": "PSI", "ks": "Kolmogorov–Smirnov", "sha256": "SHA-256",
+    "p50_ms": "median, ms", "p95_ms": "95 % within, ms", "p99_ms": "99 % within, ms", "max_ms": "longest, ms",
+    "latency_p95_ms": "95 % of the responses within (ms)", "throughput_rps": "requests a second",
+    "True": "yes", "False": "no",
 }  # fmt: skip
 
 
@@ -71,30 +74,78 @@ def describe(name: str) -> str:
 
 
 def capitalize(text: str) -> str:
-    """Begin a text with a capital letter, unless it begins with a name in snake_case.
+    """Begin a text with a capital letter, unless it begins with a name in snake_case or of a version.
 
     Examples
     --------
     >>> capitalize("log loss is worse"), capitalize("wind_speed drifted")
     ('Log loss is worse', 'wind_speed drifted')
     """
-    return text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]
+    return text if re.search("[_@]", text.partition(" ")[0]) else text[:1].upper() + text[1:]
 
 
-def format_estimate(value: float, low: float, high: float, sign: str = "") -> str:
-    """Return a number with its interval, with no more digits than the interval allows: two of half its width.
+def format_value(value: float, low: float = math.nan, high: float = math.nan, *, sign: str = "") -> str:
+    """Return a number in as many digits as its interval allows, two of its width; without one, in three of its own.
 
     Examples
     --------
-    >>> format_estimate(41.6136, 36.9031, 46.9252), format_estimate(2.5, math.nan, math.nan)
-    ('41.6 (36.9 to 46.9)', '2.5')
+    >>> format_value(0.74216, 0.713, 0.7664), format_value(55021.3, 35111, 74002), format_value(0.74216)
+    ('0.742', '55,000', '0.742')
+    >>> format_value(1234.5), format_value(0.5), format_value(math.nan)
+    ('1,234', '0.5', 'unknown')
     """
-    half = (high - low) / 2
-    if not half > 0 or not math.isfinite(half):
-        return f"{value:{sign}.4g}"
-    digits = min(max(0, 1 - math.floor(math.log10(half))), 12)
-    told, *ends = (f"{each + 0.0:{sign},.{digits}f}" for each in (value, low, high))
-    return f"{told} ({' to '.join(ends)})"
+    if not math.isfinite(value):
+        return "unknown"
+    value, low, high = (float(f"{each:.6g}") for each in (value, low, high))  # as a notebook's table shows them
+    width = high - low
+    if 0 < width < math.inf:
+        places = min(1 - math.floor(math.log10(width)), 12)
+        return f"{round(value, places) + 0.0:{sign},.{max(places, 0)}f}"
+    whole = abs(value) >= 1000 or float(value).is_integer()
+    return f"{value + 0.0:{sign},.0f}" if whole else f"{value:{sign}.3g}"
+
+
+def format_interval(low: float, high: float, *, sign: str = "") -> str:
+    """Return an interval in two digits of its width.
+
+    Examples
+    --------
+    >>> format_interval(0.713, 0.7664), format_interval(0.82, math.inf), format_interval(math.nan, math.nan)
+    ('0.713 to 0.766', '0.82 to no limit', 'unknown')
+    """
+    if math.isnan(low) or math.isnan(high):
+        return "unknown"
+    ends = ("no limit" if math.isinf(each) else format_value(each, low, high, sign=sign) for each in (low, high))
+    return " to ".join(ends)
+
+
+def format_estimate(value: float, low: float, high: float, *units: str, sign: str = "") -> str:
+    """Return a number with its units and its interval, all in the same digits.
+
+    Examples
+    --------
+    >>> format_estimate(55021.3, 35111, 74002, "USD"), format_estimate(1.96, math.nan, math.nan)
+    ('55,000 USD (35,000 to 74,000)', '1.96 (interval unknown)')
+    """
+    if not math.isfinite(value):
+        return "unknown"
+    span = "interval unknown" if math.isnan(low + high) else format_interval(low, high, sign=sign)
+    return " ".join([format_value(value, low, high, sign=sign), *filter(None, units), f"({span})"])
+
+
+def format_share(value: float, low: float = math.nan, high: float = math.nan) -> str:
+    """Return a share in per cent, with its interval if there is one.
+
+    Examples
+    --------
+    >>> format_share(0.673, 0.577, 0.757), format_share(0.63)
+    ('67 % (58 to 76)', '63 %')
+    """
+    if not math.isfinite(value):
+        return "an unknown share"
+    if not math.isfinite(low + high):
+        return f"{100 * value:.0f} %"
+    return format_estimate(100 * value, 100 * low, 100 * high, "%")
 
 
 def format_score(row: Mapping[str, Any]) -> dict[str, str]:
@@ -105,12 +156,12 @@ def format_score(row: Mapping[str, Any]) -> dict[str, str]:
     >>> ends = {"value": 0.74, "low": 0.71, "high": 0.77}, {"value": 0.75, "low": 0.72, "high": 0.78}
     >>> row = {"metric": "roc_auc", "before": ends[0], "after": ends[1], "verdict": "better"}
     >>> format_score(row | {"difference": 0.01, "low": 0.002, "high": 0.019})["difference"]
-    '+0.0100 (+0.0020 to +0.0190)'
+    '+0.010 (+0.002 to +0.019)'
     """
     told = {key: format_estimate(*(row[key][name] for name in ("value", "low", "high"))) for key in ("before", "after")}
     middle, low, high = (float(row.get(name, math.nan)) for name in ("difference", "low", "high"))
     difference = "" if math.isnan(middle) else format_estimate(middle, low, high, sign="+")
-    return {"metric": row["metric"], **told, "difference": difference, "verdict": row.get("verdict", "")}
+    return {"metric": describe(row["metric"]), **told, "difference": difference, "verdict": row.get("verdict", "")}
 
 
 def disarm(text: str) -> str:

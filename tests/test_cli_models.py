@@ -68,13 +68,17 @@ def test_models_are_listed_with_aliases_and_scores(registry):
     done = nbkit("models")
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["name", "number", "state", "aliases", "created", "digest", "scores"]
+    assert lines[0].split() == ["name", "number", "state", "aliases", "created", "digest", "approved", "by", "scores"]
     assert [line.split()[:3] for line in lines[1:]] == [
         ["toy", "3", "draft"],
         ["toy", "2", "candidate"],
         ["toy", "1", "staging"],
     ]
-    assert "roc_auc 0.7568" in lines[1]
+    assert "ROC AUC 0.757" in lines[1]
+    assert "nobody" in lines[3]
+    nbkit("promote", "toy@1", *WHO)
+    assert WHO[1] in nbkit("models").stdout.splitlines()[3]
+    done = nbkit("models")
     assert nbkit("models", "toy").stdout == done.stdout
 
 

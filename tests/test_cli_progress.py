@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -80,3 +81,21 @@ def test_the_moving_line_goes_also_after_an_error():
         progress.on_stage_start("06_train", 1)
         raise KeyboardInterrupt
     assert progress.status is None
+
+
+def test_a_long_headline_is_wrapped_at_words_under_its_own_beginning(progress, screen, tmp_path):
+    words = " ".join(f"word{number}" for number in range(40))
+    progress.on_stage_end(StageRecord("06_train", "passed", seconds=1.0, headline=words), tmp_path)
+    first, *others = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).rstrip().splitlines()
+    assert len(others) >= 2
+    assert all(len(line) <= 100 for line in (first, *others))
+    head = first.index("word0")
+    assert all(line.index("word") == head for line in others)
+    assert " ".join([first[head:], *(line.strip() for line in others)]) == words
+
+
+def test_the_moving_line_counts_the_stages(progress, tmp_path):
+    stages = [StageRecord("05_features", "passed"), StageRecord("06_train", "pending")]
+    progress.on_run_start(tmp_path, RunRecord(project="toy", stages=stages))
+    progress.on_stage_start("06_train", 1)
+    assert str(progress.status.renderable.text).startswith("2 of 2: 06_train  starting its kernel")

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -72,6 +73,25 @@ def test_every_command_has_help(command):
         assert done.exit_code == 0
         assert done.stdout.startswith("Usage: ")
         assert done.stderr == ""
+
+
+def test_the_help_groups_every_command_and_cuts_no_sentence():
+    said = nbkit("--help").stdout
+    assert "…" not in said.replace("`nbkit --debug …`", "")
+    assert "..." not in said.partition("Options:")[2]
+    listed = re.findall(r"^  ([a-z]+)  +[A-Z]", said.partition("Begin a project:")[2], re.MULTILINE)
+    assert sorted(listed) == sorted(main.commands)
+    assert "More:" not in said
+
+
+def test_something_is_on_the_screen_before_the_params_are_read(toy, monkeypatch):
+    told = []
+    monkeypatch.setattr("nbkit.cli.run.sys.stderr", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("nbkit.cli.run.click.secho", lambda words, **_: told.append(words))
+    monkeypatch.setattr("nbkit.cli.run.root_of", lambda params: 1 / (not told))
+    with pytest.raises(ZeroDivisionError):
+        main.commands["run"].callback((), (), "", "", (), False, False, 1, "", "", False, False)
+    assert told == ["reading the params and the notebooks …"]
 
 
 def test_the_help_comes_at_once():
@@ -373,8 +393,13 @@ def test_runs_lists_the_newest_first(toy, fake):
     fake["02_second"] = Ended("failed", "error", "no")
     nbkit("run", "params/toy.yaml", "--name", "two")
     lines = nbkit("runs").stdout.splitlines()
-    assert lines[0].split() == ["run", "status", "stages", "started", "seconds", "headline"]
-    assert [line.split()[:3] for line in lines[1:]] == [["two", "failed", "1/2"], ["one", "passed", "2/2"]]
+    assert lines[0].split()[:7] == ["run", "project", "status", "stages", "verdict", "started", "seconds"]
+    assert [line.split()[:5] for line in lines[1:]] == [
+        ["two", "toy", "failed", "1/2", "STOPPED"],
+        ["one", "toy", "passed", "2/2", "NOT"],
+    ]
+    assert lines[1].rstrip().endswith("no")  # what stopped it
+    assert [row["verdict"] for row in json.loads(nbkit("runs", "--json").stdout)] == ["STOPPED", "NOT DECIDED"]
 
 
 def test_compare_says_what_differs(toy, fake):

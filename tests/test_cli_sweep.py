@@ -27,7 +27,7 @@ def test_a_line_a_point_then_the_table_and_the_claim(project, toy, fake):
         "k=6: mae 3",
         "k=3: three is one too many",
     ]
-    assert lines[5].split() == ["1", "5", "2", "0.5", "3.5", "passed", "1.0", "s-001"]
+    assert lines[5].split() == ["1", "5", "2.0", "0.5", "3.5", "passed", "1.0", "s-001"]
     assert "s-001 is best of 3 points" in done.output
     assert "the same command runs what has not passed" in done.output
     again = "nbkit run params/toy.yaml --set shared.threads=7 --set 02.k=5    # every stage, as in s-001"

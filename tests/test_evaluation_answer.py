@@ -92,6 +92,13 @@ def test_a_regression_and_classes():
     assert said.at["classes right", "sentence"].startswith("100")
 
 
+def test_a_case_is_said_in_the_words_of_the_contract():
+    model, rule = draw()
+    table = state_answer(model, rule, pd.DataFrame(), event="arrived 15 minutes late").set_index("what")
+    assert "of cases (arrived 15 minutes late) are found" in table.at["cases found", "sentence"]
+    assert "late)" not in table.at["warnings right", "sentence"]
+
+
 def test_few_rows_have_no_interval_and_say_so():
     few = align([0, 1, 0], [0.1, 0.8, 0.6])
     table = state_answer(few, few, pd.DataFrame())

@@ -141,4 +141,4 @@ def test_a_criterion_on_bias_says_that_its_size_counts():
         words[0]
         == "the size of bias (predicted minus true, on average) is less than that of the rule in use today on the test split"
     )
-    assert words[1].startswith("mae (how far")
+    assert words[1].startswith("mean absolute error (how far")

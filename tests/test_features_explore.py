@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbkit.errors import BadSource
-from nbkit.features import find_oddities, measure_missing, rank_relations, summarize_columns, summarize_target
+from nbkit.features import (
+    find_oddities,
+    map_missing,
+    measure_associations,
+    measure_missing,
+    rank_relations,
+    summarize_columns,
+    summarize_target,
+)
 from nbkit.leakage import find_leakage
 from nbkit.problem import Problem
 
@@ -235,3 +243,30 @@ def test_the_mean_of_a_period_of_few_rows_lies_in_its_interval_as_often_as_said(
         held += ((found["low"] <= 0) & (found["high"] >= 0)).tolist()
     assert len(held) == 1000
     assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_the_map_shows_since_when_values_are_missing_and_which_together():
+    rows = pd.DataFrame({"full": range(100), "a": 1.0, "alone": 1.0, "b": 1.0})
+    rows.loc[50:, ["a", "b"]] = np.nan
+    rows.loc[::4, "alone"] = np.nan
+    found = map_missing(rows, stretches=10)
+    assert found.index.tolist() == ["a", "b", "alone"]
+    assert found.loc["a"].tolist() == [0.0] * 5 + [1.0] * 5
+    assert map_missing(rows[["full"]]).empty
+    assert map_missing(rows.head(0)).empty
+
+
+def test_numbers_and_texts_are_associated_on_one_scale_and_what_is_alike_stands_together():
+    random = np.random.default_rng(0)
+    x = random.normal(size=2000)
+    rows = pd.DataFrame({
+        "x": x, "noise": random.normal(size=2000), "squared": -(x**3), "sign": np.where(x > 0, "up", "down"),
+        "other": random.choice(list("abc"), 2000), "gaps": np.where(random.random(2000) < 0.3, np.nan, x),
+    })  # fmt: skip
+    found = measure_associations(rows, Problem("x", "regression"), list(rows))
+    table = found.pivot(index="column", columns="with", values="association")
+    assert table.at["x", "squared"] > 0.95
+    assert table.at["x", "sign"] == table.at["sign", "x"] > 0.7
+    assert table.loc["noise", ["x", "other", "sign"]].max() < 0.15
+    assert table.at["x", "gaps"] > 0.6
+    assert found["column"].unique()[:2].tolist() == ["x", "squared"]

@@ -286,7 +286,7 @@ def test_a_loss_that_is_larger_than_bearable_and_just_short_of_proven_is_never_o
     found = decide(None, None, table, metric="roc_auc")
     assert found.decision == "inconclusive"
     said = found.reasons["evidence"].iloc[0]
-    assert f"{row['value']:.3g} against {row['reference']:.3g} at registration, on 1,500 labelled rows; lost: " in said
+    assert f"{row['value']:.3f} against {row['reference']:.3f} at registration, on 1,500 labelled rows; lost: " in said
     assert f"; a loss of more than {row['bearable']:.2g} calls for retraining; with 1,500 rows only a loss of " in said
 
 

@@ -95,9 +95,9 @@ def test_it_is_stripped_and_its_metadata_is_bare(cells, stage):
 @pytest.mark.parametrize(
     ("objective", "verdicts", "said"),
     [
-        ("Keep who would leave within a year", ["rejected", "open"], "year. Acceptance criteria: 0. Of 2 hypotheses, 0 "
-         "kept, 1 rejected, 1 open."),
-        ("Is it kept?", ["kept"], "Is it kept? Acceptance criteria: 0. Of 1 hypothesis, 1 kept, 0 rejected, 0 open."),
+        ("Keep who would leave within a year", ["rejected", "open"], "year. Acceptance criteria: 0. Of 2 claims, "
+         "1 dropped, 0 kept to be tested, 1 still open."),
+        ("Is it kept?", ["kept"], "Is it kept? Acceptance criteria: 0. Of 1 claim, 0 dropped, 1 kept to be tested, 0 still open."),
         ("", [], "No objective is stated. Acceptance criteria: 0. Whether it needs a model at all was not asked: no hypothesis is stated."),
     ],
 )  # fmt: skip

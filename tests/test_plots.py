@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbkit import formats, plots
+from nbkit.plots.picture import finish, new_figure, tell
 from nbkit.problem import Problem
+from nbkit.report.figures import clean_svg
 
 RNG = np.random.default_rng(0)
 P = RNG.random(3000)
@@ -73,6 +75,7 @@ PICTURES = {
         "v",
         "Evenings",
     ),
+    "map": lambda: plots.draw_map(pd.DataFrame([[0, 0.5, 1], [0, 0, 0.1]], index=["seats", "a<b"]), "Gaps"),
     "scatter": lambda: plots.draw_scatter(POINTS, "x", "y", "No relation", diagonal=True, points=2000),
 }
 
@@ -120,20 +123,46 @@ def test_cells_say_what_they_are_given_to_say():
 
 def test_a_forest_has_panels_bands_and_words_for_each():
     picture = PICTURES["forest"]()
-    assert picture.alt.startswith("One is outside. mae: a 1 (0.8 to 1.2); b 2 (1.8 to 2.2); share: a 1 (0.8 to 1.2)")
+    assert picture.alt.startswith("One is outside. mean absolute error (MAE): a 1.00 (0.80 to 1.20); b 2.00")
     assert picture.svg.count("opacity: 0.15") == 1
     assert plots.draw_dots(FOREST.head(0), "group", "rate", "None", panel="what").alt == "None. No rows."
 
 
-def test_a_mark_is_drawn_over_a_histogram():
-    options = [{}, {"mark": 0.3}]
-    marked = [plots.draw_distributions(POINTS, ["x"], Problem("group"), "They differ", **each).svg for each in options]
-    assert [svg.count("stroke-dasharray") for svg in marked][1] == marked[0].count("stroke-dasharray") + 1
+def test_marks_are_drawn_over_a_histogram_and_one_beyond_it_has_an_arrow():
+    given = {}, {"half": 0.3, "limit": 9.0}
+    plain, marked = (
+        plots.draw_distributions(POINTS, ["x"], Problem("group"), "They differ", marks=each).svg for each in given
+    )
+    assert marked.count("stroke-dasharray") == plain.count("stroke-dasharray") + 2
+    assert ">half<" in marked.replace(" ", "")
+    assert "limit →" in marked
 
 
 def test_bars_tell_values_and_intervals():
-    assert PICTURES["bars"]().alt.startswith("Hour counts. hour 3 (2 to 4); Zürich $5 & <b> -1 (-2 to 0)")
+    assert PICTURES["bars"]().alt.startswith("Hour counts. hour 3.0 (2.0 to 4.0); Zürich $5 & <b> -1.0 (-2.0 to 0.0)")
     assert "auc from 0.75 at 2013-01-01 to 0.64 at 2013-12-01, lowest 0.64" in PICTURES["lines"]().alt
+
+
+def list_titles(picture):
+    return re.findall(r"<title>(.*?)</title>", clean_svg(picture.svg, "f"))
+
+
+def test_a_mark_says_what_it_shows_where_somebody_points_at_it_also_where_a_line_has_no_marks():
+    assert list_titles(PICTURES["bars"]())[0] == "hour 3.0 (2.0 to 4.0)"
+    table = pd.DataFrame({"x": np.linspace(0, 1, 300), "found": np.linspace(0, 1, 300) ** 2})
+    titles = list_titles(plots.draw_lines(table, "x", "found", "A curve"))
+    assert (titles[0], titles[-1], len(titles)) == ("x 0, found 0", "x 1, found 1", 30)
+    gap = pd.DataFrame({"x": [1.0, 2.0, 3.0], "found": [1.0, np.nan, 3.0]})  # no mark, and so no words, for the second
+    assert list_titles(plots.draw_lines(gap, "x", "found", "A gap")) == ["x 1, found 1", "x 3, found 3"]
+    for name in ("forest", "heatmap", "effects", "calibration", "threshold", "distributions", "map"):
+        assert list_titles(PICTURES[name]()), name
+
+
+def test_an_artist_with_other_marks_than_words_says_nothing_rather_than_something_wrong():
+    with new_figure("Cut") as (figure, axes):
+        for bar, words in zip(axes.barh([0, 1], [2, 3]), (["two"], ["three", "four"]), strict=True):
+            tell(bar, words)
+        assert list_titles(finish(figure, "Cut", "")) == ["two"]
 
 
 def luminance(colour):

@@ -91,7 +91,7 @@ def test_all_pass_on_good_evidence():
         ({"criteria": pd.DataFrame({"name": [], "verdict": []})}, "criteria_met", "there is no criterion"),
         ({"scores": scores(0.8, 0.65, 0.9)}, "beats_rule", "0.65 to 0.9"),
         ({"scores": scores(5, 4, 8, "lower"), "rule_scores": scores(7, 6, 8, "lower")}, "beats_rule", "7"),
-        ({"scores": scores(np.nan, np.nan, np.nan)}, "beats_rule", "nan"),
+        ({"scores": scores(np.nan, np.nan, np.nan)}, "beats_rule", "unknown"),
         ({"problem": replace(YES, metric="other")}, "beats_rule", "could not be judged: KeyError"),
         (
             {"violations": pd.DataFrame({"severity": ["blocking"], "message": ["hour is gone"]})},
@@ -118,7 +118,7 @@ def test_all_pass_on_good_evidence():
         (
             {"demanded": read_criteria({"roc_auc": "> rule"}, "binary", rule=False)},
             "stated_and_confirmed",
-            "all there is to beat is a constant answer",
+            "all there is to beat is a constant prediction",
         ),
     ],
 )
@@ -137,7 +137,7 @@ def test_a_paired_comparison_counts_where_there_is_one():
         assert (row["passed"], row["inconclusive"]) == (False, inconclusive)
     few = judged(rule_scores=pair.assign(low=np.nan, verdict="inconclusive"), rule=[]).loc["beats_rule"]
     assert few["inconclusive"]
-    assert few["detail"] == "m cannot be compared with that of a constant answer (no rule is stated): too few rows"
+    assert few["detail"] == "m cannot be compared with that of a constant prediction (no rule is stated): too few rows"
 
 
 def criteria_of(*verdicts):
@@ -210,7 +210,7 @@ def test_a_contract_that_nobody_confirmed_bars_production_and_stops_no_run():
 
 
 def test_without_a_rule_the_gate_says_that_a_constant_was_beaten():
-    assert "a constant answer (no rule is stated)" in judged(rule=[]).at["beats_rule", "detail"]
+    assert "a constant prediction (no rule is stated)" in judged(rule=[]).at["beats_rule", "detail"]
     assert "today's rule" in judged(rule=["hour"]).at["beats_rule", "detail"]
 
 

@@ -2,12 +2,13 @@
 
 import json
 
+import jinja2
 import pandas as pd
 import pytest
 
 from nbkit.errors import BadParameter
 from nbkit.registry import list_unstated, read_card
-from nbkit.report import write_report
+from nbkit.report import facts, shell, write_report
 from tests.page_checks import check_page
 from tests.test_report_overview import GATES, PASSED, VERDICTS, write_run
 from tests.test_report_pages import EVIL
@@ -47,7 +48,7 @@ def test_what_the_run_fills_and_what_people_write_are_told_apart_and_counted(pro
     }  # fmt: skip
     assert fields["Contact"]["status"] == "to be written"
     assert fields["Monitoring"]["status"] == "not known yet"
-    assert fields["Results"]["said"] == ["roc_auc: 0.742 (0.709 to 0.773)", "cost: 4,133 (3,690 to 4,692)"]
+    assert fields["Results"]["said"] == ["roc_auc: 0.742 (0.709 to 0.773)", "cost: 4,100 (3,700 to 4,700)"]
     assert fields["Groups that are compared"]["said"] == ["origin"]
     assert fields["What drives a prediction"]["said"][0] == "Temperature (temp): 62 % of the influence on a prediction."
     assert fields["Sources and rows"]["said"] == ["f: f.csv, 9 rows.", "77,911 rows to learn from, from 2013-01-01 to 2013-03-31."]  # fmt: skip
@@ -120,3 +121,10 @@ def test_what_is_to_be_watched_is_a_known_risk(project):
     broken = pd.DataFrame({"message": ["age is below 0"], "severity": ["warning"]})
     *_, fields = make_card(project, **{"03_validate": {"violations": broken}})
     assert fields["Known risks and limits"]["said"] == ["Age is below 0 (warning)."]
+
+
+def test_a_misspelt_name_in_a_template_is_an_error_and_no_empty_space(project, monkeypatch):
+    template = shell.make_environment().overlay(loader=jinja2.DictLoader({"x.j2": "{{ rows(FRAME, 'card').nams }}"}))
+    monkeypatch.setattr(facts, "make_environment", lambda: template)
+    with pytest.raises(jinja2.UndefinedError, match="nams"):
+        facts.render_facts("x.j2", write_run(project, stages={"01_frame": PASSED}))

@@ -129,7 +129,7 @@ def test_the_text_leads_with_the_scores(project):
     judged(project, "two", ["a", "b"])
     lines = nbkit("compare", "one", "two").stdout.splitlines()
     assert lines[0] == "Both models were scored on the same 400 test rows; the differences are paired."
-    assert lines[2].split()[0] == "roc_auc"
+    assert lines[2].startswith("ROC AUC ")
     assert lines[2].rstrip().endswith("better")
     found = json.loads(nbkit("compare", "one", "two", "--json").stdout)
     assert [(row["what"], row["where"], row["verdict"]) for row in found[:2]] == [("difference", name, "better") for name in ("roc_auc", "brier")]  # fmt: skip
@@ -144,7 +144,7 @@ def test_the_page_has_verdicts_scores_causes_and_figures_side_by_side(project):
     record["surroundings"]["versions"]["nbkit"] = "0.2"
     (two / "run.json").write_text(json.dumps(record))
     page = write_page("one", "two")
-    assert "The second run is better in roc_auc, brier." in page.text
+    assert "The second run is better in ROC AUC, Brier score." in page.text
     assert page.text.count("✓ better") == 2
     assert page.text.count("✓ Approve") == 2
     assert "06_train.trials–" + EVIL in page.text
@@ -158,4 +158,4 @@ def test_the_page_has_verdicts_scores_causes_and_figures_side_by_side(project):
 def test_no_metric_is_named_twice_where_verdicts_differ(project):
     rows, _ = compare_models(judged(project, "one", ["a"]), judged(project, "two", ["b"]))
     assert [row["verdict"] for row in rows] == ["inconclusive", "inconclusive"]
-    assert "The second run shows no clear difference in roc_auc, brier." in write_page("one", "two").text
+    assert "The second run shows no clear difference in ROC AUC, Brier score." in write_page("one", "two").text

@@ -8,6 +8,7 @@ import pytest
 
 from nbkit.plots import draw_bars
 from nbkit.report import write_report
+from nbkit.scrub import Scrubber
 from nbkit.store import write_atomic
 from nbkit.tables import format_table
 from tests.page_checks import check_page
@@ -214,3 +215,26 @@ def test_a_secret_that_a_table_brings_along_is_on_no_page(project, monkeypatch):
     assert "read with ***" in found["index.html"].text
     assert [name for name, page in found.items() if "s3cret" in page.text] == []
     assert "s3cret" not in "".join(path.read_text() for path in (folder / "report").iterdir())
+
+
+def test_no_page_tells_how_the_machine_is_laid_out_that_ran_a_stage_now_or_before(project, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    folder = full_run(
+        project, words=f"reads {project}/params/x.yaml and /home/somebody/own.csv, see https://x.org/runs/7"
+    )
+    frames = f"{project}/runs/toy-0/03.ipynb, /opt/py/lib/python3.11/site-packages/pandas/io.py, /srv/a/runs/old/x.csv"
+    error = {"output_type": "error", "ename": "E", "evalue": str(folder), "traceback": [frames]}
+    add_outputs(folder, "07_evaluate", error)
+    write_report(folder)
+    found = {path.name: path.read_text() for path in (folder / "report").glob("*.html")}
+    told = re.compile("|".join(map(re.escape, (str(project), "/home/somebody", "/opt/py", "/srv/a"))))
+    assert [name for name, page in found.items() if told.search(page)] == []
+    assert "reads params/x.yaml and ~/own.csv, see https://x.org/runs/7" in found["index.html"]
+    assert "./03.ipynb, …/pandas/io.py, ./x.csv" in found["07_evaluate.html"]
+
+
+def test_the_secrets_of_a_run_are_read_once_for_all_its_pages(project, monkeypatch):
+    folder, asked = full_run(project), []
+    monkeypatch.setattr("nbkit.report.pages.Scrubber.of", lambda names: asked.append(names) or Scrubber())
+    write_report(folder)
+    assert len(asked) == 1

@@ -105,6 +105,10 @@ def test_the_try_out(registry, tmp_path):
         assert len(cases) > 15
         measured = measure_latency(service, ROWS, requests=60, clients=[1, 4])
         assert measured["clients"].tolist() == [1, 4]
+        answers = pd.DataFrame(measured.attrs["answers"], columns=["clients", "ms"])
+        assert answers.groupby("clients")["ms"].median().tolist() == pytest.approx(
+            measured["p50_ms"].tolist(), abs=0.01
+        )
         assert (measured["errors"] == 0).all()
         assert (measured["p50_ms"] <= measured["p99_ms"]).all()
         steady = measure_latency(service, ROWS, requests=40, clients=2, rate=40)

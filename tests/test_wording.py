@@ -13,8 +13,12 @@ from nbconvert.filters import markdown2html
 
 from nbkit import Markdown
 from nbkit.pipeline import Chosen, execute_plan, plan_run
+from nbkit.plots.picture import list_numbers
 from nbkit.report.blocks import render_markdown
-from nbkit.wording import JOINER
+from nbkit.report.clean import clean_html
+from nbkit.report.readable import make_readable
+from nbkit.tables import format_table
+from nbkit.wording import JOINER, format_estimate, format_score
 from tests.test_cli_new import call
 
 NAMES = {
@@ -62,6 +66,26 @@ def test_no_text_of_data_runs_whoever_renders_it(text):
     shown = Markdown(text)._repr_markdown_()
     for html in (markdown2html(shown), render_markdown(shown)):
         assert Live(html).found == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ((0.74216, 0.713, 0.7664), "0.742 (0.713 to 0.766)"),
+        ((55021.3, 35111.0, 74002.0), "55,000 (35,000 to 74,000)"),
+        ((41.6136, 36.9031, 46.9252), "42 (37 to 47)"),
+    ],
+)
+def test_a_number_has_the_same_digits_in_a_sentence_in_a_table_in_a_picture_and_in_the_terminal(ends, told):
+    row = dict(zip(("value", "low", "high"), ends, strict=True))
+    table = pd.DataFrame([{"metric": "x", **row}])
+    cells = re.findall(
+        r'class="number">([^<]*)', make_readable(clean_html(format_table(table))).partition("<tbody>")[2]
+    )
+    assert format_estimate(*ends) == told
+    assert f"{cells[0]} ({cells[1]})" == told
+    assert f"x {told}" in list_numbers(table, "metric", "value")
+    assert format_score({"metric": "x", "before": row, "after": row})["before"] == told
 
 
 def test_what_is_shown_reads_as_it_was():

@@ -11,6 +11,13 @@ from nbkit.cli import desk, graph, models, monitor, new, prune, run, show, sweep
 from nbkit.errors import NbkitError, Refusal
 
 FAILED, USAGE, NO, INTERRUPTED = 1, 2, 3, 130
+GROUPS = {  # what one wants to do, in the order of a model's life
+    "Begin a project": ("new", "contract", "check", "params", "graph"),
+    "Run it": ("run", "resume", "sweep"),
+    "See what came of it": ("runs", "report", "compare", "lineage", "site", "prune"),
+    "Decide about a model": ("models", "promote", "reject", "rollback", "registry"),
+    "Use and watch it": ("serve", "monitor"),
+}
 
 
 class Commands(click.Group):
@@ -31,9 +38,15 @@ class Commands(click.Group):
         click.echo(f"nbkit: {words}", err=True)
         sys.exit(code)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """List the commands in the order of a model's life rather than of the alphabet."""
-        return list(self.commands)
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Group the commands by what one wants to do, each with its whole first sentence."""
+        left = dict(self.commands)
+        groups = [(title, [name for name in names if name in left]) for title, names in GROUPS.items()]
+        groups.append(("More", [name for name in left if name not in {each for _, names in groups for each in names}]))
+        for title, names in groups:
+            if names:
+                with formatter.section(title):
+                    formatter.write_dl([(name, left[name].get_short_help_str(limit=1000)) for name in names])
 
 
 def _explain(error: BaseException) -> tuple[int, str]:

@@ -12,7 +12,7 @@ from nbkit.cli.run import print_table
 from nbkit.extend import import_from
 from nbkit.lifecycle import DEPLOY, REGISTER
 from nbkit.project import find_root
-from nbkit.wording import format_count, suggest
+from nbkit.wording import describe, format_count, format_value, suggest
 
 WHERE = click.option(
     "--registry", "place", default="registry",
@@ -38,7 +38,9 @@ def models(name: str, history: bool, place: str) -> None:  # noqa: FBT001
     elif "@" in name:
         _print_version(registry.get(name))
     else:
-        _print_frame(_gather_scores(registry.list(name or None)))
+        table, events = registry.list(name or None), registry.history(name or None)
+        approved = events[events["event"] == "promote"].groupby(["name", "number"])["by"].last()
+        _print_frame(_gather_scores(table.join(approved.rename("approved_by"), on=["name", "number"])))
     if wrong:
         sys.exit(NO)
 
@@ -238,12 +240,14 @@ def open_registry(path: str) -> Any:
 
 def _gather_scores(table: Any) -> Any:
     """Put the first scores of each version into one column: models of different tasks have different metrics."""
-    names = list(table.columns[table.columns.get_loc("digest") + 1 :])
+    names = list(table.columns[table.columns.get_loc("digest") + 1 : -1])
+    told = [f"{describe(name).partition(' (')[0]} " for name in names]
     scores = [
-        ", ".join([f"{name} {value:.4g}" for name, value in zip(names, row, strict=True) if value == value][:3])
+        ", ".join([name + format_value(value) for name, value in zip(told, row, strict=True) if value == value][:3])
         for row in table[names].to_numpy()
     ]
-    return table.drop(columns=[*names, "by"]).assign(scores=scores)
+    shown = table.drop(columns=[*names, "by"]).fillna({"approved_by": "nobody"})
+    return shown.assign(scores=scores).rename(columns={"approved_by": "approved by"})
 
 
 def _print_frame(frame: Any) -> None:
@@ -253,7 +257,7 @@ def _print_frame(frame: Any) -> None:
     shown = frame.copy()
     for name, column in frame.items():
         if column.dtype.kind == "f":
-            shown[name] = column.map("{:.4g}".format)
+            shown[name] = column.map(format_value)
         elif name == "detail" and len(frame) and isinstance(column.iloc[0], dict):
             shown[name] = [", ".join(f"{key} {str(value)[:24]}" for key, value in each.items()) for each in column]
         elif name in ("digest", "created", "time"):

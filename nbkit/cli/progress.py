@@ -2,6 +2,7 @@
 
 import contextlib
 import shlex
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ class Progress(Listener):
         self.console = console
         self.status: Any = None
         self.lines: dict[str, str] = {}  # of the stages at work
+        self.places: dict[str, str] = {}  # which of how many each stage is
         self.begun: dict[str, float] = {}
         self.told: set[str] = set()  # whose end has been said
         self.started = time.monotonic()
@@ -49,6 +51,14 @@ class Progress(Listener):
             except (OSError, SystemExit):
                 self.heard = False
 
+    def _hang(self, head: str, text: str, before: int = 0) -> str:
+        """Wrap a text at its words, under its own beginning; as it is where nobody watches a terminal."""
+        room = self.console.width - before - len(head)
+        if not self.console.is_terminal or room < 20:
+            return head + text
+        lines = [line for part in text.splitlines() for line in textwrap.wrap(part, room, break_on_hyphens=False)]
+        return head + f"\n{' ' * (before + len(head))}".join(lines)
+
     def close(self) -> None:
         """Take the moving line away."""
         if self.status:
@@ -57,12 +67,13 @@ class Progress(Listener):
 
     def on_run_start(self, folder: Path, record: RunRecord) -> None:
         """Describe where it goes."""
+        self.places = {each.stage: f"{place} of {len(record.stages)}" for place, each in enumerate(record.stages, 1)}
         self.print(f"{record.project} → {_show(folder)}", style="bold")
 
     def on_stage_taken(self, stage: StageRecord, why: str) -> None:
         """Describe why it need not run."""
         said = f": {stage.headline}" if stage.headline else ""
-        self.print(f"· {stage.stage:<12} {why}{said}", style="dim")
+        self.print(self._hang(f"· {stage.stage:<12} ", f"{why}{said}"), style="dim")
 
     def on_stage_wait(self, stage: str) -> None:
         """Describe what is waited for."""
@@ -103,7 +114,10 @@ class Progress(Listener):
     def _show_status(self) -> None:
         """Let the moving line tell what is at work."""
         self.shown = time.monotonic()
-        words = " · ".join(f"{line}  {self.shown - self.begun[stage]:.0f} s" for stage, line in self.lines.items())
+        words = " · ".join(
+            f"{f'{self.places[stage]}: ' if stage in self.places else ''}{line}  {self.shown - self.begun[stage]:.0f} s"
+            for stage, line in self.lines.items()
+        )
         if self.status is None:
             self.status = self.console.status(words, spinner="dots")
             self.status.start()
@@ -116,7 +130,8 @@ class Progress(Listener):
         mark, colour = MARKS.get(stage.status, ("?", "red"))
         self.told.add(stage.stage)
         self.print(f"{mark} ", style=colour, end="")
-        self.print(f"{stage.stage:<12} {stage.seconds or 0:6.1f} s  {stage.headline or stage.message}")
+        head = f"{stage.stage:<12} {stage.seconds or 0:6.1f} s  "
+        self.print(self._hang(head, stage.headline or stage.message, before=2))
         if self.lines and self.console.is_terminal:
             self._show_status()
 

@@ -15,6 +15,7 @@ from nbkit.project import find_notebooks, find_root
 from nbkit.record import read_record, to_plain
 from nbkit.wording import format_score
 
+TOLD = "decision, or what stopped it"
 PARAMS = click.argument("params", nargs=-1, required=True, type=click.Path(path_type=Path))
 SET = click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Override one parameter.")
 JOBS = click.option("--jobs", type=click.IntRange(1), default=1, help="Stages at work at the same time.  [default: 1]")
@@ -60,6 +61,8 @@ def run(
     What has not changed since any earlier run is taken over from it; --dry-run says what, and why. A stage is named as
     its notebook (06_train), by its number (06) or by its word (train).
     """
+    if sys.stderr.isatty():  # before anything is imported
+        click.secho("reading the params and the notebooks …", dim=True, err=True)
     root = root_of(params)
     everything = (force or no_cache or not (root / "runs").is_dir()) and not (first or last or only)
     with _warm_up(root) if everything and not dry_run else contextlib.nullcontext():
@@ -93,13 +96,18 @@ def runs(as_json: bool) -> None:  # noqa: FBT001
     """List the runs, newest first."""
     from nbkit.pipeline import list_runs
 
-    rows = list_runs(find_root())
+    root = find_root()
+    rows = list_runs(root)
+    for row in rows:
+        front = _read_front(root / "runs" / row["run"])
+        row |= {"verdict": str(front.get("verdict", "")), "decision": str(front.get("decision", ""))}
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
     elif not rows:
         click.echo("No runs yet: `nbkit run PARAMS` makes one.")
     else:
-        print_table(rows, ["run", "status", "stages", "started", "seconds", "headline"])
+        told = [{**row, TOLD: (row["status"] == "passed" and row["decision"]) or row["headline"]} for row in rows]
+        print_table(told, ["run", "project", "status", "stages", "verdict", "started", "seconds", TOLD])
 
 
 @click.command()
@@ -161,6 +169,16 @@ def root_of(params: tuple[Path, ...]) -> Path:
     """Return the project that the first params file belongs to: the folder above its ``params/``, else from here."""
     folder = params[0].resolve().parent
     return folder.parent if folder.name == "params" else find_root(folder if folder.is_dir() else ".")
+
+
+def _read_front(folder: Path) -> dict[str, Any]:
+    """Return what the front page of a run says, as it was last written; nothing where there is none."""
+    try:
+        page = (folder / "report" / "index.html").read_text(encoding="utf-8")
+        found: dict[str, Any] = json.loads(page.partition('id="report">')[2].partition("</script>")[0])
+    except (OSError, ValueError):
+        return {}
+    return found
 
 
 def _warm_up(root: Path) -> contextlib.AbstractContextManager[Any]:

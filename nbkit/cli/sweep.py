@@ -13,7 +13,7 @@ from nbkit.cli.progress import MARKS
 from nbkit.cli.run import JSON, SET, STORAGE, print_table, root_of
 from nbkit.errors import BadParameter
 from nbkit.threads import count_cores
-from nbkit.wording import format_count
+from nbkit.wording import format_count, format_value
 
 
 @click.command()
@@ -90,7 +90,7 @@ def _print(text: str, *, err: bool, **style: Any) -> None:
 
 def _describe_point(row: dict[str, Any], *, err: bool) -> None:
     params = ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in row["params"].items())
-    score = f"{row['metric']} {row['value']:.4g}" if row.get("value") is not None else row["headline"]
+    score = f"{row['metric']} {format_value(row['value'])}" if row.get("value") is not None else row["headline"]
     mark, colour = MARKS.get(row["status"], ("?", "red"))
     _print(f"{mark} {row['point']:<4} {row['seconds']:6.1f} s  {params}: {score}", err=err, fg=colour)
 

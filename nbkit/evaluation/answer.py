@@ -4,25 +4,24 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.evaluation.words import show, show_share
 from nbkit.model.metrics import compare, score
 from nbkit.model.predictions import Predictions
-from nbkit.wording import format_count
+from nbkit.wording import format_count, format_estimate, format_share
 
 COLUMNS = ["what", "value", "low", "high", "unit", "sentence"]
 LEADS = {"better": "the model is better", "worse": "the model is worse", "inconclusive": "the difference may be chance"}
 
 WORDS = {  # metric to what it is, its unit, and its sentence
-    "recall": ("cases found", "share", "{} of cases are found"),
-    "precision": ("warnings right", "share", "{} of warnings are right"),
-    "accuracy": ("classes right", "share", "{} are given the right class"),
-    "mae": ("typical error", "", "Predictions are off by {} on average"),
+    "recall": ("cases found", "share", "{share} of cases{event} are found"),
+    "precision": ("warnings right", "share", "{share} of warnings are right"),
+    "accuracy": ("classes right", "share", "{share} are given the right class{event}"),
+    "mae": ("typical error", "", "Predictions{event} are off by {share} on average"),
 }
 
 
 def state_answer(
     predictions: Predictions, today: Predictions, alternatives: pd.DataFrame, *, name: str = "today's rule",
-    currency: str = "units", draws: int = 500,
+    currency: str = "units", event: str = "", draws: int = 500,
 ) -> pd.DataFrame:  # fmt: skip
     """Answer what the model is worth on the rows of the test split.
 
@@ -36,6 +35,8 @@ def state_answer(
         What is done today.
     currency
         Of the costs.
+    event
+        What the target means, as the contract says it.
     draws
         Resamples behind an interval.
 
@@ -47,14 +48,16 @@ def state_answer(
         classes: the share given the right class.
     """
     o = predictions
+    meaning = f" ({event})" if event else ""
     rows = _list_money(o, alternatives.to_dict("index").get(name), name, currency)
     for metric in {"binary": ["recall", "precision"], "multiclass": ["accuracy"], "regression": ["mae"]}[o.task]:
         mine, pair = score(o, metric, draws=draws).iloc[0], compare(o, today, metric, draws=draws).iloc[0]
         limits = float(mine["value"]), float(mine["low"]), float(mine["high"])
         then, lead = float(pair["reference"]), LEADS[str(pair["verdict"])]
         what, unit, words = WORDS[metric]
-        say = show if metric == "mae" else show_share
-        words = f"{words.format(say(*limits))} ({name}: {say(then, *limits[1:]).partition(' (')[0]}; {lead})"
+        say = format_estimate if metric == "mae" else format_share
+        said, before = words.format(share=say(*limits), event=meaning), say(then, *limits[1:]).partition(" (")[0]
+        words = f"{said} ({name}: {before}; {lead})"
         rows.append((what, *limits, unit, words))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -76,10 +79,10 @@ def _list_money(o: Predictions, row: Any, name: str, currency: str) -> list[tupl
     own, rows = f"{name} at its own best threshold" if o.task == "binary" else name, []
     for what, many, basis in (("per row", 1, "a row"), ("in the period", len(o), f"on the {describe_basis(o)}")):
         value, low, high = (0.0 - many * float(row[each]) for each in ("difference", "high", "low"))
-        words = f"is not shown to save anything against {own}: {show(value, low, high, currency, basis)}"
+        words = f"is not shown to save anything against {own}: {format_estimate(value, low, high, currency, basis)}"
         if low > 0:
-            words = f"saves {show(value, low, high, currency, basis)}, against {own}"
+            words = f"saves {format_estimate(value, low, high, currency, basis)}, against {own}"
         elif high < 0:
-            words = f"costs {show(-value, -high, -low, currency, basis)} more than {own}"
+            words = f"costs {format_estimate(-value, -high, -low, currency, basis)} more than {own}"
         rows.append((f"saved {what}", value, low, high, currency, f"The model {words}"))
     return rows

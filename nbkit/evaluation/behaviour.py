@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadParameter
-from nbkit.evaluation.words import show_share
 from nbkit.model.predictions import predict_values
 from nbkit.problem import Problem, find_class
 from nbkit.stats import Array, wilson_interval
-from nbkit.wording import suggest
+from nbkit.wording import format_share, suggest
 
 COLUMNS = ["test", "kind", "rows", "share", "low", "high", "needed", "worst", "worst_row", "verdict", "sentence"]
 HELP = (
@@ -170,8 +169,8 @@ def _try(model: Any, some: pd.DataFrame, before: Any, problem: Problem, test: An
     low, high = (share, share) if n == whole else map(float, wilson_interval(held.sum(), n))
     verdict = "pass" if low >= needed else "fail" if high < needed or needed == 1 > share else "inconclusive"
     verdict = "pass" if needed == share == 1 else verdict
-    words = f"{test.name}: holds for {show_share(share, low, high) if n < whole else show_share(share)} of rows, "
-    words += f"{show_share(needed)} needed"
+    words = f"{test.name}: holds for {format_share(share, low, high) if n < whole else format_share(share)} of rows, "
+    words += f"{format_share(needed)} needed"
     if isinstance(test, Minimum):
         bounds = {"at least": test.at_least, "at most": test.at_most}.items()
         demand = " and ".join(f"{word} {bound:g}" for word, bound in bounds if np.isfinite(bound))

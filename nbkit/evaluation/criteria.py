@@ -11,7 +11,7 @@ import pandas as pd
 from nbkit.errors import BadCriterion
 from nbkit.evaluation.words import name_metric
 from nbkit.model.metrics import MEASURES, METRICS, known_metrics
-from nbkit.wording import suggest
+from nbkit.wording import describe, format_value, suggest
 
 REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measure_latency, "max" at most, "min" at least
     "latency_p50_ms": ("p50_ms", "max"),
@@ -22,7 +22,7 @@ REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measur
     "throughput_rps": ("throughput_rps", "min"),
 }
 REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "constant": "dummy", "champion": "champion"}
-SPOKEN = {"rule": "the rule in use today", "dummy": "a constant answer", "champion": "the champion"}
+SPOKEN = {"rule": "the rule in use today", "dummy": "a constant prediction", "champion": "the champion"}
 SPLITS = ("test", "valid")
 COMPARE = {">=": ge, ">": gt, "<=": le, "<": lt}
 OPERATORS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
@@ -53,7 +53,7 @@ def read_criteria(criteria: Mapping[str, Any] | None, task: str, *, rule: bool =
     task
         "binary", "multiclass" or "regression".
     rule
-        Whether there is a rule in use today. Where there is none, ``> rule`` is read as ``> dummy``: a constant answer.
+        Whether there is a rule in use today. Where there is none, ``> rule`` is read as ``> dummy``.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def _read(name: str, value: Any, task: str, *, rule: bool) -> tuple[Any, ...]:
         number, reference = found["number"], ""
         bound = float(number.rstrip("%")) / (100 if number.endswith("%") else 1)
         target = f"{bound:g}"
-    what = f"{'the size of ' if better == 'zero' else ''}{metric} ({words})"
+    what = f"{'the size of ' if better == 'zero' else ''}{describe(metric).partition(' (')[0]} ({words})"
     sentence = f"{what} is {OPERATORS[operator]} {target} on the {split} split"
     return name, metric, operator, bound, reference, split, sentence
 
@@ -168,7 +168,7 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
     value, low, high = _look_up(table, metric)
     bases = {name: _look_up_base(reference.get(name), metric) for name in {"rule", other} - {""}}
     words = f"{name_metric(metric)}: {METRICS[metric].words if metric in METRICS else MEASURES[metric][1]}"
-    head = (criterion["name"], words, bases["rule"], _describe_target(criterion, bases.get(other, np.nan)))
+    head = (criterion["name"], words, bases["rule"], _describe_target(criterion, bases.get(other, np.nan), low, high))
     if not np.isfinite(value):
         return *head, value, low, high, "inconclusive", f"{metric} was not measured on the {criterion['split']} split"
     seen = (value, low, high)
@@ -183,14 +183,14 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
     return *head, value, low, high, *_decide(criterion["operator"], bound, *seen, what)
 
 
-def _describe_target(criterion: dict[Any, Any], base: float) -> str:
+def _describe_target(criterion: dict[Any, Any], base: float, low: float, high: float) -> str:
     """Describe what is demanded: "at least 0.65", or "better than today's 0.662"."""
     other, bound = criterion["reference"], criterion["bound"]
     if not other:
         return f"{OPERATORS[criterion['operator']]} {bound:g}"
-    than = {"rule": "today's", "dummy": "a constant answer's"}.get(other, f"the {other}'s")
+    than = {"rule": "today's", "dummy": "a constant prediction's"}.get(other, f"the {other}'s")
     better = "no worse than" if criterion["operator"].endswith("=") else "better than"
-    value = f"{base:.3g}" if np.isfinite(base) else "value"
+    value = format_value(base, low, high) if np.isfinite(base) else "value"
     return f"{better} {than} {value}" + (f" by {abs(bound):g}" if bound else "")
 
 
@@ -234,9 +234,10 @@ def _size(value: float, low: float, high: float) -> tuple[float, float, float]:
 
 def _decide(operator: str, bound: float, value: float, low: float, high: float, what: str) -> tuple[str, str]:
     if np.isnan(low) or np.isnan(high):
-        return "inconclusive", f"{what} is {value:.4g}, on too few rows, cases or blocks to say how sure that is"
+        return "inconclusive", f"{what} is {format_value(value)}, on too few rows, cases or blocks to say how sure"
     holds = [COMPARE[operator](end, bound) for end in (low, high)]
-    span = f"{what} is {value:.4g}, between {low:.4g} and {high:.4g}"
+    ends = (format_value(end, low, high) for end in (low, high))
+    span = f"{what} is {format_value(value, low, high)}, between {' and '.join(ends)}"
     if all(holds):
         return "pass", f"{span}: all of it is {operator} {bound:g}"
     if not any(holds):

@@ -105,7 +105,7 @@ def _read_rules(tree: Any, names: list[tuple[str, str | None]], lacking: set[str
         (name, level), cut = names[tree.feature[node]], tree.threshold[node]
         lost, gaps = bool(tree.missing_go_to_left[node]), name in lacking
         for child, left in ((tree.children_left[node], True), (tree.children_right[node], False)):
-            edge = f"{cut:,.6g}" if abs(cut) < 1e5 else f"{cut:,.0f}"
+            edge = f"{cut:,.4g}" if abs(cut) < 100 else f"{cut:,.6g}" if abs(cut) < 1e5 else f"{cut:,.0f}"
             edge = edge.replace(",", "") if 1000 <= abs(cut) < 10000 else edge  # may be a year
             words = f"{name} {'at most' if left else 'above'} {edge}{' or missing' if lost == left and gaps else ''}"
             words = f"{name} is {'not ' if left else ''}{level}" if level is not None else words

@@ -11,13 +11,14 @@ import pandas as pd
 from nbkit.evaluation.costs import compare_costs
 from nbkit.evaluation.errors import encode, split_rows
 from nbkit.evaluation.groups import compare_groups, list_rates, rates_by_group
-from nbkit.evaluation.words import SURE, show
+from nbkit.evaluation.words import SURE
 from nbkit.model.costs import price_rows
 from nbkit.model.metrics import score
 from nbkit.model.predictions import Predictions
 from nbkit.problem import Problem
 from nbkit.slicing import cut_slices
 from nbkit.stats import Array
+from nbkit.wording import format_estimate
 
 GRID = 201  # thresholds that are tried
 FEW = 50  # rows of a group below which it keeps the single threshold
@@ -67,7 +68,7 @@ def guess_groups(
         seen = score(Predictions.align(labels[~fitted], said, asked, blocks=blocks), "roc_auc", draws=1).iloc[0]
         area = float(seen["value"]), float(seen["low"]), float(seen["high"])
         how = "give {} away" if area[1] > SURE else "tell something about {}" if area[1] > 0.5 else "hardly tell {}"
-        words = f"The other features {how.format(name)}: ROC AUC {show(*area)}"
+        words = f"The other features {how.format(name)}: ROC AUC {format_estimate(*area)}"
         rows.append((name, *area, len(said), words))
     return pd.DataFrame(rows, columns=["column", "roc_auc", "low", "high", "n", "sentence"])
 
@@ -122,7 +123,7 @@ def price_equal_rates(
         paid_or_saved = paid if paid[2] >= 0 else (-paid[0], -paid[2], -paid[1])
         words = f"A threshold for each {name} ({text}) brings the ratio of the {rate.replace('_', ' ')}s from "
         words += f"{spreads[0]:.2f} to {spreads[1]:.2f} on the test split and {price} "
-        words += show(*paid_or_saved, currency, "a row")
+        words += format_estimate(*paid_or_saved, currency, "a row")
         rows.append((name, rate, text, *spreads, *paid, len(o), words))
     columns = ["column", "rate", "thresholds", "before", "after", "extra", "low", "high", "n", "sentence"]
     return pd.DataFrame(rows, columns=columns)

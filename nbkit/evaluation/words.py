@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nbkit.wording import capitalize, describe, format_count
+from nbkit.wording import capitalize, describe, format_count, format_share
 
 VERBS = {  # of a rate: how a group with more of it fares
     "selection_rate": "is flagged",
@@ -29,39 +29,6 @@ def name_metric(metric: str) -> str:
     return capitalize(describe(metric).partition(" (")[0])
 
 
-def show(value: float, low: float, high: float, *units: str) -> str:
-    """Write a number with its interval, in no more digits than that allows.
-
-    Examples
-    --------
-    >>> show(55021.3, 35111, 74002, "USD"), show(0.74216, 0.713, 0.7664), show(1.96, np.nan, np.nan)
-    ('55,000 USD (35,000 to 74,000)', '0.742 (0.713 to 0.766)', '2.0 (interval unknown)')
-    """
-    if not np.isfinite(value):
-        return "unknown"
-    width = high - low if np.isfinite(high - low) and high > low else abs(value) or 1.0
-    width = max(width, 1e-6)
-    places = 1 - int(np.floor(np.log10(width)))
-    said = [f"{round(number, places) + 0.0:,.{max(places, 0)}f}" for number in (value, low, high)]
-    span = f"{said[1]} to {said[2]}" if np.isfinite(low + high) else "interval unknown"
-    return " ".join([said[0], *filter(None, units), f"({span})"])
-
-
-def show_share(value: float, low: float = np.nan, high: float = np.nan) -> str:
-    """Write a share in per cent, with its interval if there is one.
-
-    Examples
-    --------
-    >>> show_share(0.673, 0.577, 0.757), show_share(0.63)
-    ('67 % (58 to 76)', '63 %')
-    """
-    if not np.isfinite(value):
-        return "an unknown share"
-    if not np.isfinite(low + high):
-        return f"{value:.0%}".replace("%", " %")
-    return show(100 * value, 100 * low, 100 * high, "%")
-
-
 def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str) -> str:
     """Describe how the groups of a protected column differ in a rate.
 
@@ -79,7 +46,7 @@ def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str) -> str:
         return f"{column}: nobody {VERBS.get(str(rate), 'is off')} in any group"
     if verdict == "not judged":
         return f"{column}: fewer than two groups have enough rows to compare their {str(rate).replace('_', ' ')}"
-    ends = [show_share(row[name]) if share else f"{row[name]:.3g}" for name in ("highest_value", "lowest_value")]
+    ends = [format_share(row[name]) if share else f"{row[name]:.3g}" for name in ("highest_value", "lowest_value")]
     times = f"{row['times']:.2f}" if row["times"] < 1.1 else f"{row['times']:.2g}"
     often = f"{times} times as {'often' if share else 'far'} as {row['lowest']} ({ends[0]} vs {ends[1]})"
     often = often.replace("inf times as often as", "at times, which never happens to")

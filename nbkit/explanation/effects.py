@@ -14,6 +14,7 @@ from nbkit.wording import format_count
 
 FEWEST, SHARE = 20, 0.05  # rows, and their share, on either side of a threshold
 LEVELS = 10
+NOT_FIRM = "not firm"
 
 
 def measure_effects(explanation: Explanation, *, features: int = 6, bins: int = 8) -> pd.DataFrame:
@@ -155,11 +156,11 @@ def describe_column(contract: Contract | None, name: str) -> tuple[str, str]:
 def describe_check(explanation: Explanation) -> str:
     """Say how the explanation was made, how well it meets the model, and what more time would buy."""
     check: Any = explanation.check.iloc[0]
-    exact = f"a single value may be off by up to {check['sampling_share']:.1%} of the range of the answers"
+    exact = f"a single value may be off by up to {check['sampling_share']:.1%} of the range of the predictions"
     how = "Each value is exact." if check["sampling"] == 0 else f"The values are sampled: {exact} (in 9 of 10 draws)."
     return (
-        f"For {format_count(check['rows'], 'row')} the movements were summed and held against the answer of the served "
-        f"model: they agree to {check['relative']:.0e} of the range of its answers. {how} {check['more']}"
+        f"For {format_count(check['rows'], 'row')} the movements were summed and held against the prediction of the "
+        f"served model: they agree to {check['relative']:.0e} of the range of its predictions. {how} {check['more']}"
     )
 
 
@@ -171,19 +172,27 @@ def describe_pairs(pairs: pd.DataFrame) -> str:
     )
 
 
+def judge_firmness(stable: float, columns: int) -> str:
+    """Judge how firm the order of the strongest columns is: firm, fairly firm, not firm; empty if there are too few.
+
+    Parameters
+    ----------
+    stable
+        The share of resamples with the same five first columns.
+    columns
+        How many the model reads.
+    """
+    if columns < 5 or np.isnan(stable):
+        return ""
+    return "firm" if stable >= 0.9 else "fairly firm" if stable >= 0.75 else NOT_FIRM
+
+
 def describe_firmness(explanation: Explanation) -> str:
     """Say how firm the order of the strongest columns is."""
-    stable, many = float(explanation.check["top5_stable"].iloc[0]), min(5, len(explanation.importance))
+    stable, many = float(explanation.check["top5_stable"].iloc[0]), len(explanation.importance)
     if many < 5:
         return f"The model reads only {many} columns." if many > 1 else "The model reads one column."
-    firm = (
-        "the order is firm"
-        if stable >= 0.9
-        else "the order is fairly firm"
-        if stable >= 0.75
-        else "the order is not firm"
-    )
-    return f"The top five are the same in {stable:.0%} of resamples: {firm}."
+    return f"The top five are the same in {stable:.0%} of resamples: the order is {judge_firmness(stable, many)}."
 
 
 def summarize_explanation(explanation: Explanation) -> str:

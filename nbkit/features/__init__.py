@@ -5,8 +5,8 @@ from nbkit._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "explore": ["find_oddities", "measure_missing", "summarize_columns", "summarize_target"],
-        "relations": ["rank_relations"],
+        "explore": ["find_oddities", "map_missing", "measure_missing", "summarize_columns", "summarize_target"],
+        "relations": ["measure_associations", "rank_relations"],
         "encoders": ["name_date_parts", "to_date_parts", "to_levels", "to_numbers"],
         "recipe": [
             "catalogue_features",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from nbkit.columns import column_kind, take_labelled
 from nbkit.errors import BadSource
+from nbkit.features.relations import line_up
 from nbkit.problem import Problem
 from nbkit.stats import t_quantile, wilson_interval
 from nbkit.wording import format_count, suggest
@@ -127,6 +128,28 @@ def measure_missing(table: pd.DataFrame) -> pd.DataFrame:
         lines.append((name, int(mask.sum()), float(mask.mean()), together))
     result = pd.DataFrame(lines, columns=["column", "missing", "share", "together"])
     return result.sort_values("missing", ascending=False, kind="stable", ignore_index=True)
+
+
+def map_missing(table: pd.DataFrame, stretches: int = 80) -> pd.DataFrame:
+    """Map where values are missing: what is missing together, and since when.
+
+    Parameters
+    ----------
+    table
+        The rows, in their order.
+    stretches
+        Into so many the rows are cut, one after the other.
+
+    Returns
+    -------
+    DataFrame
+        One row a column that misses values, one column a stretch of rows: the share that is missing. Columns that are
+        missing in the same rows stand side by side.
+    """
+    gone = table.loc[:, table.isna().any()].isna().astype(float)
+    shares = gone.groupby(np.arange(len(gone)) * stretches // max(len(gone), 1)).mean()
+    most = gone[gone.mean().sort_values(ascending=False, kind="stable").index]
+    return shares[line_up(most.corr())].T
 
 
 def find_oddities(table: pd.DataFrame) -> pd.DataFrame:

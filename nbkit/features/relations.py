@@ -1,5 +1,6 @@
 """How strongly each column alone predicts the target."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,51 @@ def rank_relations(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
         lines.append((name, column_kind(rows[name]), strength, bound, len(rows), levels))
     result = pd.DataFrame(lines, columns=["column", "kind", "strength", "noise", "n", "levels"])
     return result.sort_values("strength", ascending=False, kind="stable", ignore_index=True)
+
+
+def measure_associations(table: pd.DataFrame, problem: Problem, columns: Sequence[str]) -> pd.DataFrame:
+    """Measure how well each two columns tell each other, numbers and categories on the scale of `rank_relations`.
+
+    Parameters
+    ----------
+    table
+        The rows, of train only; at most 20,000 are used.
+    problem
+        For its seed.
+    columns
+        Which.
+
+    Returns
+    -------
+    DataFrame
+        column, with, association (0 to 1, the stronger direction of both); columns that are alike stand side by side.
+    """
+    rows = take_sample(table[list(columns)], problem.seed)
+    coded = {name: _bin(rows[name]) for name in columns}
+    outcomes = {}
+    for name, (codes, levels) in coded.items():
+        ranked = column_kind(rows[name]) in ("number", "datetime") and levels > 2
+        values = rows[name].rank(method="average", na_option="top") if ranked else pd.Series(codes)
+        outcomes[name] = outcome_columns(values, "regression" if ranked else "multiclass")
+    found = np.array([[_strength(*coded[one], outcomes[other]) for other in columns] for one in columns])
+    alike = pd.DataFrame(np.maximum(found, found.T), index=list(columns), columns=list(columns))
+    order = line_up(alike)
+    lines = [(one, other, float(alike[one][other])) for other in order for one in order]
+    return pd.DataFrame(lines, columns=["column", "with", "association"])
+
+
+def line_up(alike: pd.DataFrame) -> list[str]:
+    """Return names in an order in which each is followed by the one that is most like it of those left.
+
+    Examples
+    --------
+    >>> line_up(pd.DataFrame([[1, 0, 0.9], [0, 1, 0], [0.9, 0, 1]], index=list("abc"), columns=list("abc")))
+    ['a', 'c', 'b']
+    """
+    left, order = list(map(str, alike)), list[str]()
+    while left:
+        order.append(left.pop(int(alike[order[-1]][left].fillna(0.0).to_numpy().argmax()) if order else 0))
+    return order
 
 
 def _bin(column: "pd.Series[Any]") -> tuple[np.ndarray, int]:

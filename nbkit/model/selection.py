@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from nbkit.model.metrics import METRICS, find_metric
 from nbkit.model.predictions import Predictions
 from nbkit.model.uncertainty import find_freedom, find_lack
 from nbkit.stats import Array, bootstrap, t_quantile
-from nbkit.wording import describe, format_count
+from nbkit.wording import describe, format_count, format_estimate, format_value
 
 TOGETHER = 0.96  # not LEVEL: the farthest of few draws is itself uncertain, and 6 % of sweeps would err at 300 rows
 BASELINES = {"rule": "today's rule", "dummy": "the dummy"}
@@ -146,6 +145,7 @@ def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) ->
     table = selection.table
     alike = list(table.index[(table["verdict"] == "inconclusive") & table["difference"].notna()])
     row, metric = scores.to_dict("index")[best], scores.index.name or "metric"
+    reached = format_estimate(row["value"], row["low"], row["high"])
     tried = [name for name in scores.index if name not in BASELINES]
     others = [_name(each) for each in alike if each not in (*BASELINES, best)]
     name = _name(best)
@@ -155,20 +155,15 @@ def summarize_training(scores: pd.DataFrame, selection: Selection, best: str) ->
         said = f"{name} does better than {_join(tried)}" if tried else f"{name} does best"
     else:
         said = f"{name} does best of {_join(tried)}" if len(tried) > 1 else f"{name} is the only candidate"
-    said += f": {describe(str(metric))} {format_score(row)} on {format_count(int(row['n']), 'validation row')}"
+    said += f": {describe(str(metric))} {reached} on {format_count(int(row['n']), 'validation row')}"
     if best == selection.best and others:
         said += f", a lead over {_join(others)} that may be chance"
     if best != "rule" and "rule" in scores.index:
         constant = "dummy" in scores.index and scores["value"]["rule"] == scores["value"]["dummy"]
-        rule = "a constant answer (no rule is stated)" if constant else BASELINES["rule"]
-        said += f"; {rule} {scores['value']['rule']:.3f}"
+        rule = "a constant prediction (no rule is stated)" if constant else BASELINES["rule"]
+        said += f"; {rule} {format_value(scores['value']['rule'], row['low'], row['high'])}"
         said += ", not clearly worse" if "rule" in alike else ""
     return f"{said[0].upper()}{said[1:]}."
-
-
-def format_score(row: Any) -> str:
-    """Write a row of scores as its value with its interval, or say that there are too few rows for one."""
-    return "not known" if pd.isna(row["value"]) else f"{row['value']:.3f}{format_limits(row, ' (', '.3f', ')')}"
 
 
 def _name(candidate: str) -> str:
@@ -178,10 +173,3 @@ def _name(candidate: str) -> str:
 def _join(names: Sequence[str]) -> str:
     """Return names as a sentence lists them."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
-
-
-def format_limits(row: Any, before: str, form: str, after: str) -> str:
-    """Return the interval in words, or that there are too few to say."""
-    if pd.isna(row["low"]) or pd.isna(row["high"]):
-        return f"{before}too few to say how sure{after}"
-    return f"{before}{row['low']:{form}} to {row['high']:{form}}{after}"

@@ -11,7 +11,7 @@ from nbkit.monitor.distances import ALWAYS_NEW, NO_VALUES
 from nbkit.monitor.drift import GONE
 from nbkit.monitor.performance import DETECTABLE
 from nbkit.stats import Z
-from nbkit.wording import describe, format_count
+from nbkit.wording import describe, format_count, format_estimate, format_value
 
 IMPORTANT = 0.05  # share of the model's attributions from which a feature's drift matters
 RECALIBRATE = ("ece", "brier", "log_loss", "bias")  # what can be put right without a new model
@@ -124,7 +124,8 @@ def _losses(table: pd.DataFrame, own: str) -> Iterator[Finding]:
         name = describe(metric)
         if level == "worse" and metric != own and row.get("p_value", 0.0) * (len(table) - 1) >= LOOKS:
             level = "watch"  # of so many metrics one falls by chance
-        now, then = _format_value(row["value"]), _format_value(row["reference"])
+        ends = row.get("low", np.nan), row.get("high", np.nan)
+        now, then = (format_value(row[name], *ends) for name in ("value", "reference"))
         words = f"{now} against {then} at registration, on {row['n']:,.0f} labelled rows"
         if metric == own and level in ("worse", "inconclusive"):
             words += _describe_loss(row)
@@ -156,16 +157,12 @@ def _describe_loss(row: dict[Any, Any]) -> str:
     if np.isnan([gain, seen]).any():
         return "; too few rows for an interval, so no loss could have been seen"
     error = Z * seen / DETECTABLE
-    said = f"; lost: {-gain:.2g} ({-gain - error:.2g} to {-gain + error:.2g})" if gain < 0 else ""
+    said = f"; lost: {format_estimate(-gain, -gain - error, -gain + error)}" if gain < 0 else ""
     said += f"; a loss of more than {bearable:.2g} calls for retraining"
     if row["level"] == "worse":
         return said
     only = f"only a loss of {seen:.2g} or more would" if seen > bearable else f"a loss of {seen:.2g} would mostly"
     return f"{said}; with {row['n']:,.0f} rows {only} show"
-
-
-def _format_value(value: float) -> str:
-    return "unknown" if np.isnan(value) else f"{value:.3g}"
 
 
 def _failures(table: pd.DataFrame) -> Iterator[Finding]:

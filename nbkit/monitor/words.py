@@ -8,7 +8,7 @@ from nbkit.lineage import encode_rows, list_engineered, trace_columns
 from nbkit.model import Predictions
 from nbkit.monitor.check import Monitoring
 from nbkit.monitor.profile import make_profile
-from nbkit.wording import capitalize, describe, format_count
+from nbkit.wording import capitalize, describe, format_count, format_interval, format_value
 
 DECISIONS = {
     "ok": "The model may stay as it is.",
@@ -77,6 +77,7 @@ def _describe_score(score: Any) -> str:
     if pd.isna(score["value"]):
         return "could not be measured"
     known, blind = pd.notna(score["low"]), score["level"] == "inconclusive" and pd.notna(score["detectable"])
-    span = f"{score['low']:.3f} to {score['high']:.3f}" if known else "too few rows for an interval"
+    ends = score["low"], score["high"]
+    span = format_interval(*ends) if known else "too few rows for an interval"
     seen = f"; only a loss of {score['detectable']:.2g} or more would have been detected" if blind else ""
-    return f"{score['value']:.3f} ({span}), reference {score['reference']:.3f}{seen}"
+    return f"{format_value(score['value'], *ends)} ({span}), reference {format_value(score['reference'], *ends)}{seen}"

@@ -5,30 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
 
 from nbkit.pictures import Picture
-from nbkit.plots.picture import (
-    COLOURS,
-    INK,
-    LINES,
-    MARKERS,
-    SHOWN,
-    clip,
-    describe_course,
-    draw_diagonal,
-    finish,
-    first_records,
-    format_value,
-    in_words,
-    label_axes,
-    list_names,
-    list_numbers,
-    new_figure,
-    new_panels,
-    place_steps,
-    split_levels,
-    to_floats,
-)
+from nbkit.plots import picture
+from nbkit.plots.picture import COLOURS, INK, LINES, MARKERS, SHOWN, clip, finish, format_value, new_figure
 
 MOST, PANELS = 25, 6  # rows of a chart, panels of a picture
 
@@ -49,13 +30,15 @@ def draw_bars(table: pd.DataFrame, x: str, y: str, title: str, *, unit: str = ""
     """
     part = table.head(MOST)
     with new_figure(title, height=0.28 * len(part) + 1.0) as (figure, axes):
-        colours = [COLOURS[1] if value < 0 else COLOURS[0] for value in to_floats(part[y])]
-        axes.barh(np.arange(len(part)), to_floats(part[y]), color=colours, height=0.7)
-        list_names(axes, part, x)
+        colours = [COLOURS[1] if value < 0 else COLOURS[0] for value in picture.to_floats(part[y])]
+        bars = axes.barh(np.arange(len(part)), picture.to_floats(part[y]), color=colours, height=0.7)
+        for bar, words in zip(bars, picture.tell_numbers(part, x, y), strict=True):
+            picture.tell(bar, [words])
+        picture.list_names(axes, part, x)
         if (part[y] < 0).any():
             axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_xlabel(unit or in_words(y))
-        return finish(figure, title, list_numbers(part, x, y), len(table) - SHOWN)
+        axes.set_xlabel(unit or picture.in_words(y))
+        return finish(figure, title, picture.list_numbers(part, x, y), len(table) - SHOWN)
 
 
 def draw_dots(
@@ -74,7 +57,7 @@ def draw_dots(
     lines
         Numbers at which every panel has a line.
     """
-    groups = split_levels(table, panel)
+    groups = picture.split_levels(table, panel)
     shown = groups[: 2 * PANELS]
     rows, columns = -(-len(shown) // 2) or 1, min(len(shown), 2) or 1
     tallest, words = max((min(len(part), MOST) for _, part in groups), default=1), []
@@ -87,12 +70,13 @@ def draw_dots(
                 axes.axvspan(part["least"].iloc[0], part["most"].iloc[0], color=COLOURS[2], alpha=0.15, linewidth=0)
             for line in lines:
                 axes.axvline(line, color=INK, linestyle="--", linewidth=0.8)
-            axes.plot(to_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
-            list_names(axes, part, x, COLOURS[0])
+            (dots,) = axes.plot(picture.to_floats(part[y]), np.arange(len(part)), "o", markersize=5, color=COLOURS[0])
+            picture.tell(dots, picture.tell_numbers(part, x, y))
+            picture.list_names(axes, part, x, COLOURS[0])
             axes.set_ylim(max(len(part), 1) - 0.5, -0.5)
-            axes.set_title(in_words(name), fontsize=9, loc="left")
-            words.append(f"{in_words(name)}: {list_numbers(part, x, y)}" if name else list_numbers(part, x, y))
-        figure.supxlabel(unit or in_words(y), fontsize=10)
+            axes.set_title(picture.in_words(name), fontsize=9, loc="left")
+            words.append((f"{picture.in_words(name)}: " if name else "") + picture.list_numbers(part, x, y))
+        figure.supxlabel(unit or picture.in_words(y), fontsize=10)
         return finish(figure, title, "; ".join(words), len(table) - SHOWN if not panel else len(groups) - len(shown))
 
 
@@ -108,20 +92,22 @@ def draw_lines(table: pd.DataFrame, x: str, y: str, title: str, *, by: str = "",
     by
         Column that names the lines; the first five are drawn.
     """
-    groups = split_levels(table, by)
+    groups = picture.split_levels(table, by)
     words = []
     with new_figure(title) as (figure, axes):
         for place, (name, part) in enumerate(groups[: len(COLOURS)]):
             part = part.iloc[np.unique(np.linspace(0, len(part) - 1, 400).astype(int))] if len(part) > 400 else part
-            across = place_steps(axes, table[x], part[x])
+            across = picture.place_steps(axes, table[x], part[x])
             marker = MARKERS[place] if len(part) <= 40 else None
             style: Any = {"color": COLOURS[place], "linestyle": LINES[place], "marker": marker}
-            axes.plot(across, to_floats(part[y]), label=name or None, markersize=4, **style)
+            (line,) = axes.plot(across, picture.to_floats(part[y]), label=name or None, markersize=4, **style)
+            told = picture.tell_points(part, x, y, name)
+            picture.tell(line, told) if marker else picture.tell_line(axes, across, picture.to_floats(part[y]), told)
             if {"low", "high"} <= set(part.columns):
-                band = (to_floats(part["low"]), to_floats(part["high"]))
+                band = (picture.to_floats(part["low"]), picture.to_floats(part["high"]))
                 axes.fill_between(across, *band, color=COLOURS[place], alpha=0.2, linewidth=0)
-            words.append((f"{name}: " if name else "") + describe_course(part, x, y))
-        label_axes(axes, x, unit or y, legend=bool(by))
+            words.append((f"{name}: " if name else "") + picture.describe_course(part, x, y))
+        picture.label_axes(axes, x, unit or y, legend=bool(by))
         return finish(figure, title, "; ".join(words), len(groups) - len(COLOURS))
 
 
@@ -148,26 +134,27 @@ def draw_panels(
     names = list(dict.fromkeys(table[panel]))[:PANELS]
     parts = [table[table[panel] == name] for name in names] or [table]
     words = []
-    with new_panels(title, [part[x].nunique(dropna=False) for part in parts]) as (figure, grid, tallest):
+    with picture.new_panels(title, [part[x].nunique(dropna=False) for part in parts]) as (figure, grid, tallest):
         for place, (part, axes) in enumerate(zip(parts, grid, strict=True)):
             levels = list(dict.fromkeys(map(str, part[x])))
-            for number, (name, own) in enumerate(split_levels(part, by)):
+            for number, (name, own) in enumerate(picture.split_levels(part, by)):
                 down, look = [levels.index(str(level)) for level in own[x]], number % len(COLOURS)
-                numbers = to_floats(own[y])
+                numbers = picture.to_floats(own[y])
                 style: Any = {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 4}
                 if not by:
                     axes.hlines(down, 0, numbers, color=COLOURS[look], linewidth=1)
-                axes.plot(
+                (dots,) = axes.plot(
                     numbers, down, linestyle="-" if by else "none", linewidth=1, label="" if place else name, **style
                 )
+                picture.tell(dots, picture.tell_points(own, x, y, name))
                 label = " ".join(filter(None, (str(names[place]) if names else "", name)))
-                words.append(f"{label}: {describe_course(own, x, y)}")
+                words.append(f"{label}: {picture.describe_course(own, x, y)}")
             axes.set_yticks(range(len(levels)), [clip(level, 22) for level in levels], fontsize=8)
             axes.set_ylim(max(tallest[place // 2], 1) - 0.5, -0.5)
             axes.axvline(0, color=INK, linewidth=0.8)
             axes.set_title(clip(names[place], 36) if names else "", fontsize=9, loc="left")
             axes.tick_params(axis="x", labelsize=8, labelbottom=place + 2 >= len(parts))
-        figure.supxlabel(unit or in_words(y), fontsize=9)
+        figure.supxlabel(unit or picture.in_words(y), fontsize=9)
         if by and len(table):
             figure.legend(loc="outside upper right", ncols=5, fontsize=8)
         return finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
@@ -206,9 +193,11 @@ def draw_heatmap(
         for down, across in np.argwhere(np.isfinite(numbers)):
             cell = float(numbers[down, across])
             colour, shade = COLOURS[0 if cell >= 0 else 1], 0.08 + 0.5 * abs(cell) / top
-            axes.barh(down, 0.96, 0.96, across - 0.48, color=colour, alpha=shade, clip_on=False)
             text = texts.get((grid.index[down], grid.columns[across]), format_value(cell))
-            axes.text(across, down, text, ha="center", va="center", fontsize=9 if columns < 12 else 7)
+            (box,) = axes.barh(down, 0.96, 0.96, across - 0.48, color=colour, alpha=shade, clip_on=False)
+            picture.tell(box, [f"{grid.index[down]}, {grid.columns[across]}: {text}".replace("\n", ", ")])
+            if columns <= 12 or "\n" in text:  # in a larger table the shades are what is read, and words tell the rest
+                axes.text(across, down, text, ha="center", va="center", fontsize=9 if columns < 12 else 7)
         labels = [clip(name, 14) for name in grid.columns]
         turned = max(map(len, labels), default=0) > 8
         turn: Any = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if turned else {}
@@ -216,12 +205,41 @@ def draw_heatmap(
         axes.set_yticks(range(rows), [clip(name) for name in grid.index])
         axes.set_xlim(-0.5, max(columns, 1) - 0.5)
         axes.set_ylim(max(rows, 1) - 0.5, -0.5)
-        label_axes(axes, x, y)
+        picture.label_axes(axes, x, y)
         cells = [
             f"{y} {row[y]}, {x} {row[x]}: {texts[row[y], row[x]]} {unit}".replace("\n", ", ").strip()
-            for row in first_records(table)
+            for row in table.head(SHOWN).to_dict("records")
         ]
         return finish(figure, title, "; ".join(cells), len(table) - SHOWN)
+
+
+def draw_map(shares: pd.DataFrame, title: str, *, x: str = "rows, in their order") -> Picture:
+    """Draw a table of shares as a map: one line a row, the darker the higher.
+
+    Parameters
+    ----------
+    shares
+        From 0 to 1, such as `nbkit.features.map_missing`; the first 25 rows are drawn.
+    title
+        The finding.
+    x
+        What runs across.
+    """
+    part = shares.head(MOST)
+    known = part.to_numpy(dtype=float)
+    ends = zip(part.index, part.mean(axis="columns"), part.max(axis="columns"), strict=True)
+    words = [f"{clip(name)}: {mean:.1%} of all rows, at most {top:.0%} of a stretch" for name, mean, top in ends]
+    with new_figure(title, height=0.28 * len(part) + 1.0) as (figure, axes):
+        if len(part):
+            inked = np.full((*known.shape, 4), (*to_rgb(COLOURS[0]), 0.0))
+            inked[..., 3] = np.where(known > 0, 0.15 + 0.85 * known, 0)
+            axes.imshow(inked, aspect="auto", interpolation="none", extent=(0, 1, len(part) - 0.5, -0.5))
+        for bar, each in zip(axes.barh(range(len(part)), 1, 1, alpha=0), words, strict=True):
+            picture.tell(bar, [each])
+        axes.set_yticks(range(len(part)), [clip(name) for name in part.index])
+        axes.set_xticks([])
+        axes.set_xlabel(x)
+        return finish(figure, title, "; ".join(words[:SHOWN]), len(shares) - SHOWN)
 
 
 def draw_scatter(
@@ -248,13 +266,13 @@ def draw_scatter(
     if len(known) > 1 and known.nunique().min() > 1:
         words += f"; correlation {known[x].corr(known[y]):.2f}"
     words += "".join(
-        f"; {in_words(n)} {format_value(known[n].min())} to {format_value(known[n].max())}"
+        f"; {picture.in_words(n)} {format_value(known[n].min())} to {format_value(known[n].max())}"
         for n in (x, y)
         if len(known)
     )
     with new_figure(title) as (figure, axes):
         axes.plot(sample[x].to_numpy(), sample[y].to_numpy(), "o", markersize=3, alpha=0.6, color=COLOURS[0])
         if diagonal and len(known):
-            draw_diagonal(axes, known)
-        label_axes(axes, x, y)
+            picture.draw_diagonal(axes, known)
+        picture.label_axes(axes, x, y)
         return finish(figure, title, words)

@@ -1,13 +1,14 @@
 """How columns are distributed, for each class of the target or each third of a number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nbkit.pictures import Picture
-from nbkit.plots.picture import COLOURS, INK, LINES, SHOWN, clip, finish, format_value, new_figure, to_floats
+from nbkit.plots.picture import COLOURS, INK, LINES, SHOWN, clip, finish, format_value, new_figure, tell_line, to_floats
 from nbkit.problem import Problem
 
 PANELS = 6  # of a picture
@@ -16,8 +17,9 @@ EPOCH = pd.Timestamp("1970-01-01", tz="UTC")
 
 
 def draw_distributions(
-    table: pd.DataFrame, columns: Sequence[str], problem: Problem, title: str, *, mark: float = np.nan
-) -> Picture:
+    table: pd.DataFrame, columns: Sequence[str], problem: Problem, title: str, *,
+    marks: Mapping[str, float] = MappingProxyType({}), unit: str = "share of rows",
+) -> Picture:  # fmt: skip
     """Draw how columns are distributed for each class of the target, or each third of a number.
 
     Parameters
@@ -31,8 +33,10 @@ def draw_distributions(
         What is predicted.
     title
         The finding.
-    mark
-        A number at which a line is drawn over each histogram, such as a threshold.
+    marks
+        Names of numbers at which a line is drawn over each histogram, such as a threshold; one beyond it has an arrow.
+    unit
+        What is counted.
     """
     y = table[problem.target]
     if not problem.is_classification:
@@ -50,19 +54,31 @@ def draw_distributions(
                 share = np.bincount(own[own >= 0], minlength=len(labels)) / max(len(own), 1)
                 style: Any = {"color": COLOURS[number], "linestyle": LINES[number], "linewidth": 1.3}
                 axes.step(range(len(labels)), share, where="mid", label="" if place else str(level), **style)
+                said = (f"{level}: {name} {each}, {part:.1%}" for each, part in zip(labels, share, strict=True))
+                tell_line(axes, range(len(labels)), share, list(said))
                 most = labels[int(share.argmax())] if len(labels) else "no value"
                 words.append(f"{name}, {problem.target} {level}: most often {most} ({share.max(initial=0):.0%})")
-            if np.isfinite(mark):
-                axes.axvline(float(np.searchsorted([float(each) for each in labels], mark)), color=INK, linestyle="--")
+            _draw_marks(axes, labels, marks)
             room = 5 if max(map(len, labels), default=0) < 8 else 3
             shown = range(0, len(labels), max(1, len(labels) // room))
             axes.set_xticks(list(shown), [clip(labels[each], 10) for each in shown], fontsize=8)
             axes.set_title(clip(name, 36), fontsize=9, loc="left")
             axes.tick_params(axis="y", labelsize=8)
-        figure.supylabel("share of rows", fontsize=9)
+        figure.supylabel(unit, fontsize=9)
         if names:
             figure.legend(loc="outside upper right", ncols=5, fontsize=8)
         return finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
+
+
+def _draw_marks(axes: Any, labels: Sequence[str], marks: Mapping[str, float]) -> None:
+    """Draw a line with its name at each of some numbers, between the bins that begin with these labels."""
+    for step, (name, at) in enumerate(sorted(marks.items(), key=lambda pair: pair[1])):
+        starts = [float(each.replace(",", "")) for each in labels]
+        across = float(np.interp(at, starts, range(len(starts)))) - 0.5
+        axes.axvline(across, color=INK, linestyle="--", linewidth=0.9)
+        words = f"{name} →" if at > 2 * starts[-1] - starts[-2] else name
+        side = "right" if across > len(starts) / 2 else "left"
+        axes.text(across, axes.get_ylim()[1] * (0.96 - 0.1 * step), f" {words} ", fontsize=8, ha=side)
 
 
 def _cut(column: "pd.Series[Any]") -> tuple[list[str], Any]:

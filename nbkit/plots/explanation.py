@@ -6,20 +6,9 @@ import numpy as np
 import pandas as pd
 
 from nbkit.pictures import Picture
-from nbkit.plots.picture import (
-    COLOURS,
-    INK,
-    MARKERS,
-    SHOWN,
-    clip,
-    describe_course,
-    finish,
-    format_value,
-    new_figure,
-    new_panels,
-    split_levels,
-    to_floats,
-)
+from nbkit.plots import picture
+from nbkit.plots.picture import COLOURS, INK, MARKERS, SHOWN, clip, finish, format_value, new_figure
+from nbkit.wording import format_estimate
 
 MOST, PANELS, POINTS = 16, 6, 150  # columns of a chart, panels of a picture, rows of a swarm
 ALARMS = ("hurts on new rows", "out of the training range", "useful only in train")
@@ -48,18 +37,21 @@ def draw_pairs(table: pd.DataFrame, title: str, *, metric: str) -> Picture:
             for place, (colour, marker) in enumerate(looks):
                 row = part.iloc[place]
                 axes.hlines(place, scale * row[low], scale * row[high], color=colour, linewidth=1.3)
-                axes.plot(scale * row[value], place, marker, color=colour, markersize=5)
+                (dot,) = axes.plot(scale * row[value], place, marker, color=colour, markersize=5)
+                ends = (scale * row[name] for name in (value, low, high))
+                more = f", {row['finding']}" if scale == 1 else " %"
+                picture.tell(dot, [f"{row['feature']} {format_estimate(*ends)}{more}"])
             axes.tick_params(labelsize=8)
         left.set_yticks(places, [clip(name) for name in part["feature"]])
         left.invert_yaxis()
         left.set_xlim(left=0)
         right.axvline(0, color=INK, linewidth=0.8)
         left.set_xlabel("influence: share of all movement, %", fontsize=9)
-        right.set_xlabel(f"use: loss of {metric.replace('_', ' ')} without it", fontsize=9)
+        right.set_xlabel(f"use: loss of {picture.in_words(metric)} without it", fontsize=9)
         words = [
-            f"{row.feature} moves {row.share:.0%}, without it {format_value(row.drop)} "
-            f"({format_value(row.low)} to {format_value(row.high)}), {row.finding}"
-            for row in part.head(SHOWN).itertuples()
+            f"{row['feature']} moves {row['share']:.0%}, "
+            f"without it {format_estimate(row['drop'], row['low'], row['high'])}, {row['finding']}"
+            for row in part.head(SHOWN).to_dict("records")
         ]
         return finish(figure, title, "; ".join(words), len(table) - SHOWN)
 
@@ -84,19 +76,21 @@ def draw_effects(table: pd.DataFrame, title: str, *, unit: str = "points") -> Pi
     table = table.assign(slice=table["slice"].map(str), feature=table["feature"].map(str))
     names, by = list(dict.fromkeys(table["feature"]))[:PANELS], "class" if "class" in table else ""
     parts, words = [table[table["feature"] == name] for name in names], []
-    with new_panels(title, [part["slice"].nunique() for part in parts]) as (figure, grid, _):
+    with picture.new_panels(title, [part["slice"].nunique() for part in parts]) as (figure, grid, _):
         for name, part, axes in zip(names, parts, grid, strict=True):
             counts = part.groupby("slice", sort=False)["n"].first()
             levels, behind = list(counts.index), axes.twiny()
             behind.barh(range(len(levels)), counts, height=0.8, color="#888888", alpha=0.18)
             behind.set_xlim(0, 2.5 * counts.max())
             behind.set_axis_off()
-            for number, (label, own) in enumerate(split_levels(part, by)):
+            for number, (label, own) in enumerate(picture.split_levels(part, by)):
                 look, down = number % len(COLOURS), [levels.index(each) for each in own["slice"]]
-                axes.hlines(down, to_floats(own["low"]), to_floats(own["high"]), color=COLOURS[look], linewidth=1.2)
+                middle, *ends = (picture.to_floats(own[each]) for each in ("effect", "low", "high"))
+                axes.hlines(down, *ends, color=COLOURS[look], linewidth=1.2)
                 style: Any = {"marker": MARKERS[look], "color": COLOURS[look], "markersize": 4, "linestyle": "none"}
-                axes.plot(to_floats(own["effect"]), down, label=label if name == names[0] else "", **style)
-                words.append(f"{' '.join(filter(None, (name, label)))}: {describe_course(own, 'slice', 'effect')}")
+                (dots,) = axes.plot(middle, down, label=label if name == names[0] else "", **style)
+                picture.tell(dots, [f"{label} {each}".strip() for each in picture.tell_numbers(own, "slice", "effect")])
+                words.append(f"{f'{name} {label}'.strip()}: {picture.describe_course(own, 'slice', 'effect')}")
             axes.set_yticks(range(len(levels)), [clip(level, 22) for level in levels], fontsize=8)
             axes.set_ylim(len(levels) - 0.5, -0.5)
             axes.axvline(0, color=INK, linewidth=0.8)
@@ -177,7 +171,7 @@ def draw_cases(table: pd.DataFrame, title: str, *, unit: str = "points") -> Pict
             moved, start = part["contribution"].to_numpy(dtype=float), float(part["start"].iloc[0])
             ends = start + np.cumsum(moved)
             colours = [COLOURS[1] if step > 0 else COLOURS[0] for step in moved]
-            axes.barh(range(len(part)), moved, left=np.r_[start, ends[:-1]], color=colours, height=0.7)
+            bars = axes.barh(range(len(part)), moved, left=np.r_[start, ends[:-1]], color=colours, height=0.7)
             axes.axvline(start, color=INK, linewidth=0.8, linestyle=":")
             axes.axvline(ends[-1], color=INK, linewidth=1.0)
             labels = [clip(f"{f} = {v}" if v else f, 32) for f, v in zip(part["feature"], part["value"], strict=True)]
@@ -186,6 +180,11 @@ def draw_cases(table: pd.DataFrame, title: str, *, unit: str = "points") -> Pict
             axes.set_title(f"{case}: {format_value(start)} → {format_value(ends[-1])}", fontsize=9, loc="left")
             axes.tick_params(axis="x", labelsize=8, labelbottom=True)
             steps = [f"{name} {format_value(step)}" for name, step in zip(part["feature"], moved, strict=True)]
+            for bar, step, end in zip(bars, steps, ends, strict=True):
+                picture.tell(bar, [f"{step}, to {format_value(end)}"])
             words.append(f"{case}, from {format_value(start)} to {format_value(ends[-1])}: {', '.join(steps)}")
-        figure.supxlabel(f"prediction in {unit}: dotted where all rows start, solid where this one ends", fontsize=9)
+        figure.supxlabel(
+            f"prediction{f' in {unit}' if unit else ''}: dotted where all rows start, solid where this one ends",
+            fontsize=9,
+        )
         return finish(figure, title, "; ".join(words))

@@ -1,27 +1,35 @@
 """A figure in the house's style becomes an SVG picture with words for who cannot see it."""
 
 import io
+import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import Any
+from urllib.parse import quote, unquote
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from nbkit import wording
 from nbkit.pictures import Picture
+from nbkit.wording import describe, format_estimate
 
 INK = "#010203"  # what is drawn with it takes the text colour of the page
 COLOURS = ("#3b82c4", "#c8651b", "#2b9079", "#a95fb0", "#8a7a1f")  # at least 3:1 on white and on #111
 MARKERS = ("o", "s", "^", "D", "v")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 SHOWN = 10  # numbers in the words beside a picture
+POINTS = 30  # of a line that say what they show
+TELLING = "telling-"
 HEAD = 'role="img" style="stroke-linejoin: round; stroke-linecap: butt; font-family: sans-serif"'
 STYLE: Any = {
     "svg.hashsalt": "nbkit",
@@ -95,9 +103,38 @@ def finish(figure: Figure, title: str, words: str, more: int = 0) -> Picture:
     return to_picture(figure, f"{title}. {words or 'No rows'}{f'; and {more} more' if more > 0 else ''}.", title)
 
 
+def tell(artist: Artist, words: Iterable[str]) -> None:
+    """Let each mark of an artist say what it shows where somebody points at it."""
+    told = list(words)
+    if isinstance(artist, Line2D):  # what is not finite has no mark
+        known = np.isfinite(np.asarray(artist.get_xydata(), dtype=float)).all(axis=1)
+        told = [each for each, is_known in zip(told, known, strict=True) if is_known]
+    artist.set_gid(TELLING + quote(json.dumps(told)))
+
+
+def tell_line(axes: Axes, across: Any, values: Any, words: Sequence[str]) -> None:
+    """Let a line without markers say what it shows, at some points that nobody sees."""
+    some = np.unique(np.linspace(0, len(words) - 1, min(len(words), POINTS)).astype(int))
+    (marks,) = axes.plot(np.asarray(across)[some], np.asarray(values)[some], "o", color=INK, markersize=7, alpha=0)
+    tell(marks, [words[place] for place in some])
+
+
+def _place_words(svg: str) -> str:
+    """Make titles of what marks say; of none of an artist, if it has not as many marks as words."""
+
+    def place(found: re.Match[str]) -> str:
+        words, mark = json.loads(unquote(found[1])), r"<use[^>]*/>" if "<use" in found[2] else r"<path[^>]*/>"
+        if len(re.findall(mark, found[2])) == len(words):
+            titles = (f"<title>{escape(each)}</title>" for each in words)
+            return "<g>" + re.sub(mark, lambda drawn: f"<g>{next(titles)}{drawn[0]}</g>", found[2])
+        return f"<g>{found[2]}"
+
+    return re.sub(rf'<g id="{TELLING}([^"]*)">(.*?)(?=<g id="|\Z)', place, svg, flags=re.DOTALL)
+
+
 def _tidy(svg: str, alt: str) -> str:
     """Shorten matplotlib's SVG: two decimals, one style per marker, generic font, no ids that nothing refers to."""
-    svg = svg[svg.index("<svg") :].strip().replace(INK, "currentColor")
+    svg = _place_words(svg[svg.index("<svg") :].strip().replace(INK, "currentColor"))
     svg = re.sub(r"\s*<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)  # style would leak out
     svg = re.sub(r' transform="rotate\(-0 [^"]*"|font-family: [^;"]*sans-serif;? ?', "", svg)
     svg = re.sub(r'( (?:d|x|y|transform)=")([^"]*)', lambda m: m[1] + re.sub(r"(\.\d\d)\d+", r"\1", m[2]), svg)
@@ -172,34 +209,42 @@ def clip(name: Any, width: int = 28) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def in_words(name: str) -> str:
+def in_words(name: Any) -> str:
     """Write a column's name in words."""
-    return str(name).replace("_", " ")
+    return describe(str(name))
 
 
 def format_value(value: Any) -> str:
-    """Write a value as it is said."""
+    """Write a value as it is said: a day, a name or a number."""
     if isinstance(value, pd.Timestamp):
         return str(value.date())
-    if isinstance(value, str):
-        return value
-    if pd.isna(value) or not np.isfinite(value):
-        return "unknown"
-    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
-
-
-def first_records(table: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Return the first rows as dicts."""
-    return table.head(SHOWN).to_dict("records")
+    return value if isinstance(value, str) else wording.format_value(np.nan if pd.isna(value) else value)
 
 
 def list_numbers(part: pd.DataFrame, x: str, y: str) -> str:
     """Write out the first rows: what each bar or dot shows."""
-    words, interval = [], {"low", "high"} <= set(part.columns)
-    for row in first_records(part):
-        span = f" ({format_value(row['low'])} to {format_value(row['high'])})" if interval else ""
-        words.append(f"{clip(row[x])} {format_value(row[y])}{span}")
-    return "; ".join(words)
+    return "; ".join(tell_numbers(part.head(SHOWN), x, y))
+
+
+def tell_numbers(part: pd.DataFrame, x: str, y: str) -> list[str]:
+    """Write out each row, with its interval if there is one."""
+    return [f"{clip(row[x])} {_tell_value(row, y)}" for row in part.to_dict("records")]
+
+
+def tell_points(part: pd.DataFrame, x: str, y: str, name: str = "") -> list[str]:
+    """Write out where each point of a line lies."""
+    head = f"{name}: " if name else ""
+    return [
+        f"{head}{in_words(x)} {format_value(row[x])}, {in_words(y)} {_tell_value(row, y)}"
+        for row in part.to_dict("records")
+    ]
+
+
+def _tell_value(row: dict[Any, Any], y: str) -> str:
+    if not {"low", "high"} <= set(row):
+        return format_value(row[y])
+    value, low, high = (np.nan if pd.isna(row[name]) else float(row[name]) for name in (y, "low", "high"))
+    return format_estimate(value, low, high)
 
 
 def describe_course(part: pd.DataFrame, x: str, y: str) -> str:

@@ -17,7 +17,7 @@ from nbkit.problem import Problem
 from nbkit.registry.confirmations import find_confirmation
 from nbkit.registry.golden import check_golden
 from nbkit.registry.verdict import GATE_COLUMNS
-from nbkit.wording import format_count, suggest
+from nbkit.wording import capitalize, describe, format_count, format_estimate, format_value, suggest
 
 Verdict = tuple[bool | None, str]  # None: the evidence is inconclusive, which opens nothing and refutes nothing
 NEARLY_ALL = 0.9  # the share of the importance at which one or two columns have to be confirmed
@@ -142,20 +142,24 @@ def criteria_met(criteria: pd.DataFrame) -> Verdict:
 def beats_rule(
     scores: pd.DataFrame, rule_scores: pd.DataFrame, problem: Problem, rule: Sequence[str] = ("",)
 ) -> Verdict:
-    """The model is better than the rule in use today (a constant answer where there is none), by more than chance."""
-    today = "today's rule" if rule else "a constant answer (no rule is stated)"
+    """The model is better than the rule in use today (where there is none, than a constant), by more than chance."""
+    today = "today's rule" if rule else "a constant prediction (no rule is stated)"
     metric = problem.metric
     if "verdict" in rule_scores:  # compared on the same rows, from nbkit.model.compare(model, rule)
         pair = rule_scores.loc[metric].to_dict()
         if np.isnan(pair["low"]):
-            return None, f"{metric} cannot be compared with that of {today}: {pair.get('note') or 'too few rows'}"
-        by = f"{pair['difference']:+.4g} ({pair['low']:+.4g} to {pair['high']:+.4g})"
-        words = f"{metric} differs from that of {today} by {by} on the same rows"
+            return (
+                None,
+                f"{describe(metric)} cannot be compared with that of {today}: {pair.get('note') or 'too few rows'}",
+            )
+        by = format_estimate(pair["difference"], pair["low"], pair["high"], sign="+")
+        words = f"{describe(metric)} differs from that of {today} by {by} on the same rows"
         return {"better": True, "worse": False}.get(pair["verdict"]), words
     row, base = scores.loc[metric].to_dict(), float(rule_scores["value"].to_dict()[metric])
     worst, best = ("high", "low") if row["better"] == "lower" else ("low", "high")
     sign = -1.0 if row["better"] == "lower" else 1.0
-    words = f"{metric} {row['value']:.4g} (95 % interval {row['low']:.4g} to {row['high']:.4g}), {today} {base:.4g}"
+    ends = row["low"], row["high"]
+    words = f"{describe(metric)} {format_estimate(row['value'], *ends)}, {today} {format_value(base, *ends)}"
     return True if sign * row[worst] > sign * base else False if sign * row[best] <= sign * base else None, words
 
 
@@ -245,7 +249,7 @@ def split_respects_order(order: Mapping[str, Any], confirmed: pd.DataFrame | Non
     if order["respected"]:
         return True, str(order["sentence"])
     if who := find_confirmation(confirmed, "split_respects_order"):
-        return True, f"{order['sentence']} {who}"
+        return True, f"{order['sentence']} {capitalize(who)}"
     return False, (
         f"{order['sentence']} If the rows came in no order, say so in 01_frame.confirmed: "
         "{gate: split_respects_order, by: NAME, on: DATE, why: REASON}"
@@ -259,7 +263,7 @@ def stated_and_confirmed(unstated: Sequence[str], contract: Any, demanded: pd.Da
     open_ones = [*unstated, *([f"{doubt}: nbkit contract confirm"] if doubt else [])]
     if len(demanded) and (demanded["reference"] == "dummy").all():
         open_ones.append(
-            "state a criterion with a bound, or the rule in use today: all there is to beat is a constant answer"
+            "state a criterion with a bound, or the rule in use today: all there is to beat is a constant prediction"
         )
     if open_ones:
         things = format_count(len(open_ones), "thing")

@@ -11,6 +11,7 @@ import mistune
 
 from nbkit.report.clean import clean_html
 from nbkit.report.figures import clean_svg, embed_image
+from nbkit.report.places import forget_places
 from nbkit.stages.notebooks import ERROR_TAG
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -66,7 +67,8 @@ def read_blocks(notebook: Path) -> list[Block]:
         is too long for a page, a part, with a word on how much is missing and where it is.
     """
     try:
-        cells = _forget_folder(json.loads(notebook.read_text(encoding="utf-8")), notebook.resolve().parent)["cells"]
+        content = json.dumps(json.loads(notebook.read_text(encoding="utf-8")), ensure_ascii=False)
+        cells = json.loads(forget_places(content, notebook.parent))["cells"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [Block("error", f"{notebook.name} cannot be read any more: {type(error).__name__}: {error}")]
     blocks: list[Block] = []
@@ -117,13 +119,6 @@ def shorten(text: str, most: int, where: str) -> str:
         return text
     missing = f"\n… {len(text) - most:,} characters are left out here: {where} …\n"
     return text[: most // 2] + missing + text[len(text) - most // 2 :]
-
-
-def _forget_folder(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Put ``.`` for the folder of the run, which tells a reader elsewhere nothing but how this machine is laid out."""
-    path, text = (json.dumps(each, ensure_ascii=False) for each in (str(folder), content))
-    forgotten: dict[str, Any] = json.loads(text.replace(path[1:-1], "."))
-    return forgotten
 
 
 def render_markdown(text: str) -> str:

@@ -13,6 +13,7 @@ from nbkit.pipeline.compare import group_artifacts
 from nbkit.record import read_record
 from nbkit.report.figures import clean_svg
 from nbkit.report.overview import read_overview
+from nbkit.report.places import forget_places
 from nbkit.report.shell import find_template
 from nbkit.scraps import read_scrap, read_scraps
 from nbkit.scrub import Scrubber
@@ -47,7 +48,7 @@ def write_comparison(before: Path, after: Path, found: tuple[Any, Any, str], tar
     target = target or Path()
     target = target / "compare.html" if target.is_dir() else target
     for folder in (before, after):
-        html = Scrubber.of(read_record(folder).secrets).clean(html)
+        html = forget_places(Scrubber.of(read_record(folder).secrets).clean(html), folder)
     write_atomic(target, html.encode())
     return target
 

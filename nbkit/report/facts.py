@@ -4,8 +4,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from nbkit import lifecycle
 from nbkit.report.scraps import read_or, read_rows
 from nbkit.report.shell import make_environment
@@ -26,6 +24,5 @@ def render_facts(name: str, folder: Path, **more: Any) -> list[str]:
     """
     reading = {"value": partial(read_or, folder), "rows": partial(read_rows, folder)}
     words = {"count": format_count, "estimate": format_estimate, **vars(lifecycle)}
-    # plain, as the pages that print it escape it; and empty where a run handed over nothing
-    text = make_environment().overlay(autoescape=False, undefined=jinja2.Undefined)
+    text = make_environment().overlay(autoescape=False)  # plain, as the pages that print it escape it
     return text.get_template(name).render({**words, **reading, **more}).splitlines()

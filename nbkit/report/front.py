@@ -10,14 +10,15 @@ import pandas as pd
 from nbkit.errors import NbkitError
 from nbkit.lifecycle import DEPLOY, EVALUATE, EXPLAIN, FRAME, INGEST, REGISTER, VALIDATE
 from nbkit.record import RunRecord, iterate_runs, read_record
-from nbkit.report.judgement import describe_alternatives, format_value, open_registry
+from nbkit.report.judgement import describe_alternatives, open_registry
 from nbkit.report.scraps import read_or, read_rows
-from nbkit.wording import capitalize, describe, format_count, format_estimate
+from nbkit.wording import capitalize, describe, format_count, format_estimate, format_value
 
+Score = tuple[str, float, float, float]  # a metric, its value, and the ends of its interval
 CARDS = 4
 PER_ROW = "saved per row"  # which the costs below show
 REQUIREMENTS = {  # how a limit of 01 is said on a card
-    "latency_p95_ms": ("{:,.0f} ms", "answer time: 95 % of the requests take no longer (limit {:,.0f} ms)"),
+    "latency_p95_ms": ("{:,.0f} ms", "response time: 95 % of the requests take no longer (limit {:,.0f} ms)"),
     "throughput_rps": ("{:,.0f}/s", "requests answered each second ({:,.0f} are needed)"),
 }
 
@@ -42,12 +43,8 @@ def read_cards(folder: Path) -> pd.DataFrame:
 
 def _enlarge(row: Mapping[Any, Any]) -> str:
     """Write a value with its unit, in the digits of the sentence beside it."""
-    from nbkit.evaluation.words import show, show_share
-
-    ends = float(row["value"]), float(row["low"]), float(row["high"])
-    if row["unit"] == "share":
-        return show_share(*ends).partition(" (")[0]
-    return f"{show(*ends).partition(' (')[0]} {row['unit']}".strip()
+    scale, unit = (100, "%") if row["unit"] == "share" else (1, row["unit"])
+    return f"{format_value(*(scale * float(row[name]) for name in ('value', 'low', 'high')))} {unit}".strip()
 
 
 def read_costs(folder: Path) -> pd.DataFrame:
@@ -66,7 +63,7 @@ def read_costs(folder: Path) -> pd.DataFrame:
     known = {way: cost for way, cost in costs.items() if math.isfinite(cost)}
     most, currency = max(known.values(), default=0.0), str(read_or(folder, FRAME, "currency"))
     found = [
-        (capitalize(way), f"{cost:,.2f} {currency}".strip(), max(cost / most, 0.0), way == "the model")
+        (capitalize(way), f"{format_value(cost)} {currency}".strip(), max(cost / most, 0.0), way == "the model")
         for way, cost in sorted(known.items(), key=lambda pair: -pair[1])
         if most > 0
     ]
@@ -88,9 +85,9 @@ def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
             rows.append(("Weak spot", words, EVALUATE))
     for row in read_rows(folder, EVALUATE, "worst")[:3]:
         if "gap" in row:
-            off, low, high = (format_value(row[name]) for name in ("gap", "gap_low", "gap_high"))
+            off = format_estimate(row["gap"], row["gap_low"], row["gap_high"])
             where = f"{describe(row['column'])} {row['slice']}"
-            words = f"Predictions are further off for {where} than elsewhere, by {off} ({low} to {high}), "
+            words = f"Predictions are further off for {where} than elsewhere, by {off}, "
             rows.append(("Weak spot", f"{words}on {format_count(row['n'], 'row')}.", EVALUATE))
     rows += [
         ("Cost", end_sentence(words.removeprefix("Cost: ")), EVALUATE)
@@ -101,10 +98,17 @@ def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
     order = read_or(folder, INGEST, "order", {})
     if order and not order.get("respected", True):
         rows.append(("Order of the rows", end_sentence(order["sentence"]), INGEST))
-    firmness = str(read_or(folder, EXPLAIN, "firmness"))
-    if "not firm" in firmness:
-        rows.append(("Explanation", end_sentence(firmness), EXPLAIN))
+    if _is_loose(read_rows(folder, EXPLAIN, "check"), read_rows(folder, EXPLAIN, "importance")):
+        rows.append(("Explanation", end_sentence(read_or(folder, EXPLAIN, "firmness")), EXPLAIN))
     return pd.DataFrame(rows, columns=["topic", "sentence", "page"])
+
+
+def _is_loose(check: Sequence[Mapping[Any, Any]], importance: Sequence[Any]) -> bool:
+    """Return whether the order of the strongest columns is not firm."""
+    from nbkit.explanation import NOT_FIRM, judge_firmness
+
+    stable = float(check[0].get("top5_stable", math.nan)) if check else math.nan
+    return bool(judge_firmness(stable, len(importance)) == NOT_FIRM)
 
 
 def end_sentence(sentence: Any) -> str:
@@ -137,17 +141,17 @@ def describe_changes(folder: Path, record: RunRecord) -> list[str]:
         words = f"In production is {production.reference}"
         scores = production.scores
         if score and score[0] in scores.index:
-            value = float(scores.loc[score[0], "value"])
-            words += f": {describe(score[0])} {format_value(value)} on its own test rows, here {format_value(score[1])}"
+            then, now = (format_value(value, *score[2:]) for value in (scores.loc[score[0], "value"], score[1]))
+            words += f": {describe(score[0])} {then} on its own test rows, here {now}"
         found.append(f"{words}.")
     return found
 
 
-def _describe_before(folder: Path, record: RunRecord, before: Path, score: tuple[str, float] | None) -> list[str]:
+def _describe_before(folder: Path, record: RunRecord, before: Path, score: Score | None) -> list[str]:
     """Describe what is different from another run."""
     other, earlier, found = read_record(before), _read_score(before), []
     if score and earlier and score[0] == earlier[0]:
-        then, now = format_value(earlier[1]), format_value(score[1])
+        then, now = (format_value(value, *score[2:]) for value in (earlier[1], score[1]))
         found.append(f"{capitalize(describe(score[0]))}: {then} in {before.name}, now {now}.")
     data = [str(read_or(each, INGEST, "version")) for each in (before, folder)]
     found.append(f"Data: {'the same rows as' if data[0] == data[1] else 'other rows than'} in {before.name}.")
@@ -183,9 +187,10 @@ def _find_before(folder: Path, record: RunRecord) -> Path | None:
     )
 
 
-def _read_score(folder: Path) -> tuple[str, float] | None:
-    """Return the metric by which models are judged, and its value on test."""
+def _read_score(folder: Path) -> Score | None:
+    """Return the metric by which models are judged, and its value on test with its interval."""
     problem = read_or(folder, FRAME, "problem", None)
-    scores = {row.get("metric"): row["value"] for row in read_rows(folder, EVALUATE, "scores") if "value" in row}
+    scores = {row.get("metric"): row for row in read_rows(folder, EVALUATE, "scores") if "value" in row}
     metric = getattr(problem, "metric", "")
-    return (metric, float(scores[metric])) if metric in scores else None
+    ends = [float(scores[metric].get(name, math.nan)) for name in ("value", "low", "high")] if metric in scores else []
+    return (metric, ends[0], ends[1], ends[2]) if ends else None

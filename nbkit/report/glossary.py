@@ -11,7 +11,7 @@ TERMS = {
     "95 % interval": "Where the number would lie on other rows of the same kind: in 95 of 100 such samples "
     "the interval holds the true value. Rows of one day or one group count as alike where the problem says so.",
     "Average precision": "The share of warnings that are right, averaged over all warning levels.",
-    "Baseline, dummy": "A constant answer that looks at no column. A model that is no better has learned nothing.",
+    "Baseline, dummy": "A constant prediction that looks at no column. A model that is no better has learned nothing.",
     "Brier score": "The mean squared error of the probabilities; 0 is perfect.",
     "Calibration error (ECE)": "By how much stated probabilities differ from the shares that are observed.",
     "Candidate, staging, production": "The steps of a version: registered and past its release checks; tried out as a "

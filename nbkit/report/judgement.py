@@ -15,7 +15,7 @@ from nbkit.record import RunRecord, read_record
 from nbkit.registry.verdict import GATE_COLUMNS, REJECT, STOPPED, UNDECIDED, Evidence, Verdict, reach_verdict
 from nbkit.report.scraps import list_lacking, read_or, read_rows
 from nbkit.report.since import find_earlier, list_loosened, list_redeclared, read_since
-from nbkit.wording import describe, format_estimate
+from nbkit.wording import describe, format_interval, format_value
 
 if TYPE_CHECKING:
     from nbkit.registry import Registry
@@ -28,32 +28,14 @@ def read_criteria(folder: Path) -> pd.DataFrame:
     """Read how the criteria of a run came out: criterion, today, target, value, interval, verdict, why."""
     rows = []
     for row in read_rows(folder, EVALUATE, "verdicts"):
-        value, _, interval = format_estimate(row["value"], row["low"], row["high"]).rstrip(")").partition(" (")
-        if not interval:  # one without an end
-            value, interval = format_value(row["value"]), format_interval(row)
+        ends = row["low"], row["high"]
         today = row.get("today", math.nan)
-        known = isinstance(today, float) and math.isfinite(today)
-        like = format_estimate(today, row["low"], row["high"]).partition(" (")[0] if known else ""
+        like = format_value(today, *ends) if isinstance(today, float) and math.isfinite(today) else ""
+        value, interval = format_value(row["value"], *ends), format_interval(*ends)
         rows.append((row["words"], like, row["target"], value, interval, row["verdict"], row["why"]))
     if not rows:
         rows = [(row["words"], "", "", "", "", "not judged yet", "") for row in read_rows(folder, FRAME, "criteria")]
     return pd.DataFrame(rows, columns=["criterion", "today", "target", "value", "interval", "verdict", "why"])
-
-
-def format_value(value: float) -> str:
-    """Write a number with three digits, a large one whole, a missing one as a dash."""
-    if math.isnan(value):
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.3g}"
-
-
-def format_interval(row: Mapping[Any, Any], low: str = "low", high: str = "high") -> str:
-    """Write the interval of a row, a missing one as a dash."""
-    return (
-        "–"
-        if math.isnan(row[low]) and math.isnan(row[high])
-        else f"{format_value(row[low])} to {format_value(row[high])}"
-    )
 
 
 def judge_run(
@@ -129,16 +111,22 @@ def _describe_cost(row: Mapping[Any, Any]) -> str:
         return f"Cost: {note}."
     if pd.isna(row["low"]):
         return f"Cost: {said}{': ' + note if note else ''}."
-    costs = f"{format_value(row['cost_per_row'])} a row against {format_value(row['model'])}"
-    return f"Cost: {said} ({costs}, difference {format_interval(row)})."
+    ends = row["low"], row["high"]
+    costs = f"{format_value(row['cost_per_row'], *ends)} a row against {format_value(row['model'], *ends)}"
+    return f"Cost: {said} ({costs}, difference {format_interval(*ends)})."
 
 
 def _describe_loosened(folder: Path, earlier: Sequence[Path]) -> list[str]:
     """Describe which bounds were loosened after an earlier run on the same rows, and how that run came out."""
-    return [
-        f"{describe(what)} was to be {before} in {run.name} ({_read_word(run)}), and {now}: "
-        "the bound was loosened after these rows had been judged."
+    found = [
+        (f"{describe(what)} was to be {before} in {run.name} ({_read_word(run)})", now)
         for what, before, now, run in list_loosened(folder, earlier)
+    ]
+    return [
+        f"{then}, and is now to be {now}: the bound was loosened after these rows had been judged."
+        if now
+        else f"{then}; this criterion was dropped after these rows had been judged."
+        for then, now in found
     ] + [
         f"The test of behaviour {name!r} {became} in {run.name} ({_read_word(run)}), after these rows had been judged."
         for name, became, run in list_redeclared(folder, earlier)

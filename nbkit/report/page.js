@@ -1,4 +1,30 @@
-// Sorts and filters the tables of a page; without it everything reads as before.
+// Sorts and filters the tables of a page, and tells at once what the mark of a chart shows that somebody points at or
+// taps; without it everything reads as before, and a browser shows the same words, as titles, after a while.
+const tip = document.createElement("div"), told = new Map();
+tip.className = "tip"; tip.hidden = true; document.body.append(tip);
+for (const title of document.querySelectorAll("figure svg g > title")) {
+  const drawing = title.closest("svg"), marks = told.get(drawing) || [];
+  marks.push([title.parentElement, title.textContent]); told.set(drawing, marks); title.remove();
+}
+for (const [drawing, marks] of told) {
+  const show = (event) => {
+    let nearest = 24, found = null;
+    for (const [mark, words] of marks) {
+      const box = mark.getBoundingClientRect();
+      const away = (from, to, at) => Math.max(from - at, at - to, 0);
+      const far = Math.hypot(away(box.left, box.right, event.clientX), away(box.top, box.bottom, event.clientY))
+        + Math.hypot((box.left + box.right) / 2 - event.clientX, (box.top + box.bottom) / 2 - event.clientY) / 1e4;
+      if (far < nearest) [nearest, found] = [far, [box, words]];
+    }
+    tip.hidden = !found;
+    if (!found) return;
+    tip.textContent = found[1];
+    const left = Math.min(event.clientX, document.documentElement.clientWidth - tip.offsetWidth - 8);
+    tip.style.left = `${Math.max(left, 8) + scrollX}px`; tip.style.top = `${Math.max(event.clientY - tip.offsetHeight - 14, 4) + scrollY}px`;
+  };
+  drawing.addEventListener("pointermove", show); drawing.addEventListener("pointerdown", show);
+  drawing.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") tip.hidden = true; });
+}
 for (const table of document.querySelectorAll("table")) {
   const body = table.tBodies[0], heads = table.tHead ? [...table.tHead.rows[0].cells] : [];
   if (!body || body.rows.length < 4 || !heads.length) continue;

@@ -15,6 +15,7 @@ from nbkit.report.card import render_card
 from nbkit.report.glossary import render_glossary
 from nbkit.report.lineage import read_lineage
 from nbkit.report.overview import Overview, read_overview
+from nbkit.report.places import forget_places
 from nbkit.report.scraps import read_or
 from nbkit.report.sections import read_page
 from nbkit.report.shell import find_template
@@ -38,22 +39,21 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
     """
     folder = Path(folder)
     overview = read_overview(folder)
-    place = folder / "report"
     names = [page for page in overview.stages["page"] if page]
-    for stale in place.glob("[0-9][0-9]*_*.html"):
+    for stale in (folder / "report").glob("[0-9][0-9]*_*.html"):
         if stale.name not in names:
             stale.unlink()
-    for row in overview.stages.to_dict("records"):
-        if row["page"]:
-            html = render_stage(overview, row, folder / f"{row['stage']}.ipynb", names)
-            _write_page(folder, row["page"], html)
-    _write_more(folder, overview)
-    return _write_page(folder, "index.html", render_index(overview))
+    pages = {
+        row["page"]: render_stage(overview, row, folder / f"{row['stage']}.ipynb", names)
+        for row in overview.stages.to_dict("records")
+        if row["page"]
+    }
+    return _write_pages(folder, pages | _render_front(folder, overview))
 
 
-def _write_more(folder: Path, overview: Overview) -> None:
-    """Write what the front page leads to: glossary, model card, lineage, and the windows looked at since."""
-    _write_page(folder, "glossary.html", render_glossary(folder, overview))
+def _render_front(folder: Path, overview: Overview) -> dict[str, str]:
+    """Render the front page and what it leads to: glossary, model card, lineage, and the windows looked at since."""
+    pages = {"glossary.html": render_glossary(folder, overview)}
     since = overview.since.to_dict("records")
     for stale in set((folder / "report").glob("window_*.html")) - {folder / "report" / row["page"] for row in since}:
         stale.unlink()
@@ -63,19 +63,20 @@ def _write_more(folder: Path, overview: Overview) -> None:
         stage = next(each for each in seen.stages.to_dict("records") if each["stage"] == MONITOR)
         told = {**stage, "page": row["page"], "title": f"{stage['title']}: {row['window']}"}
         html = render_stage(seen, told, other / f"{MONITOR}.ipynb", [row["page"]])
-        _write_page(folder, row["page"], Scrubber.of(read_record(other).secrets).clean(html))
+        pages[row["page"]] = Scrubber.of(read_record(other).secrets).clean(html)
     if (folder / f"{FRAME}.ipynb").is_file():
         steps, title = read_lineage(folder), f"Lineage · {overview.project}"
         lineage = find_template("lineage.html.j2").render(o=overview, steps=steps, title=title)
-        for name, content in {**render_card(folder, overview, find_template), "lineage.html": lineage}.items():
-            _write_page(folder, name, content)
+        pages |= {**render_card(folder, overview, find_template), "lineage.html": lineage}
+    return {**pages, "index.html": render_index(overview)}
 
 
-def _write_page(folder: Path, name: str, html: str) -> Path:
-    """Write a page without the secrets of its run, which a table may have brought along."""
+def _write_pages(folder: Path, pages: dict[str, str]) -> Path:
+    """Write pages without the secrets of their run, which a table may have brought along, and return the front page."""
     scrubber = Scrubber.of(read_record(folder).secrets)
-    write_atomic(folder / "report" / name, scrubber.clean(html).encode())
-    return folder / "report" / name
+    for name, html in pages.items():
+        write_atomic(folder / "report" / name, forget_places(scrubber.clean(html), folder).encode())
+    return folder / "report" / "index.html"
 
 
 def refresh_fronts(monitor: Path) -> None:
@@ -87,9 +88,7 @@ def refresh_fronts(monitor: Path) -> None:
 def refresh_versions(root: Path, digests: Collection[str]) -> None:
     """Write the front page again of a project's runs that registered these versions."""
     for folder in find_registering(root, digests):
-        overview = read_overview(folder)
-        _write_more(folder, overview)
-        _write_page(folder, "index.html", render_index(overview))
+        _write_pages(folder, _render_front(folder, read_overview(folder)))
 
 
 def render_index(overview: Overview) -> str:

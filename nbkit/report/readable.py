@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from nbkit.report.marks import mark, tone
-from nbkit.wording import LABELS, describe
+from nbkit.wording import LABELS, describe, format_interval, format_value
 
 SILENT = {"n", "rows", "better", "currency", "judged", "column", "metric", "note"}  # said once if it is always the same
 VALUES = {"value", "difference", "ratio", "drop", "lift", "share", "observed", "extra", "roc_auc", "mean", "effect"}
@@ -102,15 +102,17 @@ def _merge_intervals(columns: list[Column]) -> list[Column]:
         high, value = named.get(f"{stem}high"), named.get(stem.rstrip("_")) if stem else _find_value(columns, low)
         if high is None or value is None or not (low.is_number or high.is_number):
             continue
+        beside = [named["today"]] if not stem and "today" in named else []
         written = []
-        for place, ends in enumerate(zip(low.cells, high.cells, strict=True)):
-            digits = _count_digits(*ends)
-            written.append(" to ".join(_round(end, digits) for end in ends) if set(ends) != {DASH} else DASH)
-            if digits is not None:
-                value.cells[place] = _round(value.cells[place], digits)
+        for place, ends in enumerate(zip(map(_read, low.cells), map(_read, high.cells), strict=True)):
+            written.append(DASH if all(map(math.isnan, ends)) else format_interval(*ends))
+            for column in [value, *beside]:
+                if not math.isnan(middle := _read(column.cells[place])):
+                    column.cells[place] = format_value(middle, *ends)
         low.is_interval, low.cells = True, written
         columns.remove(high)
-        value.is_rounded = True
+        for column in [value, *beside]:
+            column.is_rounded = True
         columns.remove(low)
         columns.insert(columns.index(value) + 1, low)
     return columns
@@ -122,13 +124,12 @@ def _find_value(columns: list[Column], low: Column) -> Column | None:
     return before[-1] if before else None
 
 
-def _count_digits(low: str, high: str) -> int | None:
-    """Return how many decimals show two digits of an interval's width."""
+def _read(cell: str) -> float:
+    """Return the number in a cell; NaN if there is none."""
     try:
-        width = float(high.replace(",", "")) - float(low.replace(",", ""))
+        return float(cell.replace(",", ""))
     except ValueError:
-        return None
-    return max(0, 1 - math.floor(math.log10(width))) if 0 < width < math.inf else None
+        return math.nan
 
 
 def _round(cell: str, digits: int | None) -> str:
@@ -164,7 +165,8 @@ def _write(columns: list[Column], count: int) -> str:
             column.cells = column.cells if column.is_rounded else _align(column.cells, counts=column.name in COUNTS)
         else:
             named = column.name in METRICS or column.is_header or set(column.cells) <= {"True", "False"}
-            column.cells = [LABELS.get(cell, cell) if named else cell for cell in column.cells]
+            words = {cell: describe(cell) for cell in column.cells} if column.name == "gate" else LABELS
+            column.cells = [words.get(cell, cell) if named else cell for cell in column.cells]
         if column.name == "params":
             column.cells = [_list_settings(cell) for cell in column.cells]
     shapes = ["number" if column.is_number or column.is_interval else "" for column in columns]

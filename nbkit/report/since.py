@@ -99,7 +99,7 @@ def list_loosened(folder: Path, earlier: Sequence[Path]) -> list[tuple[str, str,
             if key not in strictest or found[0] > strictest[key][0][0]:
                 strictest[key] = found, run
     return [
-        (key[0], before[1], f"is now to be {now[key][1]}" if key in now else "may now be anything", run)
+        (key[0], before[1], now[key][1] if key in now else "", run)
         for key, (before, run) in strictest.items()
         if key not in now or before[0] > now[key][0]
     ]

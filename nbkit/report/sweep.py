@@ -1,5 +1,6 @@
 """The page of a sweep: the best point and how sure that is, a picture and a table of all points."""
 
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from nbkit.report.pages import embed_json
 from nbkit.report.shell import find_template
 from nbkit.store import write_atomic
 from nbkit.sweep import read_sweep
-from nbkit.wording import format_count
+from nbkit.wording import format_count, format_value
 
 
 def write_sweep_report(folder: Path) -> Path:
@@ -57,8 +58,9 @@ def _draw(scored: list[dict[str, Any]], metric: str) -> Any:
 
 
 def shorten(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a point's row as people read it: four digits, and nothing where nothing is known."""
-    known = {key: "" if row.get(key) is None else f"{row[key]:.4g}" for key in ("value", "low", "high")}
+    """Return a point's row as people read it: the digits that its interval allows, nothing where nothing is known."""
+    low, high = (math.nan if row.get(key) is None else row[key] for key in ("low", "high"))
+    known = {key: "" if row.get(key) is None else format_value(row[key], low, high) for key in ("value", "low", "high")}
     share = "" if row.get("share") is None else f"{row['share']:.0%}"
     seconds = f"{row['seconds']:.1f}" if row["seconds"] else ""
     return {**row, **known, "share": share, "seconds": seconds, "verdict": row.get("verdict", "")}

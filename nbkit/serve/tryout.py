@@ -136,18 +136,22 @@ def measure_latency(
     Returns
     -------
     DataFrame
-        clients, requests, p50_ms, p95_ms, p99_ms, max_ms, throughput_rps, errors.
+        clients, requests, p50_ms, p95_ms, p99_ms, max_ms, throughput_rps, errors; and, as its attribute ``answers``,
+        how long each answer took: clients, ms.
     """
     if rows.empty or requests < 1:
         raise ServiceFailed("nothing to send: rows is empty or requests < 1")
     bodies = [_body(rows.iloc[[place]]) for place in range(min(len(rows), requests))]
     counts = [clients] if isinstance(clients, int) else list(clients)
-    return pd.DataFrame([_load(service, bodies, requests, count, rate) for count in counts])
+    loads = [_load(service, bodies, requests, count, rate) for count in counts]
+    table = pd.DataFrame([row for row, _ in loads])
+    table.attrs["answers"] = [(row["clients"], ms) for row, taken in loads for ms in taken]
+    return table
 
 
 def _load(
     service: Service | str, bodies: list[bytes], requests: int, clients: int, rate: float | None
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[float]]:
     taken = np.full(requests, np.nan)
     with Client(service) as warm:
         warm.send("POST", "/predict", bodies[0])
@@ -176,13 +180,14 @@ def _load(
     seconds = time.perf_counter() - began
     good = taken[~np.isnan(taken)] * 1000
     quantiles = np.quantile(good, [0.5, 0.95, 0.99, 1.0]) if len(good) else np.full(4, np.nan)
-    return {
+    row = {
         "clients": clients,
         "requests": requests,
         **dict(zip(("p50_ms", "p95_ms", "p99_ms", "max_ms"), quantiles.round(3).tolist(), strict=True)),
         "throughput_rps": round(len(good) / seconds, 1),
         "errors": requests - len(good),
     }
+    return row, good.round(3).tolist()
 
 
 def bad_requests(service: Service | str) -> pd.DataFrame:

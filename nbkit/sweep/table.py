@@ -14,7 +14,7 @@ from nbkit.scraps import read_value
 from nbkit.sweep.plan import SCORES, Sweep
 from nbkit.sweep.points import format_point
 from nbkit.sweep.pool import Answer, list_attempts
-from nbkit.wording import format_count
+from nbkit.wording import format_count, format_estimate, format_value
 
 UNREADABLE = (NbkitError, OSError, KeyError, ValueError, TypeError)  # what reading a run's scraps may raise
 
@@ -167,8 +167,9 @@ def compare_points(sweep: Sweep, scored: Sequence[Row]) -> Any:
 def _claim(scored: Sequence[Row], points: int, alike: Sequence[str], optimism: float | None, why: str) -> str:
     """Describe which point is best and how far that can be believed."""
     best, others = scored[0], len(scored) - 1
-    limits = "" if best["low"] is None else f" ({best['low']:.4g} to {best['high']:.4g})"
-    said = f"{best['run']} is best of {format_count(points, 'point')}: {best['metric']} {best['value']:.4g}{limits}."
+    known = best["low"] is not None
+    reached = format_estimate(best["value"], best["low"], best["high"]) if known else format_value(best["value"])
+    said = f"{best['run']} is best of {format_count(points, 'point')}: {best['metric']} {reached}."
     if not others:
         return said
     if optimism is None:
