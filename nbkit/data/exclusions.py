@@ -1,0 +1,137 @@
+"""Which rows a query leaves out: each of its filters is taken away in turn, and the rows of the result are counted."""
+
+import copy
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import duckdb
+import pandas as pd
+
+from nbkit.wording import format_count
+
+COLUMNS = ["what", "left_out", "why"]
+CLAUSES = {"where_clause": "WHERE", "having": "HAVING", "qualify": "QUALIFY", "sample": "USING SAMPLE"}
+MODIFIERS = {"LIMIT_MODIFIER": "LIMIT", "LIMIT_PERCENT_MODIFIER": "LIMIT", "DISTINCT_MODIFIER": "DISTINCT"}
+COMMENT = re.compile(r"[ \t);]*--(.*)")
+EXPRESSIONS = ("select_list", "condition", "group_expressions", "modifiers", *CLAUSES)  # no rows of the result in them
+
+
+class Filter(NamedTuple):
+    """What may leave rows out, where in the tree of the query it stands, and what to put there to take it away."""
+
+    what: str
+    why: str
+    node: dict[str, Any]
+    key: str
+    instead: Any
+    countable: bool = True
+
+
+def count_left_out(con: duckdb.DuckDBPyConnection, query: str, rows: int) -> pd.DataFrame:
+    """Count the rows that a query leaves out of its result.
+
+    Parameters
+    ----------
+    con
+        Where the sources are known.
+    query
+        One SELECT.
+    rows
+        Of its result.
+
+    Returns
+    -------
+    DataFrame
+        One row for each WHERE, HAVING, QUALIFY, DISTINCT, LIMIT, sample or inner join without which the result would
+        have more rows, also inside of a WITH: `what`, `left_out` (how many more; missing where that cannot be counted)
+        and `why` (the comment right behind it in the query). Where the numbers do not add up, as a row may be left out
+        twice, another row takes all of them away at once.
+    """
+    tree = json.loads(con.execute("SELECT json_serialize_sql(?)", [query]).fetchall()[0][0])
+    top = tree["statements"][0]["node"]
+    filters = list(_find_filters(top, query.encode()))
+    known = not filters or _count(con, tree, [], rows) == 0  # else the query does not come out of the tree as it was
+    alone = [(one.what, _count(con, tree, [one], rows) if known else math.nan, one.why) for one in filters]
+    found = [each for each in alone if not each[1] <= 0]
+    together = _count(con, tree, filters, rows) if len(filters) > 1 and known else 0.0
+    if together > 0 and together != sum(more for _, more, _ in found):
+        found.append(("all filters of the query together", together, ""))
+    if top.get("group_expressions") or top.get("aggregate_handling") == "FORCE_AGGREGATES":
+        found.append(("GROUP BY", math.nan, "a row of the result stands for several of the sources"))
+    return pd.DataFrame(found, columns=COLUMNS)
+
+
+def describe_left_out(exclusions: pd.DataFrame) -> list[str]:
+    """Describe what left out how many rows and why, in a sentence each.
+
+    Examples
+    --------
+    >>> describe_left_out(pd.DataFrame([("WHERE age > 17", 9430, "minors are not asked")], columns=COLUMNS))
+    ['9,430 rows by WHERE age > 17: minors are not asked.']
+    """
+    return [
+        (f"{'An unknown number of rows' if math.isnan(row['left_out']) else format_count(row['left_out'], 'row')} by ")
+        + f"{row['what']}{': ' if row['why'] else ''}{row['why'].rstrip('.')}."
+        for row in exclusions.to_dict("records")
+    ]
+
+
+def _count(con: duckdb.DuckDBPyConnection, tree: dict[str, Any], without: Sequence[Filter], rows: int) -> float:
+    """Return how many rows more a query gives without some of its filters; missing if that cannot be told."""
+    if not all(one.countable for one in without):
+        return math.nan
+    before = [copy.copy(one.node) for one in without]
+    for one in without:
+        one.node[one.key] = one.instead
+    try:
+        text = con.execute("SELECT json_deserialize_sql(?)", [json.dumps(tree)]).fetchall()[0][0]
+        return float(con.sql(f"SELECT count(*) FROM ({text})").fetchall()[0][0] - rows)  # noqa: S608
+    except duckdb.Error:  # what the filter kept away may be what cannot be computed
+        return math.nan
+    finally:
+        for one, kept in zip(without, before, strict=True):
+            one.node[one.key] = kept[one.key]
+
+
+def _find_filters(node: Any, query: bytes) -> Iterator[Filter]:
+    """Find what may leave rows out, but not inside of expressions."""
+    for inner in node if isinstance(node, list) else ():
+        yield from _find_filters(inner, query)
+    if not isinstance(node, dict):
+        return
+    crossed = '"ref_type": "CROSS"' in json.dumps(node.get("from_table"))  # without its WHERE it is a product
+    for key, word in CLAUSES.items():
+        if clause := node.get(key):
+            text, comment = _quote(clause, query)
+            yield Filter(f"{word} {text}".strip(), comment, node, key, None, not crossed)
+    for one in node.get("modifiers", ()):
+        if word := MODIFIERS.get(one["type"], ""):
+            yield Filter(word, "", node, "modifiers", [each for each in node["modifiers"] if each is not one])
+    if node.get("type") == "JOIN" and node["ref_type"] != "CROSS" and node["join_type"] in ("INNER", "SEMI", "ANTI"):
+        name = node["right"].get("table_name") or node["right"].get("alias", "")
+        words = f"{'' if node['join_type'] == 'INNER' else node['join_type'] + ' '}JOIN {name}".strip()
+        yield Filter(words, "", node, "join_type", "LEFT", node["join_type"] == "INNER")
+    for key, inner in node.items():
+        if key not in EXPRESSIONS and isinstance(inner, dict | list):
+            yield from _find_filters(inner, query)
+
+
+def _quote(clause: Any, query: bytes) -> tuple[str, str]:
+    """Return a condition as it stands in the query, and the comment right behind it."""
+    ends = list(_find_ends(clause, len(query)))
+    if not ends:
+        return "", ""
+    first, last = min(start for start, _ in ends), max(end for _, end in ends)
+    comment = COMMENT.match(query[last:].decode(errors="replace"))
+    return " ".join(query[first:last].decode(errors="replace").split()), comment[1].strip() if comment else ""
+
+
+def _find_ends(node: Any, size: int) -> Iterator[tuple[int, int]]:
+    """Yield where the parts of an expression begin and end in the query."""
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _find_ends(inner, size)
+    if isinstance(node, dict) and node.get("query_location", size) < size:
+        yield node["query_location"], node["query_location"] + node["query_location_length"]
