@@ -111,8 +111,8 @@ class Contract:
 def digest_terms(contract: Contract) -> str:
     """Return a digest of all that a person confirms: columns, when they are known, which are personal, and rules."""
     terms = (contract.columns, contract.rules, contract.keys, contract.min_rows, contract.others)
-    terms += (contract.personal,) if contract.personal else ()  # else the digest is that of before there were any
-    return hashlib.sha256(repr(terms).encode()).hexdigest()[:16]
+    personal = repr(contract.personal) if contract.personal else ""  # without one the digest is that of before
+    return hashlib.sha256(f"{terms!r}{personal}".encode()).hexdigest()[:16]
 
 
 def doubt_contract(contract: Contract) -> str:

@@ -160,7 +160,7 @@ def test_a_second_promotion_says_who_made_the_first_and_records_nothing(registry
     done = nbkit("promote", "toy@1", "--by", "bob", "--why", "again")
     today = before["time"].iloc[-1][:10]
     assert done.exit_code == 0
-    assert done.stdout == f"toy@1 is already in production, approved by ann on {today}: it is better\n"
+    assert done.stdout == f"toy@1 is already in production, approved for production by ann on {today}: it is better\n"
     pd.testing.assert_frame_equal(registry.history(), before)
 
 

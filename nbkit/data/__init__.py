@@ -8,7 +8,6 @@ __getattr__, __dir__, __all__ = attach(
         "sources": ["take_snapshot"],
         "readers": ["guess_kind", "reader"],
         "labels": ["check_split"],
-        "exclusions": ["describe_left_out"],
         "personal": ["describe_withheld", "list_shown", "looks_personal", "withhold"],
         "splits": ["list_windows", "pin_split", "read_rows", "split_table"],
         "contract": ["check_contract", "infer_contract"],

@@ -64,19 +64,16 @@ def count_left_out(con: duckdb.DuckDBPyConnection, query: str, rows: int) -> pd.
     return pd.DataFrame(found, columns=COLUMNS)
 
 
-def describe_left_out(exclusions: pd.DataFrame) -> list[str]:
-    """Describe what left out how many rows and why, in a sentence each.
+def describe_left_out(what: str, left_out: float, why: str) -> str:
+    """Describe what left out how many rows and why.
 
     Examples
     --------
-    >>> describe_left_out(pd.DataFrame([("WHERE age > 17", 9430, "minors are not asked")], columns=COLUMNS))
-    ['9,430 rows by WHERE age > 17: minors are not asked.']
+    >>> describe_left_out("WHERE age > 17", 9430, "minors are not asked.")
+    '9,430 rows left out by WHERE age > 17: minors are not asked'
     """
-    return [
-        (f"{'An unknown number of rows' if math.isnan(row['left_out']) else format_count(row['left_out'], 'row')} by ")
-        + f"{row['what']}{': ' if row['why'] else ''}{row['why'].rstrip('.')}."
-        for row in exclusions.to_dict("records")
-    ]
+    many = "an unknown number of rows" if math.isnan(left_out) else format_count(left_out, "row")
+    return f"{many} left out by {what}{': ' if why else ''}{why.rstrip('.')}"
 
 
 def _count(con: duckdb.DuckDBPyConnection, tree: dict[str, Any], without: Sequence[Filter], rows: int) -> float:

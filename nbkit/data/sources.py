@@ -17,7 +17,7 @@ import pandas as pd
 
 from nbkit import observe
 from nbkit.data.delimited import quote_name, quote_text
-from nbkit.data.exclusions import COLUMNS, count_left_out
+from nbkit.data.exclusions import COLUMNS, count_left_out, describe_left_out
 from nbkit.data.readers import SOURCES, Reading, guess_kind
 from nbkit.data.tables import describe_table, digest_table, fetch_table
 from nbkit.errors import BadSource
@@ -49,7 +49,8 @@ class Snapshot:
     ordered
         Whether the rows stand in an order of their own: that of the only source, or of the query's ORDER BY.
     exclusions
-        What left out how many rows, as in `nbkit.data.exclusions.count_left_out`, and the sample, if there was one.
+        What left out how many rows: as in `nbkit.data.exclusions.count_left_out`, with the sample, if there was one,
+        and each in a sentence.
     """
 
     table: pd.DataFrame
@@ -59,7 +60,7 @@ class Snapshot:
     digest: str
     notes: list[str] = field(default_factory=list)
     ordered: bool = True
-    exclusions: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=COLUMNS))
+    exclusions: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*COLUMNS, "sentence"]))
 
 
 def take_snapshot(
@@ -134,6 +135,7 @@ def take_snapshot(
         left_out = pd.concat([left_out, pd.DataFrame([("the sample", len(table) - rows, notes[-1])], columns=COLUMNS)])
         table = _sample(table, rows, seed, keys)
     read, exclusions = pd.DataFrame(manifest), left_out.reindex(columns=COLUMNS).reset_index(drop=True)
+    exclusions["sentence"] = [describe_left_out(*row) for row in exclusions.to_numpy()]
     exclusions["left_out"] = exclusions["left_out"].astype(
         "float64" if exclusions["left_out"].isna().any() else "int64"
     )
