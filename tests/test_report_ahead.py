@@ -42,12 +42,12 @@ def test_what_comes_next_is_told_line_by_line(project):
     assert o.ahead.values.tolist() == [
         ["Conditions", "The head: settle the condition above, or stand by it."],
         ["Fallback", "A physician decides."],
-        ["Train again", "When mean absolute error (MAE) is worse than 41.6 by more than 2.1 and beyond chance in a window, or a criterion fails there: nbkit run params/toy.yaml."],
-        ["Look next", "Window a (5 rows): nbkit monitor params/toy.yaml --window a."],
+        ["Train again", "When mean absolute error (MAE) is worse than 41.6 by more than 2.1 and beyond chance in a window, or a criterion fails there: nbkit run params/toy.yaml"],
+        ["Look next", "Window a (5 rows): nbkit monitor params/toy.yaml --window a"],
     ]  # fmt: skip
     page = check_page(write_report(project / "runs" / "toy-1").read_text())
     assert "The head: settle the condition above" in page.text
-    assert "Who may see it: The clinic. 1 column is marked personal: its single values are withheld." in page.text
+    assert "Who may see it: The clinic. Marked personal: 1 column, of which no single value is shown." in page.text
 
 
 def test_a_window_that_was_looked_at_is_not_the_next_and_asks_for_what_it_found(project):
@@ -69,7 +69,7 @@ def test_what_has_no_answer_is_left_out_and_a_rejected_model_has_no_next(project
     ("card", "personal", "told"),
     [
         ({}, False, "Who may see it: not stated (a person writes it in 01: card.audience). No column is marked personal. 07_evaluate shows single rows as examples."),
-        ({"audience": "Anyone."}, True, "Who may see it: Anyone. 1 column is marked personal: its single values are withheld. 07_evaluate shows single rows as examples."),
+        ({"audience": "Anyone."}, True, "Who may see it: Anyone. Marked personal: 1 column, of which no single value is shown. 07_evaluate shows single rows as examples."),
     ],
 )  # fmt: skip
 def test_who_may_see_it_is_said_on_the_page_and_before_it_is_sent(project, tmp_path, card, personal, told):

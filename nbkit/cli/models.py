@@ -68,8 +68,8 @@ def promote(version: str, alias: str, by: str, why: str, place: str) -> None:
     moved = registry.promote(found.reference, alias, by=by, why=why, conditions=conditions)
     click.echo(moved.note or f"{moved.reference} is now {alias} ({moved.digest[:12]})")
     if conditions and not moved.note:
-        click.echo(f"with {format_count(len(conditions), 'condition')} open, which the log has noted:")
-        click.echo("\n".join(f"- {each}" for each in conditions))
+        told = f"with {format_count(len(conditions), 'condition')} open, which the log has noted:"
+        click.echo("\n- ".join([told, *conditions]))
     _refresh_fronts(moved, before)
 
 

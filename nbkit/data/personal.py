@@ -75,10 +75,10 @@ def describe_withheld(contract: Contract) -> str:
 
     Examples
     --------
-    >>> describe_withheld(Contract(()))
-    'No column is marked personal.'
+    >>> from nbkit.contract import ColumnRule
+    >>> describe_withheld(Contract((ColumnRule("born", personal=True), ColumnRule("fare"))))
+    'Marked personal: 1 column, of which no single value is shown.'
     """
-    if not (many := len(contract.personal)):
-        return "No column is marked personal."
-    are, their = ("is", "its") if many == 1 else ("are", "their")
-    return f"{format_count(many, 'column')} {are} marked personal: {their} single values are withheld."
+    many = len(contract.personal)
+    told = f"Marked personal: {format_count(many, 'column')}, of which no single value is shown."
+    return told if many else "No column is marked personal."

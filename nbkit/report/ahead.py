@@ -37,6 +37,5 @@ def read_ahead(folder: Path, record: RunRecord, reached: Verdict, since: pd.Data
     known = {"withheld": describe_withheld(contract) if contract else "", "bearable": MATERIAL, "tolerance": TOLERANCE}
     known |= {"record": record, "reached": reached, "since": since.to_dict("records"), "describe": describe}
     rows = [line.split("\t") for line in render_facts("ahead.txt.j2", folder, **known) if line.strip()]
-    table = pd.DataFrame(rows, columns=["what", "sentence"])
-    is_audience = table["what"] == "audience"
-    return "".join(table.loc[is_audience, "sentence"]), table[~is_audience].reset_index(drop=True)
+    table = pd.DataFrame([row for row in rows if row[0] != "audience"], columns=["what", "sentence"])
+    return "".join(row[1] for row in rows if row[0] == "audience"), table

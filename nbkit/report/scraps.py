@@ -34,10 +34,9 @@ def describe_code(record: RunRecord) -> str:
     own = f", sha256 {record.code[:12]} of the stages" if record.code else ""
     if not git.commit:
         return f"not in git{own}"
-    if git.dirty is None:
-        return f"{git.commit[:12]}, git did not say in time whether with changes{own}"
     changed = f", {format_count(git.changed, 'file')} changed since the commit" if git.changed else " with changes"
-    return f"{git.commit[:12]}{changed}{own}" if git.dirty else git.commit[:12]
+    known = {None: f", git did not say in time whether with changes{own}", True: f"{changed}{own}", False: ""}
+    return f"{git.commit[:12]}{known[git.dirty]}"
 
 
 def list_lacking(folder: Path, record: RunRecord, names: Mapping[str, Sequence[str]] = SCRAPS) -> list[str]:
