@@ -190,12 +190,11 @@ def _need_version(registry: Any, reference: str, what: str) -> None:
 
 def _find_conditions(version: Any) -> list[str]:
     """Return the conditions that the verdict on a version names; where its run is gone, that is said."""
-    from nbkit.errors import NbkitError
-    from nbkit.report import find_source, read_overview
+    from nbkit import errors, report
 
     try:
-        return list(read_overview(find_source(find_root(), version)).conditions)
-    except (NbkitError, OSError, ValueError) as error:
+        return list(report.read_overview(report.find_source(find_root(), version)).conditions)
+    except (errors.NbkitError, OSError, ValueError) as error:
         click.echo(f"nbkit: the conditions of {version.reference} are not known, and none is noted: {error}", err=True)
         return []
 

@@ -1,6 +1,5 @@
 """Which rows a query leaves out: each of its filters is taken away in turn, and the rows of the result are counted."""
 
-import copy
 import json
 import math
 import re
@@ -15,12 +14,13 @@ from nbkit.wording import format_count
 COLUMNS = ["what", "left_out", "why"]
 CLAUSES = {"where_clause": "WHERE", "having": "HAVING", "qualify": "QUALIFY", "sample": "USING SAMPLE"}
 MODIFIERS = {"LIMIT_MODIFIER": "LIMIT", "LIMIT_PERCENT_MODIFIER": "LIMIT", "DISTINCT_MODIFIER": "DISTINCT"}
+PLACES = re.compile(r'"query_location": (\d+), "query_location_length": (\d+)')
 COMMENT = re.compile(r"[ \t);]*--(.*)")
 EXPRESSIONS = ("select_list", "condition", "group_expressions", "modifiers", *CLAUSES)  # no rows of the result in them
 
 
 class Filter(NamedTuple):
-    """What may leave rows out, where in the tree of the query it stands, and what to put there to take it away."""
+    """What may leave rows out, where in the tree of the query it stands, and what to put there (or take) instead."""
 
     what: str
     why: str
@@ -80,9 +80,10 @@ def _count(con: duckdb.DuckDBPyConnection, tree: dict[str, Any], without: Sequen
     """Return how many rows more a query gives without some of its filters; missing if that cannot be told."""
     if not all(one.countable for one in without):
         return math.nan
-    before = [copy.copy(one.node) for one in without]
+    before = [one.node[one.key] for one in without]
     for one in without:
-        one.node[one.key] = one.instead
+        rest = [each for each in one.node.get("modifiers", ()) if each is not one.instead]
+        one.node[one.key] = rest if one.key == "modifiers" else one.instead
     try:
         text = con.execute("SELECT json_deserialize_sql(?)", [json.dumps(tree)]).fetchall()[0][0]
         return float(con.sql(f"SELECT count(*) FROM ({text})").fetchall()[0][0] - rows)  # noqa: S608
@@ -90,15 +91,11 @@ def _count(con: duckdb.DuckDBPyConnection, tree: dict[str, Any], without: Sequen
         return math.nan
     finally:
         for one, kept in zip(without, before, strict=True):
-            one.node[one.key] = kept[one.key]
+            one.node[one.key] = kept
 
 
-def _find_filters(node: Any, query: bytes) -> Iterator[Filter]:
+def _find_filters(node: dict[str, Any], query: bytes) -> Iterator[Filter]:
     """Find what may leave rows out, but not inside of expressions."""
-    for inner in node if isinstance(node, list) else ():
-        yield from _find_filters(inner, query)
-    if not isinstance(node, dict):
-        return
     crossed = '"ref_type": "CROSS"' in json.dumps(node.get("from_table"))  # without its WHERE it is a product
     for key, word in CLAUSES.items():
         if clause := node.get(key):
@@ -106,29 +103,21 @@ def _find_filters(node: Any, query: bytes) -> Iterator[Filter]:
             yield Filter(f"{word} {text}".strip(), comment, node, key, None, not crossed)
     for one in node.get("modifiers", ()):
         if word := MODIFIERS.get(one["type"], ""):
-            yield Filter(word, "", node, "modifiers", [each for each in node["modifiers"] if each is not one])
+            yield Filter(word, "", node, "modifiers", one)
     if node.get("type") == "JOIN" and node["ref_type"] != "CROSS" and node["join_type"] in ("INNER", "SEMI", "ANTI"):
-        name = node["right"].get("table_name") or node["right"].get("alias", "")
-        words = f"{'' if node['join_type'] == 'INNER' else node['join_type'] + ' '}JOIN {name}".strip()
+        words = f"{node['join_type']} JOIN {node['right'].get('table_name') or node['right'].get('alias', '')}"
         yield Filter(words, "", node, "join_type", "LEFT", node["join_type"] == "INNER")
     for key, inner in node.items():
-        if key not in EXPRESSIONS and isinstance(inner, dict | list):
-            yield from _find_filters(inner, query)
+        for each in inner if isinstance(inner, list) else [inner]:
+            if key not in EXPRESSIONS and isinstance(each, dict):
+                yield from _find_filters(each, query)
 
 
 def _quote(clause: Any, query: bytes) -> tuple[str, str]:
     """Return a condition as it stands in the query, and the comment right behind it."""
-    ends = list(_find_ends(clause, len(query)))
-    if not ends:
+    ends = [(int(start), int(start) + int(size)) for start, size in PLACES.findall(json.dumps(clause))]
+    if not (ends := [each for each in ends if each[0] < len(query)]):
         return "", ""
     first, last = min(start for start, _ in ends), max(end for _, end in ends)
     comment = COMMENT.match(query[last:].decode(errors="replace"))
     return " ".join(query[first:last].decode(errors="replace").split()), comment[1].strip() if comment else ""
-
-
-def _find_ends(node: Any, size: int) -> Iterator[tuple[int, int]]:
-    """Yield where the parts of an expression begin and end in the query."""
-    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from _find_ends(inner, size)
-    if isinstance(node, dict) and node.get("query_location", size) < size:
-        yield node["query_location"], node["query_location"] + node["query_location_length"]

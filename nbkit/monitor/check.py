@@ -86,8 +86,7 @@ def check_window(bundle: Mapping[str, Any], window: pd.DataFrame, *, tests: Sequ
     seen = seen.assign(**{name: encoded[name].to_numpy() for name in made if name in encoded})
     drift = measure_drift(profile, seen, tests, blocks)
     if contract is not None:  # which levels moved is not said of a personal column
-        hidden = withhold(drift, contract, "detail")["detail"]
-        drift = drift.assign(detail=drift["detail"].where(drift["value"].isna(), hidden))
+        drift["detail"] = drift["detail"].where(drift["value"].isna(), withhold(drift, contract, "detail")["detail"])
     performance, estimated = pd.DataFrame(), pd.DataFrame()
     if answered and scores is not None and target in window and window[target].notna().any():
         told = Predictions.align(window[target], answers, problem, threshold=threshold, blocks=blocks)
