@@ -6,16 +6,8 @@ import pandas as pd
 import pytest
 
 from nbkit.contract import ColumnRule, Contract, TableRule, digest_terms
-from nbkit.data import (
-    check_contract,
-    infer_contract,
-    list_shown,
-    looks_personal,
-    read_contract,
-    spell_contract,
-    take_snapshot,
-    withhold,
-)
+from nbkit.data import check_contract, infer_contract, read_contract, spell_contract, take_snapshot
+from nbkit.data.personal import list_shown, looks_personal, withhold
 from nbkit.errors import BadContract
 from nbkit.features import inspect_snapshot
 from nbkit.problem import Problem
@@ -108,6 +100,8 @@ def test_rows_and_tables_about_columns_are_masked_and_the_data_stay():
     assert told.loc["born", ["min", "max"]].tolist() == ["withheld", "withheld"]
     assert told.loc["born", "mean"] == about.loc["born", "mean"]
     assert told.loc["left", "max"] == 1
+    suspects = pd.DataFrame({"columns": [["left", "email"], ["left"]], "evidence": ["it is ann7", "it is 1"]})
+    assert withhold(suspects, terms, "evidence")["evidence"].tolist() == ["withheld", "it is 1"]
     assert withhold(about, Contract(()), "min").equals(about)
 
 

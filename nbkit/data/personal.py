@@ -10,7 +10,7 @@ from nbkit.contract import Contract
 from nbkit.wording import format_count
 
 WITHHELD = "withheld"
-KEYS = ("column", "feature", "name")  # of a table that is about columns: which column a row is about
+KEYS = ("column", "columns", "feature", "name")  # of a table that is about columns: which of them a row is about
 WORDS = "e?mail e_mail phone telephone mobile fax address street birth birthday birthdate dob born passport ssn"
 WORDS += (
     " social_security national_id tax_id iban credit_card card_number licen[cs]e_plate surname forename username name"
@@ -60,8 +60,9 @@ def withhold(table: pd.DataFrame, contract: Contract, *values: str) -> pd.DataFr
     """
     if not values:
         return table.assign(**{name: WITHHELD for name in contract.personal if name in table})
-    about = next((table[key] for key in KEYS if key in table), table.index.to_series()).isin(contract.personal)
-    return table.assign(**{name: table[name].astype(object).mask(about, WITHHELD) for name in values if about.any()})
+    names = next((table[key] for key in KEYS if key in table), table.index)
+    about = [not {*contract.personal}.isdisjoint(each if isinstance(each, list) else [each]) for each in names]
+    return table.assign(**{name: table[name].astype(object).mask(about, WITHHELD) for name in values if any(about)})
 
 
 def list_shown(names: Iterable[str], contract: Contract, table: pd.DataFrame) -> list[str]:
@@ -79,6 +80,5 @@ def describe_withheld(contract: Contract) -> str:
     >>> describe_withheld(Contract((ColumnRule("born", personal=True), ColumnRule("fare"))))
     'Marked personal: 1 column, of which no single value is shown.'
     """
-    many = len(contract.personal)
-    told = f"Marked personal: {format_count(many, 'column')}, of which no single value is shown."
-    return told if many else "No column is marked personal."
+    told = f"Marked personal: {format_count(len(contract.personal), 'column')}, of which no single value is shown."
+    return told if contract.personal else "No column is marked personal."

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from nbkit.data import check_contract, withhold
+from nbkit.data import check_contract
+from nbkit.data.personal import withhold
 from nbkit.errors import NbkitError
 from nbkit.evaluation import judge
 from nbkit.lineage import encode_rows

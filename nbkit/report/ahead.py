@@ -31,7 +31,7 @@ def read_ahead(folder: Path, record: RunRecord, reached: Verdict, since: pd.Data
         A sentence on who may see it and what it shows of single rows, empty for a run without a card; and a table of
         what, sentence: empty for a model that is rejected or was never registered.
     """
-    from nbkit.data import describe_withheld
+    from nbkit.data.personal import describe_withheld
 
     contract = read_or(folder, VALIDATE, "contract", None)
     known = {"withheld": describe_withheld(contract) if contract else "", "bearable": MATERIAL, "tolerance": TOLERANCE}
