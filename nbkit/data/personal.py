@@ -61,7 +61,7 @@ def withhold(table: pd.DataFrame, contract: Contract, *values: str) -> pd.DataFr
     if not values:
         return table.assign(**{name: WITHHELD for name in contract.personal if name in table})
     names = next((table[key] for key in KEYS if key in table), table.index)
-    about = [not {*contract.personal}.isdisjoint(each if isinstance(each, list) else [each]) for each in names]
+    about: Any = [not {*contract.personal}.isdisjoint(each if isinstance(each, list) else [each]) for each in names]
     return table.assign(**{name: table[name].astype(object).mask(about, WITHHELD) for name in values if any(about)})
 
 
