@@ -1,7 +1,7 @@
 """The rules that a table must keep, and who stands by them; `nbkit.data` checks and infers them."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -27,6 +27,8 @@ class ColumnRule:
         For people.
     available_at
         ``known`` (long before the event), ``-2h`` (that long before it), ``event``, ``after``, or ``target``.
+    personal
+        Whether it tells something about a person: its single values are then withheld from pages.
     severity
         Of what is wrong with values. A missing column and a wrong type always block; a target that is absent or
         missing in every row does not, for labels may come late.
@@ -44,6 +46,7 @@ class ColumnRule:
     unit: str = ""
     available_at: str = "known"
     severity: str = "blocking"
+    personal: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,17 @@ class Contract:
     description: str = ""
     confirmed: Confirmation | None = None
 
+    @property
+    def personal(self) -> list[str]:
+        """The names of the columns that tell something about a person."""
+        return [rule.name for rule in self.columns if rule.personal]
+
 
 def digest_terms(contract: Contract) -> str:
-    """Return a digest of all that a person confirms: the columns, the moments from which they are known, the rules."""
+    """Return a digest of all that a person confirms: columns, when they are known, which are personal, and rules."""
     terms = (contract.columns, contract.rules, contract.keys, contract.min_rows, contract.others)
-    return hashlib.sha256(repr(terms).encode()).hexdigest()[:16]
+    personal = repr(contract.personal) if contract.personal else ""  # without one the digest is that of before
+    return hashlib.sha256(f"{terms!r}{personal}".encode()).hexdigest()[:16]
 
 
 def doubt_contract(contract: Contract) -> str:

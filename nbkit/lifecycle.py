@@ -9,7 +9,7 @@ DEPLOY, MONITOR = "10_deploy", "11_monitor"
 
 SCRAPS = {  # stage to what the report, sweeps and the command line read of it, beside the other notebooks
     FRAME: ("problem", "criteria", "objective", "decision", "owner", "costs", "currency", "card", "protected"),
-    INGEST: ("version", "test", "order", "sources", "ingest", "splits"),
+    INGEST: ("version", "test", "order", "sources", "ingest", "splits", "exclusions"),
     VALIDATE: ("contract", "violations"),
     FEATURES: ("valid", "catalogue", "refused"),
     TRAIN: ("headline", "model"),

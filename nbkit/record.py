@@ -7,6 +7,7 @@ not write have their defaults.
 """
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,10 +86,11 @@ class StageRecord(msgspec.Struct):
 
 
 class Git(msgspec.Struct):
-    """The commit of the project; `dirty` is None if git did not say in time whether anything was changed since."""
+    """The commit of the project, and how many files were changed since; `dirty` is None if git did not say in time."""
 
     commit: str = ""
     dirty: bool | None = None
+    changed: int = 0
 
 
 class Surroundings(msgspec.Struct):
@@ -134,6 +136,8 @@ class RunRecord(msgspec.Struct):
         Stage to the values it was given, and to those of its parameters cell.
     use
         Stage to the modules of the project that it imports first.
+    modules
+        The digest of each of these modules.
     secrets
         The names of the environment variables whose values are scrubbed.
     surroundings
@@ -159,6 +163,7 @@ class RunRecord(msgspec.Struct):
     parameters: dict[str, dict[str, Any]] = {}
     defaults: dict[str, dict[str, Any]] = {}
     use: dict[str, list[str]] = {}
+    modules: dict[str, str] = {}
     secrets: list[str] = []
     surroundings: Surroundings = msgspec.field(default_factory=Surroundings)
     stages: list[StageRecord] = []
@@ -177,6 +182,13 @@ class RunRecord(msgspec.Struct):
     def seconds(self) -> float:
         """The seconds of the stages that this run executed itself."""
         return sum(each.seconds or 0.0 for each in self.stages if not each.borrowed)
+
+    @property
+    def code(self) -> str:
+        """The sha256 of the code of all stages that ran, and of the modules that they use; empty if none is known."""
+        known = [f"{each.stage} {each.code}" for each in self.stages if each.code]
+        text = "\n".join([*known, *(f"{name} {digest}" for name, digest in sorted(self.modules.items()))])
+        return hashlib.sha256(text.encode()).hexdigest() if known else ""
 
     def find(self, stage: str) -> StageRecord | None:
         """Return the record of a stage, or None if the run does not have it."""

@@ -12,6 +12,8 @@ from scipy.special import stdtrit
 Array = npt.NDArray[Any]
 LEVEL = 0.95
 Z = 1.959963984540054  # the normal quantile of 97.5 %
+TOLERANCE = 0.05  # relative loss of a score that is agreed to be bearable
+MATERIAL = {"ece": 0.02, "bias": 0.02}  # of probabilities: smaller losses are bearable whatever the reference
 CELLS = 2_000_000  # weights held at a time
 
 

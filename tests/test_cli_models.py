@@ -164,7 +164,7 @@ def test_a_second_promotion_says_who_made_the_first_and_records_nothing(registry
     done = nbkit("promote", "toy@1", "--by", "bob", "--why", "again")
     today = before["time"].iloc[-1][:10]
     assert done.exit_code == 0
-    assert done.stdout == f"toy@1 is already in production, approved by ann on {today}: it is better\n"
+    assert done.stdout == f"toy@1 is already in production, approved for production by ann on {today}: it is better\n"
     pd.testing.assert_frame_equal(registry.history(), before)
 
 
@@ -191,10 +191,10 @@ def test_what_was_rolled_back_is_nothing_to_go_back_to(registry):
     assert "nothing to go back to: toy@2 was rolled back" in nbkit("rollback", "toy", *WHO).stderr
 
 
-def front_of(project, registry, number):
+def front_of(project, registry, number, gates=GATES):
     """Write the run that registered a version, with its report; return the front page."""
     version = registry.get(f"toy@{number}")
-    values = {"version": version.reference, "digest": version.digest, "gates": GATES}
+    values = {"version": version.reference, "digest": version.digest, "gates": gates}
     made = {"07_evaluate": {"verdicts": VERDICTS}, "09_register": values}
     return write_report(write_run(project, f"toy-{number}", stages=dict.fromkeys(made, PASSED), **made))
 
@@ -220,6 +220,30 @@ def test_the_front_pages_follow_each_move(registry, project):
     assert "; rejected by Zoë on 20" in html
     assert "Every criterion is met" not in html
     assert "✓ Approve" in first.read_text()
+
+
+def test_the_conditions_of_the_verdict_are_printed_and_stay_with_the_approval(registry, project):
+    front = front_of(project, registry, 1, GATES.assign(passed=[True, False], blocking=[True, False]))
+    condition = "Gate beats_rule, which does not block: by far."
+    done = nbkit("promote", "toy@1", *WHO)
+    assert done.stdout.endswith(f"with 1 condition open, which the log has noted:\n- {condition}\n")
+    assert registry.history("toy")["detail"].iloc[-1]["conditions"] == [condition]
+    assert registry.verify() == []
+    told = "toy@1 was approved for production by ann on 20"
+    for text in (front.read_text(), nbkit("models", "toy@1").stdout, nbkit("lineage", "toy-1").stdout):
+        assert told in text
+        assert ", with 1 condition open: it is better" in text
+    assert "conditions 1" in nbkit("models", "--history").stdout
+    again = nbkit("promote", "toy@1", *WHO)
+    assert "already in production" in again.stdout
+    assert "which the log has noted" not in again.stdout
+
+
+def test_an_approval_whose_run_is_gone_says_that_its_conditions_are_not_known(registry):
+    done = nbkit("promote", "toy@1", *WHO)
+    assert done.exit_code == 0
+    assert "the conditions of toy@1 are not known, and none is noted: the run that registered toy@1" in done.stderr
+    assert "conditions" not in registry.history("toy")["detail"].iloc[-1]
 
 
 def test_a_move_holds_though_a_page_cannot_be_written(registry, project, monkeypatch):

@@ -239,7 +239,9 @@ def test_a_mend_in_the_run_s_copy_is_not_lost(toy, fake):
     later = copy.stat().st_mtime + 60
     os.utime(copy, (later, later))
     fake["02_second"] = {"z": 2}
+    begun = json.loads((copy.parent / "run.json").read_text())["command"]
     out = nbkit("resume", "one").stdout
+    assert json.loads((copy.parent / "run.json").read_text())["command"] == begun
     assert "was edited after it ran; that is kept as runs/one/logs/02_second.edited.ipynb" in out
     assert (copy.parent / "logs" / "02_second.edited.ipynb").read_text() == "edited here"
 

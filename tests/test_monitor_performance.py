@@ -1,6 +1,7 @@
 """Measured and estimated performance, the decision's rules, and one window looked at from all sides."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -481,3 +482,18 @@ class TestCheckWindow:
         bundle = {"model": forest, "problem": problem, "reference": table, "scores": scores}
         found = check_window(bundle, table.assign(target=table["target"] * 2))
         assert found.decision.decision == "retrain"
+
+
+def test_of_a_personal_column_it_is_not_said_which_values_moved(binary):
+    draw, bundle = binary
+    late = draw(2_000).assign(hour=lambda table: table["hour"] + 6)
+    marked = [replace(rule, personal=rule.name == "hour") for rule in bundle["contract"].columns]
+    hidden = check_window({**bundle, "contract": replace(bundle["contract"], columns=tuple(marked))}, late)
+    told = check_window(bundle, late)
+    of_hour = hidden.drift["column"] == "hour"
+    assert set(hidden.drift.loc[of_hour & hidden.drift["value"].notna(), "detail"]) == {"withheld"}
+    assert hidden.drift.drop(columns="detail").equals(told.drift.drop(columns="detail"))
+    assert hidden.drift.loc[~of_hour, "detail"].tolist() == told.drift.loc[~of_hour, "detail"].tolist()
+    assert hidden.decision.decision == told.decision.decision
+    gone = check_window({**bundle, "contract": replace(bundle["contract"], columns=tuple(marked))}, late[["noise"]])
+    assert "the column is gone" in set(gone.drift["detail"])

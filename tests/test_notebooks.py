@@ -35,11 +35,11 @@ def test_there_are_eleven_and_they_fit_together():
     check_graph(STAGES)
 
 
-def test_it_begins_with_the_question_and_says_what_it_reads_and_hands_over(stage, cells):
+def test_it_begins_with_the_question_and_names_its_inputs_and_outputs(stage, cells):
     heading = source(cells[0])
     assert heading.startswith(f"# {stage.name[:2]} · ")
     assert stage.question.endswith("?")
-    assert [word for word in ("**Asks**", "**Reads**", "**Hands over**") if word not in heading] == []
+    assert [word for word in ("**Question**: ", "**Inputs**: ", "**Outputs**: ") if word not in heading] == []
 
 
 def test_parameters_come_first_and_every_one_is_explained(stage, cells):

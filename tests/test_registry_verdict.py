@@ -38,7 +38,7 @@ def test_all_well_is_approved():
         ({"gates": add_gate("fast", blocking=False)}, "Gate fast, which does not block: fast says so"),
         (
             {"since": {"retrain": ["2013-09"], "look": ["2013-06", "2013-07"]}},
-            "Since then monitoring said retrain for 2013-09; look for 2013-06, 2013-07",
+            "Since then monitoring said retrain for 2013-09; needs review for 2013-06, 2013-07",
         ),
         ({"since": {"inconclusive": ["2013-08"]}}, "Since then monitoring said inconclusive for 2013-08"),
     ],

@@ -26,6 +26,7 @@ def make_card(project, card=WRITTEN, required=(), **more):
         "01_frame": {**frame, "card": read_card(card, required)},
         "02_ingest": {
             "splits": pd.DataFrame(splits, columns=["split", "rows", "first", "last"]),
+            "exclusions": pd.DataFrame({"sentence": ["9,430 rows left out by WHERE x: late"]}),
             "sources": pd.DataFrame({"name": ["f"], "location": ["f.csv"], "rows": [9], "sha256": ["a" * 64]}),
         },
         "05_features": {"catalogue": catalogue, "refused": pd.DataFrame({"column": ["arr_delay"]})},
@@ -42,7 +43,7 @@ def make_card(project, card=WRITTEN, required=(), **more):
 
 def test_what_the_run_fills_and_what_people_write_are_told_apart_and_counted(project):
     known, place, fields = make_card(project)
-    assert known["counted"] == "16 of 21 fields are filled; 4 need a person; 1 is not known yet."
+    assert known["counted"] == "16 of 22 fields are filled; 5 need a person; 1 is not known yet."
     assert fields["Licence"] | {"section": "", "annex": ""} == {
         "section": "", "name": "Licence", "annex": "", "asked": "card.licence", "said": ["MIT"], "status": "written by a person",
     }  # fmt: skip
@@ -53,15 +54,18 @@ def test_what_the_run_fills_and_what_people_write_are_told_apart_and_counted(pro
     assert fields["What drives a prediction"]["said"][0] == "Temperature (temp): 62 % of the influence on a prediction."
     assert fields["Sources and rows"]["said"] == ["f: f.csv, 9 rows.", "77,911 rows to learn from, from 2013-01-01 to 2013-03-31."]  # fmt: skip
     assert fields["Rows it was judged on"]["said"][0] == "1 row set apart for the verdict."
-    assert fields["What was left out"]["said"] == ["1 column known only after the prediction is due: arr_delay."]
+    assert fields["What was left out"]["said"] == [
+        "9,430 rows left out by WHERE x: late.",
+        "1 column known only after the prediction is due: arr_delay.",
+    ]
     assert fields["From a prediction to a decision"]["said"][0].startswith("Act from a probability of 0.24 on")
     page = check_page((place / "card.html").read_text())
     assert known["counted"] in page.text
     assert (
-        "To be written by a person: Contact, Out of scope, Ethical considerations, Human oversight and fallback."
+        "To be written by a person: Contact, Who may see this report, Out of scope, Ethical considerations, Human oversight and fallback."
         in page.text
     )
-    assert page.text.count("■ To be written") == 4
+    assert page.text.count("■ To be written") == 5
     text = (place / "card.md").read_text()
     assert "### Licence (written by a person; Annex IV, 1(d))\n\n- MIT\n" in text
     assert "**A person writes it in 01: card.contact.**" in text
@@ -83,7 +87,7 @@ def test_what_people_write_stays_words(project, words):
     )
     assert fields["Contact"]["said"] == [words]
     assert fields["Purpose"]["said"][0] == " ".join(words.split())
-    assert len(fields) == 21
+    assert len(fields) == 22
     page = check_page((place / "card.html").read_text())
     assert page.text.count(" ".join(words.split())) >= 3
     assert (place / "card.html").read_text().count("<script>") == 1  # the page's own
@@ -93,7 +97,7 @@ def test_what_people_write_stays_words(project, words):
 def test_a_run_that_ends_early_has_a_card_that_says_so(project):
     folder = write_run(project, status="failed", stages={"01_frame": PASSED}, **{"01_frame": {"objective": "x"}})
     page = check_page((write_report(folder).parent / "card.html").read_text())
-    assert "0 of 21 fields are filled; 9 need a person; 12 are not known yet." in page.text
+    assert "0 of 22 fields are filled; 10 need a person; 12 are not known yet." in page.text
     assert page.text.count("The run did not come to this.") == 12
 
 

@@ -39,6 +39,35 @@ def test_the_large_numbers_are_those_of_07_and_of_the_service_four_at_most(proje
     ]
 
 
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ((-0.5, -0.1), "saves 300 units (100 to 500)"),
+        ((-0.5, 0.1), "is not shown to save anything"),
+        ((0.1, 0.5), "costs 300 units (100 to 500) more"),
+    ],
+)
+def test_money_is_held_against_the_cheapest_way_if_that_is_not_todays_rule(project, ends, told):
+    answer = pd.DataFrame(
+        {"what": ["saved in the period"], "value": [700.0], "low": [500.0], "high": [900.0], "unit": ["units"],
+         "sentence": ["The model saves 700 units (500 to 900), against today's rule"]}
+    )  # fmt: skip
+    costs = pd.DataFrame(
+        {"cost_per_row": [1.7, 1.3], "model": 1.0, "difference": [-0.7, sum(ends) / 2], "low": [-0.9, ends[0]],
+         "high": [-0.5, ends[1]], "n": 1000, "verdict": "better"},
+        index=pd.Index(["today's rule", "always acting"], name="alternative"),
+    )  # fmt: skip
+    made = {"answer": answer, "alternatives": costs}
+    said = read_cards(write_run(project, stages={"07_evaluate": PASSED}, **{"07_evaluate": made}))["words"][0]
+    assert said == (
+        "The model saves 700 units (500 to 900), against today's rule. The cheapest way without a model is always "
+        f"acting: against that the model {told}."
+    )
+    made["alternatives"] = costs.assign(cost_per_row=[1.3, 1.7])
+    said = read_cards(write_run(project, stages={"07_evaluate": PASSED}, **{"07_evaluate": made}))["words"][0]
+    assert said.endswith("against today's rule.")
+
+
 def test_a_run_without_evaluation_says_nothing_of_numbers_costs_or_drivers(project):
     folder = write_run(project, stages={"01_frame": PASSED}, **{"01_frame": {"objective": "x"}})
     assert (len(read_cards(folder)), len(read_costs(folder)), len(read_watch(folder)), read_drivers(folder)) == (

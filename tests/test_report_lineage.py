@@ -27,6 +27,7 @@ def make_run(project, name="toy-1", query="SELECT *\nFROM f -- <b>", source="f",
             "version": "c" * 64,
             "ingest": {"query": query, "sources": {source: "f.csv"}},
             "sources": pd.DataFrame({"name": [source], "location": [f"{source}.csv"], "rows": [442], "sha256": [SHA]}),
+            "exclusions": pd.DataFrame({"what": "WHERE y", "sentence": ["7 rows left out by WHERE y: they are old"]}),
             "splits": pd.DataFrame({"split": ["train", "test", "2013-06"], "rows": [300, 100, 42]}),
             "train": pd.DataFrame({"x": [1]}),
             "window_2013-06": pd.DataFrame({"x": [2]}),
@@ -45,7 +46,7 @@ def test_every_step_is_there_in_order_with_its_digest(project):
     steps = read_lineage(folder)
     assert [step.title for step in steps] == TITLES
     known = {step.title: step for step in steps}
-    assert [step.said for step in steps] == ["1 source", "Joins the sources.", "442 rows set apart", "3 parts", "2 features", "Ridge()", "toy@1", "toy@1 answers.", "1 window"]  # fmt: skip
+    assert [step.said for step in steps] == ["1 source", "442 rows from 1 source, without those below.", "442 rows set apart", "3 parts", "2 features", "Ridge()", "toy@1", "toy@1 answers.", "1 window"]  # fmt: skip
     scraps = read_scraps(folder / "02_ingest.ipynb")
     assert [part["digest"] for part in known["Splits"].parts] == [
         scraps["train"]["value"]["sha256"], "", scraps["window_2013-06"]["value"]["sha256"],
@@ -76,7 +77,11 @@ def test_what_a_run_did_not_come_to_is_said(project):
 def test_the_command_tells_it_as_text_and_as_json(project):
     make_run(project)
     text = nbkit("lineage", "toy-1").stdout
-    assert "Sources: 1 source\n    f: f.csv, 442 rows [0123456789ab]\nQuery: Joins the sources.\n    SELECT *\n" in text
+    assert (
+        "Sources: 1 source\n    f: f.csv, 442 rows [0123456789ab]\nQuery: 442 rows from 1 source, without those below.\n    SELECT *\n"
+        in text
+    )
+    assert "\n    WHERE y: 7 rows left out by WHERE y: they are old\n" in text
     found = json.loads(nbkit("lineage", "toy-1", "--json").stdout)
     assert [step["title"] for step in found] == TITLES
     assert found[0]["parts"][0]["digest"] == SHA

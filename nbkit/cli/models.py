@@ -36,7 +36,7 @@ def models(name: str, history: bool, place: str) -> None:  # noqa: FBT001
     if history:
         _print_frame(registry.history(name.partition("@")[0] or None))
     elif "@" in name:
-        _print_version(registry.get(name))
+        _print_version(registry.get(name), registry.history(name.partition("@")[0]))
     else:
         table, events = registry.list(name or None), registry.history(name or None)
         approved = events[events["event"] == "promote"].groupby(["name", "number"])["by"].last()
@@ -66,8 +66,12 @@ def promote(version: str, alias: str, by: str, why: str, place: str) -> None:
         return
     before = _find_production(registry, found.name)
     import_from(find_root())
-    moved = registry.promote(found.reference, alias, by=by, why=why)
+    conditions = _find_conditions(found)
+    moved = registry.promote(found.reference, alias, by=by, why=why, conditions=conditions)
     click.echo(moved.note or f"{moved.reference} is now {alias} ({moved.digest[:12]})")
+    if conditions and not moved.note:
+        told = f"with {format_count(len(conditions), 'condition')} open, which the log has noted:"
+        click.echo("\n- ".join([told, *conditions]))
     _refresh_fronts(moved, before)
 
 
@@ -186,6 +190,17 @@ def _need_version(registry: Any, reference: str, what: str) -> None:
         raise BadParameter(f"say which version of {name} to {what}; {registry.describe_versions(name)}")
 
 
+def _find_conditions(version: Any) -> list[str]:
+    """Return the conditions that the verdict on a version names; where its run is gone, that is said."""
+    from nbkit import errors, report
+
+    try:
+        return list(report.read_overview(report.find_source(find_root(), version)).conditions)
+    except (errors.NbkitError, OSError, ValueError) as error:
+        click.echo(f"nbkit: the conditions of {version.reference} are not known, and none is noted: {error}", err=True)
+        return []
+
+
 def _find_production(registry: Any, name: str) -> Any:
     """Return the version that is in production, or None."""
     from nbkit.errors import UnknownVersion
@@ -259,17 +274,22 @@ def _print_frame(frame: Any) -> None:
         if column.dtype.kind == "f":
             shown[name] = column.map(format_value)
         elif name == "detail" and len(frame) and isinstance(column.iloc[0], dict):
-            shown[name] = [", ".join(f"{key} {str(value)[:24]}" for key, value in each.items()) for each in column]
+            told = [{key: len(each[key]) if key == "conditions" else each[key] for key in each} for each in column]
+            shown[name] = [", ".join(f"{key} {str(value)[:24]}" for key, value in each.items()) for each in told]
         elif name in ("digest", "created", "time"):
             shown[name] = column.str[: {"digest": 12, "created": 16}.get(name, 19)]
     print_table(shown.to_dict("records"), list(shown.columns))
 
 
-def _print_version(version: Any) -> None:
+def _print_version(version: Any, history: Any) -> None:
+    from nbkit.registry.events import describe_moves
+
     click.secho(f"{version.reference}: {version.state}, aliases {', '.join(version.aliases) or 'none'}", bold=True)
     click.echo(
         f"digest {version.digest}\nregistered {version.created} by {version.by}, run {version.lineage.get('run')}"
     )
+    moves, rejected = describe_moves(version.reference, history.to_dict("records"))
+    click.echo("; ".join(moves) or rejected or "nobody has approved it for production")
     _print_frame(version.scores.reset_index()[["metric", "value", "low", "high", "n"]].round(4))
     _print_frame(version.gates)
     _print_frame(version.files[["path", "kind", "bytes", "sha256"]])

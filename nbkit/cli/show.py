@@ -63,7 +63,7 @@ def report(name: str, form: str | None, target: Path | None, opened: bool) -> No
     import webbrowser
 
     from nbkit.pipeline import find_run
-    from nbkit.report import find_browser, send_report, write_report, write_sweep_report
+    from nbkit.report import find_browser, read_overview, send_report, write_report, write_sweep_report
     from nbkit.sweep import find_sweep
 
     if target and not form:
@@ -75,6 +75,8 @@ def report(name: str, form: str | None, target: Path | None, opened: bool) -> No
     if page and form:
         page = send_report(page.parent, form, target)
     click.echo(page)
+    if page and form and not swept:
+        click.echo(f"before it is sent: {read_overview(find_run(find_root(), name)).audience}", err=True)
     if page and opened:
         webbrowser.open(page.resolve().as_uri())
     sys.exit(0 if page else 1)

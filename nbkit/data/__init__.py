@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = attach(
         "sources": ["take_snapshot"],
         "readers": ["guess_kind", "reader"],
         "labels": ["check_split"],
+        "personal": [],
         "splits": ["list_windows", "pin_split", "read_rows", "split_table"],
         "contract": ["check_contract", "infer_contract"],
         "contract_file": ["confirm_contract", "read_contract", "spell_contract"],

@@ -1,13 +1,14 @@
 """What a table must be like before anything is built on it, and where it is not."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
 
-from nbkit.contract import ColumnRule, Contract, TableRule
+from nbkit.contract import ColumnRule, Contract
+from nbkit.data.personal import WITHHELD, looks_personal, withhold
 from nbkit.data.tables import register_table
 from nbkit.problem import Problem
 from nbkit.wording import format_count, suggest
@@ -32,7 +33,7 @@ def check_contract(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     -------
     DataFrame
         One row a violation: rule, column, severity (blocking, warning), count and share of the rows concerned, rows
-        (the first places), examples, message. Empty if all holds.
+        (the first places), examples, message. Empty if all holds. Of personal columns no value is shown.
 
     Examples
     --------
@@ -49,7 +50,7 @@ def check_contract(table: pd.DataFrame, contract: Contract) -> pd.DataFrame:
         elif rule.required and rule.available_at != "target":
             words = f"column {rule.name!r} is not there{suggest(rule.name, table.columns, most=0)}"
             found.append(_violation("required", rule.name, "blocking", words, len(table)))
-    found += _check_rules(table, contract.rules)
+    found += _check_rules(table, contract)
     result = pd.DataFrame(found, columns=RESULT)
     return result.sort_values("severity", kind="stable", ignore_index=True)
 
@@ -64,12 +65,16 @@ def _violation(
     return dict(zip(RESULT, (rule, column, severity, count, share, rows, examples, message), strict=True))
 
 
-def _point_at(rule: str, values: "pd.Series[Any]", severity: str, bad: Any, words: str) -> Iterator[dict[str, Any]]:
+def _point_at(
+    rule: str, values: "pd.Series[Any]", severity: str, bad: Any, words: str, *, personal: bool = False
+) -> Iterator[dict[str, Any]]:
     """Describe the rows where ``bad`` is true."""
     places = np.flatnonzero(np.asarray(bad, dtype=bool))
     if len(places):
-        examples = ", ".join(list(dict.fromkeys(str(values.iloc[place])[:40] for place in places[:1000]))[:3])
-        message = f"{values.name}: {len(places):,} of {len(values):,} {words}, such as {examples}"
+        some = list(dict.fromkeys(str(values.iloc[place])[:40] for place in places[:1000]))[:3]
+        examples = WITHHELD if personal else ", ".join(some)
+        message = f"{values.name}: {len(places):,} of {len(values):,} {words}"
+        message += " (values withheld)" if personal else f", such as {examples}"
         yield _violation(rule, str(values.name), severity, message, len(values), places, examples)
 
 
@@ -92,7 +97,8 @@ def _check_table(table: pd.DataFrame, contract: Contract) -> Iterator[dict[str, 
         shown = pd.Series(" + ".join(contract.keys), index=table.index, name=" + ".join(contract.keys))
         for place in np.flatnonzero(repeated)[:3]:
             shown.iloc[place] = " ".join(str(value) for value in parts.iloc[place])
-        yield from _point_at("keys", shown, "blocking", repeated, "rows repeat a key")
+        withheld = not {*contract.keys}.isdisjoint(contract.personal)
+        yield from _point_at("keys", shown, "blocking", repeated, "rows repeat a key", personal=withheld)
 
 
 def _read_as(column: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
@@ -119,13 +125,15 @@ def _check_column(column: "pd.Series[Any]", rule: ColumnRule) -> Iterator[dict[s
     if rule.available_at == "target" and count == total:
         return  # the labels have not come yet
     values = _read_as(column, rule.type)
-    yield from _point_at("type", column, "blocking", values.isna() & ~missing, f"are not of type {rule.type}")
+    odd = values.isna() & ~missing
+    yield from _point_at("type", column, "blocking", odd, f"are not of type {rule.type}", personal=rule.personal)
     if total and count / total > rule.max_missing:
         words = f"{count:,} of {total:,} are missing ({count / total:.1%}), at most {rule.max_missing:.1%} may be"
         places = np.flatnonzero(missing)
         yield _violation("max_missing", rule.name, rule.severity, f"{rule.name}: {words}", total, places)
     for name, words, bad in _find_breaches(rule, values.dropna()):
-        yield from _point_at(name, column, rule.severity, bad.reindex(column.index, fill_value=False), words)
+        bad = bad.reindex(column.index, fill_value=False)
+        yield from _point_at(name, column, rule.severity, bad, words, personal=rule.personal)
 
 
 def _find_breaches(rule: ColumnRule, values: "pd.Series[Any]") -> Iterator[tuple[str, str, Any]]:
@@ -149,14 +157,15 @@ def _bound(bound: Any, values: "pd.Series[Any]") -> Any:
     return limit.tz_localize(zone) if limit.tz is None else limit.tz_convert(zone)
 
 
-def _check_rules(table: pd.DataFrame, rules: Sequence[TableRule]) -> Iterator[dict[str, Any]]:
-    if not rules:
+def _check_rules(table: pd.DataFrame, contract: Contract) -> Iterator[dict[str, Any]]:
+    if not contract.rules:
         return
+    visible = withhold(table, contract)
     with duckdb.connect(config={"threads": 1}) as con:
         register_table(con, "__rows", table)
         con.execute("CREATE TEMP TABLE data AS SELECT row_number() OVER () - 1 AS __row, * FROM __rows")
         con.execute("SET enable_external_access = false; SET python_enable_replacements = false")
-        for rule in rules:
+        for rule in contract.rules:
             try:
                 broken = con.sql(f"SELECT __row FROM data WHERE NOT ({rule.expression}\n) ORDER BY __row")  # noqa: S608
                 places = [row[0] for row in broken.fetchall()]
@@ -167,7 +176,7 @@ def _check_rules(table: pd.DataFrame, rules: Sequence[TableRule]) -> Iterator[di
             if places:
                 said = rule.description or rule.expression
                 words = f"{len(places):,} of {format_count(len(table), 'row')} against {rule.name!r}: {said}"
-                shown = (", ".join(str(value)[:20] for value in table.iloc[place, :6]) for place in places[:2])
+                shown = (", ".join(str(value)[:20] for value in visible.iloc[place, :6]) for place in places[:2])
                 yield _violation(rule.name, "", rule.severity, words, len(table), places, "; ".join(shown))
 
 
@@ -205,7 +214,8 @@ def _infer_rule(name: str, column: "pd.Series[Any]", *, target: str, strict: boo
     slack = 0.0 if share == 0 or strict else round(min(share * 1.5 + 0.02, (share + 1) / 2), 2)
     low, high = _infer_range(values, kind)
     distinct = values.nunique()
-    listed = kind == "text" and 0 < distinct <= 30 and distinct <= len(values) / 2
+    personal = looks_personal(name, column)
+    listed = kind == "text" and 0 < distinct <= 30 and distinct <= len(values) / 2 and not personal
     classes = name == target and distinct <= 20
     return ColumnRule(
         name,
@@ -216,6 +226,7 @@ def _infer_rule(name: str, column: "pd.Series[Any]", *, target: str, strict: boo
         categories=tuple(sorted(values.unique().tolist(), key=str)) if listed or classes else (),
         available_at="target" if name == target else "known",
         severity="blocking" if strict else "warning",
+        personal=personal,
     )
 
 

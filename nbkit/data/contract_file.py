@@ -28,7 +28,7 @@ MOMENTS = ("known", "event", "after", "target")
 CHOICES = {"type": TYPES, "severity": SEVERITIES, "others": ("allow", *SEVERITIES)}
 KINDS: dict[str, tuple[Any, str]] = {  # key: what it must be, and that in words
     "max_missing": ((int, float), "a share from 0 to 1"),
-    **dict.fromkeys(("required", "unique"), (bool, "true or false")),
+    **dict.fromkeys(("required", "unique", "personal"), (bool, "true or false")),
     **dict.fromkeys(("description", "unit", "available_at"), (str, "text")),
     "categories": (list, "a list"),
     "min_rows": (int, "a number of rows"),

@@ -17,6 +17,7 @@ import pandas as pd
 
 from nbkit import observe
 from nbkit.data.delimited import quote_name, quote_text
+from nbkit.data.exclusions import COLUMNS, count_left_out, describe_left_out
 from nbkit.data.readers import SOURCES, Reading, guess_kind
 from nbkit.data.tables import describe_table, digest_table, fetch_table
 from nbkit.errors import BadSource
@@ -38,7 +39,7 @@ class Snapshot:
     sources
         One row a source: name, kind, location, rows, columns, bytes, sha256, modified (UTC, empty where unknown).
     schema
-        One row a column: column, type, missing, distinct, example.
+        One row a column: column, type, missing, distinct.
     query
         The SQL that joined the sources; empty if there was none.
     digest
@@ -47,6 +48,9 @@ class Snapshot:
         What was repaired on the way, in words.
     ordered
         Whether the rows stand in an order of their own: that of the only source, or of the query's ORDER BY.
+    exclusions
+        What left out how many rows: as in `nbkit.data.exclusions.count_left_out`, with the sample, if there was one,
+        and each in a sentence.
     """
 
     table: pd.DataFrame
@@ -56,6 +60,7 @@ class Snapshot:
     digest: str
     notes: list[str] = field(default_factory=list)
     ordered: bool = True
+    exclusions: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*COLUMNS, "sentence"]))
 
 
 def take_snapshot(
@@ -119,14 +124,22 @@ def take_snapshot(
                 notes += said if len(sources) == 1 else [f"{name}: {note}" for note in said]
             con.execute(f"SET threads = {int(threads)}")
             table, ordered = _run_query(con, query, list(sources))
+            con.execute("RESET threads")  # a count is the same with any number
+            left_out = count_left_out(con, query.strip().rstrip(";"), len(table)) if query.strip() else pd.DataFrame()
     except BadSource as error:
         raise BadSource(_hide(str(error), secrets)) from None
     if keys:
         notes += _check_keys(table, keys)
     if 0 < rows < len(table):
         notes.append(f"a sample of {rows:,} of {format_count(len(table), 'row')} (seed {seed})")
+        left_out = pd.concat([left_out, pd.DataFrame([("the sample", len(table) - rows, notes[-1])], columns=COLUMNS)])
         table = _sample(table, rows, seed, keys)
-    return Snapshot(table, pd.DataFrame(manifest), describe_table(table), query, digest_table(table), notes, ordered)
+    read, exclusions = pd.DataFrame(manifest), left_out.reindex(columns=COLUMNS).reset_index(drop=True)
+    exclusions["sentence"] = [describe_left_out(*row) for row in exclusions.to_numpy()]
+    exclusions["left_out"] = exclusions["left_out"].astype(
+        "float64" if exclusions["left_out"].isna().any() else "int64"
+    )
+    return Snapshot(table, read, describe_table(table), query, digest_table(table), notes, ordered, exclusions)
 
 
 def _as_spec(name: str, spec: str | Spec, root: Path) -> Spec:

@@ -101,13 +101,11 @@ def register_table(con: duckdb.DuckDBPyConnection, name: str, table: pd.DataFram
 
 
 def describe_table(table: pd.DataFrame) -> pd.DataFrame:
-    """List columns: column, type, missing, distinct, example."""
+    """List columns: column, type, missing, distinct."""
     lines = []
     for name, column in table.items():
-        filled = column.dropna()
-        example = str(filled.iloc[0])[:60] if len(filled) else ""
-        lines.append((name, str(column.dtype), int(column.isna().sum()), int(filled.nunique()), example))
-    return pd.DataFrame(lines, columns=["column", "type", "missing", "distinct", "example"])
+        lines.append((name, str(column.dtype), int(column.isna().sum()), int(column.dropna().nunique())))
+    return pd.DataFrame(lines, columns=["column", "type", "missing", "distinct"])
 
 
 def digest_table(table: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nbkit.columns import column_kind
+from nbkit.data.personal import looks_personal
 from nbkit.data.sources import Snapshot
 from nbkit.errors import BadSource
 from nbkit.features.propose_split import propose_split
@@ -117,6 +118,9 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     protected = [name for name in _list_candidates(table, features) if _tells_of_people(name)]
     slice_by = few_valued(table, features)[:SLICES]
     notes += [*left_out, *said, *_explain_choices(features, protected, slice_by)]
+    if personal := [str(each) for each, column in table.items() if looks_personal(str(each), column)]:
+        words = "so the contract marks it personal, and no page shows its single values: correct that where it is wrong"
+        notes.append(f"{', '.join(personal)}: seems to tell something about a person, {words}")
     lost = pd.DataFrame([(column, *found) for column, found in drop.items()], columns=["column", "kind", "reason"])
     return Inspection(table, unlabelled, notes, problem, features, split, protected, slice_by, lost)
 

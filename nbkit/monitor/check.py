@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from nbkit.data import check_contract
+from nbkit.data.personal import withhold
 from nbkit.errors import NbkitError
 from nbkit.evaluation import judge
 from nbkit.lineage import encode_rows
@@ -85,6 +86,8 @@ def check_window(bundle: Mapping[str, Any], window: pd.DataFrame, *, tests: Sequ
     encoded = encode_rows(bundle["model"], rows) if made and answered else pd.DataFrame()
     seen = seen.assign(**{name: encoded[name].to_numpy() for name in made if name in encoded})
     drift = measure_drift(profile, seen, tests, blocks)
+    if contract is not None:  # which levels moved is not said of a personal column
+        drift["detail"] = drift["detail"].where(drift["value"].isna(), withhold(drift, contract, "detail")["detail"])
     performance, estimated = pd.DataFrame(), pd.DataFrame()
     if answered and scores is not None and target in window and window[target].notna().any():
         told = Predictions.align(window[target], answers, problem, threshold=threshold, blocks=blocks)

@@ -12,12 +12,11 @@ from sklearn.isotonic import IsotonicRegression
 from nbkit.errors import BadCriterion
 from nbkit.model import Predictions, known_metrics, score
 from nbkit.monitor.profile import Floats
+from nbkit.stats import MATERIAL, TOLERANCE
 
-TOLERANCE = 0.05  # relative loss that is agreed to be bearable
 ALPHA = 0.01  # of a loss where there is none
 UPPER = float(stats.norm.ppf(0.95))
 DETECTABLE = float(stats.norm.ppf(1 - ALPHA) + stats.norm.ppf(0.8))  # standard errors: seen in 80 % of cases
-MATERIAL = {"ece": 0.02, "bias": 0.02}  # of probabilities: smaller losses are bearable whatever the reference
 KNOTS = ["score", "probability"]
 
 

@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 
 from nbkit.errors import BadParameter, CorruptArtifact, StorageFailed
+from nbkit.extend import imported
 from nbkit.pipeline.cache import Step
 from nbkit.pipeline.plan import Plan
 from nbkit.pipeline.runs import describe_surroundings, name_path
@@ -55,12 +56,13 @@ class Ledger:
             resumed=[*before.resumed, Resumption(now(), around)] if before.run else [],
             pid=os.getpid(),
             storage=self.storage.url if self.storage else "",
-            command=self.scrubber.clean_inside(["nbkit", *sys.argv[1:]]),
+            command=before.command or self.scrubber.clean_inside(["nbkit", *sys.argv[1:]]),
             files=[name_path(path, plan.root) for path in plan.resolved.files],
             settings=self.scrubber.clean_inside(list(plan.settings)),
             parameters=self.scrubber.clean_inside(deepcopy(plan.resolved.values)),
             defaults=plan.defaults,
             use={stage: limits["use"] for stage, limits in plan.resolved.limits.items()},
+            modules=dict(imported),
             secrets=list(plan.secrets),
             surroundings=before.surroundings if before.run else around,
             stages=[self._expect(step) for step in plan.steps],

@@ -104,7 +104,8 @@ def _read_git(root: Path) -> Git:
     git, found = ["git", "-C", str(root)], Git()
     with contextlib.suppress(OSError, subprocess.SubprocessError):  # no git, no repository, or it takes too long
         found.commit = ask([*git, "rev-parse", "HEAD"]).stdout.strip()
-        found.dirty = bool(ask([*git, "status", "--porcelain", "--untracked-files=no"]).stdout.strip())
+        found.changed = len(ask([*git, "status", "--porcelain", "--untracked-files=no"]).stdout.splitlines())
+        found.dirty = bool(found.changed)
     return found
 
 

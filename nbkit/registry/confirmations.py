@@ -15,6 +15,7 @@ KEYS = ("gate", "by", "on", "why", "columns")
 COLUMNS = ["gate", "by", "on", "why", "columns"]
 CARD = {  # what a model card needs of people: entry of 01's `card` -> what is asked
     "intended_users": "who is meant to use the predictions",
+    "audience": "who may see this report",
     "out_of_scope": "what the model must not be used for",
     "human_oversight": "who watches it, who can overrule it, and what is done when it fails",
     "ethical_considerations": "whom a wrong answer harms, and what is done about it",

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from nbkit.errors import BadParameter
 from nbkit.registry.files import Files
 from nbkit.registry.tables import EVENTS
+from nbkit.wording import format_count
 
 SEALED = ("id", "time", "event", "name", "number", "alias", "by", "why", "detail", "previous")
 KEY = "NBKIT_REGISTRY_KEY"
@@ -200,3 +201,28 @@ def check_links(connection: sa.Connection) -> list[str]:
         f"{name_event(dict(row))} does not follow the event before it: one was changed, removed or put in"
         for row in rows
     ]
+
+
+def describe_moves(reference: str, events: Sequence[Mapping[Any, Any]]) -> tuple[list[str], str]:
+    """Describe the last approval of a version, what came after it, and its rejection."""
+    name, _, number = reference.partition("@")
+    said: list[str] = []
+    rejected, here = "", False
+    for event in events:
+        who = f"by {event['by']} on {str(event['time'])[:10]}"
+        kind, mine = event["event"], str(event["number"]) == number
+        if mine and kind == "promote":
+            many = len(event["detail"].get("conditions", ()))
+            hangs = f", with {format_count(many, 'condition')} open" if many else ""
+            said = [f"{reference} was approved for production {who}{hangs}: {event['why']}"]
+        elif mine and kind == "rollback":
+            said.append(f"brought back to production {who}: {event['why']}")
+        elif mine and kind == "reject":
+            rejected = f"{reference} was rejected {who}: {event['why']}"
+            said += [f"rejected {who}: {event['why']}"] if said else []
+        elif here and kind == "promote":
+            said.append(f"replaced by {name}@{event['number']} {who}")
+        elif here and kind == "rollback":
+            said.append(f"rolled back {who}: {event['why']}")
+        here = mine if kind in ("promote", "rollback") else here
+    return said, rejected

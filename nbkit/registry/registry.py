@@ -1,6 +1,6 @@
 """The registry: versions of models, the names that point to them, and the moves that are allowed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from nbkit.errors import BadParameter, GateClosed
 from nbkit.registry import bundle as bundles
-from nbkit.registry.events import clean, need, user_name, utc_now
+from nbkit.registry.events import clean, describe_moves, need, user_name, utc_now
 from nbkit.registry.golden import explain_golden
 from nbkit.registry.reading import Reader
 from nbkit.registry.replay import STAGES, Standing, find_earlier
@@ -201,7 +201,9 @@ class Registry(Reader):
 
         return self._ledger.change(name, work)
 
-    def promote(self, reference: str, alias: str = "production", *, by: str, why: str) -> Version:
+    def promote(
+        self, reference: str, alias: str = "production", *, by: str, why: str, conditions: Sequence[str] = ()
+    ) -> Version:
         """Move a version to production if its evidence allows, in one transaction with its log entry.
 
         The newest result of each gate in the log is checked again; the version must have passed the application test,
@@ -216,6 +218,8 @@ class Registry(Reader):
             Only ``production``; other names are set with `set_alias`.
         by, why
             Who and the reason; both required.
+        conditions
+            Sentences on which the approval hangs, for the log.
 
         Raises
         ------
@@ -231,22 +235,18 @@ class Registry(Reader):
         version, standing = self._find(reference)
         name, number = version.name, version.number
         if version.state == "production":
-            return replace(
-                version, note=f"{version.reference} is already in production, {self._name_approver(version)}"
-            )
+            said, _ = describe_moves(version.reference, self.history(name).to_dict("records"))
+            told = "; ".join(said).removeprefix(f"{version.reference} was ")
+            return replace(version, note=f"{version.reference} is already in production, {told}")
         _open(version.reference, standing.closed(number) or self._prove(version))
 
         def work(connection: sa.Connection, standing: Standing) -> Version:
             _open(version.reference, standing.closed(number))
-            facts = {"alias": alias, "by": by, "why": why, "before": standing.aliases.get(alias)}
+            facts: dict[str, Any] = {"alias": alias, "by": by, "why": why, "before": standing.aliases.get(alias)}
+            facts |= {"conditions": [*map(clean, conditions)]} if conditions else {}
             return self._move(connection, "promote", name, number, **facts)
 
         return self._ledger.change(name, work)
-
-    def _name_approver(self, version: Version) -> str:
-        events = self.history(version.name)
-        last = events[(events["event"] == "promote") & (events["number"] == version.number)].iloc[-1]
-        return f"approved by {last['by']} on {str(last['time'])[:10]}: {last['why']}"
 
     def _prove(self, version: Version) -> list[str]:
         """Check the bytes of all files; return why the version does not give its golden answers."""

@@ -13,6 +13,7 @@ APPROVE, CONDITIONS, UNDECIDED = "APPROVE", "APPROVE WITH CONDITIONS", "NOT DECI
 REJECT, STOPPED = "REJECT", "STOPPED"
 TONES = {APPROVE: "good", REJECT: "bad", STOPPED: "bad", "OK": "good", "RETRAIN": "bad"}  # all else is unsure
 ASKS_A_PERSON = ("not_too_good_to_be_true", "split_respects_order", "stated_and_confirmed")
+SPOKEN = {"look": "needs review"}  # a decision of the monitor as pages say it
 GATE_COLUMNS = ["gate", "passed", "blocking", "detail"]
 
 
@@ -123,7 +124,8 @@ def _list_conditions(evidence: Evidence, gates: pd.DataFrame) -> list[str]:
     found += _describe_gates(gates[~gates["passed"] & ~gates["blocking"]], ", which does not block")
     found += evidence.loosened
     if evidence.since:
-        said = "; ".join(f"{decision} for {', '.join(windows)}" for decision, windows in evidence.since.items())
+        told = {SPOKEN.get(decision, decision): ", ".join(windows) for decision, windows in evidence.since.items()}
+        said = "; ".join(f"{decision} for {windows}" for decision, windows in told.items())
         found.append(f"Since then monitoring said {said}: look at these before relying on the model.")
     return found
 

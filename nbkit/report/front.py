@@ -33,12 +33,28 @@ def read_cards(folder: Path) -> pd.DataFrame:
     """
     answer = read_rows(folder, EVALUATE, "answer")
     known = [row for row in answer if math.isfinite(row["value"]) and row["what"] != PER_ROW]
-    rows = [(_enlarge(row), end_sentence(row["sentence"])) for row in known]
+    rows = [(_enlarge(row), f"{end_sentence(row['sentence'])}{_compare_cheapest(folder, row)}") for row in known]
     for row in read_rows(folder, DEPLOY, "required"):
         if row["requirement"] in REQUIREMENTS:
             big, words = REQUIREMENTS[row["requirement"]]
             rows.append((big.format(row["measured"]), words.format(row["limit"])))
     return pd.DataFrame(rows[:CARDS], columns=["big", "words"])
+
+
+def _compare_cheapest(folder: Path, card: Mapping[Any, Any]) -> str:
+    """Hold the money that a card names against the cheapest way without a model, unless that is the one it names."""
+    from nbkit.evaluation.words import show
+
+    costs = [
+        row for row in read_rows(folder, EVALUATE, "alternatives") if math.isfinite(row.get("cost_per_row", math.nan))
+    ]
+    cheapest = min(costs, key=lambda row: row["cost_per_row"], default=None)
+    if not str(card["what"]).startswith("saved") or not cheapest or cheapest["alternative"] in card["sentence"]:
+        return ""
+    saved, low, high = (0.0 - cheapest["n"] * float(cheapest[name]) for name in ("difference", "high", "low"))
+    words = f"saves {show(saved, low, high, card['unit'])}" if low > 0 else "is not shown to save anything"
+    words = f"costs {show(-saved, -high, -low, card['unit'])} more" if high < 0 else words
+    return f" The cheapest way without a model is {cheapest['alternative']}: against that the model {words}."
 
 
 def _enlarge(row: Mapping[Any, Any]) -> str:

@@ -160,10 +160,12 @@ def read_approval(folder: Path, record: RunRecord) -> tuple[str, str]:
     if not reference:
         return "", ""
     try:
+        from nbkit.registry.events import describe_moves
+
         events = open_registry(folder, record).history(reference.partition("@")[0])
     except (NbkitError, OSError, ValueError) as error:
         return f"Who approved it cannot be read: {error}", ""
-    said, rejected = _describe_moves(reference, events.to_dict("records"))
+    said, rejected = describe_moves(reference, events.to_dict("records"))
     return "; ".join(said) or f"Nobody has approved {reference} for production{'' if rejected else ' yet'}.", rejected
 
 
@@ -174,26 +176,3 @@ def open_registry(folder: Path, record: RunRecord) -> "Registry":
     place = str(record.parameters.get(REGISTER, {}).get("registry", "registry"))
     place = place if "://" in place else str(Path(record.root or folder.parent.parent) / place)
     return Registry(place, create=False)
-
-
-def _describe_moves(reference: str, events: list[dict[Any, Any]]) -> tuple[list[str], str]:
-    """Describe the last approval of a version, what came after it, and its rejection."""
-    name, _, number = reference.partition("@")
-    said: list[str] = []
-    rejected, here = "", False
-    for event in events:
-        who = f"by {event['by']} on {str(event['time'])[:10]}"
-        kind, mine = event["event"], str(event["number"]) == number
-        if mine and kind == "promote":
-            said = [f"{reference} was approved for production {who}: {event['why']}"]
-        elif mine and kind == "rollback":
-            said.append(f"brought back to production {who}: {event['why']}")
-        elif mine and kind == "reject":
-            rejected = f"{reference} was rejected {who}: {event['why']}"
-            said += [f"rejected {who}: {event['why']}"] if said else []
-        elif here and kind == "promote":
-            said.append(f"replaced by {name}@{event['number']} {who}")
-        elif here and kind == "rollback":
-            said.append(f"rolled back {who}: {event['why']}")
-        here = mine if kind in ("promote", "rollback") else here
-    return said, rejected

@@ -10,7 +10,8 @@ from nbkit.errors import BadParameter, NbkitError, UnknownRun
 from nbkit.lifecycle import REGISTER
 from nbkit.record import iterate_runs, read_record
 from nbkit.report.facts import render_facts
-from nbkit.report.scraps import read_or
+from nbkit.report.judgement import read_approval
+from nbkit.report.scraps import describe_code, read_or
 from nbkit.report.since import read_since
 from nbkit.scraps import read_scraps
 
@@ -50,7 +51,9 @@ def read_lineage(folder: Path) -> list[Step]:
         The run; of what it did not come to, a step says nothing.
     """
     steps: list[Step] = []
-    known = {"around": read_record(folder).surroundings, "since": read_since(folder).to_dict("records")}
+    record = read_record(folder)
+    known = {"around": record.surroundings, "since": read_since(folder).to_dict("records")}
+    known |= {"code": describe_code(record), "approval": read_approval(folder, record)[0]}
     for line in render_facts("lineage.txt.j2", folder, digest=partial(_digest_artifact, folder), **known):
         kind, *cells = line.split("\t")
         if kind == "step":

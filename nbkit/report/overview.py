@@ -9,10 +9,11 @@ import pandas as pd
 from nbkit.lifecycle import FRAME, INGEST, MONITOR, REGISTER
 from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
+from nbkit.report.ahead import read_ahead
 from nbkit.report.flow import list_edges, read_run_stages
 from nbkit.report.front import describe_changes, end_sentence, read_cards, read_costs, read_drivers, read_watch
 from nbkit.report.judgement import judge_run, read_approval, read_criteria
-from nbkit.report.scraps import list_lacking, read_or
+from nbkit.report.scraps import describe_code, list_lacking, read_or
 from nbkit.report.since import describe_earlier, find_earlier, read_since
 from nbkit.stages.notebooks import Stage
 from nbkit.wording import format_count
@@ -57,6 +58,10 @@ class Overview:
         The version that was registered, as NAME@NUMBER.
     facts
         what, value: how this was made.
+    audience
+        Who may see the report, and whether single values of persons are in it, in a sentence.
+    ahead
+        what, sentence: what is to be done next.
     """
 
     run: str
@@ -84,6 +89,8 @@ class Overview:
     changes: list[str] = field(default_factory=list)
     version: str = ""
     facts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    audience: str = ""
+    ahead: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def read_overview(folder: str | os.PathLike[str]) -> Overview:
@@ -98,6 +105,7 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
     record = read_record(folder)
     criteria, since, earlier = read_criteria(folder), read_since(folder), find_earlier(folder)
     reached = judge_run(folder, record, criteria, since, earlier)
+    audience, ahead = read_ahead(folder, record, reached, since)
     stages, names = read_run_stages(folder), [each.stage for each in record.stages]
     return Overview(
         run=folder.name,
@@ -125,6 +133,8 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
         changes=[] if record.is_look else describe_changes(folder, record),
         version=str(read_or(folder, REGISTER, "version")),
         facts=_read_facts(folder, record),
+        audience=audience,
+        ahead=ahead,
     )
 
 
@@ -167,21 +177,19 @@ def _describe_taken_over(record: RunRecord) -> str:
 
 
 def _read_facts(folder: Path, record: RunRecord) -> pd.DataFrame:
-    around, git = record.surroundings, record.surroundings.git
-    unknown = "" if git.dirty is not None else ", git did not say in time whether with changes"
-    changes = " with changes" if git.dirty else unknown
-    commit = f"{git.commit[:12]}{changes}" if git.commit else "not in git"
+    around = record.surroundings
+    again = "".join(f", resumed {each.at[:16].replace('T', ' ')}" for each in record.resumed)
     version = read_or(folder, REGISTER, "version", read_or(folder, MONITOR, "version", "–"))
     rows = [
         ("Run", folder.name),
         ("Started (UTC)", record.started[:19].replace("T", " ")),
-        ("Command", " ".join(record.command)),
+        ("Command", " ".join(record.command) + again),
         ("Params", ", ".join(record.files)),
         *([("Taken over", taken)] if (taken := _describe_taken_over(record)) else []),
         *([("Not handed over", ", ".join(lacking))] if (lacking := list_lacking(folder, record)) else []),
         ("Data version", str(read_or(folder, INGEST, "version", "–"))[:16]),
         ("Model version", str(version)),
-        ("Code", commit),
+        ("Code", describe_code(record)),
         ("Python", around.python),
         ("Packages", ", ".join(f"{name} {version}" for name, version in around.versions.items())),
     ]

@@ -11,7 +11,7 @@ from nbkit.wording import LABELS, describe, format_interval, format_value
 
 SILENT = {"n", "rows", "better", "currency", "judged", "column", "metric", "note"}  # said once if it is always the same
 VALUES = {"value", "difference", "ratio", "drop", "lift", "share", "observed", "extra", "roc_auc", "mean", "effect"}
-COUNTS = {"n", "rows", "cost", "bytes", "requests", "missing", "count", "levels", "unique"}
+COUNTS = {"n", "rows", "cost", "bytes", "requests", "missing", "count", "levels", "unique", "left_out"}
 METRICS = {"metric", "criterion", "name", "test", "requirement", "gate", ""}  # whose cells may name a metric
 WORDED = {"verdict", "severity", "level", "decision", "level_now"}
 NUMBER = re.compile(r"^[-+]?[\d,]*\.?\d+(e[-+]?\d+)?$")

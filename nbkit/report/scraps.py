@@ -10,6 +10,7 @@ from nbkit.errors import NbkitError
 from nbkit.lifecycle import EVIDENCE, SCRAPS
 from nbkit.record import RunRecord
 from nbkit.scraps import read_scraps, read_value
+from nbkit.wording import format_count
 
 
 def read_rows(folder: Path, stage: str, name: str) -> list[dict[Any, Any]]:
@@ -25,6 +26,17 @@ def read_or(folder: Path, stage: str, name: str, default: Any = "") -> Any:
         return read_value(folder, stage, name)
     except (NbkitError, OSError, ValueError):
         return default
+
+
+def describe_code(record: RunRecord) -> str:
+    """Describe which code a run executed: its commit, or a digest where git does not tell all of it."""
+    git = record.surroundings.git
+    own = f", sha256 {record.code[:12]} of the stages" if record.code else ""
+    if not git.commit:
+        return f"not in git{own}"
+    changed = f", {format_count(git.changed, 'file')} changed since the commit" if git.changed else " with changes"
+    known = {None: f", git did not say in time whether with changes{own}", True: f"{changed}{own}", False: ""}
+    return f"{git.commit[:12]}{known[git.dirty]}"
 
 
 def list_lacking(folder: Path, record: RunRecord, names: Mapping[str, Sequence[str]] = SCRAPS) -> list[str]:
