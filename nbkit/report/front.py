@@ -43,7 +43,7 @@ def read_cards(folder: Path) -> pd.DataFrame:
 
 def _compare_cheapest(folder: Path, card: Mapping[Any, Any]) -> str:
     """Hold the money that a card names against the cheapest way without a model, unless that is the one it names."""
-    from nbkit.evaluation.words import show
+    from nbkit.wording import format_estimate
 
     costs = [
         row for row in read_rows(folder, EVALUATE, "alternatives") if math.isfinite(row.get("cost_per_row", math.nan))
@@ -52,8 +52,8 @@ def _compare_cheapest(folder: Path, card: Mapping[Any, Any]) -> str:
     if not str(card["what"]).startswith("saved") or not cheapest or cheapest["alternative"] in card["sentence"]:
         return ""
     saved, low, high = (0.0 - cheapest["n"] * float(cheapest[name]) for name in ("difference", "high", "low"))
-    words = f"saves {show(saved, low, high, card['unit'])}" if low > 0 else "is not shown to save anything"
-    words = f"costs {show(-saved, -high, -low, card['unit'])} more" if high < 0 else words
+    words = f"saves {format_estimate(saved, low, high, card['unit'])}" if low > 0 else "is not shown to save anything"
+    words = f"costs {format_estimate(-saved, -high, -low, card['unit'])} more" if high < 0 else words
     return f" The cheapest way without a model is {cheapest['alternative']}: against that the model {words}."
 
 
