@@ -18,7 +18,7 @@ from nbkit.model.train import draw_rows
 from nbkit.problem import Problem
 from nbkit.stats import LEVEL, Array, Z, bound_means, normal_quantile
 
-STRONGEST, SHOWN, CELLS = 5, 3, 6  # columns that are paired; pairs, and parts of each, that are told
+STRONGEST, SHOWN, CELLS = 6, 3, 6  # columns that are paired; pairs, and parts of each, that are told
 FEWEST, PART = 60, 15  # rows that are too few for a pair, and for a part of the table
 EDGE = 0.005  # probabilities nearer to 0 or 1 count as so far
 PAIRS = ["pair", "first", "second", "share", "low", "high", "size", "notable", "sentence"]
@@ -56,10 +56,10 @@ def find_interactions(
     problem: Problem,
     *,
     contract: Contract | None = None,
-    limit: int = 500,
+    limit: int = 1000,
     budget_s: float = 4.0,
 ) -> Interactions:
-    """Measure which two of the five strongest columns move predictions by acting together.
+    """Measure which two of the six strongest columns move predictions by acting together.
 
     In a row both columns are set to those of another row, and each alone: where the two moves of one column differ, it
     acts together with the other. The model is asked, so this is exact for each row, and 0 where columns are added up;
@@ -172,7 +172,7 @@ def _tell(found: list[Any], x: pd.DataFrame, units: Array | None, unit: str, cla
         told = f"{a} and {b} act together: beyond what each does alone they typically move a prediction by "
         told += f"{say_points(size, unit, size / 10)[1:]}, {_say_share(share, low, high)}"
         most: Any = cells.iloc[0] if len(cells) else None
-        if notable and most is not None and most["low"] * most["high"] > 0:
+        if low > 0 and most is not None and most["low"] * most["high"] > 0:
             effect = say_points(most["effect"], unit, (most["high"] - most["low"]) / 2)
             told += f"; most for {most['where']} ({effect}{f' for {classes[strongest]}' if len(classes) > 1 else ''})"
         rows.append((f"{a} and {b}", a, b, share, low, high, size, notable, f"{told}."))
