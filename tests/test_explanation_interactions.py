@@ -46,7 +46,11 @@ def test_a_product_is_found_and_told():
 
 @pytest.mark.parametrize(
     ("last", "problem"),
-    [(HistGradientBoostingRegressor(random_state=0), NUMBER), (LinearRegression(), NUMBER), (LogisticRegression(), CASE)],
+    [
+        (HistGradientBoostingRegressor(random_state=0), NUMBER),
+        (LinearRegression(), NUMBER),
+        (LogisticRegression(), CASE),
+    ],
 )
 def test_nothing_is_found_where_columns_are_added_up(last, problem):
     found = find_interactions(*learn(last, lambda f: f.a + np.sin(f.b) + f.c**2 / 2, problem))
@@ -93,9 +97,9 @@ def test_what_costs_too_much_is_left_out_in_words():
     given = learn(LinearRegression(), lambda f: f.a)
     found = find_interactions(*given, budget_s=0)
     assert not len(found.pairs)
-    assert "a larger `budget_s` buys it" in found.words
+    assert "a `budget_s` larger than 0 s for it buys it" in found.words
     few = find_interactions(given[0], given[1], given[2].head(100), NUMBER)
-    assert few.words == "There are too few rows to look at columns two by two."
+    assert few.words == "The strongest columns were not looked at two by two: there are too few rows."
 
 
 def test_correlated_columns_are_not_paired():

@@ -22,7 +22,7 @@ WORDS = {  # metric to what it is, its unit, and its sentence
 
 def state_answer(
     predictions: Predictions, today: Predictions, alternatives: pd.DataFrame, *, name: str = "today's rule",
-    currency: str = "units", draws: int = 500,
+    currency: str = "units", unit: str = "", draws: int = 500,
 ) -> pd.DataFrame:  # fmt: skip
     """Answer what the model is worth on the rows of the test split.
 
@@ -36,6 +36,8 @@ def state_answer(
         What is done today.
     currency
         Of the costs.
+    unit
+        Of the target of a regression.
     draws
         Resamples behind an interval.
 
@@ -52,10 +54,11 @@ def state_answer(
         mine, pair = score(o, metric, draws=draws).iloc[0], compare(o, today, metric, draws=draws).iloc[0]
         limits = float(mine["value"]), float(mine["low"]), float(mine["high"])
         then, lead = float(pair["reference"]), LEADS[str(pair["verdict"])]
-        what, unit, words = WORDS[metric]
+        what, kind, words = WORDS[metric]
+        said = show(*limits, *filter(None, [unit])) if metric == "mae" else show_share(*limits)
         say = show if metric == "mae" else show_share
-        words = f"{words.format(say(*limits))} ({name}: {say(then, *limits[1:]).partition(' (')[0]}; {lead})"
-        rows.append((what, *limits, unit, words))
+        words = f"{words.format(said)} ({name}: {say(then, *limits[1:]).partition(' (')[0]}; {lead})"
+        rows.append((what, *limits, kind or unit, words))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

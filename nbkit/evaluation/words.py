@@ -14,6 +14,7 @@ VERBS = {  # of a rate: how a group with more of it fares
     "precision": "is a case when it is flagged",
     "accuracy": "is given the right class",
 }
+OFF = "is off, too high or too low alike,"
 FARTHEST = 100  # times the rows there are, beyond which nobody will have them
 SURE = 0.7  # ROC AUC from which on a group is given away
 
@@ -62,7 +63,7 @@ def show_share(value: float, low: float = np.nan, high: float = np.nan) -> str:
     return show(100 * value, 100 * low, 100 * high, "%")
 
 
-def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str) -> str:
+def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str, unit: str = "") -> str:
     """Describe how the groups of a protected column differ in a rate.
 
     Parameters
@@ -73,18 +74,21 @@ def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str) -> str:
         The highest ratio that is acceptable.
     verdict
         What the interval says about the limit.
+    unit
+        Of the target, where the rate is an error in it.
     """
     column, rate, share = row["column"], row["rate"], row["rate"] in VERBS
     if verdict == "not judged" and row["groups"] >= 2:
-        return f"{column}: nobody {VERBS.get(str(rate), 'is off')} in any group"
+        return f"{column}: nobody {VERBS.get(str(rate), OFF)} in any group"
     if verdict == "not judged":
         return f"{column}: fewer than two groups have enough rows to compare their {str(rate).replace('_', ' ')}"
     ends = [show_share(row[name]) if share else f"{row[name]:.3g}" for name in ("highest_value", "lowest_value")]
     times = f"{row['times']:.2f}" if row["times"] < 1.1 else f"{row['times']:.2g}"
-    often = f"{times} times as {'often' if share else 'far'} as {row['lowest']} ({ends[0]} vs {ends[1]})"
+    versus = f"{ends[0]} vs {ends[1]} {unit if not share else ''}".strip()
+    often = f"{times} times as {'often' if share else 'far'} as {row['lowest']} ({versus})"
     often = often.replace("inf times as often as", "at times, which never happens to")
     low, high = (f"{end:.2g}" if np.isfinite(end) else "any number" for end in (row["low"], row["high"]))
-    head = f"{column} {row['highest']} {VERBS.get(str(rate), 'is off')} {often}"
+    head = f"{column} {row['highest']} {VERBS.get(str(rate), OFF)} {often}"
     if verdict == "pass":
         return f"{head}; the interval ({low} to {high}) is within the limit of {limit:.3g}"
     beyond = "is beyond it" if verdict == "fail" else "reaches across it, so this is undecided"

@@ -1,6 +1,5 @@
 """Which methods may explain a model; and models made of models, explained through their parts where that is exact."""
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -31,9 +30,7 @@ def list_methods(last: Any) -> list[Callable[..., Any]]:
 def affordable_rows(last: Any, budget_s: float) -> int:
     """Return how many rows can be explained in so many seconds, from the size of the trees; without trees, any."""
     nodes = sum(count_nodes(each) for each in (last, *(part for _, _, part, _ in _list_parts(last))))
-    if not nodes:
-        return sys.maxsize
-    return max(1, int(NODES * budget_s / nodes))
+    return max(1, int(NODES * budget_s / max(nodes, 1)))
 
 
 def by_parts(parts: Parts, seed: int, background: int) -> tuple[Array, Array]:

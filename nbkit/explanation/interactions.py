@@ -19,7 +19,7 @@ from nbkit.problem import Problem
 from nbkit.stats import LEVEL, Array, Z, bound_means, normal_quantile
 
 STRONGEST, SHOWN, CELLS = 6, 3, 6  # columns that are paired; pairs, and parts of each, that are told
-FEWEST, PART = 60, 15  # rows that are too few for a pair, and for a part of the table
+FEWEST, PART, TINY = 60, 15, 1e-9  # rows that are too few for a pair, for a part of the table; a share that is none
 EDGE = 0.005  # probabilities nearer to 0 or 1 count as so far
 PAIRS = ["pair", "first", "second", "share", "low", "high", "size", "notable", "sentence"]
 WHERE = ["pair", "where", "n", "effect", "low", "high"]
@@ -92,63 +92,41 @@ def find_interactions(
     Statistics 2, 916-954.
     """
     names: list[str] = list(explanation.importance["feature"].head(STRONGEST))
-    alike: Any = find_alike(explanation)
+    alike: Any = find_alike(explanation, model)
     pairs = [(a, b) for a, b in combinations(names, 2) if alike.at[a, b] < ALIKE]
     X = draw_rows(problem.features(rows), 2 * limit, problem.seed)
     X = X.iloc[np.random.default_rng(problem.seed).permutation(len(X))]
-    ask, unit, classes = _find_odds(*find_output(model, X, problem))
+    ask, unit, classes = find_output(model, X, problem)
+    if unit == "probability" and len(classes) == 1:
+        chance, unit = ask, "log-odds"
+        ask = lambda rows: special.logit(np.clip(chance(rows), EDGE, 1 - EDGE))  # noqa: E731
     start = time.process_time()
-    said = ask(X)
+    said, n = ask(X), len(X) // 2
     cost = float(time.process_time() - start) * (1 + (len(pairs) + len(names)) / 2)
-    n = len(X) // 2
     while cost > budget_s and n >= FEWEST:
         cost, n = cost / 2, n // 2
-    unit, scale = _find_scale(unit, said, explanation, contract)
+    slope = float((special.expit(said) * special.expit(-said)).mean()) if unit == "log-odds" else 1.0
+    scale = 100 * slope if len(classes) == 1 and unit == "log-odds" else 100.0 if unit == "probability" else 1.0
+    unit = explanation.in_points()[1] or describe_column(contract, explanation.target)[1]
     if n < FEWEST or not pairs:
-        reason = _say_why_not(pairs, len(X) // 2, cost, budget_s)
-        return Interactions(pd.DataFrame(columns=PAIRS), pd.DataFrame(columns=WHERE), unit, reason)
+        why = (
+            f"{FEWEST} rows would take some {cost:.1f} s of CPU; a `budget_s` larger than {budget_s:g} s for it buys it"
+        )
+        why = "there are too few rows" if len(X) < 2 * FEWEST else why if pairs else "no two can be told apart"
+        words = f"The strongest columns were not looked at two by two: {why}."
+        return Interactions(pd.DataFrame(columns=PAIRS), pd.DataFrame(columns=WHERE), unit, words)
     x, z = X.iloc[:n], X.iloc[n : 2 * n]
-    blocks = problem.blocks(x)
-    units = None if blocks is None else pd.factorize(blocks)[0]
-    both, parts = said[:n] * scale, []
-    ones = {name: ask(_exchange(x, z, [name])) * scale for name in names}
+    units = None if (blocks := problem.blocks(x)) is None else pd.factorize(blocks)[0]
+
+    def move(*names: str) -> Array:
+        return said[:n] - ask(x.assign(**{name: z[name].array for name in names}))
+
+    alone, found = {name: move(name) for name in names}, []
     for a, b in pairs:
-        delta = both - ones[a] - ones[b] + ask(_exchange(x, z, [a, b])) * scale
-        parts.append((a, b, *_bound_share(delta, said[: 2 * n] * scale, units, len(pairs)), delta))
-    found = sorted(parts, key=lambda part: -part[2])
+        delta = alone[a] + alone[b] - move(a, b)
+        found.append((a, b, *_bound_share(delta, said[: 2 * n], units, len(pairs)), scale * delta))
+    found.sort(key=lambda part: -part[2])
     return _tell(found, x, units, unit, [str(name) for name in classes])
-
-
-def _say_why_not(pairs: list[Any], rows: int, cost: float, budget_s: float) -> str:
-    if not pairs:
-        return "No two of the strongest columns can be told apart, so none are looked at together."
-    if rows < FEWEST:
-        return "There are too few rows to look at columns two by two."
-    return (
-        f"Columns were not looked at two by two: already {FEWEST} rows would take some {cost:.1f} seconds of CPU, and "
-        f"{budget_s:g} are left for it; a larger `budget_s` buys it."
-    )
-
-
-def _exchange(x: pd.DataFrame, z: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    return x.assign(**{name: z[name].array for name in names})
-
-
-def _find_odds(ask: Any, unit: str, classes: list[Any]) -> tuple[Any, str, list[Any]]:
-    """Return what gives log-odds in place of one probability."""
-    if unit != "probability" or len(classes) > 1:
-        return ask, unit, classes
-    return lambda rows: special.logit(np.clip(ask(rows), EDGE, 1 - EDGE)), "log-odds", classes
-
-
-def _find_scale(unit: str, said: Array, explanation: Explanation, contract: Contract | None) -> tuple[str, float]:
-    """Return the unit in which people are told, and what an output is multiplied by."""
-    if unit == "log-odds" and said.shape[1] == 1:
-        chance = special.expit(said)
-        return "points", 100 * float((chance * (1 - chance)).mean())
-    if unit == "probability":
-        return "points", 100.0
-    return describe_column(contract, explanation.target)[1] if unit == "units of the target" else unit, 1.0
 
 
 def _bound_share(delta: Array, said: Array, units: Array | None, many: int) -> tuple[float, float, float]:
@@ -171,20 +149,16 @@ def _tell(found: list[Any], x: pd.DataFrame, units: Array | None, unit: str, cla
         cells = _find_cells(x, a, b, delta[:, strongest], units)
         told = f"{a} and {b} act together: beyond what each does alone they typically move a prediction by "
         told += f"{say_points(size, unit, size / 10)[1:]}, {_say_share(share, low, high)}"
-        most: Any = cells.iloc[0] if len(cells) else None
-        if low > 0 and most is not None and most["low"] * most["high"] > 0:
+        for most in cells[(cells["sure"] > 0) & (share > TINY)].head(1).to_dict("records"):
             effect = say_points(most["effect"], unit, (most["high"] - most["low"]) / 2)
             told += f"; most for {most['where']} ({effect}{f' for {classes[strongest]}' if len(classes) > 1 else ''})"
         rows.append((f"{a} and {b}", a, b, share, low, high, size, notable, f"{told}."))
         parts += [cells.assign(pair=f"{a} and {b}")[WHERE]] if notable and len(parts) < SHOWN else []
     pairs = pd.DataFrame(rows, columns=PAIRS)
-    first: Any = pairs.iloc[0]
     words = f"{int(pairs['notable'].sum())} of {len(pairs)} pairs of the strongest columns act together notably."
     if not pairs["notable"].any():
-        words = (
-            f"No two of the strongest columns are shown to act together by more than {NOTABLE:.0%}; the most is done "
-        )
-        words += f"by {first['pair']}, {_say_share(first['share'], first['low'], first['high'])}."
+        words = f"No two of the strongest columns are shown to act together by more than {NOTABLE:.0%}; the most is "
+        words += f"done by {rows[0][0]}, {_say_share(*rows[0][3:6])}."
     cells = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=WHERE)
     return Interactions(pairs, cells, unit, words)
 

@@ -125,11 +125,8 @@ def _repeat_permutation(
     order = np.concatenate([rng.permutation(len(whole)) for _ in range(TIMES[1] * size // len(whole) + 1)])
     runs: list[tuple[Array, Array]] = []
     error = float("inf")
-    while len(runs) < TIMES[0] or (
-        len(runs) < TIMES[1]
-        and error > PRECISE * find_spread(parts)
-        and (len(runs) + 1) * cost * rows * size <= budget_s
-    ):
+    most = int(np.clip(budget_s / max(cost * rows * size, 1e-9), *TIMES))
+    while len(runs) < TIMES[0] or (len(runs) < most and error > PRECISE * find_spread(parts)):
         around = whole[order[len(runs) * size : (len(runs) + 1) * size]]
         runs.append(by_permutation(parts, seed + len(runs), around))
         if len(runs) > 1:
