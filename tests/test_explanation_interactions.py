@@ -37,7 +37,7 @@ def test_a_product_is_found_and_told():
     assert first["low"] < 1 / 3 < first["high"]  # the product has a third of the variance
     assert found.pairs["notable"].tolist() == [True] + [False] * 9
     assert "act together: beyond what each does alone they typically move a prediction by" in first["sentence"]
-    assert found.words == "1 of 10 pairs of the strongest columns act together notably."
+    assert found.words == "Of the strongest columns 1 pair acts together notably."
     corners = found.cells[~found.cells["where"].str.contains(" to ")]
     for row in corners.itertuples():  # both high or both low: up
         assert (row.effect > 0) == (row.where.count("above") != 1)
@@ -55,10 +55,14 @@ def test_a_product_is_found_and_told():
 def test_nothing_is_found_where_columns_are_added_up(last, problem):
     found = find_interactions(*learn(last, lambda f: f.a + np.sin(f.b) + f.c**2 / 2, problem))
     assert not found.pairs["notable"].any()
-    assert found.words.startswith("No two of the strongest columns are shown to act together by more than 2%")
     assert not len(found.cells)
-    if not isinstance(last, HistGradientBoostingRegressor):  # these cannot but add up
-        assert found.pairs["share"].max() < 1e-20
+    if isinstance(last, HistGradientBoostingRegressor):
+        assert found.words.startswith(
+            "No two of the strongest columns are shown to act together notably: the most is done"
+        )
+    else:  # these cannot but add up
+        assert not len(found.pairs)
+        assert found.words == "The model adds its strongest columns up: no two of them act together."
 
 
 def test_a_classifier_is_told_in_points():
@@ -103,7 +107,7 @@ def test_what_costs_too_much_is_left_out_in_words():
 
 
 def test_correlated_columns_are_not_paired():
-    explained, model, rows, problem = learn(LinearRegression(), lambda f: f.a + f.b)
+    explained, model, rows, problem = learn(HistGradientBoostingRegressor(max_iter=20), lambda f: f.a + f.b)
     data = explained.data.assign(b=explained.data["a"])
     pairs = find_interactions(replace(explained, data=data), model, rows, problem).pairs
     assert len(pairs) == 9

@@ -167,12 +167,8 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
     table = scores if isinstance(scores, pd.DataFrame) else scores.get(criterion["split"])
     value, low, high = _look_up(table, metric)
     bases = {name: _look_up_base(reference.get(name), metric) for name in {"rule", other} - {""}}
-    head = (
-        criterion["name"],
-        describe_measure(metric),
-        bases["rule"],
-        describe_target(criterion, bases.get(other, np.nan)),
-    )
+    target = describe_target(criterion, bases.get(other, np.nan))
+    head = (criterion["name"], describe_measure(metric), bases["rule"], target)
     if not np.isfinite(value):
         return *head, value, low, high, "inconclusive", f"{metric} was not measured on the {criterion['split']} split"
     seen = (value, low, high)

@@ -17,10 +17,12 @@ from nbkit.explanation.usefulness import ALIKE, NOTABLE, find_alike
 from nbkit.model.train import draw_rows
 from nbkit.problem import Problem
 from nbkit.stats import LEVEL, Array, Z, bound_means, normal_quantile
+from nbkit.wording import format_count
 
 STRONGEST, SHOWN, CELLS = 6, 3, 6  # columns that are paired; pairs, and parts of each, that are told
 FEWEST, PART, TINY = 60, 15, 1e-9  # rows that are too few for a pair, for a part of the table; a share that is none
 EDGE = 0.005  # probabilities nearer to 0 or 1 count as so far
+SHARE = "{:.1%} of the variance of predictions ({:.1%} to {:.1%})"
 PAIRS = ["pair", "first", "second", "share", "low", "high", "size", "notable", "sentence"]
 WHERE = ["pair", "where", "n", "effect", "low", "high"]
 
@@ -32,9 +34,9 @@ class Interactions:
     Attributes
     ----------
     pairs
-        The strongest first: `pair`, `first`, `second`, `share` (of the variance of the predictions that is due to both
-        together) with `low`, `high` (95 % for all pairs at once), `size` (its root mean square, in `unit`), `notable`
-        (certainly more than a fiftieth) and `sentence`.
+        Those that act together at all, the strongest first: `pair`, `first`, `second`, `share` (of the variance of the
+        predictions that is due to both together) with `low`, `high` (95 % for all pairs at once), `size` (its root mean
+        square, in `unit`), `notable` (certainly more than 2 %) and `sentence`.
     cells
         Of up to three notable pairs, where in the table they do most: `pair`, `where`, `n`, `effect`, `low`, `high`.
     unit
@@ -109,9 +111,7 @@ def find_interactions(
     scale = 100 * slope if len(classes) == 1 and unit == "log-odds" else 100.0 if unit == "probability" else 1.0
     unit = explanation.in_points()[1] or describe_column(contract, explanation.target)[1]
     if n < FEWEST or not pairs:
-        why = (
-            f"{FEWEST} rows would take some {cost:.1f} s of CPU; a `budget_s` larger than {budget_s:g} s for it buys it"
-        )
+        why = f"{FEWEST} rows would take {cost:.1f} s of CPU; a `budget_s` larger than {budget_s:g} s for it buys it"
         why = "there are too few rows" if len(X) < 2 * FEWEST else why if pairs else "no two can be told apart"
         words = f"The strongest columns were not looked at two by two: {why}."
         return Interactions(pd.DataFrame(columns=PAIRS), pd.DataFrame(columns=WHERE), unit, words)
@@ -124,7 +124,8 @@ def find_interactions(
     alone, found = {name: move(name) for name in names}, []
     for a, b in pairs:
         delta = alone[a] + alone[b] - move(a, b)
-        found.append((a, b, *_bound_share(delta, said[: 2 * n], units, len(pairs)), scale * delta))
+        part = (a, b, *_bound_share(delta, said[: 2 * n], units, len(pairs)), scale * delta)
+        found += [part] if part[2] > TINY else []
     found.sort(key=lambda part: -part[2])
     return _tell(found, x, units, unit, [str(name) for name in classes])
 
@@ -141,30 +142,28 @@ def _bound_share(delta: Array, said: Array, units: Array | None, many: int) -> t
 
 
 def _tell(found: list[Any], x: pd.DataFrame, units: Array | None, unit: str, classes: list[str]) -> Interactions:
-    rows: list[Any] = []
-    parts: list[pd.DataFrame] = []
+    rows, parts = list[Any](), list[pd.DataFrame]()
     for a, b, share, low, high, delta in found:
         notable, strongest = low > NOTABLE, int((delta**2).mean(axis=0).argmax())
         size = float(np.sqrt((delta**2).sum(axis=1).mean() / 4))
         cells = _find_cells(x, a, b, delta[:, strongest], units)
         told = f"{a} and {b} act together: beyond what each does alone they typically move a prediction by "
-        told += f"{say_points(size, unit, size / 10)[1:]}, {_say_share(share, low, high)}"
-        for most in cells[(cells["sure"] > 0) & (share > TINY)].head(1).to_dict("records"):
+        told += f"{say_points(size, unit, size / 10)[1:]}, {SHARE.format(share, low, high)}"
+        for most in cells[cells["sure"] > 0].head(1).to_dict("records"):
             effect = say_points(most["effect"], unit, (most["high"] - most["low"]) / 2)
             told += f"; most for {most['where']} ({effect}{f' for {classes[strongest]}' if len(classes) > 1 else ''})"
         rows.append((f"{a} and {b}", a, b, share, low, high, size, notable, f"{told}."))
         parts += [cells.assign(pair=f"{a} and {b}")[WHERE]] if notable and len(parts) < SHOWN else []
     pairs = pd.DataFrame(rows, columns=PAIRS)
-    words = f"{int(pairs['notable'].sum())} of {len(pairs)} pairs of the strongest columns act together notably."
-    if not pairs["notable"].any():
-        words = f"No two of the strongest columns are shown to act together by more than {NOTABLE:.0%}; the most is "
-        words += f"done by {rows[0][0]}, {_say_share(*rows[0][3:6])}."
+    many = int(pairs["notable"].sum())
+    words = f"Of the strongest columns {format_count(many, 'pair')} {'acts' if many == 1 else 'act'} together notably."
+    if not many:
+        words = "The model adds its strongest columns up: no two of them act together."
+        if rows:
+            words = "No two of the strongest columns are shown to act together notably: the most is done by "
+            words += f"{rows[0][0]}, {SHARE.format(*rows[0][3:6])}."
     cells = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=WHERE)
     return Interactions(pairs, cells, unit, words)
-
-
-def _say_share(share: float, low: float, high: float) -> str:
-    return f"{share:.1%} of the variance of predictions ({low:.1%} to {high:.1%})"
 
 
 def _find_cells(x: pd.DataFrame, a: str, b: str, delta: Array, units: Array | None) -> pd.DataFrame:

@@ -63,8 +63,7 @@ def explain_trees(trees: list[Tree], matrix: Array) -> tuple[Array, Array]:
     35. Owen, G. (1972). Multilinear extensions of games. Management Science 18, 64-79.
     """
     (count, columns), outputs = matrix.shape, trees[0].value.shape[1]
-    rows = np.zeros((-(-count // LANES) * LANES, columns))
-    rows[:count] = matrix
+    rows = np.pad(np.asarray(matrix, dtype=np.float64), ((0, -count % LANES), (0, 0)))
     rows = np.ascontiguousarray(rows.reshape(-1, LANES, columns).transpose(0, 2, 1))
     lay_out, walk = _compile()
     found, base = np.zeros((len(rows), columns, outputs, LANES)), np.zeros(outputs)
@@ -162,8 +161,7 @@ def _walk(  # noqa: C901 - compiled: every call in it costs
                             s, t = state[done, r], total[done, p, r]
                             moved[r] += t * (goes if s == 0 else leaves if s == 1 else 0.0)
                             total[done - 1, p, r] += t
-                    for r in range(LANES):
-                        found[block, asked[done], output, r] += moved[r]
+                    found[block, asked[done], output] += moved
                 if here == size:
                     break
                 node, asking, before = order[here, 0], order[order[here, 1], 0], order[here, 3]
