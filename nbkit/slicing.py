@@ -24,7 +24,8 @@ def cut_slices(column: pd.Series, *, bins: int = 4) -> pd.Series:
     Returns
     -------
     Series of category
-        Same index; the categories are strings, in order.
+        Same index; the categories are strings, in order; rows without a value are "missing", or "no value" where that
+        is a level.
 
     Examples
     --------
@@ -47,7 +48,8 @@ def cut_slices(column: pd.Series, *, bins: int = 4) -> pd.Series:
             labels = labels.where(labels.isin(names), f"other ({format_count(len(counts) - LEVELS, 'level')})")
             names.append(f"other ({format_count(len(counts) - LEVELS, 'level')})")
     if not known.all():
-        labels, names = labels.where(known, "missing"), [*names, "missing"]
+        gap = "missing" if "missing" not in names else "no value"  # a level may be called so
+        labels, names = labels.where(known, gap), [*names, gap]
     return pd.Series(pd.Categorical(labels, categories=list(dict.fromkeys(names))), index=column.index)
 
 

@@ -130,3 +130,13 @@ def test_moments_with_a_time_zone_have_a_period_without_a_warning():
     model, _ = draw()
     rows = model.rows.assign(at=model.rows["at"].dt.tz_localize("Europe/Berlin"))
     assert describe_basis(replace(model, rows=rows)) == "4,000 rows of the test period, May 2013"
+
+
+def test_a_regression_is_off_in_the_unit_of_its_target():
+    rng = np.random.default_rng(0)
+    y = rng.normal(50, 10, 400)
+    said = [align(y, y + rng.normal(0, size, 400), task="regression") for size in (3, 9)]
+    row = state_answer(*said, pd.DataFrame(), unit="min").iloc[0]
+    assert row["unit"] == "min"
+    assert re.match(r"Predictions are off by 2\.\d+ min \(2\.\d+ to 2\.\d+\) on average", row["sentence"])
+    assert " on average" in state_answer(*said, pd.DataFrame()).at[0, "sentence"]

@@ -43,6 +43,15 @@ def direction(**changes):
         (direction(share=0), "> 0.0"),
         (direction(share=1.2), "<= 1.0"),
         ({"kind": "minimum", "row": {"x": 1}}, "say what the answer is at_least or at_most"),
+        ({"kind": "minimum", "row": {}, "at_most": 1}, "row names no column, so it is no row in particular"),
+        (
+            {"kind": "minimum", "row": {"x": 1}, "at_least": 0.6, "at_most": 0.4},
+            "no answer is at least 0.6 and at most 0.4",
+        ),
+        (
+            {"kind": "invariance", "column": "x", "to": [], "at_most": 0.1},
+            "to names no value, so nothing would be tried",
+        ),
         (direction(column="huor"), "did you mean 'hour'"),
         ({"kind": "minimum", "row": {"huor": 1}, "at_most": 1}, "did you mean 'hour'"),
     ],
@@ -156,3 +165,17 @@ def test_the_same_twice_and_odd_columns():
     one, two = (check(direction(add=1, share=0.9), model=FOREST) for _ in range(2))
     pd.testing.assert_frame_equal(one, two)
     assert check({"kind": "minimum", "row": {"hour": 6}, "at_most": 1}, rows=rows)["verdict"].tolist() == ["pass"]
+
+
+def test_a_direction_is_tried_where_there_is_a_value_and_cannot_be_told_where_there_is_none():
+    half = LATE.assign(hour=LATE["hour"].astype(float).where(LATE.index % 2 > 0))
+    row = check(direction(), rows=half, sample=4000).iloc[0]
+    assert row["rows"] == len(LATE) // 2
+    assert row["verdict"] == "pass"
+    assert row["low"] == row["share"]  # every row that has a value was tried
+    wrong = check(direction(answer="down"), rows=half).iloc[0]
+    assert (wrong["verdict"], wrong["share"]) == ("fail", 0)  # rows without a value used to hold
+    assert half.loc[int(wrong["worst_row"]), "hour"] > 0
+    none = check(direction(), rows=LATE.assign(hour=np.nan)).iloc[0]
+    assert (none["verdict"], none["rows"]) == ("inconclusive", 0)
+    assert none["sentence"] == "hour +2: the answer goes up: cannot tell, as no row has a value of hour"

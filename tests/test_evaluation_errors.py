@@ -9,6 +9,7 @@ from sklearn.linear_model import Ridge
 
 from benchmarks.truth.slices import draw_report
 from nbkit.evaluation import grow_error_tree, worst_slices
+from nbkit.evaluation.errors import split_rows
 from nbkit.model import predict
 from nbkit.problem import Problem
 
@@ -121,3 +122,23 @@ def test_a_cut_between_years_does_not_move_a_year_to_the_other_side_and_levels_h
     )
     assert "odd is (empty)" in told or "odd is x" in told
     assert "above 0.5" not in told
+
+
+def test_a_rule_says_missing_only_where_rows_without_a_value_came():
+    """Read against the rows themselves: those without a value are in the leaf exactly if its rule says so."""
+    said = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=3000)
+        x[rng.random(3000) < 0.2] = np.nan
+        wrong = rng.random(3000) < np.where(np.isnan(x), 0.1 * (seed % 5), np.abs(np.nan_to_num(x)) / 4)
+        told = align(np.where(wrong, 1, 0), np.zeros(3000), rows=pd.DataFrame({"x": x}))
+        grown = split_rows(told)
+        for row in grow_error_tree(told, ["x"], min_rows=100).itertuples():
+            inside = np.ones(3000, dtype=bool)
+            for part in row.rule.split(" and "):
+                cut = float(part.removesuffix(" or missing").split(" ")[-1])
+                inside &= (x > cut if "above" in part else x <= cut) | (np.isnan(x) & part.endswith(" or missing"))
+            assert inside[~grown].sum() == pytest.approx(row.n, abs=2)  # the cut is rounded
+            said += " or missing" in row.rule
+    assert said >= 12

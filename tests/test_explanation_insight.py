@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from model_helpers import BINARY, binary_recipe, load_table, make_binary, make_candidate, make_recipe
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from nbkit import plots
 from nbkit.contract import ColumnRule, Contract
@@ -26,6 +29,7 @@ from nbkit.explanation import (
 )
 from nbkit.explanation.cases import _approach
 from nbkit.explanation.effects import cut_rounded
+from nbkit.features import name_date_parts, to_date_parts
 from nbkit.model import Predictions, predict
 from nbkit.model.search import fit
 from nbkit.problem import Problem
@@ -214,8 +218,6 @@ def test_each_planted_reason_is_found_and_its_picture_drawn():
 
 
 def test_a_twin_stands_in_and_what_was_learned_by_heart_is_useful_only_in_train():
-    from sklearn.ensemble import RandomForestRegressor
-
     rng, n = np.random.default_rng(2), 500
     frame = pd.DataFrame(rng.normal(size=(2 * n, 3)), columns=["real", "heart", "other"])
     frame["y"] = frame["real"] + rng.normal(size=2 * n) * 2
@@ -284,3 +286,33 @@ def test_the_class_that_is_told_is_that_of_the_value_that_is_told():
     told = Predictions.align(["b"], pd.DataFrame([[0.1, 0.8, 0.1]], columns=list("abc")), problem)
     nearest, (_, turned) = _approach(Steps(), own, ("x", 5.0), told)
     assert (round(nearest, 2), told.classes[turned]) == (1.0, "c")
+
+
+def learn_by_hour(parts, column):
+    """A model of the hour of 08:00 to 17:00 in spring, and rows of May: what is new about their moments is the date."""
+    rng, n = np.random.default_rng(4), 1500
+    frame = pd.DataFrame({"at": pd.Timestamp("2013-01-01") + pd.to_timedelta(rng.integers(0, 90 * 24, n), "h")})
+    frame.loc[n // 2 :, "at"] += pd.Timedelta(120, "D")
+    frame["hour"] = frame["at"].dt.hour + rng.normal(0, 0.1, n)
+    old, new = frame.head(n // 2), frame.tail(n // 2).reset_index(drop=True)
+    old, new = old.assign(y=getattr(old["at"].dt, column) + 0.0), new.assign(y=rng.normal(size=len(new)))
+    dates = FunctionTransformer(to_date_parts, kw_args={"parts": parts}, feature_names_out=name_date_parts)
+    recipe = ColumnTransformer(
+        [("dates", dates, ["at"]), ("rest", "passthrough", ["hour"])], verbose_feature_names_out=False
+    )
+    model = Pipeline([("recipe", recipe), ("model", RandomForestRegressor(20, max_features=1, random_state=0))])
+    return model.fit(old[["at", "hour"]], old["y"]), old, new
+
+
+def test_a_moment_is_judged_by_what_the_recipe_makes_of_it():
+    """Every moment of May is after train; its hour is none that train never had, and is the same as another column."""
+    model, old, new = learn_by_hour(["hour", "weekday"], "hour")
+    found, permuted = explain(model, new, NUMBER), permute_features(model, new, NUMBER)
+    found_at = pair_influence(found, permuted, model, old, NUMBER).set_index("feature").loc["at"]
+    assert found_at["finding"] in ("useful only in train", "stands in for another column")
+    assert set(group_correlated(found, (model, new, NUMBER)).at[0, "feature"].split(", ")) == {"at", "hour"}
+    model, old, new = learn_by_hour(["month"], "month")
+    found, permuted = explain(model, new, NUMBER), permute_features(model, new, NUMBER)
+    pairs = pair_influence(found, permuted, model, old, NUMBER).set_index("feature")
+    assert pairs.at["at", "finding"] == "out of the training range"
+    assert pairs.at["at", "detail"] == "at_month, made of it: 100% of the new rows have values that train never had"

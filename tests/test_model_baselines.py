@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from model_helpers import BINARY, CANDIDATES, binary_recipe, load_table, make_binary, make_candidate, make_recipe
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from nbkit import formats
 from nbkit.errors import BadModel
@@ -106,3 +109,15 @@ def test_a_model_without_probabilities_is_refused():
 
     with pytest.raises(BadModel, match="CalibratedClassifierCV"):
         predict_values(LinearSVC().fit([[0], [1]], [0, 1]), X, BINARY)
+
+
+@pytest.mark.parametrize(("task", "last"), [("regression", LinearRegression()), ("binary", LogisticRegression())])
+@pytest.mark.parametrize("change", [lambda rows: rows[rows["a"] > 0], lambda rows: pd.concat([rows, rows])])
+def test_a_step_that_drops_or_adds_rows_is_named(task, last, change):
+    rows = pd.DataFrame({"a": [-1.0, 2.0, 3.0, -4.0]})
+    model = Pipeline([("plain", FunctionTransformer()), ("select", FunctionTransformer(change)), ("last", last)])
+    model[-1].fit(rows, [0, 1, 1, 0])
+    with pytest.raises(
+        BadModel, match=r"answers for 4 rows: its step 'select' \(FunctionTransformer\) drops or adds rows"
+    ):
+        predict_values(model, rows, Problem("y", task))

@@ -49,7 +49,9 @@ def test_the_table_of_trials_is_cross_validation(capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("dummy: ")
     assert said[2].startswith("boosting: roc_auc 0.")
-    assert "in cross-validation, 5 settings" in said[2]
+    assert said[2].endswith(
+        f"in cross-validation, 5 settings, fitted on {len(TRAIN):,} rows"
+    )  # and no time: the same twice
 
 
 def test_twice_the_same_bytes():
@@ -228,3 +230,8 @@ def test_the_simplest_that_is_not_told_apart(top, verdicts, chosen):
     assert Selection(top, table, 0.0).simplest(simple) == chosen
     unknown = table.assign(difference=np.nan)
     assert Selection(top, unknown, 0.0).simplest(simple) == top
+
+
+def test_one_setting_is_one(capsys):
+    fit_each({"linear": search(name="linear")}, TRAIN, BINARY)
+    assert "in cross-validation, 1 setting, fitted on" in capsys.readouterr().out

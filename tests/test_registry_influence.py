@@ -20,14 +20,14 @@ def test_nothing_is_found_where_nothing_is_in_production_and_no_registry_is_made
 
 def test_the_version_in_production_brings_its_weights_and_a_change_of_it_is_seen(tmp_path):
     registry = Registry(str(tmp_path / "registry"))
-    given = {"registry": "registry", "name": "toy"}
-    none = describe_production(given, {}, tmp_path)
+    given, named = {"registry": "registry"}, {"name": "toy"}
+    none = describe_production(given, named, tmp_path)
     for C, more in ((1.0, {"importance": WEIGHTS}), (2.0, {})):
         version = registry.register("toy", bundle(C) | more, gates=judge(criteria_met=True))
         for alias in ("candidate", "staging"):
             registry.set_alias("toy", version.number, alias)
         registry.promote(version.reference, **WHO)
-        told = describe_production(given, {}, tmp_path)
+        told = describe_production(given, named, tmp_path)
         assert told.startswith(f"{version.reference} (")
         assert told != none
         reference, found = find_influence(str(tmp_path / "registry"), "toy")

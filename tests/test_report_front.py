@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nbkit.contract import ColumnRule, Contract
+from nbkit.problem import Problem
 from nbkit.record import read_record
 from nbkit.report import read_overview
 from nbkit.report.front import describe_changes, read_cards, read_costs, read_drivers, read_watch
@@ -163,3 +165,17 @@ def test_a_driver_without_a_direction_is_not_told_and_a_weak_part_is_to_be_watch
     assert read_watch(folder)["sentence"].tolist() == [
         "Errors are 1.58 (1.20 to 1.96) times the average where x above 3, on 500 rows."
     ]
+
+
+def test_at_most_three_weak_spots_are_told_those_of_the_error_tree_first(project):
+    tree = pd.DataFrame(
+        {"rule": ["x above 3", "x above 9"], "n": 500, "lift": 1.58, "low": 1.2, "high": 1.96, "verdict": "worse"}
+    )
+    worst = pd.DataFrame({"column": "c", "slice": list("abcd"), "n": 200, "gap": 4.2, "gap_low": 3.1, "gap_high": 5.4})
+    contract = Contract((ColumnRule("delay", unit="min"),))
+    values = {"07_evaluate": {"error_tree": tree, "worst": worst}, "03_validate": {"contract": contract}}
+    problem = {"01_frame": {"problem": Problem("delay", "regression")}}
+    folder = write_run(project, stages={"07_evaluate": PASSED}, **values, **problem)
+    told = read_watch(folder)["sentence"].tolist()
+    assert [sentence.split(" ")[0] for sentence in told] == ["Errors", "Errors", "Predictions"]
+    assert "for c a than elsewhere, by 4.200 min (3.100 to 5.400), on 200 rows" in told[2]

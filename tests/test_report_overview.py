@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nbkit.evaluation.criteria import read_criteria
 from nbkit.lifecycle import SCRAPS
 from nbkit.report import read_overview
 from nbkit.scraps import read_scraps
@@ -173,11 +174,13 @@ def test_criteria_without_a_number_say_so(project):
 @pytest.mark.parametrize("kind", DEATHS)
 def test_a_run_that_died_is_stopped(project, kind):
     stages = {"01_frame": PASSED, "02_ingest": {"status": "failed", "kind": kind, "message": "it died", "cell": 3}, "03_validate": {"status": "pending"}}  # fmt: skip
-    criteria = pd.DataFrame({"words": ["auc is at least 0.7"]})
+    criteria = read_criteria({"roc_auc": ">= 0.7", "beats": "brier < rule"}, "binary")
     o = read_overview(write_run(project, status="failed", stages=stages, **{"01_frame": {"criteria": criteria}}))
     assert (o.verdict, o.tone) == ("STOPPED", "bad")
     assert o.reasons[0] == "The run stopped at 02_ingest, code cell 3: it died"
-    assert o.criteria["verdict"].tolist() == ["not judged yet"]
+    assert o.criteria["verdict"].tolist() == ["not judged yet"] * 2
+    assert o.criteria["criterion"].str.partition(":")[0].tolist() == ["ROC AUC", "Brier score"]  # as after 07
+    assert o.criteria["target"].tolist() == ["at least 0.7", "better than today's value"]
     assert o.stages["status"].tolist() == ["passed", "failed", "pending"]
     assert o.stages["page"].tolist() == ["01_frame.html", "", ""]
     assert o.stages["headline"].tolist() == ["", "it died", ""]

@@ -11,7 +11,7 @@ from nbkit.stages.preflight import check_sense
 HERE = Path(__file__).parents[1]
 CONTRACT = "columns: {id: , at: {type: datetime}, region: , calls: {type: integer}, late: {available_at: target}}\n"
 
-STAGES = ["01_frame", "02_ingest", "03_validate", "05_features"]
+STAGES = ["01_frame", "02_ingest", "03_validate", "05_features", "07_evaluate"]
 GOOD = {
     "01_frame": {
         "target": "late",
@@ -54,6 +54,16 @@ def test_what_makes_sense_passes(project):
         ("02_ingest", {"split": {"windows": ["month"]}}, r"02_ingest\.split: windows \['month'\]: choose one of month"),
         ("02_ingest", {"split": {"by": "group"}}, r"02_ingest\.split: a split by group needs the group column"),
         ("05_features", {"categorical": {"a": 1}}, r"05_features\.categorical: categorical must be a list of columns"),
+        (
+            "07_evaluate",
+            {"behaviour": [{"kind": "invariance", "column": "a", "to": [], "at_most": 0.1}]},
+            r"07_evaluate\.behaviour: behaviour test 1: to names no value",
+        ),
+        (
+            "07_evaluate",
+            {"behaviour": [{"kind": "minimum", "row": {}, "at_most": 0.1}]},
+            r"07_evaluate\.behaviour: behaviour test 1: row names no column",
+        ),
         ("05_features", {"numeric": "a"}, r"05_features\.numeric: numeric must be a list or auto"),
         ("03_validate", {"contract": "params/none.yaml"}, r"03_validate\.contract: .*none\.yaml"),
         ("01_frame", {"lead": "soon"}, r"01_frame\.lead: lead 'soon' cannot be read"),

@@ -43,6 +43,12 @@ def test_points_do_not_register(project, toy):
         plan(project, "02.k=1,2", last="09")
 
 
+def test_points_may_come_to_a_stage_that_only_reads_outside(project, toy):
+    reads = {"effects": "nbkit.registry.standing:describe_production", "only_reads": True}
+    make_notebook(project / "notebooks" / "08_explain.ipynb", "1", nbkit=reads)
+    assert plan(project, "02.k=1,2", last="08").last == "08_explain"
+
+
 def test_a_sweep_needs_a_stage_that_scores(project, toy):
     (project / "notebooks" / "02_second.ipynb").unlink()
     (project / "notebooks" / "03_third.ipynb").unlink()

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from nbkit.contract import ColumnRule
 from nbkit.model.metrics import compare, score
 from nbkit.model.predictions import Predictions
 from nbkit.wording import format_count, format_estimate, format_share
@@ -21,7 +22,7 @@ WORDS = {  # metric to what it is, its unit, and its sentence
 
 def state_answer(
     predictions: Predictions, today: Predictions, alternatives: pd.DataFrame, *, name: str = "today's rule",
-    currency: str = "units", event: str = "", draws: int = 500,
+    currency: str = "units", target: ColumnRule | None = None, draws: int = 500,
 ) -> pd.DataFrame:  # fmt: skip
     """Answer what the model is worth on the rows of the test split.
 
@@ -35,8 +36,8 @@ def state_answer(
         What is done today.
     currency
         Of the costs.
-    event
-        What the target means, as the contract says it.
+    target
+        What the contract says of the target: its meaning, and of a regression its unit.
     draws
         Resamples behind an interval.
 
@@ -48,17 +49,18 @@ def state_answer(
         classes: the share given the right class.
     """
     o = predictions
-    meaning = f" ({event})" if event else ""
+    meaning = f" ({target.description})" if target and target.description else ""
+    unit = target.unit if target else ""
     rows = _list_money(o, alternatives.to_dict("index").get(name), name, currency)
     for metric in {"binary": ["recall", "precision"], "multiclass": ["accuracy"], "regression": ["mae"]}[o.task]:
         mine, pair = score(o, metric, draws=draws).iloc[0], compare(o, today, metric, draws=draws).iloc[0]
         limits = float(mine["value"]), float(mine["low"]), float(mine["high"])
         then, lead = float(pair["reference"]), LEADS[str(pair["verdict"])]
-        what, unit, words = WORDS[metric]
-        say = format_estimate if metric == "mae" else format_share
-        said, before = words.format(share=say(*limits), event=meaning), say(then, *limits[1:]).partition(" (")[0]
-        words = f"{said} ({name}: {before}; {lead})"
-        rows.append((what, *limits, unit, words))
+        what, kind, words = WORDS[metric]
+        said = format_estimate(*limits, unit) if metric == "mae" else format_share(*limits)
+        before = (format_estimate if metric == "mae" else format_share)(then, *limits[1:]).partition(" (")[0]
+        words = f"{words.format(share=said, event=meaning)} ({name}: {before}; {lead})"
+        rows.append((what, *limits, kind or unit, words))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

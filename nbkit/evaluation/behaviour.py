@@ -93,10 +93,18 @@ def _read(place: int, given: Mapping[str, Any], columns: Sequence[str]) -> Any:
         if columns and column not in columns:
             raise BadParameter(f"{who}: no column {column!r}{suggest(column, columns)}")
     if isinstance(test, Minimum):
+        if not test.row:
+            raise BadParameter(f"{who}: row names no column, so it is no row in particular: give it some values")
         if not np.isfinite(test.at_least) and not np.isfinite(test.at_most):
             raise BadParameter(f"{who}: say what the answer is at_least or at_most")
+        if test.at_least > test.at_most:
+            raise BadParameter(
+                f"{who}: no answer is at least {test.at_least:g} and at most {test.at_most:g}: swap them"
+            )
         name = "a row with " + ", ".join(f"{column} {value}" for column, value in test.row.items())
     elif isinstance(test, Invariance):
+        if not test.to:
+            raise BadParameter(f"{who}: to names no value, so nothing would be tried: list the values to set it to")
         name = f"{test.column} set to {', '.join(map(str, test.to))}: the answer stays"
     else:
         name = f"{test.column} {test.add:+g}: the answer goes {test.answer}"
@@ -129,7 +137,8 @@ def check_behaviour(
         the share of all rows, Wilson, 95 %; none if all were tried), `needed`, `worst` (the largest move that is not
         allowed, or how far the answer of a named row is off its bound, 0 if none), `worst_row` (its name), `verdict`
         (**pass** if the interval is at or above what is needed, **fail** if below, else **inconclusive**; where a
-        share of 1 is needed, one row that does not hold fails it) and `sentence`.
+        share of 1 is needed, one row that does not hold fails it) and `sentence`. A direction is tried in rows that
+        have a value of the column, and cannot be told where none has.
 
     Raises
     ------
@@ -162,7 +171,13 @@ def _try(model: Any, some: pd.DataFrame, before: Any, problem: Problem, test: An
         column = some[test.column]
         if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
             raise BadParameter(f"behaviour test {test.name}: {test.column!r} is {column.dtype}, not a number")
-        move = (ask(some.assign(**{test.column: column + test.add})) - _pick(before, problem, test))[:, 0]
+        known = column.notna().to_numpy()
+        if not known.any():
+            words = f"{test.name}: cannot tell, as no row has a value of {test.column}"
+            return test.name, kind, 0, np.nan, np.nan, np.nan, needed, 0.0, "", "inconclusive", words
+        some, names, whole = some[known], list(some.index[known]), int(known.sum()) if len(some) == whole else whole
+        raised = some.assign(**{test.column: column[known] + test.add})
+        move = (ask(raised) - _pick(before[known], problem, test))[:, 0]
         beyond = (-move if test.answer == "up" else move) - test.slack
     held = beyond <= 1e-12
     n, share, worst = len(held), float(held.mean()), max(float(beyond.max()), 0.0)

@@ -167,8 +167,8 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
     table = scores if isinstance(scores, pd.DataFrame) else scores.get(criterion["split"])
     value, low, high = _look_up(table, metric)
     bases = {name: _look_up_base(reference.get(name), metric) for name in {"rule", other} - {""}}
-    words = f"{name_metric(metric)}: {METRICS[metric].words if metric in METRICS else MEASURES[metric][1]}"
-    head = (criterion["name"], words, bases["rule"], _describe_target(criterion, bases.get(other, np.nan), low, high))
+    target = describe_target(criterion, bases.get(other, np.nan), low, high)
+    head = (criterion["name"], describe_measure(metric), bases["rule"], target)
     if not np.isfinite(value):
         return *head, value, low, high, "inconclusive", f"{metric} was not measured on the {criterion['split']} split"
     seen = (value, low, high)
@@ -183,7 +183,15 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
     return *head, value, low, high, *_decide(criterion["operator"], bound, *seen, what)
 
 
-def _describe_target(criterion: dict[Any, Any], base: float, low: float, high: float) -> str:
+def describe_measure(metric: str) -> str:
+    """Describe what is measured, for a layman: "ROC AUC: the chance that a case is ranked above …"."""
+    words = METRICS[metric].words if metric in METRICS else MEASURES.get(metric, ("", ""))[1]
+    return f"{name_metric(metric)}: {words}".removesuffix(": ")  # a metric of a project may not be loaded here
+
+
+def describe_target(
+    criterion: Mapping[Any, Any], base: float = np.nan, low: float = np.nan, high: float = np.nan
+) -> str:
     """Describe what is demanded: "at least 0.65", or "better than today's 0.662"."""
     other, bound = criterion["reference"], criterion["bound"]
     if not other:

@@ -94,23 +94,24 @@ def encode(o: Predictions, columns: Sequence[str]) -> tuple[Array, list[tuple[st
 
 
 def _read_rules(tree: Any, names: list[tuple[str, str | None]], lacking: set[str]) -> dict[int, str]:
-    """Return the rule of each leaf in words."""
+    """Return the rule of each leaf in words; `lacking` are columns with gaps, which are named where they came to."""
     found: dict[int, str] = {}
-    stack: list[tuple[int, dict[tuple[str, str], str]]] = [(0, {})]
+    stack: list[tuple[int, dict[tuple[str, str], str], set[str]]] = [(0, {}, lacking)]
     while stack:
-        node, path = stack.pop()
+        node, path, gaps = stack.pop()
         if tree.children_left[node] < 0:
-            found[node] = " and ".join(path.values()) or "all rows"
+            told = [f"{words}{' or missing' if name in gaps else ''}" for (name, _), words in path.items()]
+            found[node] = " and ".join(told) or "all rows"
             continue
         (name, level), cut = names[tree.feature[node]], tree.threshold[node]
-        lost, gaps = bool(tree.missing_go_to_left[node]), name in lacking
+        lost = bool(tree.missing_go_to_left[node])
         for child, left in ((tree.children_left[node], True), (tree.children_right[node], False)):
             edge = f"{cut:,.4g}" if abs(cut) < 100 else f"{cut:,.6g}" if abs(cut) < 1e5 else f"{cut:,.0f}"
             edge = edge.replace(",", "") if 1000 <= abs(cut) < 10000 else edge  # may be a year
-            words = f"{name} {'at most' if left else 'above'} {edge}{' or missing' if lost == left and gaps else ''}"
+            words = f"{name} {'at most' if left else 'above'} {edge}"
             words = f"{name} is {'not ' if left else ''}{level}" if level is not None else words
             side = (name, level if level is not None else str(left))  # a second cut on the same side replaces the first
-            stack.append((int(child), {**path, side: words}))
+            stack.append((int(child), {**path, side: words}, gaps if lost == left else gaps - {name}))
     return found
 
 

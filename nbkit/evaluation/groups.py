@@ -202,7 +202,7 @@ def _bound_gap(least: pd.Series, most: pd.Series, level: float, together: float)
     return *gap, a / b, max(min(ends[0], a / b), 0.0) if a > 0 else 0.0, ends[1]
 
 
-def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -> pd.DataFrame:
+def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25), *, unit: str = "") -> pd.DataFrame:
     """Hold the gaps between groups against a tolerance.
 
     Parameters
@@ -211,6 +211,8 @@ def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -
         From `compare_groups`, with `column`.
     tolerance
         The lowest and the highest ratio of one group's rate to another's that is acceptable.
+    unit
+        Of the target of a regression.
 
     Returns
     -------
@@ -237,7 +239,7 @@ def judge_groups(gaps: pd.DataFrame, tolerance: Sequence[float] = (0.8, 1.25)) -
         away = np.log(ratio / limit) if np.isfinite(ratio) else np.nan
         reach = np.log(ratio / low) if away > 0 else np.log(high / ratio)
         needed = row["n"] * (reach / away) ** 2 if verdict == "inconclusive" and away else np.nan
-        words = describe_gap(row | {"times": ratio, "low": low, "high": high, "needed": needed}, limit, verdict)
+        words = describe_gap(row | {"times": ratio, "low": low, "high": high, "needed": needed}, limit, verdict, unit)
         rows.append((row["column"], row["rate"], ratio, low, high, verdict, needed, words))
     columns = ["column", "rate", "ratio", "low", "high", "verdict", "needed", "sentence"]
     table = pd.DataFrame(rows, columns=columns)

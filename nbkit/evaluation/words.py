@@ -14,6 +14,7 @@ VERBS = {  # of a rate: how a group with more of it fares
     "precision": "is a case when it is flagged",
     "accuracy": "is given the right class",
 }
+OFF = "; too high and too low count alike"
 FARTHEST = 100  # times the rows there are, beyond which nobody will have them
 SURE = 0.7  # ROC AUC from which on a group is given away
 
@@ -29,7 +30,7 @@ def name_metric(metric: str) -> str:
     return capitalize(describe(metric).partition(" (")[0])
 
 
-def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str) -> str:
+def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str, unit: str = "") -> str:
     """Describe how the groups of a protected column differ in a rate.
 
     Parameters
@@ -40,6 +41,8 @@ def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str) -> str:
         The highest ratio that is acceptable.
     verdict
         What the interval says about the limit.
+    unit
+        Of the target, where the rate is an error in it.
     """
     column, rate, share = row["column"], row["rate"], row["rate"] in VERBS
     if verdict == "not judged" and row["groups"] >= 2:
@@ -48,7 +51,8 @@ def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str) -> str:
         return f"{column}: fewer than two groups have enough rows to compare their {str(rate).replace('_', ' ')}"
     ends = [format_share(row[name]) if share else f"{row[name]:.3g}" for name in ("highest_value", "lowest_value")]
     times = f"{row['times']:.2f}" if row["times"] < 1.1 else f"{row['times']:.2g}"
-    often = f"{times} times as {'often' if share else 'far'} as {row['lowest']} ({ends[0]} vs {ends[1]})"
+    far, how = ("often", "") if share else ("far", f" {unit}".rstrip() + OFF)
+    often = f"{times} times as {far} as {row['lowest']} ({' vs '.join(ends)}{how})"
     often = often.replace("inf times as often as", "at times, which never happens to")
     low, high = (f"{end:.2g}" if np.isfinite(end) else "any number" for end in (row["low"], row["high"]))
     head = f"{column} {row['highest']} {VERBS.get(str(rate), 'is off')} {often}"

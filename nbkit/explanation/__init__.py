@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = attach(
             "summarize_explanation",
             "list_drivers",
         ],
+        "interactions": ["Interactions", "find_interactions"],
         "usefulness": ["group_correlated", "pair_influence", "permute_features"],
     },
 )

@@ -132,9 +132,10 @@ def explain(
     background
         Rows that stand for "the column is not known" (not for trees).
     budget_s
-        Seconds of CPU that may be spent: fewer rows are explained if trees are large, and by permutation if they are so
-        large that fewer than 50 rows could be. It is reckoned from the model's size, not by a clock, so that the same
-        inputs give the same values on any machine.
+        Seconds of CPU that may be spent: fewer rows are explained if trees are large, but 50. For trees it is reckoned
+        from the model's size, not by a clock, so that the same inputs give the same values on any machine. Where a
+        model must be asked (by permutation) a clock tells what a row takes, and rows and background are halved until
+        the budget is kept, down to 12 rows against 5.
 
     Raises
     ------
@@ -157,7 +158,7 @@ def explain(
     for parts in take_apart(model, sample, problem):
         methods = ensembles.list_methods(parts.last)
         for method in methods:
-            found, gap = try_method(method, parts, seed, background)
+            found, gap = try_method(method, parts, seed, background, budget_s)
             if found is not None:
                 return _finish(found, X, problem, min(limit, len(X)))
             tried.append(f"{method.__name__.removeprefix('by_')} {gap}")
@@ -181,24 +182,28 @@ def _finish(found: Found, X: pd.DataFrame, problem: Problem, wanted: int) -> Exp
     check = {"method": found.method, "rows": len(parts.matrix), "error": found.error, "spread": spread}
     check |= {"relative": found.error / scale, "top5_stable": stable}
     check |= {"sampling": found.sampling, "sampling_share": found.sampling / scale, "traced": parts.way}
-    check["more"] = _say_more(len(parts.matrix), wanted, importance, found.method)
+    check["more"] = _say_more(found, wanted, importance)
     start = pd.Series(found.base, index=[str(name) for name in parts.classes], name="base")
     engineered, weights = _weigh(found, X, share > 0, dict(zip(raw, size.mean(axis=0), strict=True)))
     made: dict[str, Any] = {"engineered": engineered, "weights": weights, "data": data, "target": problem.target}
     return Explanation(pd.concat(frames), start, importance, pd.DataFrame([check]), parts.unit, **made)
 
 
-def _say_more(rows: int, wanted: int, importance: pd.DataFrame, method: str) -> str:
+def _say_more(found: Found, wanted: int, importance: pd.DataFrame) -> str:
     """Say what more time would buy: how much narrower the interval of the strongest column would be."""
-    if method == "permutation" and rows == SLOW_ROWS < wanted:
+    rows, sampled = len(found.parts.matrix), found.method == "permutation"
+    wanted = min(wanted, SLOW_ROWS) if sampled and found.spared > 1 else wanted
+    if sampled and rows == SLOW_ROWS < wanted:
         return f"A model of this kind is explained on at most {format_count(rows, 'row')}, whatever the budget."
     if rows >= wanted or not len(importance):
-        return f"More time would buy nothing: all {format_count(rows, 'row')} asked for are explained."
+        more = f"With {found.spared:.1f} times the time the values would be {found.spared**0.5:.1f} times as sure."
+        all_ = f"More time would buy nothing: all {format_count(rows, 'row')} asked for are explained."
+        return more if found.spared > 1 else all_
     first = importance.iloc[0]
     now = (first["high"] - first["low"]) / 2 / max(first["mean_abs"], 1e-12)
-    then = now * (rows / wanted) ** 0.5
+    then, longer = now * (rows / wanted) ** 0.5, max(wanted / rows, found.spared)
     return (
-        f"With {wanted / rows:.1f} times the time {wanted:,} rows instead of {rows:,} would be explained, and the "
+        f"With {longer:.1f} times the time {wanted:,} rows instead of {rows:,} would be explained, and the "
         f"share of the strongest column would be known to ±{then:.0%} of it instead of ±{now:.0%}."
     )
 

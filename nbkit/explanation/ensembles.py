@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 
 from nbkit.errors import BadModel
 from nbkit.explanation.exact import NODES, by_trees, by_weights, count_nodes, is_trees, match_outputs
-from nbkit.explanation.shapley import SLOW_ROWS, Parts, by_permutation, try_method
+from nbkit.explanation.shapley import Parts, by_permutation, try_method
 from nbkit.lineage import trace_columns
 from nbkit.stats import Array
 
@@ -28,11 +28,9 @@ def list_methods(last: Any) -> list[Callable[..., Any]]:
 
 
 def affordable_rows(last: Any, budget_s: float) -> int:
-    """Return how many rows can be explained in so many seconds, from the size of the trees, not from a clock."""
+    """Return how many rows can be explained in so many seconds, from the size of the trees; without trees, any."""
     nodes = sum(count_nodes(each) for each in (last, *(part for _, _, part, _ in _list_parts(last))))
-    if not nodes:
-        return max(1, int(SLOW_ROWS * budget_s))
-    return max(1, int(NODES * budget_s / nodes))
+    return max(1, int(NODES * budget_s / max(nodes, 1)))
 
 
 def by_parts(parts: Parts, seed: int, background: int) -> tuple[Array, Array]:

@@ -9,7 +9,7 @@ from nbkit.explanation.treeshap import Tree, explain_trees, make_tree
 from nbkit.model.train import draw_rows
 from nbkit.stats import Array
 
-NODES = 30_000_000  # tree nodes that are visited in a second
+NODES = 105_000_000  # tree nodes that are visited in a second, a node of several outputs once for each
 TREES = ("RandomForest", "ExtraTrees", "HistGradientBoosting", "DecisionTree", "LGBM", "XGB")
 
 

@@ -23,7 +23,7 @@ def take_apart(model: Any, X: pd.DataFrame, problem: Problem) -> Iterator[Parts]
     """Yield the model as its last step on encoded columns, if these are known, then as a whole on raw columns."""
     lineage = trace_columns(model, X)
     try:
-        ask, unit, classes = _find_output(model, X, problem)
+        ask, unit, classes = find_output(model, X, problem)
         served = ask(X)
         if lineage.matrix is not None and (read := _ask_last(lineage, problem, unit)) is not None:
             known = (lineage.last, lineage.matrix, lineage.sources)
@@ -55,7 +55,7 @@ def _ask_last(lineage: Lineage, problem: Problem, unit: str) -> Callable[[Any], 
     decode = _name_columns(lineage)
     try:
         first = decode(np.asarray(lineage.matrix, dtype=float))
-        ask, own, _ = _find_output(lineage.last, first, problem)
+        ask, own, _ = find_output(lineage.last, first, problem)
         return (lambda z: ask(decode(np.asarray(z)))) if own == unit else None
     except Exception:  # it reads no plain numbers
         return None
@@ -84,7 +84,7 @@ def _refuse(_: Any) -> Array:
     raise BadModel("it is not asked about codes")
 
 
-def _find_output(model: Any, X: Any, problem: Problem) -> tuple[Callable[[Any], Array], str, list[Any]]:
+def find_output(model: Any, X: Any, problem: Problem) -> tuple[Callable[[Any], Array], str, list[Any]]:
     """Return what is explained: the log-odds if the model adds them up, else the probability, or the prediction."""
     task = problem.task
     if task == "regression":

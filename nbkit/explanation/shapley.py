@@ -1,5 +1,6 @@
 """Shapley values of a fitted model, by the method that suits it; each is checked against the model's own output."""
 
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from nbkit.stats import Array, t_quantile
 TOLERANCE, ROUNDING = 1e-3, 1e-9  # of the spread of the model's output; of its size
 SLOW_ROWS, SLOW_BACKGROUND = 100, 20  # of the method that works for any model, each time
 TIMES, PRECISE = (3, 6), 0.02  # it is done so often, until its error is so small a share of the spread
+FEW_ROWS, PROBED = 12, 2  # rows that are explained however slow a model is, and that tell how slow it is
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,17 @@ class Found:
     base: Array  # (outputs,)
     error: float
     sampling: float
+    spared: float = 1.0  # how many times more would have been done with all the time it takes
 
 
-def try_method(method: Any, parts: Parts, seed: int, background: int) -> tuple[Found | None, str]:
+def try_method(
+    method: Any, parts: Parts, seed: int, background: int, budget_s: float = np.inf
+) -> tuple[Found | None, str]:
     """Return what a method gives if it adds up and every column that moves anything is traced, else why not."""
-    name, sampling = method.__name__.removeprefix("by_"), 0.0
+    name, sampling, spared = method.__name__.removeprefix("by_"), 0.0, 1.0
     try:
         if method is by_permutation:
-            parts, values, base, sampling = _repeat_permutation(parts, seed, background)
+            parts, values, base, sampling, spared = _repeat_permutation(parts, seed, background, budget_s)
         else:
             values, base = method(parts, seed, background)
     except Exception as error:  # shap refuses a model in many ways
@@ -72,7 +77,7 @@ def try_method(method: Any, parts: Parts, seed: int, background: int) -> tuple[F
     if lost and float(np.abs(values[:, lost]).sum(axis=1).max()) > bearable:
         names = ", ".join(map(str, parts.matrix.columns[lost[:3]]))
         return None, f"gives weight to columns of unknown origin ({names})"
-    return Found(name, parts, values, base, gap, sampling), ""
+    return Found(name, parts, values, base, gap, sampling, spared), ""
 
 
 def find_spread(parts: Parts) -> float:
@@ -98,25 +103,42 @@ def by_permutation(parts: Parts, seed: int, around: Array) -> tuple[Array, Array
     return values, np.atleast_1d(base[0] if base.ndim else base)
 
 
-def _repeat_permutation(parts: Parts, seed: int, background: int) -> tuple[Parts, Array, Array, float]:
+def _repeat_permutation(
+    parts: Parts, seed: int, background: int, budget_s: float
+) -> tuple[Parts, Array, Array, float, float]:
     """Explain a few rows by permutation several times, each time in other orders and against other rows.
 
     The sums meet the output by construction, whatever the values are. So the error is measured by how far independent
     repetitions lie apart (root mean square over rows, of the column and output where it is largest), with Student's t,
-    as they are few: the true error is smaller in 9 of 10 draws.
+    as they are few: the true error is smaller in 9 of 10 draws. Rows and background are halved until they are within
+    the budget, going by the time that a few rows take.
     """
     rng = np.random.default_rng(seed)
     whole = parts.matrix.to_numpy(dtype=float)
-    size = min(background, SLOW_BACKGROUND)
-    parts = parts.narrow(np.sort(rng.permutation(len(whole))[:SLOW_ROWS]))
+    rows, size = min(SLOW_ROWS, len(whole)), min(background, SLOW_BACKGROUND)
+    places = rng.permutation(len(whole))
+    cost = _time_row(parts.narrow(np.sort(places[:PROBED])), seed, whole[:size]) / size
+    asked = rows * size
+    while TIMES[0] * cost * rows * size > budget_s and rows > FEW_ROWS:
+        rows, size = (max(rows // 2, FEW_ROWS), size) if rows >= 5 * size else (rows, size // 2)
+    parts = parts.narrow(np.sort(places[:rows]))
     order = np.concatenate([rng.permutation(len(whole)) for _ in range(TIMES[1] * size // len(whole) + 1)])
     runs: list[tuple[Array, Array]] = []
     error = float("inf")
-    while len(runs) < TIMES[0] or (len(runs) < TIMES[1] and error > PRECISE * find_spread(parts)):
+    most = int(np.clip(budget_s / max(cost * rows * size, 1e-9), *TIMES))
+    while len(runs) < TIMES[0] or (len(runs) < most and error > PRECISE * find_spread(parts)):
         around = whole[order[len(runs) * size : (len(runs) + 1) * size]]
         runs.append(by_permutation(parts, seed + len(runs), around))
         if len(runs) > 1:
             spread = np.var([values for values, _ in runs], axis=0, ddof=1) / len(runs)
             error = t_quantile(len(runs) - 1, 0.9) * float(np.sqrt(spread.mean(axis=0).max()))
     values, base = (np.mean([run[place] for run in runs], axis=0) for place in (0, 1))
-    return parts, values, base, error
+    return parts, values, base, error, asked / (rows * size)
+
+
+def _time_row(parts: Parts, seed: int, around: Array) -> float:
+    """Return the seconds of CPU that one row takes; a first call loads what is loaded once."""
+    by_permutation(parts, seed, around[:1])
+    start = time.process_time()
+    by_permutation(parts, seed, around)
+    return float(time.process_time() - start) / len(parts.matrix)

@@ -8,7 +8,7 @@ import numpy as np
 
 from nbkit.stats import Array
 
-WIDTH = 4  # points that are taken together
+LANES = 32  # rows that walk a tree together, so that the processor multiplies several at once
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,21 @@ def explain_trees(trees: list[Tree], matrix: Array) -> tuple[Array, Array]:
     Lundberg, S. M. et al. (2020). Nature Machine Intelligence 2, 56-67. Yu, P. et al. (2022). Linear TreeShap. NeurIPS
     35. Owen, G. (1972). Multilinear extensions of games. Management Science 18, 64-79.
     """
-    rows = np.ascontiguousarray(matrix, dtype=np.float64)
-    outputs = trees[0].value.shape[1]
-    trace, _, walk = _compile()
-    found, base = np.zeros((len(rows), rows.shape[1], outputs)), np.zeros(outputs)
+    (count, columns), outputs = matrix.shape, trees[0].value.shape[1]
+    rows = np.pad(np.asarray(matrix, dtype=np.float64), ((0, -count % LANES), (0, 0)))
+    rows = np.ascontiguousarray(rows.reshape(-1, LANES, columns).transpose(0, 2, 1))
+    lay_out, walk = _compile()
+    found, base = np.zeros((len(rows), columns, outputs, LANES)), np.zeros(outputs)
     for tree in trees:
         leaf = tree.left < 0
         base += tree.value[leaf].T @ tree.cover[leaf] / tree.cover[0]
         if len(leaf) > 1:
-            parent, before, width = trace(tree.left, tree.right, tree.column)
-            points, weights = np.polynomial.legendre.leggauss(-(-width // (2 * WIDTH)) * WIDTH)
-            tables = _tabulate(tree, parent, before, (points + 1) / 2, weights / 2)
-            asks = (tree.left, tree.right, tree.column, tree.threshold, tree.gap, tree.by_level, tree.bits)
-            walk(rows, *asks, before, *tables, tree.value, found)
-    return found, base
+            order, own, old, width = lay_out(tree.left, tree.right, tree.column, tree.cover)
+            points, weights = np.polynomial.legendre.leggauss(-(-width // 2))
+            tables = _tabulate(own, old, (points + 1) / 2, weights / 2)
+            asks = (tree.left, tree.column, tree.threshold, tree.gap, tree.by_level, tree.bits)
+            walk(rows, *asks, order, *tables, tree.value, found)
+    return found.transpose(0, 3, 1, 2).reshape(-1, columns, outputs)[:count], base
 
 
 def make_tree(**given: Any) -> Tree:
@@ -87,99 +88,102 @@ def make_tree(**given: Any) -> Tree:
 
 
 @cache
-def _compile() -> tuple[Any, Any, Any]:
+def _compile() -> tuple[Any, Any]:
     """Compile the loops, which takes seconds once on a machine."""
     import numba
 
-    return tuple(numba.njit(cache=True)(loop) for loop in (_trace_paths, _multiply, _walk))  # type: ignore[return-value]
+    return numba.njit(cache=True)(_lay_out), numba.njit(cache=True)(_walk)
 
 
-def _tabulate(tree: Tree, parent: Array, before: Array, t: Array, weights: Array) -> tuple[Array, Array]:
+def _tabulate(own: Array, old: Array, t: Array, weights: Array) -> tuple[Array, Array]:
     """Return by how much each edge multiplies a path's polynomial, and its derivative by the column of the edge.
 
     Both (nodes, 3, points): the row goes along the edge and all earlier ones of its column; it leaves here; before.
     """
-    share = np.ones(len(parent))
-    share[1:] = tree.cover[1:] / tree.cover[parent[1:]]
-    own, old = _compile()[1](share, before)
     new, was = own[:, None, None], old[:, None, None]
     went, had = np.array([1.0, 0.0, 0.0])[:, None], np.array([1.0, 1.0, 0.0])[:, None]
     now, then = new * (1 - t) + went * t, was * (1 - t) + had * t
-    tables = now / then, weights * ((went - new) / now - (had - was) / then)
-    return tuple(np.stack(np.split(each, len(t) // WIDTH, axis=2)) for each in tables)  # type: ignore[return-value]
+    return now / then, weights * ((went - new) / now - (had - was) / then)
 
 
-def _trace_paths(left: Array, right: Array, column: Array) -> tuple[Array, Array, int]:
-    """Return of each node its parent, the last one above whose edge asks for the same column, and how many columns."""
-    size = len(left)
-    parent, before, many = np.full(size, -1), np.full(size, -1), np.zeros(size, dtype=np.int64)
-    for node in range(size):
+def _lay_out(left: Array, right: Array, column: Array, cover: Array) -> tuple[Array, Array, Array, int]:
+    """Order the nodes as they are walked, a parent directly before its left child.
+
+    Returned are, of each place in that order, the node, the place above, the depth, and the depth of the last edge
+    above that asks for the same column (0 if none does); the product of the shares of rows along the edges of that
+    column, with and without the last; and how many columns a path asks for at most.
+    """
+    size, here, free = len(left), 0, 1
+    order, many = np.zeros((size, 4), dtype=np.int64), np.zeros(size, dtype=np.int64)
+    own, old = np.ones(size), np.ones(size)
+    waiting, path = np.zeros((size + 1, 2), dtype=np.int64), np.zeros(size, dtype=np.int64)
+    while free > 0:
+        free -= 1
+        node, above = waiting[free]
+        if here > 0:
+            depth, asking = order[above, 2] + 1, order[above, 0]
+            before = depth - 1
+            while before > 0 and column[order[order[path[before], 1], 0]] != column[asking]:
+                before -= 1
+            path[depth] = here
+            old[here] = own[path[before]] if before > 0 else 1.0
+            own[here] = old[here] * cover[node] / cover[asking]
+            many[here] = many[above] + (1 if before == 0 else 0)
+            order[here] = node, above, depth, before
         if left[node] >= 0:
-            above, found = node, -1
-            while above > 0 and found < 0:
-                if column[parent[above]] == column[node]:
-                    found = above
-                above = parent[above]
-            for child in (left[node], right[node]):
-                parent[child], before[child] = node, found
-                many[child] = many[node] + (1 if found < 0 else 0)
-    return parent, before, max(many.max(), 1)
-
-
-def _multiply(share: Array, before: Array) -> tuple[Array, Array]:
-    """Return the product of shares along edges of the same column, with and without the last."""
-    own, old = share.copy(), np.ones(len(share))
-    for node in range(len(share)):
-        if before[node] >= 0:
-            old[node] = own[before[node]]
-            own[node] *= old[node]
-    return own, old
+            waiting[free] = right[node], here
+            waiting[free + 1] = left[node], here
+            free += 2
+        here += 1
+    return order, own, old, max(many.max(), 1)
 
 
 def _walk(  # noqa: C901 - compiled: every call in it costs
-    rows: Array, left: Array, right: Array, column: Array, threshold: Array, gap: Array, by_level: Array, bits: Array,
-    before: Array, factor: Array, slope: Array, value: Array, found: Array,
+    rows: Array, left: Array, column: Array, threshold: Array, gap: Array, by_level: Array, bits: Array, order: Array,
+    factor: Array, slope: Array, value: Array, found: Array,
 ) -> None:  # fmt: skip
-    """Add what a tree gives each column of each row to `found`; tables are (rounds, nodes, 3, 4 points)."""
-    size, outputs = len(left), value.shape[1]
-    product, total = np.ones((size, WIDTH)), np.zeros((size, WIDTH))
-    splits = np.flatnonzero(left >= 0)
-    state = np.zeros(size, dtype=np.int64)
-    for row in range(len(rows)):
-        for node in splits:
-            asked = rows[row, column[node]]
-            if np.isnan(asked):
-                to_left = gap[node]
-            elif by_level[node]:
-                code = int(asked)
-                to_left = ((bits[node, code // 32] >> np.uint32(code % 32)) & np.uint32(1)) == 1
-            else:
-                to_left = asked <= threshold[node]
-            lost = before[left[node]] >= 0 and state[before[left[node]]] > 0
-            state[left[node]] = 2 if lost else 0 if to_left else 1
-            state[right[node]] = 2 if lost else 1 if to_left else 0
-        for part in range(len(factor)):
-            for node in splits:
-                a, b, c, d = product[node, 0], product[node, 1], product[node, 2], product[node, 3]
-                for child in (left[node], right[node]):
-                    goes = state[child]
-                    product[child, 0] = a * factor[part, child, goes, 0]
-                    product[child, 1] = b * factor[part, child, goes, 1]
-                    product[child, 2] = c * factor[part, child, goes, 2]
-                    product[child, 3] = d * factor[part, child, goes, 3]
-            for output in range(outputs):
-                for node in splits[::-1]:
-                    a, b, c, d, moved = 0.0, 0.0, 0.0, 0.0, 0.0
-                    for child in (left[node], right[node]):
-                        if left[child] < 0:
-                            v = value[child, output]
-                            e, f = product[child, 0] * v, product[child, 1] * v
-                            g, h = product[child, 2] * v, product[child, 3] * v
-                        else:
-                            e, f, g, h = total[child, 0], total[child, 1], total[child, 2], total[child, 3]
-                        goes = state[child]
-                        moved += e * slope[part, child, goes, 0] + f * slope[part, child, goes, 1]
-                        moved += g * slope[part, child, goes, 2] + h * slope[part, child, goes, 3]
-                        a, b, c, d = a + e, b + f, c + g, d + h
-                    total[node, 0], total[node, 1], total[node, 2], total[node, 3] = a, b, c, d
-                    found[row, column[node], output] += moved
+    """Add what a tree gives each column of each row to `found`; the last axis of both is that of rows together."""
+    size, outputs, points, deepest = len(order), value.shape[1], factor.shape[2], order[:, 2].max() + 1
+    product, total = np.ones((deepest, points, LANES)), np.zeros((deepest, points, LANES))  # of the path to a node
+    state, moved = np.zeros((deepest, LANES), dtype=np.int64), np.zeros(LANES)
+    entered, asked = np.zeros(deepest, dtype=np.int64), np.zeros(deepest, dtype=np.int64)
+    for block in range(len(rows)):
+        for output in range(outputs):
+            reached = 0
+            for here in range(1, size + 1):
+                depth = order[here, 2] if here < size else 1
+                for done in range(reached, depth - 1, -1):  # edges that are left, the deepest first
+                    edge = entered[done]
+                    moved[:] = 0.0
+                    for p in range(points):
+                        goes, leaves = slope[edge, 0, p], slope[edge, 1, p]
+                        for r in range(LANES):
+                            s, t = state[done, r], total[done, p, r]
+                            moved[r] += t * (goes if s == 0 else leaves if s == 1 else 0.0)
+                            total[done - 1, p, r] += t
+                    found[block, asked[done], output] += moved
+                if here == size:
+                    break
+                node, asking, before = order[here, 0], order[order[here, 1], 0], order[here, 3]
+                asks, cut, lost, is_left = column[asking], threshold[asking], gap[asking], left[asking] == node
+                asked[depth], entered[depth], reached = asks, here, depth
+                for r in range(LANES):
+                    x = rows[block, asks, r]
+                    state[depth, r] = 0 if ((x <= cut) | (lost & np.isnan(x))) == is_left else 1
+                if by_level[asking]:
+                    for r in range(LANES):
+                        x = rows[block, asks, r]
+                        code = 0 if np.isnan(x) else int(x)
+                        inside = ((bits[asking, code // 32] >> np.uint32(code % 32)) & np.uint32(1)) == 1
+                        state[depth, r] = 0 if (lost if np.isnan(x) else inside) == is_left else 1
+                if before > 0:
+                    for r in range(LANES):
+                        state[depth, r] = 2 if state[before, r] > 0 else state[depth, r]
+                v = value[node, output] if left[node] < 0 else 0.0
+                for p in range(points):
+                    goes, leaves, gone = factor[here, 0, p], factor[here, 1, p], factor[here, 2, p]
+                    for r in range(LANES):
+                        s = state[depth, r]
+                        now = product[depth - 1, p, r] * (goes if s == 0 else leaves if s == 1 else gone)
+                        product[depth, p, r] = now
+                        total[depth, p, r] = now * v

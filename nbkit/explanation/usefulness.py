@@ -9,7 +9,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from nbkit.explanation.attribution import Explanation
-from nbkit.lineage import read_columns
+from nbkit.lineage import encode_rows, read_columns
 from nbkit.model.metrics import find_metric
 from nbkit.model.predictions import predict
 from nbkit.model.train import draw_rows
@@ -116,15 +116,16 @@ def pair_influence(
         ["helps", "hurts on new rows", "little influence"],
         "inconclusive",
     )
-    open_, alike = table["finding"] == "inconclusive", find_alike(explanation)
+    open_, alike = table["finding"] == "inconclusive", find_alike(explanation, model)
     names = [[name] for name in table.loc[open_, "feature"]]
     inside = (
         permute_features(model, train, problem, columns=names, repeats=1, limit=limit).set_index("feature")
         if names
         else pd.DataFrame()
     )
+    outside = _find_outside(explanation, model, problem.features(train), [str(name) for (name,) in names])
     reasons: list[tuple[str, str]] = [
-        _find_reason(row, explanation.data, train, alike, inside)
+        _find_reason(row, outside[str(row.feature)], alike, inside)
         if row.finding == "inconclusive"
         else (str(row.finding), "")
         for row in table.itertuples()
@@ -153,7 +154,7 @@ def group_correlated(explanation: Explanation, permuted_with: Any, **shuffled: i
         commas), `share` (of all movement, of the summed values), `drop`, `low`, `high`. Categories are ranked by what
         they move. Empty where no columns are correlated.
     """
-    alike = find_alike(explanation)
+    alike = find_alike(explanation, permuted_with[0])
     if len(alike) < 2:
         return pd.DataFrame(columns=["feature", "share", "drop", "low", "high"])
     far = squareform(1 - alike.to_numpy(), checks=False)
@@ -168,13 +169,19 @@ def group_correlated(explanation: Explanation, permuted_with: Any, **shuffled: i
     return table.sort_values("share", ascending=False, kind="stable", ignore_index=True)
 
 
-def find_alike(explanation: Explanation) -> pd.DataFrame:
-    """Return the sizes of rank correlations between the raw columns, categories ranked by what they move."""
+def find_alike(explanation: Explanation, model: Any) -> pd.DataFrame:
+    """Return the sizes of rank correlations between the raw columns.
+
+    Categories are ranked by what they move, a moment by that of its parts which moves most.
+    """
+    parts = split_moments(explanation)
+    made = encode_rows(model, explanation.data) if parts else pd.DataFrame()
     values = explanation.values.drop(columns="class", errors="ignore")
     values = values[~values.index.duplicated()]
     ranks = {}
     for name in values.columns:
-        column = explanation.data[name]
+        strongest = str(parts[name].idxmax()) if name in parts else ""
+        column = made[strongest] if strongest in made else explanation.data[name]
         numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
         ranks[name] = column.astype(float) if numeric else values[name].groupby(column.astype(str)).transform("mean")
     table = pd.DataFrame(ranks).rank().corr().abs().fillna(0.0)
@@ -201,13 +208,37 @@ def _bound(base: Any, shuffled: list[Any], metric: Any, said: Any) -> tuple[floa
     return value, value - half, value + half
 
 
-def _find_reason(
-    row: Any, data: pd.DataFrame, train: pd.DataFrame, alike: pd.DataFrame, inside: pd.DataFrame
-) -> tuple[str, str]:
+def split_moments(explanation: Explanation) -> dict[str, "pd.Series[Any]"]:
+    """Return, of each column of moments, the columns that the recipe makes of it, and what share each moves."""
+    made = explanation.engineered.assign(source=lambda t: t["sources"].astype("str").str.split(", ")).explode("source")
+    times = [str(name) for name, column in explanation.data.items() if column.dtype.kind in "mM"]
+    moved = {name: made[made["source"] == name].set_index("feature")["mean_abs"] for name in times}
+    return {name: own / own.sum() for name, own in moved.items() if own.sum() > 0}
+
+
+def _find_outside(
+    explanation: Explanation, model: Any, train: pd.DataFrame, names: Sequence[str]
+) -> dict[str, tuple[float, str]]:
+    """Return which share of each column is outside of what train had, and a sentence.
+
+    Of a moment its parts are judged, each by its share of what they move: every new moment is after train.
+    """
+    parts, data, found = split_moments(explanation), explanation.data, {}
+    new, old = (encode_rows(model, rows) if set(parts) & set(names) else pd.DataFrame() for rows in (data, train))
+    for name in names:
+        out, what = _count_outside(data[name], train[name]), ""
+        if name in parts and set(parts[name].index) <= set(new.columns):
+            outs = parts[name] * [_count_outside(new[part], old[part]) for part in parts[name].index]
+            out, what = float(outs.sum()), f"{outs.idxmax()}, made of it: "
+        found[name] = out, f"{what}{out:.0%} of the new rows have values that train never had"
+    return found
+
+
+def _find_reason(row: Any, outside: tuple[float, str], alike: pd.DataFrame, inside: pd.DataFrame) -> tuple[str, str]:
     """Name why a column that moves predictions is not shown to help on new rows."""
     name = row.feature
-    if (out := _count_outside(data[name], train[name])) >= OUTSIDE:
-        return "out of the training range", f"{out:.0%} of the new rows have values that train never had"
+    if outside[0] >= OUTSIDE:
+        return "out of the training range", outside[1]
     learned = inside.loc[name]
     if learned["low"] > 0 and row.high < LEFT * learned["drop"]:
         return "useful only in train", f"worth {learned['drop']:.2g} in train, at most {row.high:.2g} on new rows"

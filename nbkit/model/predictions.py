@@ -200,17 +200,18 @@ def predict_values(model: Any, X: pd.DataFrame, problem: Problem) -> Any:
     Raises
     ------
     BadModel
-        If the model gives no probabilities, or a prediction is not a finite number.
+        If the model gives no probabilities, a prediction is not a finite number, or there is not one for each row.
     """
     task, positive = problem.task, problem.positive
     if not len(X):  # scikit-learn refuses to predict nothing
         names = {} if task != "multiclass" else dict.fromkeys(getattr(model, "classes_", ()))
         return pd.DataFrame(names, index=X.index, dtype=float) if names else pd.Series(index=X.index, dtype=float)
     if task == "regression":
-        return _check_finite(pd.Series(np.asarray(model.predict(X), dtype=float).ravel(), index=X.index, name="value"))
+        said = np.asarray(_ask(model.predict, model, X), dtype=float).ravel()
+        return _check_finite(pd.Series(said, index=X.index, name="value"))
     if not hasattr(model, "predict_proba"):
         raise BadModel(f"{type(model).__name__} gives no probabilities; wrap it in sklearn's CalibratedClassifierCV")
-    table = pd.DataFrame(model.predict_proba(X), columns=list(model.classes_), index=X.index)
+    table = pd.DataFrame(_ask(model.predict_proba, model, X), columns=list(model.classes_), index=X.index)
     if task == "multiclass":
         return _check_finite(table)
     known = list(model.classes_)
@@ -252,6 +253,21 @@ def _to_numbers(truth: pd.Series) -> Array:
         return np.asarray(_check_finite(truth.astype(float).to_numpy(), "truth"), dtype=float)
     except (TypeError, ValueError) as error:
         raise BadModel(f"a regression needs numbers to predict: {error}") from error
+
+
+def _ask(ask: Any, model: Any, X: pd.DataFrame) -> Any:
+    """Ask for one answer a row; where there are more or fewer, name the step that drops or adds rows."""
+    said, given, culprit = ask(X), X, "it"
+    for name, step in getattr(model, "steps", ())[:-1] if len(said) != len(X) else ():
+        if given.shape[0] == len(X) and hasattr(step, "transform"):
+            given = step.transform(given)
+            culprit = f"its step {name!r} ({type(step).__name__})" if given.shape[0] != len(X) else culprit
+    if len(said) == len(X):
+        return said
+    raise BadModel(
+        f"{type(model).__name__} gives {len(said):,} answers for {len(X):,} rows: {culprit} drops or adds rows. Each "
+        "row needs its answer: let it mark or fill them instead, or select rows in the query of 02_ingest"
+    )
 
 
 def _check_finite(values: Any, what: str = "prediction") -> Any:

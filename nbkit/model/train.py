@@ -1,6 +1,5 @@
 """Training: searches and pipelines fitted with a fixed number of threads, here or on a cluster."""
 
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from nbkit.formats import check_loadable
 from nbkit.model.metrics import METRICS, find_metric
 from nbkit.model.search import Scorer, fit, mean_std, run_search
 from nbkit.problem import Problem
-from nbkit.wording import suggest
+from nbkit.wording import format_count, suggest
 
 TRIALS = ["candidate", "trial", "params", "mean", "std", "folds", "rows"]
 
@@ -134,14 +133,13 @@ def fit_each(
         check_candidate(name, candidate, problem)
     models, trials = {}, []
     for name, candidate in candidates.items():
-        start, said = time.perf_counter(), ""
-        estimator = candidate
+        estimator, said = candidate, ""
         if hasattr(candidate, "estimator") and hasattr(candidate, "cv"):
             table, estimator, reached = run_search(candidate, part, problem, threads)
             trials.append(table.assign(candidate=name))
-            said = f"{problem.metric} {reached:.4g} in cross-validation, {len(table)} settings, "
+            said = f"{problem.metric} {reached:.4g} in cross-validation, {format_count(len(table), 'setting')}, "
         models[name] = fit(clone(estimator), X, y, threads=threads)
-        print(f"{name}: {said}{time.perf_counter() - start:.0f} s", flush=True)  # noqa: T201
+        print(f"{name}: {said}fitted on {format_count(len(X), 'row')}", flush=True)  # noqa: T201
     found = pd.concat(trials, ignore_index=True) if trials else pd.DataFrame(columns=TRIALS)
     return Training(models, found[TRIALS])
 

@@ -26,7 +26,7 @@ def describe_staging(parameters: dict[str, Any], scraps: dict[str, Any], root: P
 
 def describe_production(parameters: dict[str, Any], scraps: dict[str, Any], root: Path) -> str:
     """Describe which version is in production of the model that a stage compares with."""
-    return _describe("production", parameters["registry"], parameters["name"], root)
+    return _describe("production", parameters["registry"], scraps["name"], root)
 
 
 def _describe(alias: str, registry: str, reference: str, root: Path) -> str:

@@ -15,7 +15,7 @@ from nbkit.report.scraps import read_or, read_rows
 from nbkit.wording import capitalize, describe, format_count, format_estimate, format_value
 
 Score = tuple[str, float, float, float]  # a metric, its value, and the ends of its interval
-CARDS = 4
+CARDS, WEAK = 4, 3  # large numbers, and weak spots
 PER_ROW = "saved per row"  # which the costs below show
 REQUIREMENTS = {  # how a limit of 01 is said on a card
     "latency_p95_ms": ("{:,.0f} ms", "response time: 95 % of the requests take no longer (limit {:,.0f} ms)"),
@@ -94,17 +94,7 @@ def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
             rows.append(
                 (f"Groups by {row['column']}" if "column" in row else "Groups", end_sentence(row["sentence"]), EVALUATE)
             )
-    for row in read_rows(folder, EVALUATE, "error_tree"):
-        if row["verdict"] == "worse":
-            times = format_estimate(row["lift"], row["low"], row["high"])
-            words = f"Errors are {times} times the average where {row['rule']}, on {format_count(row['n'], 'row')}."
-            rows.append(("Weak spot", words, EVALUATE))
-    for row in read_rows(folder, EVALUATE, "worst")[:3]:
-        if "gap" in row:
-            off = format_estimate(row["gap"], row["gap_low"], row["gap_high"])
-            where = f"{describe(row['column'])} {row['slice']}"
-            words = f"Predictions are further off for {where} than elsewhere, by {off}, "
-            rows.append(("Weak spot", f"{words}on {format_count(row['n'], 'row')}.", EVALUATE))
+    rows += [("Weak spot", words, EVALUATE) for words in _list_weak(folder)[:WEAK]]
     rows += [
         ("Cost", end_sentence(words.removeprefix("Cost: ")), EVALUATE)
         for words in describe_alternatives(folder, "inconclusive")
@@ -125,6 +115,26 @@ def _is_loose(check: Sequence[Mapping[Any, Any]], importance: Sequence[Any]) -> 
 
     stable = float(check[0].get("top5_stable", math.nan)) if check else math.nan
     return bool(judge_firmness(stable, len(importance)) == NOT_FIRM)
+
+
+def _list_weak(folder: Path) -> list[str]:
+    """Say where it errs: the parts of the error tree first, which share no row, then the worst slices."""
+    found = []
+    for row in read_rows(folder, EVALUATE, "error_tree"):
+        if row["verdict"] == "worse":
+            times = format_estimate(row["lift"], row["low"], row["high"])
+            words = f"Errors are {times} times the average where {row['rule']}, on "
+            found.append(f"{words}{format_count(row['n'], 'row')}.")
+    target = getattr(read_or(folder, FRAME, "problem"), "target", "")
+    rules = getattr(read_or(folder, VALIDATE, "contract"), "columns", ())
+    unit = next((rule.unit for rule in rules if rule.name == target), "")
+    for row in read_rows(folder, EVALUATE, "worst"):
+        if "gap" in row:
+            off = format_estimate(row["gap"], row["gap_low"], row["gap_high"], unit)
+            where = f"{describe(row['column'])} {row['slice']}"
+            words = f"Predictions are further off for {where} than elsewhere, by {off}, "
+            found.append(f"{words}on {format_count(row['n'], 'row')}.")
+    return found
 
 
 def end_sentence(sentence: Any) -> str:

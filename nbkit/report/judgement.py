@@ -34,7 +34,11 @@ def read_criteria(folder: Path) -> pd.DataFrame:
         value, interval = format_value(row["value"], *ends), format_interval(*ends)
         rows.append((row["words"], like, row["target"], value, interval, row["verdict"], row["why"]))
     if not rows:
-        rows = [(row["words"], "", "", "", "", "not judged yet", "") for row in read_rows(folder, FRAME, "criteria")]
+        from nbkit.evaluation.criteria import describe_measure, describe_target
+
+        for row in read_rows(folder, FRAME, "criteria"):
+            told = (describe_measure(row["metric"]), "", describe_target(row))
+            rows.append((*told, "", "", "not judged yet", ""))
     return pd.DataFrame(rows, columns=["criterion", "today", "target", "value", "interval", "verdict", "why"])
 
 

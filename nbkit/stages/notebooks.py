@@ -21,7 +21,7 @@ TAGS = re.compile(r"</?[A-Za-z][^<>]*>")
 LONGEST = 250  # characters of a file's name
 STAGE_NAME = re.compile(r"\d\d[a-z]?_\w+")  # as 06_train, or 06b_more between it and 07
 CADENCES = ("run", "window")
-SETTINGS = ("cadence", "effects")
+SETTINGS = ("cadence", "effects", "only_reads")
 ALWAYS = "always"
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|[-+]?inf|"
@@ -84,6 +84,8 @@ class Stage:
     effects
         Whether it changes something outside of its run, such as a registry: ``"module:function"`` that describes what
         it left there, ``"always"`` if nobody can tell, empty if it changes nothing.
+    only_reads
+        Whether it changes nothing there, and what it describes is what it read.
     file_names
         What stands in its code cells and could be the name of a file, magics and SQL included.
     """
@@ -97,6 +99,7 @@ class Stage:
     cadence: str = "run"
     cells: tuple[str, ...] = ()
     effects: str = ""
+    only_reads: bool = False
     file_names: frozenset[str] = frozenset()
 
     @property
@@ -190,8 +193,8 @@ def _find_file_names(sources: list[str]) -> Iterator[str]:
         yield from (name, name.lstrip("/"))  # what stands before a slash may be a folder in braces
 
 
-def _read_settings(settings: dict[str, Any], path: Path) -> dict[str, str]:
-    """Read cadence and effects from ``metadata.nbkit``, and refuse what is misspelt there: it would never count."""
+def _read_settings(settings: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Read what ``metadata.nbkit`` says, and refuse what is misspelt there: it would never count."""
     unknown = [key for key in settings if key not in SETTINGS]
     if unknown and "status" not in settings:  # in an executed notebook the engine has written more
         raise BadNotebook(f"{path}: metadata.nbkit holds {unknown[0]!r}{suggest(unknown[0], SETTINGS)}")
@@ -200,7 +203,7 @@ def _read_settings(settings: dict[str, Any], path: Path) -> dict[str, str]:
         raise BadNotebook(f"{path}: metadata.nbkit.cadence is {cadence!r}{suggest(cadence, CADENCES)}")
     if effects not in ("", ALWAYS) and not FUNCTION.fullmatch(effects):
         raise BadNotebook(f"{path}: metadata.nbkit.effects is {effects!r}; give 'module:function', or {ALWAYS!r}")
-    return {"cadence": cadence, "effects": effects}
+    return {"cadence": cadence, "effects": effects, "only_reads": settings.get("only_reads", False) is True}
 
 
 def _parse(source: str, path: Path, parse: Callable[[str], ast.Module] = parse_cell) -> ast.Module:

@@ -83,7 +83,7 @@ def plan_sweep(sweep: Sweep) -> Sweep:
     names = [step.stage.name for step in plan.steps]
     if judge not in names:
         raise BadParameter(f"--until {names[-1]} ends before {judge}, whose scores say which point is best")
-    if outside := [name for name in names if stages[name].effects]:
+    if outside := [name for name in names if stages[name].effects and not stages[name].only_reads]:
         raise BadParameter(f"points do not come to {outside[0]}, which changes what is not its run's: end earlier")
     resolved = [resolve_params(sweep.files, [*sweep.settings, *more], stages) for more in own]
     given = {json.dumps([[each.values[name], each.limits[name]] for name in names]) for each in resolved}
