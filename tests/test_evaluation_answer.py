@@ -11,6 +11,7 @@ from model_helpers import load_table
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 
+from nbkit.contract import ColumnRule
 from nbkit.evaluation import compare_costs, state_answer
 from nbkit.evaluation.answer import describe_basis
 from nbkit.model import Predictions, predict
@@ -94,7 +95,9 @@ def test_a_regression_and_classes():
 
 def test_a_case_is_said_in_the_words_of_the_contract():
     model, rule = draw()
-    table = state_answer(model, rule, pd.DataFrame(), event="arrived 15 minutes late").set_index("what")
+    table = state_answer(
+        model, rule, pd.DataFrame(), target=ColumnRule("late", "integer", description="arrived 15 minutes late")
+    ).set_index("what")
     assert "of cases (arrived 15 minutes late) are found" in table.at["cases found", "sentence"]
     assert "late)" not in table.at["warnings right", "sentence"]
 
@@ -136,7 +139,7 @@ def test_a_regression_is_off_in_the_unit_of_its_target():
     rng = np.random.default_rng(0)
     y = rng.normal(50, 10, 400)
     said = [align(y, y + rng.normal(0, size, 400), task="regression") for size in (3, 9)]
-    row = state_answer(*said, pd.DataFrame(), unit="min").iloc[0]
+    row = state_answer(*said, pd.DataFrame(), target=ColumnRule("delay", "number", unit="min")).iloc[0]
     assert row["unit"] == "min"
     assert re.match(r"Predictions are off by 2\.\d+ min \(2\.\d+ to 2\.\d+\) on average", row["sentence"])
     assert " on average" in state_answer(*said, pd.DataFrame()).at[0, "sentence"]

@@ -13,6 +13,7 @@ from nbkit.errors import NbkitError, Refusal
 FAILED, USAGE, NO, INTERRUPTED = 1, 2, 3, 130
 GROUPS = {  # what one wants to do, in the order of a model's life
     "Begin a project": ("new", "contract", "check", "params", "graph"),
+    "Work at the desk": ("lab", "refresh", "verify"),
     "Run it": ("run", "resume", "sweep"),
     "See what came of it": ("runs", "report", "compare", "lineage", "site", "prune"),
     "Decide about a model": ("models", "promote", "reject", "rollback", "registry"),

@@ -82,7 +82,7 @@ def new(
 
 
 def _start_blank(name: str) -> tuple[list[str], list[str]]:
-    from nbkit.features import blank_params
+    from nbkit.features.propose import blank_params
 
     return [blank_params(name)], []
 

@@ -17,6 +17,6 @@ __getattr__, __dir__, __all__ = attach(
             "list_refused",
         ],
         "inspect": ["inspect_snapshot"],
-        "propose": ["blank_params", "propose_contract", "propose_params"],
+        "propose": ["propose_contract", "propose_params"],
     },
 )
