@@ -215,7 +215,7 @@ def test_a_regression_has_its_error_and_its_bias_by_group():
     assert rates.loc["bias", "value"].to_dict() == pytest.approx(theirs.by_group.to_dict())
     verdicts = judge_groups(compare_groups(rates.reset_index(), told))
     assert verdicts["rate"].tolist() == ["mae"]
-    assert " is off 1.00 times as far as " in verdicts["sentence"].iloc[0]
+    assert ": predictions are off 1.00 times as far as for " in verdicts["sentence"].iloc[0]
     told = judge_groups(compare_groups(rates.reset_index(), told), unit="points")["sentence"].iloc[0]
     assert " points; too high and too low count alike)" in told  # sizes are compared, and it is said
 

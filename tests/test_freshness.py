@@ -10,13 +10,13 @@ from nbkit.freshness import Desk
 from nbkit.scraps import read_value
 
 HEAD = "import nbkit\nrun = nbkit.Run(run_dir, globals())"
-FIRST = ['run_dir: str = "."  # folder\nx: int = 1  # number', HEAD, "y = x + 10", "y = y * 1", "run.save(y=y)"]
+FIRST = ['run_dir: str = "."  # folder\nx: int = 1  # number', HEAD, "y = x + 10", "y = y * 3", "run.save(y=y)"]
 SECOND = [
     'run_dir: str = "."  # folder\nk: int = 2  # factor',
     HEAD,
     'y = run.load("01_a", "y")',
     "z = y * k + 100",
-    "z = z + 0",
+    "z = z + 7",
     "run.save(z=z)",
 ]
 THIRD = ['run_dir: str = "."  # folder', HEAD, 'z = run.load("02_b", "z")', "print(z)", "run.save(w=z)"]
@@ -139,7 +139,7 @@ def test_a_batch_run_gives_what_is_newer(desk):
     second.cells[3]["source"] = "z = y * k + 200"
     second.save()
     run_and_save(first)  # adopts x = 5 from the run
-    assert read_value(first.path.parent, "01_a", "y") == 15
+    assert read_value(first.path.parent, "01_a", "y") == 45
     assert why(second) == "code cell 4 was changed and has not run since"
     second.save()
 
@@ -216,7 +216,7 @@ def hurry(notebook, chance):
     """Change a notebook and run no more than seems needed: the changed cell, perhaps those after it, the last one."""
     change(notebook, chance)
     last = len(notebook.cells) - 1
-    first = chance.randint(0, last - 1)
+    first = chance.randint(2, last - 1)
     for place in [first, *range(first + 1, chance.randint(first, last)), last]:
         notebook.run(place)
     notebook.save()
@@ -249,7 +249,7 @@ def live(desk, chance, state):
     elif deed < 0.8:
         notebook.restart()
         said = notebook.run_all()
-    elif deed < 0.97:
+    elif deed < 0.94:
         notebook.save()
     else:
         state["n"] = state.get("n", 0) + 1

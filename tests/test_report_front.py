@@ -178,4 +178,4 @@ def test_at_most_three_weak_spots_are_told_those_of_the_error_tree_first(project
     folder = write_run(project, stages={"07_evaluate": PASSED}, **values, **problem)
     told = read_watch(folder)["sentence"].tolist()
     assert [sentence.split(" ")[0] for sentence in told] == ["Errors", "Errors", "Predictions"]
-    assert "for c a than elsewhere, by 4.200 min (3.100 to 5.400), on 200 rows" in told[2]
+    assert "for c a than elsewhere, by 4.2 min (3.1 to 5.4), on 200 rows" in told[2]

@@ -7,13 +7,14 @@ import numpy as np
 
 from nbkit.wording import capitalize, describe, format_count, format_share
 
-VERBS = {  # of a rate: how a group with more of it fares
-    "selection_rate": "is flagged",
-    "true_positive_rate": "is flagged when it is a case",
-    "false_positive_rate": "is flagged without being a case",
-    "precision": "is a case when it is flagged",
-    "accuracy": "is given the right class",
+VERBS = {  # of a rate: what happens more often in a group with more of it
+    "selection_rate": "a row is flagged",
+    "true_positive_rate": "a real case is flagged",
+    "false_positive_rate": "a row that is no case is flagged",
+    "precision": "a flagged row is a real case",
+    "accuracy": "the right class is given",
 }
+ERROR = "predictions are off"
 OFF = "; too high and too low count alike"
 FARTHEST = 100  # times the rows there are, beyond which nobody will have them
 SURE = 0.7  # ROC AUC from which on a group is given away
@@ -46,16 +47,16 @@ def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str, unit: str =
     """
     column, rate, share = row["column"], row["rate"], row["rate"] in VERBS
     if verdict == "not judged" and row["groups"] >= 2:
-        return f"{column}: nobody {VERBS.get(str(rate), 'is off')} in any group"
+        return f"{column}: {VERBS.get(str(rate), ERROR)} in no group"
     if verdict == "not judged":
         return f"{column}: fewer than two groups have enough rows to compare their {str(rate).replace('_', ' ')}"
     ends = [format_share(row[name]) if share else f"{row[name]:.3g}" for name in ("highest_value", "lowest_value")]
     times = f"{row['times']:.2f}" if row["times"] < 1.1 else f"{row['times']:.2g}"
     far, how = ("often", "") if share else ("far", f" {unit}".rstrip() + OFF)
-    often = f"{times} times as {far} as {row['lowest']} ({' vs '.join(ends)}{how})"
-    often = often.replace("inf times as often as", "at times, which never happens to")
+    often = f"{times} times as {far} as for {row['lowest']} ({' vs '.join(ends)}{how})"
+    often = often.replace("inf times as often as", "at times, which never happens")
     low, high = (f"{end:.2g}" if np.isfinite(end) else "any number" for end in (row["low"], row["high"]))
-    head = f"{column} {row['highest']} {VERBS.get(str(rate), 'is off')} {often}"
+    head = f"{column} {row['highest']}: {VERBS.get(str(rate), ERROR)} {often}"
     if verdict == "pass":
         return f"{head}; the interval ({low} to {high}) is within the limit of {limit:.3g}"
     beyond = "is beyond it" if verdict == "fail" else "reaches across it, so this is undecided"
