@@ -3,6 +3,7 @@
 A project may replace each of these notebooks. What is not handed over is said by `nbkit check` and on the front page.
 """
 
+DESK = "00_desk"  # the starting page, which is no stage
 FRAME, INGEST, VALIDATE, FEATURES = "01_frame", "02_ingest", "03_validate", "05_features"
 TRAIN, EVALUATE, EXPLAIN, REGISTER = "06_train", "07_evaluate", "08_explain", "09_register"
 DEPLOY, MONITOR = "10_deploy", "11_monitor"

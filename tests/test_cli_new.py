@@ -429,7 +429,7 @@ def test_git_drops_outputs_of_notebooks(here):
     code = next(cell for cell in notebook.cells if cell.cell_type == "code")
     code.outputs = [nbformat.v4.new_output("stream", text="secret")]
     nbformat.write(notebook, path)
-    subprocess.run(["git", "add", "notebooks"], check=True)
+    subprocess.run(["git", "add", "notebooks/01_frame.ipynb"], check=True)
     kept = subprocess.run(["git", "show", ":notebooks/01_frame.ipynb"], check=True, capture_output=True, text=True)
     assert "secret" in path.read_text()
     assert "secret" not in kept.stdout

@@ -26,7 +26,7 @@ def make_card(project, card=WRITTEN, required=(), **more):
         "01_frame": {**frame, "card": read_card(card, required)},
         "02_ingest": {
             "splits": pd.DataFrame(splits, columns=["split", "rows", "first", "last"]),
-            "exclusions": pd.DataFrame({"sentence": ["9,430 rows left out by WHERE x: late"]}),
+            "exclusions": pd.DataFrame({"what": "WHERE x", "sentence": ["9,430 rows left out by WHERE x: late"]}),
             "sources": pd.DataFrame({"name": ["f"], "location": ["f.csv"], "rows": [9], "sha256": ["a" * 64]}),
         },
         "05_features": {"catalogue": catalogue, "refused": pd.DataFrame({"column": ["arr_delay"]})},

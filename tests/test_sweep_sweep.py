@@ -23,7 +23,7 @@ def test_each_point_is_an_ordinary_run_in_one_table(project, toy, fake):
     best = found["rows"][0]
     assert (best["run"], best["metric"], best["value"], best["low"], best["high"]) == ("s-002", "mae", 2.0, 0.5, 3.5)
     assert best["seconds"] == 1.0  # not those of the stage that was taken over
-    assert found["claim"].startswith("s-002 is best of 3 points: mae 2 (0.5 to 3.5).")
+    assert found["claim"].startswith("s-002 is best of 3 points: mae 2.0 (0.5 to 3.5).")
     assert {row["run"] for row in list_runs(project)} == {"s-001", "s-002", "s-003"}
     kept = json.loads((project / "runs" / "s" / "sweep.json").read_text())
     assert kept["rows"] == found["rows"]

@@ -41,7 +41,7 @@ def refresh(stage: str) -> None:
 
     Each runs in a fresh kernel, and its outputs stand in the notebook afterwards. Without STAGE it lists what is stale.
     """
-    from nbkit.pipeline import desk
+    from nbkit.desk import stages as desk
 
     root = find_root()
     if not stage:
@@ -75,7 +75,7 @@ def verify(stages: tuple[str, ...]) -> None:
     It names cells that rest on hidden state (run out of order, changed since, names that no cell makes), inputs that
     were saved anew, and every value, table and picture that differs. The exit code is 3 if something does.
     """
-    from nbkit.pipeline import desk
+    from nbkit.desk import stages as desk
 
     root = find_root()
     ran = [row["stage"] for row in desk.list_desk(root) if row["where"] == "desk"]

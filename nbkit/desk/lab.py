@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nbkit.desk.stages import find_stage
 from nbkit.errors import BadParameter, ServiceFailed, UnknownRun
 from nbkit.freshness import CHOSEN
 from nbkit.kernels.environment import make_environment
-from nbkit.pipeline.desk import find_stage
+from nbkit.lifecycle import DESK, FRAME
 from nbkit.project import find_notebooks
 from nbkit.record import iterate_runs, name_sweep, read_record
 from nbkit.scraps import read_notebook
 from nbkit.store import write_atomic
 
-HOME = "00_desk"
 SPECS = "nbkit.kernels.specs.WarmSpecs"
 PATIENCE = 120.0  # seconds that JupyterLab has to answer
 CELL = 3600.0  # seconds that a cell has
@@ -75,8 +75,8 @@ def find_place(root: Path, stage: str = "", run: str = "", *, failed: bool = Fal
     where = folder.relative_to(root).as_posix()
     name = find_run(root, run).name if run else ""
     if not failed:
-        found = find_stage(root, stage) if stage else HOME
-        start = found if (folder / f"{found}.ipynb").is_file() else "01_frame"
+        found = find_stage(root, stage) if stage else DESK
+        start = found if (folder / f"{found}.ipynb").is_file() else FRAME
         return Place(f"{where}/{start}.ipynb", name)
     records = [read_record(root / "runs" / name)] if name else [each for _, each in _list_runs(root)]
     record = next((each for each in records if each.stopped), None)

@@ -13,7 +13,6 @@ __getattr__, __dir__, __all__ = attach(
             "list_movements",
             "measure_effects",
             "describe_check",
-            "say_drivers",
             "NOT_FIRM",
             "describe_firmness",
             "judge_firmness",

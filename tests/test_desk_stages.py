@@ -7,8 +7,8 @@ from click.testing import CliRunner
 from conftest import make_notebook
 
 from nbkit.cli import main
+from nbkit.desk.stages import find_stage, list_desk, refresh, verify
 from nbkit.errors import UnknownStage
-from nbkit.pipeline.desk import find_stage, list_desk, refresh, verify
 from nbkit.scraps import read_value
 
 HEAD = "import nbkit\nrun = nbkit.Run(run_dir, globals())"
