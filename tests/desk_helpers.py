@@ -8,9 +8,11 @@ from pathlib import Path
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.io import capture_output
+from traitlets.config import Config
 
 from nbkit import freshness
 
+NO_HISTORY = Config({"HistoryManager": {"enabled": False}})
 STATE = (freshness._loads, freshness._modules, freshness._ids)
 
 
@@ -38,7 +40,7 @@ class Notebook:
         }
 
     def restart(self):
-        self.shell, self.state, self.listening = InteractiveShell(), ({}, {}, {}), []
+        self.shell, self.state, self.listening = InteractiveShell(config=NO_HISTORY), ({}, {}, {}), []
         self.shell.kernel = self  # scrapbook asks whether there is one
         self.shell.InteractiveTB.structured_traceback = lambda *_, **__: []  # nobody reads it, and it takes its time
 
