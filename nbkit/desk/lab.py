@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -22,7 +23,9 @@ from nbkit.scraps import read_notebook
 from nbkit.store import write_atomic
 
 HOME = "00_desk"
+EXTENSIONS = Path(__file__).with_name("labextensions")  # what JupyterLab lacks to open at a cell
 SPECS = "nbkit.kernels.specs.WarmSpecs"
+QUIET = ("--log-level=ERROR", "--LabApp.log_level=ERROR")  # the server's level, and that of the extension
 PATIENCE = 120.0  # seconds that JupyterLab has to answer
 CELL = 3600.0  # seconds that a cell has
 
@@ -115,8 +118,10 @@ def open_lab(root: Path, place: Place, *, browser: bool = True, port: int = 0, t
         raise ServiceFailed("JupyterLab is not installed: pip install 'nbkit[desk]'")
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={root}"]
     command += [f"--ServerApp.port={port}", f"--ServerApp.kernel_spec_manager_class={SPECS}"]
-    command += ["--expose-app-in-browser", "--log-level=ERROR", *(["--allow-root"] if os.geteuid() == 0 else [])]
-    environment = make_environment(**({CHOSEN: place.run} if place.run else {}))
+    command += [f"--LabApp.extra_labextensions_path={EXTENSIONS}", "--expose-app-in-browser", *QUIET]
+    command += ["--allow-root"] if os.geteuid() == 0 else []
+    token = secrets.token_hex(24)  # of one that it makes itself, JupyterLab prints addresses of its own
+    environment = make_environment(JUPYTER_TOKEN=token, **({CHOSEN: place.run} if place.run else {}))
     process = subprocess.Popen(command, env=environment, cwd=root)
     try:
         server = _wait_for(process)
@@ -165,8 +170,8 @@ def _run_above(server: dict[str, Any], root: Path, place: Place, tell: Callable[
     client.load_connection_file()
     client.start_channels()
     client.wait_for_ready(timeout=PATIENCE)
-    for number, cell in enumerate(code[: place.cell - 1], 1):
-        tell(f"{path.stem}: cell {number} of {place.cell - 1} above the one that failed")
+    tell(f"{path.stem}: code cell {place.cell} failed; running the {place.cell - 1} above it…")
+    for cell in code[: place.cell - 1]:
         _run_cell(client, cell)
     client.stop_channels()
     write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
