@@ -23,7 +23,13 @@ from nbkit.project import find_notebooks
 from nbkit.stages import read_stages, resolve_params
 
 MADE = ["params/p.yaml", "params/p.contract.yaml", "notebooks", ".gitignore", ".gitattributes", "README.md"]
-MADE += ["environment.yml", ".github/workflows/ci.yml", "tests/test_data.py", "tests/test_behaviour.py"]
+MADE += [
+    "environment.yml",
+    ".pre-commit-config.yaml",
+    ".github/workflows/ci.yml",
+    "tests/test_data.py",
+    "tests/test_behaviour.py",
+]
 
 
 def call(*words):

@@ -1,12 +1,11 @@
 """Notebooks of a git revision and of the working copy, compared cell by cell: sources, never outputs."""
 
 import bisect
+import contextlib
 import difflib
 import json
 import subprocess
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,50 +16,10 @@ from nbkit.store import write_atomic
 from nbkit.wording import suggest
 
 ALIKE, SAME_ID = 0.6, 0.3  # how similar two texts are that count as one cell, edited; less will do with the same id
-KINDS = {"markdown": "text", "raw": "raw"}
-Cell = dict[str, Any]
+Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class CellChange:
-    """What became of a cell.
-
-    Attributes
-    ----------
-    what
-        ``added``, ``removed``, ``changed``, ``moved`` or ``moved and changed``.
-    kind
-        ``code``, ``text`` or ``raw``.
-    number, was
-        Its place among all cells now and before, counted from 1; 0 where it is not.
-    lines
-        The difference of its source, as in a unified diff.
-    """
-
-    what: str
-    kind: str
-    number: int
-    was: int
-    lines: list[str]
-
-    @property
-    def title(self) -> str:
-        """What became of which cell, in words."""
-        before = f" (it was cell {self.was})" if self.what.startswith("moved") else ""
-        return f"Cell {self.number or self.was} ({self.kind}) {self.what}{before}"
-
-
-@dataclass(frozen=True)
-class NotebookChange:
-    """What became of a notebook: ``added``, ``removed`` or ``changed``, its parameters in words, and its cells."""
-
-    path: str
-    what: str
-    notes: list[str] = field(default_factory=list)
-    cells: list[CellChange] = field(default_factory=list)
-
-
-def diff_notebooks(root: Path, revision: str = "HEAD", names: Sequence[str] = ()) -> list[NotebookChange]:
+def diff_notebooks(root: Path, revision: str = "HEAD", names: Sequence[str] = ()) -> list[Row]:
     """Compare notebooks of a revision with those of the working copy.
 
     Parameters
@@ -74,8 +33,9 @@ def diff_notebooks(root: Path, revision: str = "HEAD", names: Sequence[str] = ()
 
     Returns
     -------
-    list of NotebookChange
-        Of those that differ.
+    list of dict
+        Of those that differ: path, what (``added``, ``removed`` or ``changed``), notes (how many cells, or how the
+        parameters differ, in words), cells (see `compare_cells`).
 
     Raises
     ------
@@ -91,33 +51,30 @@ def diff_notebooks(root: Path, revision: str = "HEAD", names: Sequence[str] = ()
     before = {path for path in listed if path.endswith(".ipynb")}
     now = {path.relative_to(root).as_posix() for path in root.glob("notebooks/*.ipynb")}
     now |= {name for name in names if (root / name).is_file()}
-    home = {path for path in before | now if path.startswith("notebooks/") and path.count("/") == 1}
-    found = [_compare(root, revision, path, before) for path in _choose(names, before | now, home, revision)]
-    return [each for each in found if each]
+    return [row for path in _choose(names, before | now, revision) if (row := _compare(root, revision, path, before))]
 
 
-def write_diff(changes: Sequence[NotebookChange], root: Path, revision: str, target: Path | None = None) -> Path:
+def write_diff(changes: Sequence[Row], root: Path, revision: str, target: Path | None = None) -> Path:
     """Write what `diff_notebooks` found as a page: a file, or ``diff.html`` in a folder; here by default."""
     title = f"{root.name}: notebooks since {revision}"
     html = find_template("diff.html.j2").render(changes=changes, revision=revision, title=title, o={"name": root.name})
-    target = target or Path()
-    target = target / "diff.html" if target.is_dir() else target
-    write_atomic(target, html.encode())
-    return target
+    place = target / "diff.html" if target and target.is_dir() else target or Path("diff.html")
+    write_atomic(place, html.encode())
+    return place
 
 
-def find_notebook(name: str, paths: Sequence[str]) -> str:
+def find_notebook(name: str, paths: Collection[str]) -> str:
     """Return the path that a name means: itself, ``06_train``, ``06`` or ``train``; empty if none."""
-    stems = {path: path.rpartition("/")[2].removesuffix(".ipynb") for path in paths}
+    stems = {path: Path(path).stem for path in paths}
     return next((path for path, stem in stems.items() if name in (path, stem, *stem.split("_", 1))), "")
 
 
-def _choose(names: Sequence[str], known: set[str], home: set[str], revision: str) -> Iterator[str]:
-    if not names:
-        yield from sorted(home)
+def _choose(names: Sequence[str], known: set[str], revision: str) -> Iterator[str]:
+    home = sorted(path for path in known if Path(path).parent == Path("notebooks"))
+    yield from () if names else home
     for name in names:
-        if not (path := name if name in known else find_notebook(name, sorted(home))):
-            near = suggest(name, [path.rpartition("/")[2].removesuffix(".ipynb") for path in home])
+        if not (path := name if name in known else find_notebook(name, home)):
+            near = suggest(name, [Path(each).stem for each in home])
             raise UnknownStage(f"no notebook is called {name!r}, neither in {revision} nor in the working copy{near}")
         yield path
 
@@ -140,18 +97,17 @@ def _check_revision(root: Path, revision: str) -> None:
         raise BadParameter(f"no revision and no notebook is called {revision!r}: `git log --oneline` lists revisions")
 
 
-def _compare(root: Path, revision: str, path: str, before: set[str]) -> NotebookChange | None:
+def _compare(root: Path, revision: str, path: str, before: set[str]) -> Row | None:
     was = _read(_ask_git(root, "show", f"{revision}:./{path}") or "", f"{path} in {revision}") if path in before else {}
-    file = root / path
-    now = _read(file.read_text(encoding="utf-8", errors="replace"), path) if file.is_file() else {}
-    old, new = was.get("cells", []), now.get("cells", [])
-    what = "added" if path not in before else "changed" if file.is_file() else "removed"
-    cells = list(compare_cells(old, new)) if what == "changed" else []
-    notes = [f"{len(new or old)} cells"] if what != "changed" else list(_compare_notes(was, now, path))
-    return NotebookChange(path, what, notes, cells) if cells or notes else None
+    now = _read((root / path).read_text("utf-8", errors="replace"), path) if (root / path).is_file() else {}
+    if not was or not now:
+        size = f"{len((was or now)['cells'])} cells"
+        return {"path": path, "what": "removed" if was else "added", "notes": [size], "cells": []}
+    notes, cells = list(_compare_notes(was, now, path)), compare_cells(was["cells"], now["cells"])
+    return {"path": path, "what": "changed", "notes": notes, "cells": cells} if cells or notes else None
 
 
-def _read(text: str, where: str) -> dict[str, Any]:
+def _read(text: str, where: str) -> Row:
     try:
         content = json.loads(text)
         return {"metadata": content.get("metadata", {}), "cells": [_spell(cell) for cell in content["cells"]]}
@@ -159,7 +115,7 @@ def _read(text: str, where: str) -> dict[str, Any]:
         raise BadNotebook(f"{where} is not a notebook: {type(error).__name__}: {error}") from None
 
 
-def _spell(cell: Cell) -> Cell:
+def _spell(cell: Row) -> Row:
     """Reduce a cell to what counts; its tags stand as a line above its source."""
     tags = cell.get("metadata", {}).get("tags", [])
     source = "".join(cell["source"])
@@ -167,94 +123,82 @@ def _spell(cell: Cell) -> Cell:
     return {"type": cell["cell_type"], "id": cell.get("id"), "text": text, "source": source, "tags": tags}
 
 
-def _compare_notes(was: dict[str, Any], now: dict[str, Any], path: str) -> Iterator[str]:
+def _compare_notes(was: Row, now: Row, path: str) -> Iterator[str]:
     """Say in words how parameters and nbkit's own metadata differ."""
     old, new = _read_parameters(was, path), _read_parameters(now, path)
-    for name in old | new:
-        if name not in new:
-            yield f"parameter {name} is gone; it was {old[name].default!r}"
-        elif name not in old:
-            yield f"parameter {name} is new: {new[name].default!r}"
+    for name in [name for name in old | new if old.get(name) != new.get(name)]:
+        if name not in old or name not in new:
+            yield f"parameter {name} " + (f"is new: {new[name].default!r}" if name in new else "is gone")
         elif old[name].default != new[name].default:
             yield f"parameter {name}: {new[name].default!r} instead of {old[name].default!r}"
-        elif old[name] != new[name]:
+        else:
             yield f"parameter {name}: its type, meaning or range is another"
     if was["metadata"].get("nbkit") != now["metadata"].get("nbkit"):
         yield "what its metadata tell nbkit (cadence, effects) is another"
 
 
-def _read_parameters(notebook: dict[str, Any], path: str) -> dict[str, Parameter]:
-    try:
-        tagged = [cell["source"] for cell in notebook["cells"] if "parameters" in cell["tags"]]
+def _read_parameters(notebook: Row, path: str) -> dict[str, Parameter]:
+    tagged = [cell["source"] for cell in notebook["cells"] if "parameters" in cell["tags"]]
+    with contextlib.suppress(BadNotebook):  # the difference of the cell shows it
         return {each.name: each for source in tagged for each in read_parameters(source, Path(path))}
-    except BadNotebook:
-        return {}  # the difference of the cell shows it
+    return {}
 
 
-def compare_cells(old: Sequence[Cell], new: Sequence[Cell]) -> Iterator[CellChange]:
-    """Say what became of each cell, in the order of now; one that is gone stands where it stood.
+def compare_cells(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+    """Say what became of each cell, by its place: that of now, or that where it stood if it is gone.
 
     Equal cells are paired first, then the most similar ones. An id alone proves nothing: nbstripout numbers cells anew.
+
+    Returns
+    -------
+    list of dict
+        what (``added``, ``removed``, ``changed``, ``moved``, ``moved and changed``), place, title (both in words),
+        lines (the difference of its source, as in a unified diff).
     """
-    pairs = _pair_equal(old, new)
-    pairs |= _pair_similar(old, new, pairs)
+    pairs = _pair(old, new)
     staying = _find_staying(sorted(pairs.items()))
-    back = {after: before for before, after in pairs.items()}
-    gone = [place for place in range(len(old)) if place not in pairs]
-    for place, cell in enumerate(new):
-        if place not in back:
-            yield _describe("added", None, cell, 0, place + 1)
-            continue
-        before = back[place]
-        while gone and gone[0] < before and before in staying:
-            yield _describe("removed", old[gone[0]], None, gone.pop(0) + 1, 0)
-        moved, edited = before not in staying, old[before]["text"] != cell["text"]
-        if what := " and ".join(["moved"] * moved + ["changed"] * edited):
-            yield _describe(what, old[before], cell, before + 1, place + 1)
-    for place in gone:
-        yield _describe("removed", old[place], None, place + 1, 0)
+    found = [_describe("removed", old[place], None, place) for place in range(len(old)) if place not in pairs]
+    found += [_describe("added", None, new[place], place) for place in range(len(new)) if place not in pairs.values()]
+    for before, after in pairs.items():
+        one, two = old[before], new[after]
+        if what := " and ".join(["moved"] * (before not in staying) + ["changed"] * (one["text"] != two["text"])):
+            found.append(_describe(what, one, two, after, before))
+    return sorted(found, key=lambda each: (each["place"], each["what"]))
 
 
-def _pair_equal(old: Sequence[Cell], new: Sequence[Cell]) -> dict[int, int]:
-    keys = [[(cell["type"], cell["text"]) for cell in cells] for cells in (old, new)]
-    blocks = difflib.SequenceMatcher(None, *keys, autojunk=False).get_matching_blocks()
+def _pair(old: Sequence[Row], new: Sequence[Row]) -> dict[int, int]:
+    """Return which cell of now each of before is: the same in the same order, then by how similar they are."""
+    before, now = ([(cell["type"], cell["text"]) for cell in cells] for cells in (old, new))
+    blocks = difflib.SequenceMatcher(None, before, now, autojunk=False).get_matching_blocks()
     pairs = {block.a + step: block.b + step for block in blocks for step in range(block.size)}
-    taken, free = set(pairs.values()), defaultdict(list)
-    for place, key in enumerate(keys[1]):
-        if place not in taken:
-            free[key].append(place)
-    return pairs | {place: free[key].pop(0) for place, key in enumerate(keys[0]) if place not in pairs and free[key]}
-
-
-def _pair_similar(old: Sequence[Cell], new: Sequence[Cell], pairs: dict[int, int]) -> dict[int, int]:
-    taken, rated = set(pairs.values()), []
-    for before in [place for place in range(len(old)) if place not in pairs]:
-        for after in [place for place in range(len(new)) if place not in taken]:
-            one, two = old[before], new[after]
+    rated = []
+    for here in set(range(len(old))) - set(pairs):
+        for there in set(range(len(new))) - set(pairs.values()):
+            one, two = old[here], new[there]
             matcher = difflib.SequenceMatcher(None, one["source"], two["source"], autojunk=False)
             least = SAME_ID if one["id"] is not None and one["id"] == two["id"] else ALIKE
             if one["type"] == two["type"] and matcher.quick_ratio() >= least and matcher.ratio() >= least:
-                rated.append((-matcher.ratio(), abs(before - after), before, after))
-    found: dict[int, int] = {}
-    for _, _, before, after in sorted(rated):
-        if before not in found and after not in found.values():
-            found[before] = after
-    return found
+                rated.append((-matcher.ratio(), abs(here - there), here, there))
+    for _, _, here, there in sorted(rated):
+        if here not in pairs and there not in pairs.values():
+            pairs[here] = there
+    return pairs
 
 
 def _find_staying(pairs: Sequence[tuple[int, int]]) -> set[int]:
     """Return the cells that keep their order: the longest row of pairs that rises in both."""
     ends: list[int] = []
-    chains: list[list[int]] = []
+    chains: list[list[int]] = [[]]
     for before, after in pairs:
         place = bisect.bisect_left(ends, after)
-        ends[place:place + 1] = [after]  # fmt: skip
-        chains[place:place + 1] = [[*(chains[place - 1] if place else []), before]]  # fmt: skip
-    return set(chains[-1]) if chains else set()
+        ends[place : place + 1] = [after]
+        chains[place + 1 : place + 2] = [[*chains[place], before]]
+    return set(chains[-1])
 
 
-def _describe(what: str, one: Cell | None, two: Cell | None, was: int, number: int) -> CellChange:
-    texts = [cell["text"].splitlines() if cell else [] for cell in (one, two)]
-    lines = list(difflib.unified_diff(*texts, lineterm="", n=1))[2:]
-    kind = (two or one or {})["type"]
-    return CellChange(what, KINDS.get(kind, kind), number, was, lines)
+def _describe(what: str, one: Row | None, two: Row | None, place: int, was: int = 0) -> Row:
+    before, now = (each["text"].splitlines() if each else [] for each in (one, two))
+    kind = (two or one or {})["type"].replace("markdown", "text")
+    title = f"Cell {place + 1} ({kind}) {what}" + f" (it was cell {was + 1})" * what.startswith("moved")
+    lines = list(difflib.unified_diff(before, now, lineterm="", n=1))[2:]
+    return {"what": what, "place": place, "title": title, "lines": lines}
