@@ -74,6 +74,13 @@ class Desk:
             .map(cell => JSON.stringify(cell.model.toJSON().outputs ?? []))"""
         )
 
+    def trusted(self):
+        """Return of each code cell with outputs whether JupyterLab shows all of them."""
+        return self.page.evaluate(
+            """() => window.jupyterapp.shell.currentWidget.content.widgets
+            .filter(cell => cell.model.type === 'code' && cell.model.outputs.length).map(cell => cell.model.trusted)"""
+        )
+
     def save(self):
         self.call("docmanager:save")
 

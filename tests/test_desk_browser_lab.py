@@ -45,6 +45,7 @@ def test_a_failed_stage_is_mended_where_it_failed(project):
         shown = desk.outputs()
         assert all(f"line {n}" in shown[4 + n] for n in range(12))
         assert shown[16] == "[]"
+        assert all(desk.trusted())  # else its charts would not be shown
         take_picture(desk, "lab-failed-light")
         desk.write("nothing = 2\nprint('the kernel knows', answer)\n" + BROKEN)
         desk.call("notebook:run-cell")
@@ -74,6 +75,7 @@ def test_a_stage_takes_the_inputs_of_the_run_that_is_named_in_a_warm_kernel(proj
     saved = json.loads((project / "notebooks" / "02_b.ipynb").read_text())
     assert [cell["execution_count"] for cell in saved["cells"][1:]] == [1, 2, 3, 4]
     assert saved["metadata"]["kernelspec"]["name"] == "python3"
+    print(saved["metadata"])
 
 
 WIDGETS = {  # name: the source of a cell that shows a widget, what is pressed, and what is then to be read

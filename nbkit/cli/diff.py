@@ -38,8 +38,7 @@ def diff(words: tuple[str, ...], as_html: bool, target: Path | None, tells: bool
             told = [line for cell in each["cells"] for line in (cell["title"], *_indent(cell["lines"]))]
             for line in [*each["notes"], *told]:
                 click.echo(f"  {line}")
-        said = f"{format_count(len(changes), 'notebook')} changed since {revision}"
-        click.echo(said if changes else f"The notebooks are as in {revision}.")
+        click.echo(f"{format_count(len(changes), 'notebook')} changed since {revision}")
     sys.exit(1 if tells and changes else 0)
 
 

@@ -160,6 +160,8 @@ def _run_above(server: dict[str, Any], root: Path, place: Place, tell: Callable[
     from jupyter_client.blocking.client import BlockingKernelClient
     from jupyter_core.paths import jupyter_runtime_dir
 
+    from nbkit.pipeline.engine import sign_notebook
+
     path = root / place.notebook
     content = read_notebook(path)
     code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
@@ -175,6 +177,7 @@ def _run_above(server: dict[str, Any], root: Path, place: Place, tell: Callable[
         _run_cell(client, cell)
     client.stop_channels()
     write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    sign_notebook(path)
     return f"#cell-id={code[place.cell - 1]['id']}"
 
 

@@ -10,7 +10,6 @@ class WarmSpecs(KernelSpecManager):
         """Return what a kernel is started by."""
         name = "nbkit" if kernel_name == "python3" and "nbkit" in self.find_kernel_specs() else kernel_name
         spec: KernelSpec = super().get_kernel_spec(name)
-        spec.resource_dir = self.find_kernel_specs().get(
-            kernel_name, spec.resource_dir
-        )  # the logos are of what is shown
+        # the logos that are asked for are those of the name that is shown
+        spec.resource_dir = self.find_kernel_specs().get(kernel_name, spec.resource_dir)
         return spec

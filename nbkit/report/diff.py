@@ -101,8 +101,8 @@ def _compare(root: Path, revision: str, path: str, before: set[str]) -> Row | No
     was = _read(_ask_git(root, "show", f"{revision}:./{path}") or "", f"{path} in {revision}") if path in before else {}
     now = _read((root / path).read_text("utf-8", errors="replace"), path) if (root / path).is_file() else {}
     if not was or not now:
-        size = f"{len((was or now)['cells'])} cells"
-        return {"path": path, "what": "removed" if was else "added", "notes": [size], "cells": []}
+        notes, what = [f"{len((was or now)['cells'])} cells"], "removed" if was else "added"
+        return {"path": path, "what": what, "notes": notes, "cells": []}
     notes, cells = list(_compare_notes(was, now, path)), compare_cells(was["cells"], now["cells"])
     return {"path": path, "what": "changed", "notes": notes, "cells": cells} if cells or notes else None
 
