@@ -22,7 +22,7 @@ def diff(words: tuple[str, ...], as_html: bool, target: Path | None, tells: bool
 
     NOTEBOOK is a path or a stage, such as 06_train or 06; all in notebooks/ by default.
     """
-    from nbkit.report import diff_notebooks, find_notebook, write_diff
+    from nbkit.report.diff import diff_notebooks, find_notebook, write_diff
 
     root = find_root()
     own = [path.relative_to(root).as_posix() for path in sorted(root.glob("notebooks/*.ipynb"))]

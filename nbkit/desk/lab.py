@@ -25,7 +25,7 @@ from nbkit.store import write_atomic
 HOME = "00_desk"
 EXTENSIONS = Path(__file__).with_name("labextensions")  # what JupyterLab lacks to open at a cell
 SPECS = "nbkit.kernels.specs.WarmSpecs"
-QUIET = ("--log-level=ERROR", "--LabApp.log_level=ERROR")  # the server's level, and that of the extension
+FLAGS = ["--no-browser", "--expose-app-in-browser", "--log-level=ERROR", "--LabApp.log_level=ERROR"]
 PATIENCE = 120.0  # seconds that JupyterLab has to answer
 CELL = 3600.0  # seconds that a cell has
 
@@ -116,10 +116,9 @@ def open_lab(root: Path, place: Place, *, browser: bool = True, port: int = 0, t
     """
     if importlib.util.find_spec("jupyterlab") is None:
         raise ServiceFailed("JupyterLab is not installed: pip install 'nbkit[desk]'")
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={root}"]
+    command = [sys.executable, "-m", "jupyterlab", *FLAGS, f"--ServerApp.root_dir={root}"]
     command += [f"--ServerApp.port={port}", f"--ServerApp.kernel_spec_manager_class={SPECS}"]
-    command += [f"--LabApp.extra_labextensions_path={EXTENSIONS}", "--expose-app-in-browser", *QUIET]
-    command += ["--allow-root"] if os.geteuid() == 0 else []
+    command += [f"--LabApp.extra_labextensions_path={EXTENSIONS}", *["--allow-root"] * (os.geteuid() == 0)]
     token = secrets.token_hex(24)  # of one that it makes itself, JupyterLab prints addresses of its own
     environment = make_environment(JUPYTER_TOKEN=token, **({CHOSEN: place.run} if place.run else {}))
     process = subprocess.Popen(command, env=environment, cwd=root)
