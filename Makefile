@@ -32,6 +32,7 @@ fast: $(VENV)/.test
 
 slow: $(VENV)/.test
 	$(BIN)/pytest -q -n 3 --dist loadfile -m slow --durations 10
+	@$(BIN)/python -c "from nbkit.report import find_browser as find; find() or print('no Chromium or Chrome here: left out were JupyterLab in a browser and the report as PDF')"
 
 # the fast tests with the oldest versions that pyproject.toml allows, and with the newest there are
 test-oldest test-newest: test-%: .venv-%/.test

@@ -19,6 +19,7 @@ ALWAYS = {"gitignore": ".gitignore", "gitattributes": ".gitattributes"}
 FIRST = {  # what only the first project of a folder brings
     "README.md": "README.md",
     "environment.yml": "environment.yml",
+    "pre-commit.yaml": ".pre-commit-config.yaml",
     "workflow.yml": ".github/workflows/ci.yml",
     "test_data.txt": "tests/test_data.py",
     "test_behaviour.txt": "tests/test_behaviour.py",

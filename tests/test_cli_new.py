@@ -1,9 +1,12 @@
 import contextlib
 import csv
 import io
+import os
 import re
 import sqlite3
 import subprocess
+import sys
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 from table_helpers import write_customers, write_houses, write_species
 
 from nbkit.cli import main
@@ -23,7 +27,13 @@ from nbkit.project import find_notebooks
 from nbkit.stages import read_stages, resolve_params
 
 MADE = ["params/p.yaml", "params/p.contract.yaml", "notebooks", ".gitignore", ".gitattributes", "README.md"]
-MADE += ["environment.yml", ".github/workflows/ci.yml", "tests/test_data.py", "tests/test_behaviour.py"]
+MADE += [
+    "environment.yml",
+    ".pre-commit-config.yaml",
+    ".github/workflows/ci.yml",
+    "tests/test_data.py",
+    "tests/test_behaviour.py",
+]
 
 
 def call(*words):
@@ -445,3 +455,19 @@ def test_a_stage_of_one_s_own(here):
     assert (checked.exit_code, "0 errors, 0 hints" in checked.output) == (0, True), checked.output
     assert "exists already" in call("new", "--stage", "06b_ensemble").stderr
     assert "write it as 06b_ensemble" in call("new", "--stage", "ensemble").stderr
+
+
+def test_the_hooks_of_pre_commit_are_commands_that_pass_here_and_watch_what_can_break(here, monkeypatch):
+    write_customers(here / "d.csv", 200)
+    subprocess.run(["git", "init", "-q"], check=True)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    assert call("new", "p", "--data", "d.csv", "--target", "churned").exit_code == 0
+    hooks = YAML(typ="safe").load((here / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    assert [hook["id"] for hook in hooks] == ["nbkit-check", "nbstripout"]
+    for path in ("notebooks/06_train.ipynb", "params/p.yaml", "features.py"):
+        assert re.search(hooks[0]["files"], path)
+    for hook in hooks:
+        done = subprocess.run(hook["entry"].split(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    subprocess.run(["git", "config", "--remove-section", "filter.nbstripout"], check=True)
+    assert subprocess.run(hooks[1]["entry"].split(), capture_output=True).returncode == 1

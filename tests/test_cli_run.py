@@ -195,7 +195,7 @@ def test_how_a_run_ended_shows_in_the_code_and_in_words(toy, fake, outcome, code
     assert f"--- the cell\n{outcome.source}\n" in out
     assert ("--- its last output\nlast words" in out) == bool(outcome.tail)
     assert ("--- the error\nthe traceback" in out) == outcome.message.startswith("ZeroDivisionError")
-    assert "jupyter lab runs/one/02_second.ipynb" in out
+    assert "nbkit lab --failed --run one" in out
     assert "nbkit resume one" in out
     assert re.fullmatch(rf"{outcome.status} in \d+ s, report: runs/one/report/index.html", out.splitlines()[-1])
     assert not log.exists()
@@ -233,7 +233,7 @@ def test_a_stage_that_was_changed_runs_again_and_so_does_what_comes_after(toy, f
 def test_a_mend_in_the_run_s_copy_is_not_lost(toy, fake):
     fake["02_second"] = Ended("failed", "error", "no", 1)
     out = nbkit("run", "params/toy.yaml", "--name", "one").stdout
-    assert "a copy: what runs is notebooks/02_second.ipynb" in out
+    assert "at that cell of notebooks/02_second.ipynb" in out
     copy = toy / "runs" / "one" / "02_second.ipynb"
     copy.write_text("edited here")
     later = copy.stat().st_mtime + 60
@@ -450,7 +450,7 @@ def test_a_real_kernel_that_fails_is_explained_and_resumed(toy):
         "--- the cell\nprint('so far')",
         "--- its last output\nso far",
         "raise ValueError('no such thing')",
-        "jupyter lab runs/one/02_second.ipynb    # look at it on its real inputs; a copy: what runs is notebooks/02_second.ipynb",
+        "nbkit lab --failed --run one    # at that cell of notebooks/02_second.ipynb, those above it executed",
         "nbkit resume one    # go on from 02_second once notebooks/02_second.ipynb, its params or its data are corrected",
         "report: runs/one/report/index.html",
     ):

@@ -7,13 +7,13 @@ import sys
 import click
 
 from nbkit import __version__
-from nbkit.cli import desk, graph, models, monitor, new, prune, run, show, sweep
+from nbkit.cli import desk, diff, graph, models, monitor, new, prune, run, show, sweep
 from nbkit.errors import NbkitError, Refusal
 
 FAILED, USAGE, NO, INTERRUPTED = 1, 2, 3, 130
 GROUPS = {  # what one wants to do, in the order of a model's life
     "Begin a project": ("new", "contract", "check", "params", "graph"),
-    "Work at the desk": ("lab", "refresh", "verify"),
+    "Work at the desk": ("lab", "refresh", "verify", "diff"),
     "Run it": ("run", "resume", "sweep"),
     "See what came of it": ("runs", "report", "compare", "lineage", "site", "prune"),
     "Decide about a model": ("models", "promote", "reject", "rollback", "registry"),
@@ -72,6 +72,6 @@ def main(debug: bool) -> None:  # noqa: FBT001
     """
 
 
-for family in (new, run, sweep, graph, desk, show, monitor, models, prune):
+for family in (new, run, sweep, graph, desk, diff, show, monitor, models, prune):
     for command in family.COMMANDS:
         main.add_command(command)

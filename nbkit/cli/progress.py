@@ -162,8 +162,8 @@ class Progress(Listener):
         source = stage.notebook or notebook.name
         self.print("\nNext:")
         if notebook.is_file():
-            words = f"look at it on its real inputs; a copy: what runs is {source}"
-            self.print(f"  jupyter lab {shlex.quote(_show(notebook))}    # {words}")
+            run = shlex.quote(folder.name)
+            self.print(f"  nbkit lab --failed --run {run}    # at that cell of {source}, those above it executed")
         once = (
             "what it names is settled"
             if stage.status == "refused"

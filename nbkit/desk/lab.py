@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -22,7 +23,9 @@ from nbkit.record import iterate_runs, name_sweep, read_record
 from nbkit.scraps import read_notebook
 from nbkit.store import write_atomic
 
+EXTENSIONS = Path(__file__).with_name("labextensions")  # what JupyterLab lacks to open at a cell
 SPECS = "nbkit.kernels.specs.WarmSpecs"
+FLAGS = ["--no-browser", "--expose-app-in-browser", "--log-level=ERROR", "--LabApp.log_level=ERROR"]
 PATIENCE = 120.0  # seconds that JupyterLab has to answer
 CELL = 3600.0  # seconds that a cell has
 
@@ -113,10 +116,11 @@ def open_lab(root: Path, place: Place, *, browser: bool = True, port: int = 0, t
     """
     if importlib.util.find_spec("jupyterlab") is None:
         raise ServiceFailed("JupyterLab is not installed: pip install 'nbkit[desk]'")
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={root}"]
+    command = [sys.executable, "-m", "jupyterlab", *FLAGS, f"--ServerApp.root_dir={root}"]
     command += [f"--ServerApp.port={port}", f"--ServerApp.kernel_spec_manager_class={SPECS}"]
-    command += ["--expose-app-in-browser", "--log-level=ERROR", *(["--allow-root"] if os.geteuid() == 0 else [])]
-    environment = make_environment(**({CHOSEN: place.run} if place.run else {}))
+    command += [f"--LabApp.extra_labextensions_path={EXTENSIONS}", *["--allow-root"] * (os.geteuid() == 0)]
+    token = secrets.token_hex(24)  # of one that it makes itself, JupyterLab prints addresses of its own
+    environment = make_environment(JUPYTER_TOKEN=token, **({CHOSEN: place.run} if place.run else {}))
     process = subprocess.Popen(command, env=environment, cwd=root)
     try:
         server = _wait_for(process)
@@ -155,6 +159,8 @@ def _run_above(server: dict[str, Any], root: Path, place: Place, tell: Callable[
     from jupyter_client.blocking.client import BlockingKernelClient
     from jupyter_core.paths import jupyter_runtime_dir
 
+    from nbkit.pipeline.engine import sign_notebook
+
     path = root / place.notebook
     content = read_notebook(path)
     code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
@@ -165,11 +171,12 @@ def _run_above(server: dict[str, Any], root: Path, place: Place, tell: Callable[
     client.load_connection_file()
     client.start_channels()
     client.wait_for_ready(timeout=PATIENCE)
-    for number, cell in enumerate(code[: place.cell - 1], 1):
-        tell(f"{path.stem}: cell {number} of {place.cell - 1} above the one that failed")
+    tell(f"{path.stem}: code cell {place.cell} failed; running the {place.cell - 1} above it…")
+    for cell in code[: place.cell - 1]:
         _run_cell(client, cell)
     client.stop_channels()
     write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    sign_notebook(path)
     return f"#cell-id={code[place.cell - 1]['id']}"
 
 

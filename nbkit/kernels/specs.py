@@ -8,6 +8,9 @@ class WarmSpecs(KernelSpecManager):
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """Return what a kernel is started by."""
-        name = "nbkit" if kernel_name == "python3" and "nbkit" in self.find_kernel_specs() else kernel_name
-        spec: KernelSpec = super().get_kernel_spec(name)
+        spec: KernelSpec = super().get_kernel_spec(kernel_name)
+        if kernel_name == "python3" and "nbkit" in self.find_kernel_specs():
+            shown, spec = spec, super().get_kernel_spec("nbkit")
+            # what JupyterLab writes into a notebook, and the logo it asks for, stay those of the name
+            spec.display_name, spec.resource_dir = shown.display_name, shown.resource_dir
         return spec

@@ -159,10 +159,10 @@ def _keep(executed: Any, target: Path, record: StageRecord) -> None:
     executed.metadata.papermill["input_path"] = Path(executed.metadata.papermill["input_path"]).name
     executed.metadata.papermill["output_path"] = target.name
     write_atomic(target, nbformat.writes(executed).encode())
-    _sign(target)
+    sign_notebook(target)
 
 
-def _sign(path: Path) -> None:
+def sign_notebook(path: Path) -> None:
     """Sign a notebook, or raise nothing: JupyterLab shows no chart of one that it does not trust."""
     with contextlib.suppress(Exception):
         notary = NotebookNotary()

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "blocks": ["read_blocks"],
         "pages": ["refresh_fronts", "refresh_versions", "write_report"],
         "compare": ["write_comparison"],
+        "diff": ["diff_notebooks", "write_diff"],
         "lineage": ["find_source", "read_lineage", "trace_data", "write_lineage"],
         "pack": ["find_browser", "send_report"],
         "site": ["write_site"],

@@ -172,7 +172,7 @@ def read_stage(path: Path) -> Stage:
     prose = [cell["source"] for cell in cells if cell["cell_type"] == "markdown" and ERROR_TAG not in cell["tags"]]
     lines = [line for line in (TAGS.sub("", line).strip() for line in prose[0].splitlines()) if line] if prose else []
     code = [cell for cell in cells if cell["cell_type"] == "code" and "injected-parameters" not in cell["tags"]]
-    parameters = {each.name: each for each in _read_parameters(tagged[0]["source"], path)}
+    parameters = {each.name: each for each in read_parameters(tagged[0]["source"], path)}
     trees = [_parse(cell["source"], path) for cell in code]
     calls = tuple(find_calls(trees, parameters))
     return Stage(
@@ -216,7 +216,14 @@ def _parse(source: str, path: Path, parse: Callable[[str], ast.Module] = parse_c
         raise BadNotebook(f"{path}: a cell does not parse ({error or type(error).__name__})") from None
 
 
-def _read_parameters(source: str, path: Path) -> Iterator[Parameter]:
+def read_parameters(source: str, path: Path) -> Iterator[Parameter]:
+    """Read the lines of a parameters cell.
+
+    Raises
+    ------
+    BadNotebook
+        If it does not parse, or holds more than literals with a name and a type.
+    """
     body = _parse(source, path, ast.parse).body
     comments = {
         token.start[0]: token.string.lstrip("# ").strip()
