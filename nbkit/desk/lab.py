@@ -15,13 +15,13 @@ from typing import Any
 from nbkit.errors import BadParameter, ServiceFailed, UnknownRun
 from nbkit.freshness import CHOSEN
 from nbkit.kernels.environment import make_environment
+from nbkit.lifecycle import HOME
 from nbkit.pipeline.desk import find_stage
 from nbkit.project import find_notebooks
 from nbkit.record import iterate_runs, name_sweep, read_record
 from nbkit.scraps import read_notebook
 from nbkit.store import write_atomic
 
-HOME = "00_desk"
 SPECS = "nbkit.kernels.specs.WarmSpecs"
 PATIENCE = 120.0  # seconds that JupyterLab has to answer
 CELL = 3600.0  # seconds that a cell has
@@ -75,7 +75,7 @@ def find_place(root: Path, stage: str = "", run: str = "", *, failed: bool = Fal
     where = folder.relative_to(root).as_posix()
     name = find_run(root, run).name if run else ""
     if not failed:
-        found = find_stage(root, stage) if stage else HOME
+        found = HOME if stage in ("", HOME, "00", "desk") else find_stage(root, stage)
         start = found if (folder / f"{found}.ipynb").is_file() else "01_frame"
         return Place(f"{where}/{start}.ipynb", name)
     records = [read_record(root / "runs" / name)] if name else [each for _, each in _list_runs(root)]

@@ -1,7 +1,9 @@
 """Keeps the record of a run at work: written after every step, copied to the storage, summed up at the end."""
 
+import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
@@ -16,6 +18,7 @@ from nbkit.record import Listener, Resumption, RunRecord, StageRecord, now, read
 from nbkit.scrub import Scrubber
 
 EXIT = {"passed": 0, "failed": 1, "refused": 3, "interrupted": 130, "terminated": 143}
+MOMENT = 0.3  # seconds between two notes of which cell runs
 
 
 class Ledger:
@@ -36,7 +39,7 @@ class Ledger:
 
     def __init__(self, plan: Plan, folder: Path, listener: Listener, storage: Storage | None) -> None:
         self.folder, self.listener, self.storage = folder, listener, storage
-        self.before = read_record(folder)
+        self.before, self._written = read_record(folder), 0.0
         self.scrubber = Scrubber.of(plan.secrets)
         self.record = self._begin(plan)
         try:
@@ -89,6 +92,15 @@ class Ledger:
         stages = self.record.stages
         stages[stages.index(self.find(record.stage))] = record
         write_record(self.folder, self.record)
+
+    def enter_cell(self, stage: str, number: int, total: int) -> None:
+        """Put in which cell of how many runs, for who watches, and write it unless that was done a moment ago."""
+        record = self.find(stage)
+        record.cell, record.cells = number, total
+        if time.monotonic() - self._written > MOMENT:
+            self._written = time.monotonic()
+            with contextlib.suppress(OSError):
+                write_record(self.folder, self.record)
 
     def copy(self, traces: Iterable[Path]) -> None:
         """Copy to the storage what is new; if it cannot be reached, say so once and go on: nothing is lost here."""
