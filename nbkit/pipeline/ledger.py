@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sys
-import time
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
@@ -18,7 +17,6 @@ from nbkit.record import Listener, Resumption, RunRecord, StageRecord, now, read
 from nbkit.scrub import Scrubber
 
 EXIT = {"passed": 0, "failed": 1, "refused": 3, "interrupted": 130, "terminated": 143}
-MOMENT = 0.3  # seconds between two notes of which cell runs
 
 
 class Ledger:
@@ -39,7 +37,7 @@ class Ledger:
 
     def __init__(self, plan: Plan, folder: Path, listener: Listener, storage: Storage | None) -> None:
         self.folder, self.listener, self.storage = folder, listener, storage
-        self.before, self._written = read_record(folder), 0.0
+        self.before, self._moved = read_record(folder), False
         self.scrubber = Scrubber.of(plan.secrets)
         self.record = self._begin(plan)
         try:
@@ -94,11 +92,14 @@ class Ledger:
         write_record(self.folder, self.record)
 
     def enter_cell(self, stage: str, number: int, total: int) -> None:
-        """Put in which cell of how many runs, for who watches, and write it unless that was done a moment ago."""
+        """Put in which cell of how many runs; `rest` writes it."""
         record = self.find(stage)
-        record.cell, record.cells = number, total
-        if time.monotonic() - self._written > MOMENT:
-            self._written = time.monotonic()
+        record.cell, record.cells, self._moved = number, total, True
+
+    def rest(self) -> None:
+        """Write which cell runs, for who watches, once there is a moment in which nothing else happens."""
+        if self._moved:
+            self._moved = False
             with contextlib.suppress(OSError):
                 write_record(self.folder, self.record)
 

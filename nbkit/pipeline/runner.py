@@ -128,6 +128,7 @@ class Runner:
             try:
                 self._events.get(timeout=STEP)()
             except queue.Empty:
+                self.ledger.rest()
                 self.listener.on_step()
             if self.stop:
                 pool.stop(self.stop)
