@@ -74,7 +74,8 @@ def wait_for(done, seconds=120):
 
 
 def test_fields_have_the_type_the_value_and_the_meaning_of_their_parameters(launcher):
-    assert list(launcher.section.options) == [("shared (1)", "shared"), ("01_a (5)", "01_a"), ("02_b (1)", "02_b")]
+    assert list(launcher.section.options) == [("01_a (5)", "01_a"), ("02_b (1)", "02_b"), ("shared (1)", "shared")]
+    launcher.section.value = "shared"
     launcher.section.value = "01_a"
     fields = launcher.form.fields
     kinds = {place: (type(field).__name__, field.value) for place, field in fields.items()}
@@ -91,6 +92,7 @@ def test_fields_have_the_type_the_value_and_the_meaning_of_their_parameters(laun
 
 
 def test_what_is_changed_is_shown_against_the_params_file_and_becomes_settings(launcher):
+    launcher.section.value = "shared"
     launcher.section.value = "01_a"
     fields = launcher.form.fields
     fields["01_a.rows"].value = "9"
@@ -100,10 +102,10 @@ def test_what_is_changed_is_shown_against_the_params_file_and_becomes_settings(l
     for words in ("01_a.rows: 7 → 9", "01_a.keep: true → false", "shared.name: &quot;toy&quot; → &quot;other&quot;"):
         assert f"<div>{words}</div>" in launcher.changed.value
     assert launcher.form.list_settings() == [
-        'shared.name="other"',
         "01_a.rows=9",
         "01_a.keep=false",
         '01_a.costs={"miss": 3.0, "alarm": 1.0}',
+        'shared.name="other"',
     ]
     assert "4 changed against toy.yaml" in launcher.said.value
     fields["01_a.rows"].value = "7"
@@ -226,7 +228,7 @@ def test_a_run_is_started_watched_to_its_end_and_not_repeated(launcher):
     verdict = json.loads(
         (launcher.folder / "report" / "index.html").read_text().partition('id="report">')[2].partition("</script>")[0]
     )["verdict"]
-    assert f"mine passed, {verdict}" in launcher.said.value
+    assert f"mine passed: {verdict}" in launcher.said.value
     assert f'href="{launcher.folder.as_uri()}/report/index.html"' in launcher.said.value
     launcher.name.value = "mine"
     launcher.run_button.click()
@@ -245,8 +247,8 @@ def test_cancel_interrupts_it_as_ctrl_c_does_though_this_process_ignores_that(la
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a kernel does between two cells
     try:
         launcher.run_button.click()
-        wait_for(lambda: "02_b, cell 4 of 5" in launcher.said.value)
-        assert "cell 4 of 5" in launcher.progress.value
+        wait_for(lambda: "02_b, cell 6 of 7" in launcher.said.value)
+        assert "cell 6 of 7" in launcher.progress.value
         launcher.run_button.click()
         assert launcher.process.poll() is None
         launcher.cancel_button.click()
@@ -254,8 +256,8 @@ def test_cancel_interrupts_it_as_ctrl_c_does_though_this_process_ignores_that(la
         wait_for(lambda: launcher.cancel_button.disabled)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert "long was interrupted at 02_b, code cell 4" in launcher.said.value
-    assert "`nbkit resume long`" in launcher.said.value
+    assert "long was interrupted at 02_b, code cell 5" in launcher.said.value
+    assert "; `nbkit resume long` goes on" in launcher.said.value
     assert read_record(launcher.folder).exit == 130
     launcher.cancel_button.click()
     assert "no run is at work" in launcher.said.value

@@ -171,8 +171,8 @@ class Browser(Face):
         self.choice.options = [
             (f"{row['reference']}, {row['state']}, approved by {row['approved']}", row["reference"]) for row in rows
         ]
-        if before in [row["reference"] for row in rows]:
-            self.choice.value = before
+        known = [row["reference"] for row in rows]
+        self.choice.value = before if before in known else next(iter(known), None)
         self._show()
         return f"{len(rows)} versions in {self.place}"
 

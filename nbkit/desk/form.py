@@ -45,7 +45,7 @@ class Form:
         entries = [entry for path in files for entry in read_params(path)]
         alone = {entry.key for entry in entries if entry.section != SHARED}
         common = {entry.key for entry in entries if entry.section == SHARED} - alone
-        self.sections: dict[str, dict[str, Parameter]] = {SHARED: {}}
+        self.sections: dict[str, dict[str, Parameter]] = {name: {} for name in (*stages, SHARED)}
         self.given: dict[str, Any] = {}
         self.fields: dict[str, Any] = {}
         for stage in stages.values():
@@ -53,7 +53,7 @@ class Form:
                 several = key in common and sum(key in each.parameters for each in stages.values()) > 1
                 section = SHARED if several else stage.name
                 if key != GIVEN and f"{section}.{key}" not in self.given:
-                    self.sections.setdefault(section, {})[key] = parameter
+                    self.sections[section][key] = parameter
                     self.given[f"{section}.{key}"] = values[stage.name][key]
 
     def open(self, section: str, on_change: Callable[[Any], None]) -> list[Any]:
@@ -74,7 +74,9 @@ class Form:
                 self.fields[place].observe(on_change, "value")
             allowed = f" ({parameter.allowed})" if parameter.allowed else ""
             meaning = widgets.HTML(html.escape(f"{parameter.meaning}{allowed}"))
-            rows.append(widgets.HBox([self.fields[place], meaning], layout={"flex_flow": "row wrap"}))
+            rows.append(
+                widgets.HBox([self.fields[place], meaning], layout={"flex": "0 0 auto", "flex_flow": "row wrap"})
+            )
         return rows
 
     def list_changes(self) -> Iterator[tuple[str, Any, Any]]:

@@ -57,7 +57,7 @@ class Launcher(Face):
     root
         The project, or anything below it.
     file
-        The params file to begin with, by its name without ``.yaml``; by default the first.
+        The params file to begin with, by its name without ``.yaml``; by default that of the latest run.
 
     Attributes
     ----------
@@ -79,7 +79,8 @@ class Launcher(Face):
         self.projects, self.overrides = list_params(self.root)
         if file and file not in self.projects:
             raise BadParameter(f"there is no params/{file}.yaml; there are {', '.join(self.projects) or 'none'}")
-        self.project, self.override = file or next(iter(self.projects), ""), ""
+        recent = [record.project for _, record in iterate_runs(self.root) if record.project in self.projects]
+        self.project, self.override = file or next(iter([*recent, *self.projects]), ""), ""
         self.form: Form | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.folder: Path | None = None
@@ -125,10 +126,10 @@ class Launcher(Face):
         self.choose_override = widgets.Dropdown(
             options=[("nothing", ""), *_pair(self.overrides)], value="", description="overridden by", **told
         )
-        ends = [("the beginning, if it changed", ""), *_pair(stages)], [("the end", ""), *_pair(stages)]
+        ends = [("the beginning, only what changed", ""), *_pair(stages)], [("the end", ""), *_pair(stages)]
         self.first = widgets.Dropdown(options=ends[0], description="from", **told)
         self.last = widgets.Dropdown(options=ends[1], description="until", **told)
-        self.name = widgets.Text(description="name", placeholder="project and time", **told)
+        self.name = widgets.Text(description="name of the run", placeholder="project and time", **told)
         self.section = widgets.Dropdown(description="parameters", **told)
         self.rows = widgets.VBox(layout={"height": "19em", "overflow": "auto"})
         self.changed = widgets.HTML(layout={"height": "4.5em", "overflow": "auto"})
@@ -157,7 +158,8 @@ class Launcher(Face):
         counts = {name: len(parameters) for name, parameters in self.form.sections.items()}
         shown = [name for name in counts if counts[name] and (name == SHARED or every[name].cadence == "run")]
         self.section.options = [(f"{name} ({counts[name]})", name) for name in shown]
-        self._open()
+        self.section.value = shown[0]
+        self.progress.value = _show([StageRecord(name, "pending") for name in shown if name != SHARED])
         self.said.value = tell(f"{' and '.join(path.name for path in self.files)}: nothing is changed")
 
     def _open(self) -> None:
@@ -240,6 +242,7 @@ class Launcher(Face):
         running = next((each for each in record.stages if each.status == "running"), None)
         if not at_work:
             self.said.value = self._conclude(record)
+            self._heard.close()
             self.run_button.disabled, self.cancel_button.disabled = False, True
         elif record.status == "running":
             cell = f", cell {running.cell} of {running.cells}" if running and running.cells else ""
@@ -262,8 +265,12 @@ class Launcher(Face):
         said = f"{name} {'was interrupted' if record.status in ('running', 'interrupted') else record.status}"
         if record.stopped:
             cell = f", code cell {record.stopped.cell}" if record.stopped.cell else ""
-            said += f" at {record.stopped.stage}{cell}: {record.stopped.message} Next: `nbkit resume {name}`."
-        told = tell(f"{said}{f', {verdict}' if verdict else ''}", bad=record.status in ("failed", "refused"))
+            said += (
+                f" at {record.stopped.stage}{cell}: {record.stopped.message.rstrip('.')}; `nbkit resume {name}` goes on"
+            )
+        elif verdict:
+            said += f": {verdict}"
+        told = tell(said, bad=record.status in ("failed", "refused"))
         link = (
             f'<p><a href="{html.escape(link_to(page))}" target="_blank">Open the report of {html.escape(name)}</a></p>'
         )
