@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from nbkit.desk.form import Form
-from nbkit.desk.launcher import Launcher, link_to, list_params
+from nbkit.desk.launcher import Launcher
+from nbkit.desk.runs import link_to, list_params
 from nbkit.errors import BadParameter
 from nbkit.record import read_record
 from nbkit.stages import read_stages
@@ -148,11 +149,14 @@ def test_an_unnamed_choice_or_a_name_that_is_none_is_refused_with_the_words_of_t
     assert "no stage lies between 02_b and 01_a" in launcher.said.value
 
 
-def test_another_params_file_fills_the_form_again(launcher):
-    assert list_params(launcher.root) == (["toy"], ["small"])
+def test_another_params_file_fills_the_form_again(toy):
+    (toy / "params" / "other.yaml").write_text("shared: {name: other}\n01_a: {rows: 2}\n")
+    launcher = Launcher(toy, "toy")
+    assert launcher.widget
+    assert list_params(launcher.root) == ["other", "toy"]
     launcher.section.value = "01_a"
     launcher.form.fields["01_a.rows"].value = "9"
-    launcher.choose_override.value = "small"
+    launcher.choose_project.value = "other"
     launcher.section.value = "01_a"
     assert launcher.form.fields["01_a.rows"].value == "2"
     assert launcher.changed.value == ""
@@ -199,10 +203,10 @@ def test_no_params_file_of_ours_is_changed_by_being_shown(name):
 
 def test_the_report_is_linked_as_the_server_has_it(toy, monkeypatch):
     page = toy / "runs" / "a" / "report" / "index.html"
-    monkeypatch.setattr("nbkit.desk.launcher._list_servers", lambda: [])
+    monkeypatch.setattr("nbkit.desk.runs._list_servers", lambda: [])
     assert link_to(page) == page.as_uri()
     servers = [{"root_dir": "/elsewhere", "base_url": "/no/"}, {"root_dir": str(toy), "base_url": "/user/ann/"}]
-    monkeypatch.setattr("nbkit.desk.launcher._list_servers", lambda: servers)
+    monkeypatch.setattr("nbkit.desk.runs._list_servers", lambda: servers)
     assert link_to(page) == "/user/ann/files/runs/a/report/index.html"
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from nbkit.desk.face import Face, _find_widgets, guard, tell
+from nbkit.desk.form import lay
 from nbkit.desk.twin import write_list, write_table
 from nbkit.errors import BadParameter, NbkitError
 from nbkit.project import find_root
@@ -17,6 +18,8 @@ from nbkit.report.scraps import read_front
 from nbkit.wording import describe, format_value
 
 HEADS = ["version", "state", "aliases", "registered", "approved by"]
+GATES = ["gate", "is", "blocks", "because"]
+MOVES: dict[str, Callable[..., str]] = {"Promote": promote, "Roll back": roll_back, "Reject": reject}
 SCORES = ["score", "this version", "in production"]
 
 
@@ -61,31 +64,24 @@ class Browser(Face):
         return Registry(self.place, create=False)
 
     def list(self) -> list[dict[str, Any]]:
-        """List the versions, newest first: reference, state, aliases, created, approved."""
-        registry = self.open()
-        history = registry.history().to_dict("records")
-        rows = []
+        """List the versions, newest first: version, state, aliases, registered, approved by."""
+        registry, rows = self.open(), []
+        moves = [event for event in registry.history().to_dict("records") if event["event"] == "promote"]
+        approved = {(event["name"], event["number"]): event["by"] for event in moves}
         for row in registry.list().to_dict("records"):
-            by = [
-                event["by"]
-                for event in history
-                if (event["event"], event["name"], event["number"]) == ("promote", row["name"], row["number"])
-            ]
-            told = {"reference": f"{row['name']}@{row['number']}", "approved": by[-1] if by else "nobody"}
-            rows.append({key: row[key] for key in ("state", "aliases", "created")} | told)
+            by = approved.get((row["name"], row["number"]), "nobody")
+            facts = (f"{row['name']}@{row['number']}", row["state"], row["aliases"], row["created"][:10], by)
+            rows.append(dict(zip(HEADS, facts, strict=True)))
         return rows
 
     def html(self) -> str:
         """Return the versions as a table, and the newest in full."""
         try:
             rows = self.list()
-            table = [
-                (row["reference"], row["state"], row["aliases"], row["created"][:10], row["approved"]) for row in rows
-            ]
-            newest = self.describe(rows[0]["reference"]) if rows else ""
+            newest = self.describe(rows[0]["version"]) if rows else ""
         except (NbkitError, OSError) as error:
             return tell(str(error), bad=True)
-        return write_table(f"Registry: {len(rows)} versions", HEADS, table) + newest
+        return write_table(f"Registry: {len(rows)} versions", HEADS, [[*row.values()] for row in rows]) + newest
 
     def describe(self, reference: str) -> str:
         """Return all that is known of a version, as HTML: verdict, approvals, gates, scores, lineage.
@@ -108,18 +104,11 @@ class Browser(Face):
             lineage = [f"{step.title}: {step.said}" for step in read_lineage(folder) if step.said]
         except (NbkitError, OSError) as error:
             lineage = [str(error)]
-        gates = [
-            (row["gate"], "open" if row["passed"] else "closed", "yes" if row["blocking"] else "no", row["detail"])
-            for row in version.gates.to_dict("records")
-        ]
-        return "".join(
-            [
-                f"<h4>{html.escape(version.reference)}</h4>{write_list(facts)}",
-                write_table("Gates", ["gate", "is", "blocks", "because"], gates),
-                write_table("Scores", SCORES, self._compare(registry, version)),
-                f"<p>Lineage</p>{write_list(lineage)}",
-            ]
-        )
+        gates = version.gates.assign(passed=version.gates["passed"].map({True: "open"}).fillna("closed"))
+        parts = [f"<h4>{html.escape(version.reference)}</h4>", write_list(facts)]
+        parts.append(write_table("Gates", GATES, gates[["gate", "passed", "blocking", "detail"]].to_numpy()))
+        parts.append(write_table("Scores", SCORES, self._compare(registry, version)))
+        return "".join([*parts, "<p>Lineage</p>", write_list(lineage)])
 
     def _compare(self, registry: Any, version: Any) -> Iterator[tuple[str, str, str]]:
         """Yield the scores of a version beside those of the one in production."""
@@ -128,12 +117,9 @@ class Browser(Face):
         except NbkitError:
             other = None
         for metric, row in version.scores.iterrows():
-            there = "nothing is in production"
-            if other is not None:
-                same = other.number == version.number
-                known = metric in other.scores.index
-                there = "it is this one" if same else _tell_score(other.scores.loc[metric]) if known else "not measured"
-                there += "" if same else f" ({other.reference})"
+            there = "nothing is in production" if other is None else f"not measured ({other.reference})"
+            if other is not None and metric in other.scores.index:
+                there = f"{_tell_score(other.scores.loc[metric])} ({other.reference})"
             yield describe(str(metric)), _tell_score(row), there
 
     # --- the widget
@@ -141,37 +127,29 @@ class Browser(Face):
     def build(self) -> Any:
         """Return the list, one version in full, and the moves, each of which is asked for twice."""
         widgets = _find_widgets()
-        told = {"style": {"description_width": "9rem"}, "layout": {"width": "min(34rem, 100%)"}}
-        self.choice = widgets.Dropdown(description="version", **told)
-        self.by = widgets.Text(description="your name", placeholder="for the log", **told)
-        self.why = widgets.Text(description="reason", placeholder="for the log", **told)
+        self.choice = lay("Dropdown", "version")
+        self.by = lay("Text", "your name", placeholder="for the log")
+        self.why = lay("Text", "reason", placeholder="for the log")
         self.page = widgets.HTML(layout={"height": "28em", "overflow": "auto"})
         self.said = widgets.HTML(layout={"height": "5em", "overflow": "auto"})
-        self.buttons = {
-            name: widgets.Button(description=name) for name in ("Promote", "Roll back", "Reject", "Look again")
-        }
-        self.yes = widgets.Button(description="Yes", disabled=True, layout={"width": "18rem"})
-        self.no = widgets.Button(description="No", disabled=True)
+        self.buttons = {name: widgets.Button(description=name) for name in (*MOVES, "Look again", "Yes", "No")}
+        self.yes, self.no = self.buttons["Yes"], self.buttons["No"]
+        self.yes.layout.width = "18rem"
+        works = {"Look again": self._look, "Yes": self._act, "No": lambda _: self._settle("nothing was done")}
         for name, button in self.buttons.items():
-            button.on_click(guard(self.said, partial(self._ask, name) if name != "Look again" else self._look))
-        self.yes.on_click(guard(self.said, lambda _: self._act()))
-        self.no.on_click(guard(self.said, lambda _: self._settle("nothing was done")))
+            button.on_click(guard(self.said, works.get(name) or partial(self._ask, name)))
         self.choice.observe(guard(self.said, lambda _: self._show()), "value")
+        self._settle("")
         guard(self.said, self._look)()
-        return widgets.VBox(
-            [
-                self.choice, self.page, self.by, self.why, widgets.HBox(list(self.buttons.values())),
-                widgets.HBox([self.yes, self.no]), self.said,
-            ]
-        )  # fmt: skip
+        rows = [widgets.HBox(list(self.buttons.values())[start:end]) for start, end in ((0, 4), (4, 6))]
+        return widgets.VBox([self.choice, self.page, self.by, self.why, *rows, self.said])
 
     def _look(self, _: Any = None) -> str:
         """Read the registry again, and keep to the version that was chosen."""
         before, rows = self.choice.value, self.list()
-        self.choice.options = [
-            (f"{row['reference']}, {row['state']}, approved by {row['approved']}", row["reference"]) for row in rows
-        ]
-        known = [row["reference"] for row in rows]
+        known = [row["version"] for row in rows]
+        labels = [f"{row['version']}, {row['state']}, approved by {row['approved by']}" for row in rows]
+        self.choice.options = list(zip(labels, known, strict=True))
         self.choice.value = before if before in known else next(iter(known), None)
         self._show()
         return f"{len(rows)} versions in {self.place}"
@@ -187,10 +165,8 @@ class Browser(Face):
             raise BadParameter("no version is chosen")
         if not (by.strip() and why.strip()):
             raise BadParameter("the log needs to know who did it and why: give your name and a reason")
-        model = reference.partition("@")[0]
-        moves = {"Promote": promote, "Reject": reject, "Roll back": roll_back}
-        target = model if name == "Roll back" else reference
-        self._asked = lambda: self._move(moves[name], target, by, why)
+        target = reference.partition("@")[0] if name == "Roll back" else reference
+        self._asked = partial(self._move, MOVES[name], target, by, why)
         self.yes.description = f"Yes, {name.lower()} {target}"
         self.yes.disabled = self.no.disabled = False
         return f"{name} {target}, by {by}: {why}? Nothing is done until you say yes."
@@ -200,7 +176,7 @@ class Browser(Face):
         said = move(self.root, self.open(), target, by=by, why=why, warn=warned.append)
         return " ".join([said.replace("\n- ", " · "), *warned])
 
-    def _act(self) -> str:
+    def _act(self, _: Any) -> str:
         """Do what was asked for, once."""
         asked, self._asked = self._asked, None
         if asked is None:

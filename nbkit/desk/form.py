@@ -1,7 +1,6 @@
 """The parameters of the stages as fields of a form: typed, explained, and held against the params files."""
 
 import html
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -111,34 +110,22 @@ class Form:
         return [f"{place}: {_shorten(before)} → {_shorten(after)}" for place, before, after in self.list_changes()]
 
 
+def lay(kind: str, description: str, **more: Any) -> Any:
+    """Return a widget with its label before it, in line with the others."""
+    width = {"style": {"description_width": "9rem"}, "layout": {"width": "min(34rem, 100%)"}}
+    return getattr(_find_widgets(), kind)(description=description, **width, **more)
+
+
 def _make_field(parameter: Parameter, value: Any) -> Any:
-    widgets = _find_widgets()
-    told = {
-        "description": parameter.name,
-        "style": {"description_width": "9rem"},
-        "layout": {"width": "min(34rem, 100%)"},
-    }
     if parameter.annotation == "bool":
-        return widgets.Checkbox(value=value, **told)
+        return lay("Checkbox", parameter.name, value=value)
     if parameter.choices and value in parameter.choices:
-        return widgets.Dropdown(options=parameter.choices, value=value, **told)
-    text = value if parameter.annotation == "str" else _spell(value)
+        return lay("Dropdown", parameter.name, options=parameter.choices, value=value)
+    text = value if parameter.annotation == "str" else _write(value)
     if "\n" not in text and len(text) <= WIDE:
-        return widgets.Text(value=text, continuous_update=False, **told)
-    return widgets.Textarea(value=text, continuous_update=False, rows=min(10, text.count("\n") + 2), **told)
-
-
-def _spell(value: Any) -> str:
-    """Write a value as YAML, a long one in lines."""
-    text = _write(value)
-    if len(text) <= WIDE or not isinstance(value, list | dict):
-        return text
-    from ruamel.yaml import YAML
-
-    yaml, page = YAML(typ="safe", pure=True), io.StringIO()
-    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = False, 10_000, False  # type: ignore[assignment]
-    yaml.dump(value, page)
-    return page.getvalue().strip()
+        return lay("Text", parameter.name, value=text, continuous_update=False)
+    text = text if parameter.annotation == "str" else json.dumps(value, ensure_ascii=False, indent=2)  # which is YAML
+    return lay("Textarea", parameter.name, value=text, continuous_update=False, rows=min(10, text.count("\n") + 2))
 
 
 def _write(value: Any) -> str:

@@ -1,12 +1,14 @@
 """What the desk opens on: projects, runs, versions, windows and stages of this moment, and the widgets beside them."""
 
+import contextlib
 import datetime as dt
 import os
 
 import pandas as pd
 
-from nbkit.desk.browser import Browser
-from nbkit.desk.launcher import Launcher, list_params
+from nbkit.desk.browser import HEADS, Browser
+from nbkit.desk.launcher import Launcher
+from nbkit.desk.runs import list_params
 from nbkit.errors import NbkitError
 from nbkit.lifecycle import MONITOR
 from nbkit.pipeline.desk import list_desk
@@ -36,7 +38,7 @@ class Home:
     def projects(self) -> pd.DataFrame:
         """Return the params files: project, runs, when the latest began, what its report says, how it is run."""
         rows = []
-        for name in list_params(self.root)[0]:
+        for name in list_params(self.root):
             own = [pair for pair in self._runs if pair[1].project == name and not pair[1].is_look]
             verdict = read_front(own[0][0]).get("verdict", "") if own else ""
             began = own[0][1].started[:16].replace("T", " ") if own else ""
@@ -56,12 +58,9 @@ class Home:
 
     def versions(self) -> pd.DataFrame:
         """Return the registered versions: version, state, aliases, registered, who approved it."""
-        try:
-            rows = self.browser().list()
-        except (NbkitError, OSError):
-            rows = []
-        told = [(row["reference"], row["state"], row["aliases"], row["created"][:10], row["approved"]) for row in rows]
-        return pd.DataFrame(told, columns=["version", "state", "aliases", "registered", "approved by"])
+        with contextlib.suppress(NbkitError, OSError):  # the browser's twin says why
+            return pd.DataFrame(self.browser().list(), columns=HEADS)
+        return pd.DataFrame(columns=HEADS)
 
     def windows(self) -> pd.DataFrame:
         """Return the windows that need a look: those of which the latest look said anything but ok."""
