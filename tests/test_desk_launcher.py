@@ -241,6 +241,7 @@ def test_a_run_is_started_watched_to_its_end_and_not_repeated(launcher):
     launcher.name.value = ""
     launcher.run_button.click()
     assert "nothing to do: nothing has changed since mine" in launcher.said.value
+    assert "Open the report of mine" in launcher.said.value
 
 
 @pytest.mark.slow

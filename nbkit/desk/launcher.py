@@ -94,10 +94,8 @@ class Launcher(Face):
         self.choose_project = lay("Dropdown", "params file", options=self.projects, value=self.project)
         self.first = lay("Dropdown", "from", options=[("the beginning, only what changed", ""), *stages])
         self.last = lay("Dropdown", "until", options=[("the end", ""), *stages])
-        self.name, self.section = (
-            lay("Text", "name of the run", placeholder="project and time"),
-            lay("Dropdown", "parameters"),
-        )
+        self.name = lay("Text", "name of the run", placeholder="project and time")
+        self.section = lay("Dropdown", "parameters")
         self.rows = widgets.VBox(layout={"height": "19em", "overflow": "auto"})
         heights = "4.5em", "4.5em", f"{1.6 * len(stages) + 1.5}em"
         pages = [widgets.HTML(layout={"height": height, "overflow": "auto"}) for height in heights]
@@ -146,7 +144,7 @@ class Launcher(Face):
         """Whether the run that is watched is being executed, or its report written."""
         return self.process.poll() is None if self.process else is_alive(self.pid)
 
-    def run(self) -> str | None:
+    def run(self) -> None:
         """Start the run, unless there is nothing to do; what ``nbkit run`` refuses is refused with its words."""
         if self.at_work:
             raise BadParameter(f"{self.folder.name if self.folder else 'a run'} is at work: wait for it, or cancel it")
@@ -154,26 +152,20 @@ class Launcher(Face):
         if self.form is None:
             self._choose()
         assert self.form
-        settings, name, chosen = (
-            self.form.list_settings(),
-            self.name.value.strip(),
-            Chosen(self.first.value, self.last.value),
-        )
+        settings, name = self.form.list_settings(), self.name.value.strip()
+        chosen = Chosen(self.first.value, self.last.value)
         plan = plan_run(self.root, [self.path], settings, stages=chosen, name=name)
         if plan.nothing_to_do and plan.folder:
             self.folder, self.pid, self.process = plan.folder, 0, None
             self.tick()
-            return f"nothing to do: nothing has changed since {plan.folder.name}"
-        options = {"--from": chosen.first, "--until": chosen.last, "--name": name}
-        given = [
-            *(("--set", each) for each in settings),
-            *((option, value) for option, value in options.items() if value),
-        ]
+            self.said.value = tell(f"nothing to do: nothing has changed since {plan.folder.name}") + self._link()
+            return
+        ends = [("--from", chosen.first), ("--until", chosen.last), ("--name", name)]
+        given = [*(("--set", each) for each in settings), *(pair for pair in ends if pair[1])]
         self.progress.value = show_stages([StageRecord(step.stage.name, "pending") for step in plan.steps])
         self._start(["run", str(self.path), *(word for pair in given for word in pair)])
         self.said.value = tell(f"{name or plan.project} is being started…")
         self._follow()
-        return None
 
     def _start(self, words: list[str]) -> None:
         self._began, self.folder, self._stopping = now(), None, False
@@ -214,11 +206,8 @@ class Launcher(Face):
             self.run_button.disabled, self.cancel_button.disabled = False, True
         elif record.status:
             running = next((each for each in record.stages if each.status == "running"), None)
-            where = (
-                f": {running.stage}{f', cell {running.cell} of {running.cells}' if running.cells else ''}"
-                if running
-                else ""
-            )
+            cell = f", cell {running.cell} of {running.cells}" if running and running.cells else ""
+            where = f": {running.stage}{cell}" if running else ""
             after = "" if record.status == "running" else f" {record.status}: its report is being written…"
             self.said.value = tell(f"{record.run}{where}{after}{', asked to stop' if self._stopping else ''}")
         return at_work
@@ -230,18 +219,17 @@ class Launcher(Face):
             lines = self._heard.read().decode(errors="replace").splitlines()
             words = [line.removeprefix("nbkit: ") for line in lines if line.startswith("nbkit: ")] or lines[-1:]
             return tell(" ".join(words) or "the run ended before it began", bad=True)
-        name, page = self.folder.name, self.folder / "report" / "index.html"
-        verdict = str(read_front(self.folder).get("verdict", ""))
+        name, verdict = self.folder.name, str(read_front(self.folder).get("verdict", ""))
         said = f"{name} {'was interrupted' if record.status in ('running', 'interrupted') else record.status}"
-        if record.stopped:
-            cell = f", code cell {record.stopped.cell}" if record.stopped.cell else ""
-            said += (
-                f" at {record.stopped.stage}{cell}: {record.stopped.message.rstrip('.')}; `nbkit resume {name}` goes on"
-            )
+        if stopped := record.stopped:
+            cell = f", code cell {stopped.cell}" if stopped.cell else ""
+            said += f" at {stopped.stage}{cell}: {stopped.message.rstrip('.')}; `nbkit resume {name}` goes on"
         elif verdict:
             said += f": {verdict}"
-        told = tell(said, bad=record.status in ("failed", "refused"))
-        link = (
-            f'<p><a href="{html.escape(link_to(page))}" target="_blank">Open the report of {html.escape(name)}</a></p>'
-        )
-        return told + (link if page.is_file() else "")
+        return tell(said, bad=record.status in ("failed", "refused")) + self._link()
+
+    def _link(self) -> str:
+        page = self.folder / "report" / "index.html" if self.folder else Path()
+        words = f"Open the report of {self.folder.name if self.folder else ''}"
+        link = f'<p><a href="{html.escape(link_to(page))}" target="_blank">{html.escape(words)}</a></p>'
+        return link if page.is_file() else ""
