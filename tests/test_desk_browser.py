@@ -46,7 +46,7 @@ def test_a_version_is_shown_with_gates_approvals_lineage_and_beside_production(b
     browser.choice.value = "toy@3"
     page = browser.page.value
     assert "nobody has approved it for production" in page
-    assert '<th scope="row">criteria_met</th><td>closed</td><td>True</td><td>because</td>' in page
+    assert '<th scope="row">criteria_met</th><td>closed</td><td>yes</td><td>because</td>' in page
     assert "0.75 (0.7 to 0.8) (toy@1)" in page
     assert "the run that registered toy@3, r3, is not here any more" in page
     browser.choice.value = "toy@1"

@@ -105,6 +105,7 @@ class Browser(Face):
         except (NbkitError, OSError) as error:
             lineage = [str(error)]
         gates = version.gates.assign(passed=version.gates["passed"].map({True: "open"}).fillna("closed"))
+        gates["blocking"] = gates["blocking"].map({True: "yes"}).fillna("no")
         parts = [f"<h4>{html.escape(version.reference)}</h4>", write_list(facts)]
         parts.append(write_table("Gates", GATES, gates[["gate", "passed", "blocking", "detail"]].to_numpy()))
         parts.append(write_table("Scores", SCORES, self._compare(registry, version)))
