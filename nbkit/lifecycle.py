@@ -3,10 +3,10 @@
 A project may replace each of these notebooks. What is not handed over is said by `nbkit check` and on the front page.
 """
 
-DESK = "00_desk"  # the starting page, which is no stage
 FRAME, INGEST, VALIDATE, FEATURES = "01_frame", "02_ingest", "03_validate", "05_features"
 TRAIN, EVALUATE, EXPLAIN, REGISTER = "06_train", "07_evaluate", "08_explain", "09_register"
 DEPLOY, MONITOR = "10_deploy", "11_monitor"
+HOME, DESK = "00_desk", "desk"  # the page that the desk opens on, and the cadence of such pages: they are no stages
 
 SCRAPS = {  # stage to what the report, sweeps and the command line read of it, beside the other notebooks
     FRAME: ("problem", "criteria", "objective", "decision", "owner", "costs", "currency", "card", "protected"),

@@ -40,7 +40,10 @@ class StageRecord(msgspec.Struct):
     message
         The same as a sentence.
     cell, source, tail, traceback
-        The code cell that ended it (counted from 1), its source, its last lines of output, the traceback.
+        The code cell that ended it (counted from 1), its source, its last lines of output, the traceback. While it
+        runs, `cell` is the one that runs, as it was at most a moment ago.
+    cells
+        How many code cells it has; 0 until one runs.
     why
         Why it was run or taken over.
     started, ended
@@ -68,6 +71,7 @@ class StageRecord(msgspec.Struct):
     kind: str = ""
     message: str = ""
     cell: int = 0
+    cells: int = 0
     source: str = ""
     tail: str = ""
     traceback: str = ""

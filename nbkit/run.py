@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbkit import formats, freshness
+from nbkit import formats, freshness, scraps
 from nbkit.errors import UnknownStage
 from nbkit.extend import import_modules
 from nbkit.freshness import Desk
@@ -223,9 +223,8 @@ class Run:
 
 def _is_sources(folder: Path) -> bool:
     """Return whether a folder holds sources (the desk) rather than executed notebooks of a plain papermill run."""
-    for path in sorted(folder.glob("[0-9][0-9]*_*.ipynb")):
-        return "papermill" not in read_notebook(path)["metadata"]
-    return False
+    found = map(read_notebook, sorted(folder.glob("[0-9][0-9]*_*.ipynb")))
+    return next(("papermill" not in each["metadata"] for each in found if not scraps.is_page(each)), False)
 
 
 def _name_of_notebook(namespace: MutableMapping[str, Any]) -> str:

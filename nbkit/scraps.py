@@ -9,6 +9,7 @@ from typing import Any
 
 from nbkit import formats
 from nbkit.errors import CorruptArtifact, MissingScrap, UnfinishedStage, UnknownStage
+from nbkit.lifecycle import DESK
 from nbkit.observe import reading_notebook
 from nbkit.record import read_record
 from nbkit.store import Store
@@ -121,6 +122,11 @@ def read_notebook(path: Path) -> dict[str, Any]:
     except (ValueError, TypeError) as error:
         raise CorruptArtifact(f"{path} is damaged ({error}): run its stage again") from None
     return content
+
+
+def is_page(notebook: Mapping[str, Any]) -> bool:
+    """Return whether a notebook is a page of the desk, which is no stage: its ``metadata.nbkit.cadence`` says so."""
+    return bool(notebook["metadata"].get("nbkit", {}).get("cadence") == DESK)
 
 
 def pick(scraps: dict[str, Any], stage: str, name: str, notebook: Path) -> Any:

@@ -76,7 +76,7 @@ def test_a_project_of_one_s_own(here, write, target, task, by, criterion):
     assert len(split_table(table, ingest["split"], Problem(**roles)).windows) >= 2
     assert check_contract(table, read_contract(here / values["03_validate"]["contract"])).empty
     assert "/runs/" in (here / ".gitignore").read_text()
-    assert len(list((here / "notebooks").glob("*.ipynb"))) == 11
+    assert len(list((here / "notebooks").glob("*.ipynb"))) == 12  # eleven stages, and the page of the desk
 
 
 def test_decisions_are_said_and_written(here):

@@ -9,6 +9,7 @@ from conftest import make_notebook
 from nbkit.cli import main
 from nbkit.desk.stages import find_stage, list_desk, refresh, verify
 from nbkit.errors import UnknownStage
+from nbkit.run import Run
 from nbkit.scraps import read_value
 
 HEAD = "import nbkit\nrun = nbkit.Run(run_dir, globals())"
@@ -107,3 +108,21 @@ def test_what_is_stale_is_listed(desk):
     said = CliRunner().invoke(main, ["refresh"])
     assert said.exit_code == 0
     assert said.output.count("it has not run") == 3
+
+
+def test_a_page_of_the_desk_is_not_listed_refreshed_or_verified(desk):
+    make_notebook(desk / "notebooks" / "00_desk.ipynb", "1", nbkit={"cadence": "desk"})
+    assert [row["stage"] for row in list_desk(desk)] == ["01_a", "02_b", "03_c"]
+    for command in ("refresh", "verify"):
+        said = CliRunner().invoke(main, [command, "desk"])
+        assert (said.exit_code, said.stderr) == (
+            2, "nbkit: 00_desk is a page of the desk and no stage: Run All in it brings it up to date\n"
+        )  # fmt: skip
+
+
+def test_a_page_that_plain_papermill_executed_leaves_the_desk_a_desk(desk):
+    folder = desk / "notebooks"
+    make_notebook(folder / "00_desk.ipynb", "1", nbkit={"cadence": "desk"}, papermill={})
+    assert Run(folder).at_desk
+    make_notebook(folder / "00_desk.ipynb", "1", papermill={})
+    assert not Run(folder).at_desk

@@ -19,11 +19,12 @@ from nbkit import Run
 from nbkit.record import read_record
 from nbkit.registry import Registry
 from nbkit.scraps import read_scraps, read_value
+from nbkit.stages import read_stages
 from tests.page_checks import check_page
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parents[1]
-STAGES = [path.stem for path in sorted((HERE / "notebooks").glob("[0-9]*.ipynb"))]
+STAGES = list(read_stages(HERE / "notebooks"))
 SMALL = "params/small.yaml"
 # what two runs of the same inputs may differ in, because it is about time; nothing else
 ABOUT_TIME = {("10_deploy", name) for name in ("latency", "required", "gates", "headline")}

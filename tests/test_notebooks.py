@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from nbkit.stages.graph import check_graph
-from nbkit.stages.notebooks import read_stages
+from nbkit.stages.notebooks import read_stage, read_stages
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 STAGES = read_stages(FOLDER)
+PAGES = {path.stem: read_stage(path) for path in sorted(FOLDER.glob("*.ipynb")) if path.stem not in STAGES}
 NUMBER_TYPED_IN = re.compile(r"(?<![\w@`#.-])\d+(?:\.\d+)?\s?%|\b0\.\d+\b")
 
 
@@ -26,8 +27,23 @@ def cells(stage):
     return json.loads(stage.path.read_text())["cells"]
 
 
+@pytest.fixture(params=STAGES | PAGES, ids=str)
+def notebook(request):
+    return (STAGES | PAGES)[request.param]
+
+
+@pytest.fixture
+def every_cell(notebook):
+    return json.loads(notebook.path.read_text())["cells"]
+
+
 def source(cell):
     return "".join(cell["source"])
+
+
+def test_the_page_of_the_desk_is_no_stage_and_hands_nothing_over():
+    assert {name: page.cadence for name, page in PAGES.items()} == {"00_desk": "desk"}
+    assert PAGES["00_desk"].calls == ()
 
 
 def test_there_are_eleven_and_they_fit_together():
@@ -35,17 +51,17 @@ def test_there_are_eleven_and_they_fit_together():
     check_graph(STAGES)
 
 
-def test_it_begins_with_the_question_and_names_its_inputs_and_outputs(stage, cells):
-    heading = source(cells[0])
-    assert heading.startswith(f"# {stage.name[:2]} · ")
-    assert stage.question.endswith("?")
+def test_it_begins_with_the_question_and_names_its_inputs_and_outputs(notebook, every_cell):
+    heading = source(every_cell[0])
+    assert heading.startswith(f"# {notebook.name[:2]} · ")
+    assert notebook.question.endswith("?")
     assert [word for word in ("**Question**: ", "**Inputs**: ", "**Outputs**: ") if word not in heading] == []
 
 
-def test_parameters_come_first_and_every_one_is_explained(stage, cells):
-    assert cells[1]["metadata"]["tags"] == ["parameters"]
-    assert next(iter(stage.parameters)) == "run_dir"
-    assert [each.name for each in stage.parameters.values() if not each.meaning] == []
+def test_parameters_come_first_and_every_one_is_explained(notebook, every_cell):
+    assert every_cell[1]["metadata"]["tags"] == ["parameters"]
+    assert next(iter(notebook.parameters)) == "run_dir"
+    assert [each.name for each in notebook.parameters.values() if not each.meaning] == []
 
 
 def test_all_loads_stand_in_one_cell(cells):
@@ -70,8 +86,8 @@ def test_what_was_found_is_computed_and_the_last_cell_leads_on(cells):
     assert source(cells[-1]).startswith(("←", "02 · "))
 
 
-def test_code_cells_are_short_and_hold_no_definitions(cells):
-    bodies = [source(cell) for cell in cells[3:] if cell["cell_type"] == "code"]
+def test_code_cells_are_short_and_hold_no_definitions(every_cell):
+    bodies = [source(cell) for cell in every_cell[3:] if cell["cell_type"] == "code"]
     assert statistics.median(len(body.splitlines()) for body in bodies) <= 5
     for body in bodies:
         kinds = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef, ast.Lambda, ast.Try, ast.While)
@@ -80,16 +96,16 @@ def test_code_cells_are_short_and_hold_no_definitions(cells):
         assert not re.search(r"^\s*[%!]|input\(|/home/|/root/|C:\\", body, flags=re.MULTILINE), body
 
 
-def test_no_number_is_typed_into_prose(cells):
-    prose = [source(cell) for cell in cells[1:] if cell["cell_type"] == "markdown"]
+def test_no_number_is_typed_into_prose(every_cell):
+    prose = [source(cell) for cell in every_cell[1:] if cell["cell_type"] == "markdown"]
     assert [found for text in prose for found in NUMBER_TYPED_IN.findall(text)] == []
 
 
-def test_it_is_stripped_and_its_metadata_is_bare(cells, stage):
-    notebook = json.loads(stage.path.read_text())
-    assert set(notebook["metadata"]) <= {"kernelspec", "language_info", "nbkit"}
-    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
-    assert len({cell["id"] for cell in cells}) == len(cells)
+def test_it_is_stripped_and_its_metadata_is_bare(every_cell, notebook):
+    content = json.loads(notebook.path.read_text())
+    assert set(content["metadata"]) <= {"kernelspec", "language_info", "nbkit"}
+    assert content["metadata"]["kernelspec"]["name"] == "python3"
+    assert len({cell["id"] for cell in every_cell}) == len(every_cell)
 
 
 @pytest.mark.parametrize(

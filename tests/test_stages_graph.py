@@ -149,6 +149,20 @@ def test_a_stage_with_its_own_cadence_is_no_orphan(project):
     assert build_graph(read_stages(project / "notebooks")).problems == ()
 
 
+def test_a_page_of_the_desk_is_no_stage(project):
+    folder = lay(project, {"01_a": ["run.save('x', 1)"], "02_b": ["run.load('01_a', 'x')"]})
+    make_notebook(folder / "00_desk.ipynb", "run.load('nowhere', 'x')", nbkit={"cadence": "desk"})
+    assert list(read_stages(folder)) == ["01_a", "02_b"]
+    found = check_notebooks(folder)
+    assert (list(found.stages), found.problems) == (["01_a", "02_b"], ())
+
+
+def test_a_page_alone_is_no_project(project):
+    make_notebook(project / "notebooks" / "00_desk.ipynb", nbkit={"cadence": "desk"})
+    with pytest.raises(BadNotebook, match="no stage notebooks"):
+        read_stages(project / "notebooks")
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [({"cadence": "windows"}, "did you mean 'window'"), ({"cadense": "window"}, "did you mean 'cadence'")],

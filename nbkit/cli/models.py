@@ -1,6 +1,5 @@
 """nbkit models, promote, reject, rollback, serve, registry: what is registered, what is in production, who said so."""
 
-import difflib
 import os
 import sys
 from pathlib import Path
@@ -9,10 +8,8 @@ from typing import Any
 import click
 
 from nbkit.cli.run import print_table
-from nbkit.extend import import_from
-from nbkit.lifecycle import DEPLOY, REGISTER
 from nbkit.project import find_root
-from nbkit.wording import describe, format_count, format_value, suggest
+from nbkit.wording import describe, format_count, format_value
 
 WHERE = click.option(
     "--registry", "place", default="registry",
@@ -56,23 +53,9 @@ def promote(version: str, alias: str, by: str, why: str, place: str) -> None:
 
     Any other ALIAS, such as shadow, is only a name that points to the version: it opens and passes nothing.
     """
-    registry = _open(place)
-    _need_version(registry, version, "promote")
-    found = registry.get(version)
-    _check_alias(alias, found)
-    if alias != "production":
-        moved = registry.set_alias(found.name, found.number, alias, by=by, why=why)
-        click.echo(f"{moved.reference} is now {alias} ({moved.digest[:12]})")
-        return
-    before = _find_production(registry, found.name)
-    import_from(find_root())
-    conditions = _find_conditions(found)
-    moved = registry.promote(found.reference, alias, by=by, why=why, conditions=conditions)
-    click.echo(moved.note or f"{moved.reference} is now {alias} ({moved.digest[:12]})")
-    if conditions and not moved.note:
-        told = f"with {format_count(len(conditions), 'condition')} open, which the log has noted:"
-        click.echo("\n- ".join([told, *conditions]))
-    _refresh_fronts(moved, before)
+    from nbkit.report.moves import promote
+
+    click.echo(promote(find_root(), _open(place), version, alias, by=by, why=why, warn=_warn))
 
 
 @click.command()
@@ -82,12 +65,9 @@ def promote(version: str, alias: str, by: str, why: str, place: str) -> None:
 @WHERE
 def rollback(name: str, by: str, why: str, place: str) -> None:
     """Put the version back that was in production before."""
-    registry = _open(place)
-    before = _find_production(registry, name)
-    import_from(find_root())
-    moved = registry.rollback(name, by=by, why=why)
-    click.echo(f"{moved.reference} is in production again ({moved.digest[:12]})")
-    _refresh_fronts(moved, before)
+    from nbkit.report.moves import roll_back
+
+    click.echo(roll_back(find_root(), _open(place), name, by=by, why=why, warn=_warn))
 
 
 @click.command()
@@ -97,11 +77,9 @@ def rollback(name: str, by: str, why: str, place: str) -> None:
 @WHERE
 def reject(version: str, by: str, why: str, place: str) -> None:
     """Reject a version for good: it is not served and can never be promoted."""
-    registry = _open(place)
-    _need_version(registry, version, "reject")
-    moved = registry.reject(version, by=by, why=why)
-    click.echo(f"{moved.reference} is rejected ({moved.digest[:12]})")
-    _refresh_fronts(moved)
+    from nbkit.report.moves import reject
+
+    click.echo(reject(find_root(), _open(place), version, by=by, why=why, warn=_warn))
 
 
 @click.group()
@@ -181,61 +159,11 @@ def serve(
         command.serve(predictor, listener, limits, token=token, log=log, until_stdin_closes=until_stdin_closes)
 
 
-def _need_version(registry: Any, reference: str, what: str) -> None:
-    """Refuse a name without a version: nobody decides on whatever happens to be the newest."""
-    from nbkit.errors import BadParameter
-
-    name, _, version = reference.partition("@")
-    if name and not version:
-        raise BadParameter(f"say which version of {name} to {what}; {registry.describe_versions(name)}")
-
-
-def _find_conditions(version: Any) -> list[str]:
-    """Return the conditions that the verdict on a version names; where its run is gone, that is said."""
-    from nbkit import errors, report
-
-    try:
-        return list(report.read_overview(report.find_source(find_root(), version)).conditions)
-    except (errors.NbkitError, OSError, ValueError) as error:
-        click.echo(f"nbkit: the conditions of {version.reference} are not known, and none is noted: {error}", err=True)
-        return []
-
-
-def _find_production(registry: Any, name: str) -> Any:
-    """Return the version that is in production, or None."""
-    from nbkit.errors import UnknownVersion
-
-    try:
-        return registry.get(f"{name}@production")
-    except UnknownVersion:
-        return None
-
-
-def _refresh_fronts(*versions: Any) -> None:
-    """Write the front pages again of the runs that registered these versions; what cannot be is said."""
-    try:
-        from nbkit.report import refresh_versions
-
-        refresh_versions(find_root(), [version.digest for version in versions if version])
-    except Exception as error:  # the move is made, and a page that fails does not undo it
-        words = "a front page could not be written again"
-        click.echo(f"nbkit: {words}: {error}; `nbkit report RUN` tries again", err=True)
-
-
-def _check_alias(alias: str, version: Any) -> None:
-    """Refuse an alias that looks like a misspelt one: it would set a name and pass by the gates that were meant."""
-    from nbkit.errors import BadParameter, GateClosed
-    from nbkit.registry.replay import STAGES
-
-    if alias in ("candidate", "staging"):
-        stage = {"candidate": REGISTER, "staging": DEPLOY}[alias]
-        raise GateClosed(f"{alias} is not a name to be given: {stage} sets it where no gate forbids it")
-    near = difflib.get_close_matches(alias, STAGES, 1, 0.75)
-    if near and alias not in (*STAGES, *version.aliases):
-        raise BadParameter(f"no alias {alias!r}{suggest(alias, STAGES)}")
-
-
 COMMANDS = (models, promote, reject, rollback, serve, registry)
+
+
+def _warn(words: str) -> None:
+    click.echo(f"nbkit: {words}", err=True)
 
 
 def _locate(place: str) -> str:

@@ -95,11 +95,12 @@ def resume(name: str, jobs: int, storage: str, as_json: bool) -> None:  # noqa: 
 def runs(as_json: bool) -> None:  # noqa: FBT001
     """List the runs, newest first."""
     from nbkit.pipeline import list_runs
+    from nbkit.report.scraps import read_front
 
     root = find_root()
     rows = list_runs(root)
     for row in rows:
-        front = _read_front(root / "runs" / row["run"])
+        front = read_front(root / "runs" / row["run"])
         row |= {"verdict": str(front.get("verdict", "")), "decision": str(front.get("decision", ""))}
     if as_json:
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
@@ -169,16 +170,6 @@ def root_of(params: tuple[Path, ...]) -> Path:
     """Return the project that the first params file belongs to: the folder above its ``params/``, else from here."""
     folder = params[0].resolve().parent
     return folder.parent if folder.name == "params" else find_root(folder if folder.is_dir() else ".")
-
-
-def _read_front(folder: Path) -> dict[str, Any]:
-    """Return what the front page of a run says, as it was last written; nothing where there is none."""
-    try:
-        page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-        found: dict[str, Any] = json.loads(page.partition('id="report">')[2].partition("</script>")[0])
-    except (OSError, ValueError):
-        return {}
-    return found
 
 
 def _warm_up(root: Path) -> contextlib.AbstractContextManager[Any]:

@@ -2,4 +2,12 @@
 
 from nbkit._lazy import attach
 
-__getattr__, __dir__, __all__ = attach(__name__, {"lab": ["find_place", "open_lab"]})
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "browser": ["Browser"],
+        "home": ["Home"],
+        "lab": ["find_place", "open_lab"],
+        "launcher": ["Launcher"],
+    },
+)

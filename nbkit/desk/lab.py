@@ -17,7 +17,7 @@ from nbkit.desk.stages import find_stage
 from nbkit.errors import BadParameter, ServiceFailed, UnknownRun
 from nbkit.freshness import CHOSEN
 from nbkit.kernels.environment import make_environment
-from nbkit.lifecycle import DESK, FRAME
+from nbkit.lifecycle import FRAME, HOME
 from nbkit.project import find_notebooks
 from nbkit.record import iterate_runs, name_sweep, read_record
 from nbkit.scraps import read_notebook
@@ -78,7 +78,7 @@ def find_place(root: Path, stage: str = "", run: str = "", *, failed: bool = Fal
     where = folder.relative_to(root).as_posix()
     name = find_run(root, run).name if run else ""
     if not failed:
-        found = find_stage(root, stage) if stage else DESK
+        found = HOME if stage in ("", HOME, "00", "desk") else find_stage(root, stage)
         start = found if (folder / f"{found}.ipynb").is_file() else FRAME
         return Place(f"{where}/{start}.ipynb", name)
     records = [read_record(root / "runs" / name)] if name else [each for _, each in _list_runs(root)]

@@ -15,11 +15,12 @@ from nbkit.cells import find_names
 from nbkit.errors import CorruptArtifact, UnknownStage
 from nbkit.freshness import Desk, explain_cells, list_notes
 from nbkit.kernels import use_server
+from nbkit.lifecycle import HOME
 from nbkit.pipeline.pool import Pool
 from nbkit.pipeline.task import Task
 from nbkit.project import find_notebooks
 from nbkit.record import StageRecord
-from nbkit.scraps import STORE, find_scraps, read_notebook, read_scrap
+from nbkit.scraps import STORE, find_scraps, is_page, read_notebook, read_scrap
 from nbkit.scrub import Scrubber
 from nbkit.stages import read_stages
 from nbkit.stages.graph import build_graph
@@ -42,9 +43,11 @@ def find_stage(root: Path, name: str) -> str:
     UnknownStage
         If there is none.
     """
-    known = [path.stem for path in sorted(find_notebooks(root).glob("[0-9]*.ipynb"))]
-    for stage in known:
+    known = {path.stem: path for path in sorted(find_notebooks(root).glob("[0-9]*.ipynb"))}
+    for stage, path in known.items():
         if name in (stage, stage[:2], stage.split("_", 1)[1]):
+            if stage == HOME and is_page(read_notebook(path)):
+                raise UnknownStage(f"{stage} is a page of the desk and no stage: Run All in it brings it up to date")
             return stage
     raise UnknownStage(f"no stage is called {name!r}{suggest(name, known)}")
 

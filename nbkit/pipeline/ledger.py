@@ -1,5 +1,6 @@
 """Keeps the record of a run at work: written after every step, copied to the storage, summed up at the end."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable
@@ -36,7 +37,7 @@ class Ledger:
 
     def __init__(self, plan: Plan, folder: Path, listener: Listener, storage: Storage | None) -> None:
         self.folder, self.listener, self.storage = folder, listener, storage
-        self.before = read_record(folder)
+        self.before, self._moved = read_record(folder), False
         self.scrubber = Scrubber.of(plan.secrets)
         self.record = self._begin(plan)
         try:
@@ -89,6 +90,18 @@ class Ledger:
         stages = self.record.stages
         stages[stages.index(self.find(record.stage))] = record
         write_record(self.folder, self.record)
+
+    def enter_cell(self, stage: str, number: int, total: int) -> None:
+        """Put in which cell of how many runs; `rest` writes it."""
+        record = self.find(stage)
+        record.cell, record.cells, self._moved = number, total, True
+
+    def rest(self) -> None:
+        """Write which cell runs, for who watches, once there is a moment in which nothing else happens."""
+        if self._moved:
+            self._moved = False
+            with contextlib.suppress(OSError):
+                write_record(self.folder, self.record)
 
     def copy(self, traces: Iterable[Path]) -> None:
         """Copy to the storage what is new; if it cannot be reached, say so once and go on: nothing is lost here."""

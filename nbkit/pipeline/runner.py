@@ -128,6 +128,7 @@ class Runner:
             try:
                 self._events.get(timeout=STEP)()
             except queue.Empty:
+                self.ledger.rest()
                 self.listener.on_step()
             if self.stop:
                 pool.stop(self.stop)
@@ -250,8 +251,12 @@ class Runner:
             limits=self.plan.resolved.limits[name],
             environment={observe.VARIABLE: str(self._notes(name)), observe.ROOT: str(self.plan.root)},
             scrubber=self.ledger.scrubber,
-            on_cell=lambda number, total: self._events.put(partial(self.listener.on_cell, name, number, total)),
+            on_cell=lambda number, total: self._events.put(partial(self._enter_cell, name, number, total)),
         )
+
+    def _enter_cell(self, stage: str, number: int, total: int) -> None:
+        self.ledger.enter_cell(stage, number, total)
+        self.listener.on_cell(stage, number, total)
 
     def _conclude(self, step: Step, pool: Pool, record: StageRecord) -> None:
         """Write down how an execution went, and try again if the stage is to be retried."""

@@ -1,5 +1,6 @@
 """What the stages of a run handed over, read by name; nothing where a run did not come to it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,3 +54,13 @@ def list_lacking(folder: Path, record: RunRecord, names: Mapping[str, Sequence[s
         damaged = {name for name in EVIDENCE.get(stage, ()) if read_or(folder, stage, name, None) is None}
         lacking += [f"{stage}.{name}" for name in names[stage] if name not in given - damaged]
     return lacking
+
+
+def read_front(folder: Path) -> dict[str, Any]:
+    """Return what the front page of a run says, as it was last written; nothing where there is none."""
+    try:
+        page = (folder / "report" / "index.html").read_text(encoding="utf-8")
+        found: dict[str, Any] = json.loads(page.partition('id="report">')[2].partition("</script>")[0])
+    except (OSError, ValueError):
+        return {}
+    return found

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbkit.errors import BadNotebook, NbkitError
+from nbkit.lifecycle import DESK
 from nbkit.stages.calls import Call
 from nbkit.stages.graph import Finding, Graph, build_graph
 from nbkit.stages.notebooks import STAGE_NAME, Stage, list_stages, read_stage
@@ -41,6 +42,7 @@ def check_notebooks(folder: Path, files: Sequence[Path] = (), settings: Sequence
             stages[path.stem] = read_stage(path)
         except BadNotebook as error:
             problems.append(Finding("error", path.stem, 0, f"cannot be read: {error}"))
+    stages = {name: stage for name, stage in stages.items() if stage.cadence != DESK}
     broken = {each.place for each in problems}  # they may hand over anything
     others = {name: Stage(name, folder / f"{name}.ipynb", name, "", calls=(Call("give", 0),)) for name in broken}
     graph = build_graph(stages | others)

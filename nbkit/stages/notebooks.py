@@ -12,6 +12,7 @@ from typing import Any
 
 from nbkit.cells import combine_digests, digest_cells, parse_cell
 from nbkit.errors import BadNotebook
+from nbkit.lifecycle import DESK, HOME
 from nbkit.stages.calls import Call, find_calls
 from nbkit.wording import suggest
 
@@ -20,7 +21,7 @@ ERROR_TAG = "papermill-error-cell-tag"  # of the banners that papermill puts int
 TAGS = re.compile(r"</?[A-Za-z][^<>]*>")
 LONGEST = 250  # characters of a file's name
 STAGE_NAME = re.compile(r"\d\d[a-z]?_\w+")  # as 06_train, or 06b_more between it and 07
-CADENCES = ("run", "window")
+CADENCES = ("run", "window", DESK)
 SETTINGS = ("cadence", "effects", "only_reads")
 ALWAYS = "always"
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -77,7 +78,8 @@ class Stage:
     calls
         What it loads and saves.
     cadence
-        ``"run"`` for a stage of ``nbkit run``, ``"window"`` for one that has its own.
+        ``"run"`` for a stage of ``nbkit run``, ``"window"`` for one that has its own, ``"desk"`` for a page of the
+        desk, which is no stage.
     cells
         One digest a code cell: equal for cells that differ in comments and formatting only. Empty for the parameters
         cell, whose values count, not its text.
@@ -119,18 +121,19 @@ class Stage:
 
 
 def read_stages(folder: Path) -> dict[str, Stage]:
-    """Read every stage notebook of a folder, in order.
+    """Read every stage notebook of a folder, in order; the pages of the desk are none.
 
     Raises
     ------
     BadNotebook
         If there is none, or one cannot be read as a stage.
     """
-    return {path.stem: read_stage(path) for path in list_stages(folder)}
+    found = {path.stem: read_stage(path) for path in list_stages(folder)}
+    return {name: stage for name, stage in found.items() if stage.cadence != DESK}
 
 
 def list_stages(folder: Path) -> list[Path]:
-    """List the stage notebooks of a folder, in order.
+    """List the stage notebooks of a folder, in order, and the pages of the desk among them.
 
     Raises
     ------
@@ -138,7 +141,7 @@ def list_stages(folder: Path) -> list[Path]:
         If there is none.
     """
     paths = [path for path in sorted(folder.glob("*.ipynb")) if STAGE_NAME.fullmatch(path.stem)]
-    if not paths:
+    if {path.stem for path in paths} <= {HOME}:
         raise BadNotebook(
             f"no stage notebooks (NN_name.ipynb) in {folder}: `nbkit new NAME --data FILE …` lays them there"
         )
