@@ -2,4 +2,14 @@
 
 from nbkit._lazy import attach
 
-__getattr__, __dir__, __all__ = attach(__name__, {"lab": ["find_place", "open_lab"]})
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "compare": ["RunComparison"],
+        "drift": ["DriftExplorer"],
+        "errors": ["ErrorExplorer"],
+        "lab": ["find_place", "open_lab"],
+        "threshold": ["Threshold"],
+        "whatif": ["WhatIf"],
+    },
+)
