@@ -12,7 +12,6 @@ from nbkit.desk.face import guard
 from nbkit.errors import BadParameter
 from nbkit.stages.params import SHARED, read_params
 from nbkit.store import write_atomic
-from nbkit.wording import suggest
 
 Value = tuple[Sequence[str], Any]  # where it stands (stage, key, perhaps a key within), and what it is to be
 
@@ -52,34 +51,34 @@ class Change:
             raise BadParameter(f"{self.path.name} was changed meanwhile: ask again to see the lines that would change")
         write_atomic(self.path, self.after.encode())
         return (
-            f"{self.path.name} is changed. `nbkit run {self.path.parent.name}/{self.path.name}` applies it (stages that "
-            "it does not concern are taken over), then `nbkit refresh 07` brings the desk up to date."
+            f"{self.path.name} is changed. `nbkit run {self.path.parent.name}/{self.path.name}` applies it (what it does "
+            "not concern is taken over), then `nbkit refresh 07` brings the desk up to date."
         )
 
 
-def find_params(run: Any, stage: str, key: str) -> Path:
-    """Return the params file of the latest run that gives a parameter, the last one first; else the first file.
+def find_params(files: Sequence[Path], stage: str, key: str) -> Path:
+    """Return the params file that gives a parameter, the last one first; else the first file.
 
     Parameters
     ----------
-    run
-        The `nbkit.Run` of the notebook, or the file.
+    files
+        Those of a run, as `nbkit.Run.files` lists them.
     stage, key
         The parameter.
 
     Raises
     ------
     BadParameter
-        If no run tells which file there is.
+        If there is no file.
     """
-    if isinstance(run, Path):
-        return run
-    files = [path for path in run.files if path.is_file()] if run is not None else []
-    if not files:
+    there = [path for path in files if path.is_file()]
+    if not there:
         raise BadParameter("no run says which params file is meant: `nbkit run params/NAME.yaml` first")
     sections = (stage, stage[:2], stage[3:], SHARED)
-    holding = (path for path in reversed(files) for each in read_params(path) if (each.key, each.section in sections) == (key, True))
-    return next(holding, files[0])
+    for path in reversed(there):
+        if any(each.key == key and each.section in sections for each in read_params(path)):
+            return path
+    return there[0]
 
 
 def plan_change(path: Path, values: Sequence[Value]) -> Change:
@@ -104,7 +103,9 @@ def plan_change(path: Path, values: Sequence[Value]) -> Change:
         for key in (_name_section(text, keys), *keys[1:]):
             found = found[key] if isinstance(found, dict) and key in found else None
         if found != value:
-            raise BadParameter(f"{path.name} cannot be changed from here: write {'.'.join(keys)}: {_flow(value)} into it")
+            raise BadParameter(
+                f"{path.name} cannot be changed from here: write {'.'.join(keys)}: {_flow(value)} into it"
+            )
     return Change(path, before, text)
 
 
@@ -165,7 +166,8 @@ def _name_section(text: str, keys: Sequence[str]) -> str:
 
 def _put(text: str, keys: list[str], value: Any) -> str:
     node: Any = _yaml().compose(text)
-    way, holder = [_name_section(text, keys), *keys[1:]], None
+    holder: Any = None
+    way = [_name_section(text, keys), *keys[1:]]
     while way and node is not None and node.id == "mapping":
         found = next((pair for pair in node.value if pair[0].value == way[0]), None)
         if found is None:
@@ -175,7 +177,7 @@ def _put(text: str, keys: list[str], value: Any) -> str:
         value = {key: value}
     if not way:
         start, end = holder.end_mark.index + 1, _find_end(node)
-        return f"{text[:start]} {_flow(value)}{text[max(end, start):]}"
+        return f"{text[:start]} {_flow(value)}{text[max(end, start) :]}"
     if holder is None:  # a section more
         return f"{text.rstrip()}\n\n{way[0]}:\n" + "".join(f"  {k}: {_flow(v)}\n" for k, v in value.items())
     entry, inside = f"{_flow(way[0])}: {_flow(value)}", node.id == "mapping"

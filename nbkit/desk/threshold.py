@@ -1,6 +1,7 @@
 """The threshold and the costs, moved by hand: money against today's rule, cases found, warnings right, groups."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import pandas as pd
 from nbkit.desk.change import Change, find_params, make_asker, plan_change
 from nbkit.desk.face import Face, guard, tell
 from nbkit.desk.parts import lay, tabulate, thin
-from nbkit.evaluation import choose_threshold
 from nbkit.errors import BadParameter
+from nbkit.evaluation import choose_threshold
 from nbkit.lifecycle import EVALUATE, FRAME
 from nbkit.model.costs import price_rows, read_costs
 from nbkit.model.predictions import Predictions
@@ -40,17 +41,17 @@ class Threshold(Face):
         Columns whose groups are compared.
     currency, name
         What costs are counted in, and what decides today.
-    run
-        The notebook's `nbkit.Run`, which knows the params file; or the path of that file.
+    files
+        The params files, as `nbkit.Run.files` lists them.
     """
 
     def __init__(
         self, predictions: Predictions, today: Predictions, costs: Mapping[str, float], *,
-        protected: Sequence[str] = (), currency: str = "units", name: str = "today's rule", run: Any = None,
+        protected: Sequence[str] = (), currency: str = "units", name: str = "today's rule", files: Sequence[Path] = (),
     ) -> None:  # fmt: skip
         super().__init__()
         (self.predictions, self.sampled), (self.today, _) = thin(predictions), thin(today)
-        self.currency, self.name, self.run = currency, name, run
+        self.currency, self.name, self.files = currency, name, files
         self.settable = predictions.task == "binary"
         if not self.settable:
             return
@@ -111,7 +112,9 @@ class Threshold(Face):
         for words, part, among in zip(RATES, (acted, acted, hits), (every, hits, acted), strict=True):
             blocks = None if o.blocks is None else o.blocks[among]
             n, value, _, low, high = bound_shares(part[among], codes[among], len(names), blocks)
-            told[words] = [format_share(*each[1:]) if each[0] else "–" for each in zip(n, value, low, high, strict=True)]
+            told[words] = [
+                format_share(*each[1:]) if each[0] else "–" for each in zip(n, value, low, high, strict=True)
+            ]
         return pd.DataFrame(told, index=pd.Index(names, name=column or None))
 
     def say(self, threshold: float) -> str:
@@ -133,11 +136,13 @@ class Threshold(Face):
         rows = []
         for each in tried:
             found, n = self.weigh(each, self.costs), len(self.predictions)
-            ends = (-n * found[key] for key in ("difference", "high", "low"))
+            saved, low, high = (-n * found[key] for key in ("difference", "high", "low"))
             mark = " (set)" if each == self.threshold else ""
-            told = {"from": f"{each:.3g}{mark}", f"saves, {self.currency}": format_estimate(*ends)}
+            told = {"from": f"{each:.3g}{mark}", f"saves, {self.currency}": format_estimate(saved, low, high)}
             rows.append(told | self.list_rates(each).iloc[0].to_dict())
-        groups = [tabulate(self.list_rates(self.threshold, each), f"By {each}, as set:") for each in self._groups if each]
+        groups = [
+            tabulate(self.list_rates(self.threshold, each), f"By {each}, as set:") for each in self._groups if each
+        ]
         return "".join([tabulate(pd.DataFrame(rows), f"{self.say(self.threshold)} {self.sampled}".strip()), *groups])
 
     def plan(self) -> Change:
@@ -148,7 +153,7 @@ class Threshold(Face):
         values += [([FRAME, "costs", key], self.costs[key]) for key in MOVED if self.costs[key] != self.given[key]]
         if not values:
             raise BadParameter("nothing was moved, so the params file stays as it is")
-        return plan_change(find_params(self.run, *values[0][0][:2]), values)
+        return plan_change(find_params(self.files, *values[0][0][:2]), values)
 
     def build(self) -> Any:
         """Return the slider, the fields, what they lead to, and the way into the params file."""
@@ -158,8 +163,13 @@ class Threshold(Face):
             return ipywidgets.HTML(tell(NOTHING))
         wide = {"style": {"description_width": "11em"}, "layout": ipywidgets.Layout(width="32em", max_width="100%")}
         first = float(np.clip(self.start, 0, 1))
-        slider = ipywidgets.FloatSlider(first, min=0, max=1, step=0.001, readout_format=".3f", description="Act from", **wide)
-        fields = {key: ipywidgets.FloatText(self.costs[key], description=f"A {key.replace('_', ' ')} costs", **wide) for key in MOVED}
+        slider = ipywidgets.FloatSlider(
+            first, min=0, max=1, step=0.001, readout_format=".3f", description="Act from", **wide
+        )
+        fields = {
+            key: ipywidgets.FloatText(self.costs[key], description=f"A {key.replace('_', ' ')} costs", **wide)
+            for key in MOVED
+        }
         column = ipywidgets.Dropdown(options=[each for each in self._groups if each], description="Groups of", **wide)
         best, shown = ipywidgets.Button(description="Where it costs least"), ipywidgets.HTML()
 
@@ -176,7 +186,14 @@ class Threshold(Face):
             each.observe(guard(shown, show), "value")
         best.on_click(guard(shown, seek))
         show()
-        parts = [slider, *fields.values(), *([column] if len(self._groups) > 1 else []), best, lay("18em", shown), make_asker(self.plan)]
+        parts = [
+            slider,
+            *fields.values(),
+            *([column] if len(self._groups) > 1 else []),
+            best,
+            lay("18em", shown),
+            make_asker(self.plan),
+        ]
         return ipywidgets.VBox(parts)
 
 
@@ -186,4 +203,3 @@ def _draw_units(o: Predictions) -> tuple[Array, Array | None]:
         return np.arange(len(o)), None
     units = pd.factorize(o.blocks)[0]
     return units, np.concatenate(list(draw_weights(int(units.max()) + 1, DRAWS, o.problem.seed)))
-
