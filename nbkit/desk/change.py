@@ -3,7 +3,7 @@
 import difflib
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,8 @@ class Change:
             raise BadParameter(f"{self.path.name} was changed meanwhile: ask again to see the lines that would change")
         write_atomic(self.path, self.after.encode())
         return (
-            f"{self.path.name} is changed. `nbkit run {self.path.parent.name}/{self.path.name}` applies it (what it does "
-            "not concern is taken over), then `nbkit refresh 07` brings the desk up to date."
+            f"{self.path.name} is changed. `nbkit run {self.path.parent.name}/{self.path.name}` applies it (what it "
+            "does not concern is taken over), then `nbkit refresh 07` brings the desk up to date."
         )
 
 
@@ -98,11 +98,11 @@ def plan_change(path: Path, values: Sequence[Value]) -> Change:
     """
     before = text = path.read_bytes().decode()
     for keys, value in values:
-        text = _put(text, list(keys), value)
-        found: Any = _yaml().load(text)
-        for key in (_name_section(text, keys), *keys[1:]):
-            found = found[key] if isinstance(found, dict) and key in found else None
-        if found != value:
+        way, was = (_name_section(text, keys), *keys[1:]), dict(_flatten(_yaml().load(text)))
+        text = _put(text, list(way), value)
+        now = dict(_flatten(_yaml().load(text)))
+        others = [each for each in {**was, **now} if way[: len(each)] != each[: len(way)]]
+        if any(was.get(each) != now.get(each) for each in others) or dict(_flatten(value, way)).items() - now.items():
             raise BadParameter(
                 f"{path.name} cannot be changed from here: write {'.'.join(keys)}: {_flow(value)} into it"
             )
@@ -167,7 +167,7 @@ def _name_section(text: str, keys: Sequence[str]) -> str:
 def _put(text: str, keys: list[str], value: Any) -> str:
     node: Any = _yaml().compose(text)
     holder: Any = None
-    way = [_name_section(text, keys), *keys[1:]]
+    way = keys
     while way and node is not None and node.id == "mapping":
         found = next((pair for pair in node.value if pair[0].value == way[0]), None)
         if found is None:
@@ -188,6 +188,14 @@ def _put(text: str, keys: list[str], value: Any) -> str:
     end = text.find("\n", _find_end(node) if inside else holder.end_mark.index)
     end = len(text) if end < 0 else end
     return f"{text[:end]}\n{' ' * indent}{entry}{text[end:] or chr(10)}"
+
+
+def _flatten(value: Any, way: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield each value that is no mapping, written out, with the keys that lead to it."""
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield from _flatten(inner, (*way, str(key)))
+    if not isinstance(value, dict):
+        yield way, _flow(value)
 
 
 def _find_end(node: Any) -> int:
