@@ -13,7 +13,7 @@ from nbkit.record import iterate_runs, name_sweep, read_record
 from nbkit.report.compare import CAUSES
 from nbkit.report.overview import read_overview
 from nbkit.scrub import Scrubber
-from nbkit.wording import format_score
+from nbkit.wording import format_count, format_score
 
 MOST, WIDTH = 40, 80  # differences shown, and characters of a value
 ONE = "Two runs are needed to compare them: `nbkit run params/NAME.yaml` makes one."
@@ -53,7 +53,7 @@ class RunComparison(Face):
         causes = [row for row in rows if {row["what"], row["where"]} & {*CAUSES}]
         others = len(rows) - len(causes)
         caused = [{key: str(value)[:WIDTH] for key, value in row.items()} for row in causes[:MOST]]
-        words = f"What may have caused it ({len(causes)} differences; {others} more in what was handed over):"
+        words = f"What may have caused it ({format_count(len(causes), 'difference')}; {others:,} more elsewhere):"
         parts = [f"<ul>{''.join(f'<li>{html.escape(each)}</li>' for each in verdicts)}</ul>"]
         parts.append(tabulate(told, said) if len(told) else tell(said))
         text = "".join([*parts, tabulate(pd.DataFrame(caused), words) if caused else tell("No cause is known.")])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from nbkit.contract import Contract
 from nbkit.data.personal import withhold
 from nbkit.desk.face import Face, guard, tell
 from nbkit.desk.parts import Later, lay, tabulate
-from nbkit.errors import BadModel, BadParameter, NbkitError
+from nbkit.errors import BadModel, BadParameter
 from nbkit.explanation import Explanation, explain
 from nbkit.model.predictions import predict_values
 from nbkit.model.train import draw_rows
@@ -159,11 +160,11 @@ class WhatIf(Face):
         return float((known == value).sum() / len(self.train))
 
     def html(self) -> str:
-        """Return what holds of the row as it stands, without single values of personal columns."""
-        try:
-            return tell(self.say()) + self._tabulate(self.explain(), hide=True)
-        except NbkitError as error:
-            return tell(str(error), bad=True)
+        """Return what holds of the row as it stands, without single values of personal columns; or what went wrong."""
+        said, why = SimpleNamespace(value=""), SimpleNamespace(value="")
+        guard(said, lambda: setattr(said, "value", tell(self.say())))()
+        guard(why, lambda: setattr(why, "value", self._tabulate(self.explain(), hide=True)))()
+        return said.value + (why.value if why.value != said.value else "")
 
     def _tabulate(self, moved: pd.DataFrame, *, hide: bool) -> str:
         odd, hidden = self.list_unusual(), self.contract if hide else Contract(())
