@@ -1,12 +1,14 @@
 """One row moved by hand: the answer is the served pipeline's own."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from nbkit.contract import ColumnRule, Contract
 from nbkit.desk import WhatIf
-from nbkit.errors import BadParameter
+from nbkit.errors import BadModel, BadParameter
 from nbkit.explanation import explain
 from nbkit.model import predict, predict_values
 from nbkit.problem import Problem
@@ -114,6 +116,14 @@ def test_a_row_is_found_by_its_key(model, table):
         face.pick(800)
 
 
+@pytest.fixture
+def unexplained(monkeypatch):
+    def refuse(*_, **__):
+        raise BadModel("it is not explained here")
+
+    monkeypatch.setattr("nbkit.desk.whatif.explain", refuse)
+
+
 class Picky:
     classes_ = (0, 1)
 
@@ -123,7 +133,7 @@ class Picky:
         return np.tile([0.4, 0.6], (len(rows), 1))
 
 
-def test_what_the_model_refuses_is_said_in_the_widget(table):
+def test_what_the_model_refuses_is_said_in_the_widget(table, unexplained):
     early = table[table["hour"] <= 20]
     face = WhatIf(Picky(), early, BINARY)
     said = face.widget.children[1].children[0]
@@ -154,18 +164,29 @@ def test_other_tasks_are_asked_in_the_same_way(name, problem):
     assert len(face.explain()) == len(table.columns) - 1
 
 
-def test_of_many_columns_the_strongest_have_a_control_and_the_rest_a_search():
+def test_of_many_columns_the_strongest_have_a_control_and_the_rest_a_search(unexplained):
     rng = np.random.default_rng(0)
-    wide = pd.DataFrame(rng.normal(size=(200, 300)), columns=[f"x{n}" for n in range(300)])
-    wide["late"] = (wide["x7"] > 0).astype(int)
-    names = [each for each in wide.columns if each != "late"]
-    model = make_candidate("linear", make_recipe(names)).fit(wide[names], wide["late"])
-    face = WhatIf(model, wide, BINARY)
+    wide = pd.DataFrame(rng.normal(size=(50, 300)), columns=[f"x{n}" for n in range(300)]).assign(hour=1)
+    order = SimpleNamespace(importance=pd.DataFrame({"feature": [f"x{n}" for n in range(299, -1, -1)]}))
+    face = WhatIf(Picky(), wide, BINARY, explanation=order)
     controls = face.widget.children[2].children[0]
-    assert len(controls.children) == 30
-    assert face.columns[0] == "x7"
+    assert [each.children[0].description for each in controls.children] == [f"x{n}" for n in range(299, 269, -1)]
+    assert "it is not explained here" in face.widget.children[-1].children[0].value
     search = find(face, "Column")
     assert len(search.options) == 270
-    search.value = face.columns[200]
+    search.value = "x7"
     assert len(controls.children) == 31
-    assert controls.children[0].children[0].description == face.columns[200]
+    assert controls.children[0].children[0].description == "x7"
+    assert "x7" not in search.options
+
+
+def test_an_explanation_that_takes_long_waits_to_be_asked_for(model, table, monkeypatch):
+    monkeypatch.setattr("nbkit.desk.whatif.SLOW", -1.0)
+    face = WhatIf(model, table, BINARY)
+    why, ask = face.widget.children[-1].children[0], find(face, "What moved it")
+    assert "<table" in why.value
+    find(face, "hour").value = 9
+    assert "takes" in why.value
+    assert "<table" not in why.value
+    ask.click()
+    assert "<table" in why.value

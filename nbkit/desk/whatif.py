@@ -1,5 +1,6 @@
 """One row, its columns moved by hand: what the model says now, what moved it there, and how unusual the row is."""
 
+import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +20,11 @@ from nbkit.explanation import Explanation, explain
 from nbkit.model.predictions import predict_values
 from nbkit.model.train import draw_rows
 from nbkit.problem import Problem
-from nbkit.wording import format_share
 
 BACKGROUND, FEWER = 40, 11  # rows against which one is explained; of a slow model so few that it is never left out
 STRONGEST, TOLD, LEVELS, STEPS = 30, 8, 200, 200
 TAIL = 0.01  # on either side of what is usual
+SLOW = 2.0  # seconds of an explanation, beyond which it is not made at each move
 BUDGET = 2.0  # seconds of CPU for an explanation
 
 
@@ -60,6 +61,7 @@ class WhatIf(Face):
         self.train = problem.features(rows if train is None else train)
         self.rows = problem.features(rows)[[name for name in rows.columns if name in self.train]]
         self.threshold, self._given = threshold, explanation
+        self._took = -2.0
         self.pick(0)
 
     @cached_property
@@ -121,7 +123,7 @@ class WhatIf(Face):
         """Say what the model predicts for the row as it stands, and for the row as it was."""
         (now, name), (before, was) = self.predict(), self.predict(self.rows.iloc[[self.place]])
         target = f"{self.problem.target}{f' is {name}' if name else ''}"
-        said = f"Row {self.place}: {'probability that ' if name else ''}{target}{'' if name else ' is'} {now:.4g}"
+        said = f"Row {self.place}: {'probability that ' if name else ''}{target}{':' if name else ' is'} {now:.4g}"
         if self.problem.task == "binary":
             said += f", so {'act' if now >= self.threshold else 'do not act'} (from {self.threshold:.3g} on)"
         return f"{said}; the row as it is in the data: {before:.4g}{f' for {was}' if was != name else ''}."
@@ -147,7 +149,7 @@ class WhatIf(Face):
     def list_unusual(self) -> pd.DataFrame:
         """List the columns in which the row lies outside the central 98 % of train: feature, value, as extreme."""
         parts = [(name, _show(self.row[name].iloc[0]), self._rate(name)) for name in self.columns]
-        rows = [(name, value, format_share(share)) for name, value, share in parts if share < TAIL]
+        rows = [(name, value, f"{100 * share:.2g} %") for name, value, share in parts if share < TAIL]
         return pd.DataFrame(rows, columns=["feature", "value", "share of train as extreme"])
 
     def _rate(self, name: str) -> float:
@@ -161,10 +163,10 @@ class WhatIf(Face):
 
     def html(self) -> str:
         """Return what holds of the row as it stands, without single values of personal columns; or what went wrong."""
-        said, why = SimpleNamespace(value=""), SimpleNamespace(value="")
+        said, why = (SimpleNamespace(value="") for _ in range(2))
         guard(said, lambda: setattr(said, "value", tell(self.say())))()
         guard(why, lambda: setattr(why, "value", self._tabulate(self.explain(), hide=True)))()
-        return said.value + (why.value if why.value != said.value else "")
+        return str(said.value + (why.value if why.value != said.value else ""))
 
     def _tabulate(self, moved: pd.DataFrame, *, hide: bool) -> str:
         odd, hidden = self.list_unusual(), self.contract if hide else Contract(())
@@ -180,10 +182,13 @@ class WhatIf(Face):
         place = ipywidgets.BoundedIntText(0, min=0, max=len(self.rows) - 1, description="Row")
         key = ipywidgets.Text(description="or key", continuous_update=False, placeholder=", ".join(self.problem.keys))
         more = ipywidgets.Combobox(description="Column", placeholder="search for another", continuous_update=False)
-        reset, shown = ipywidgets.Button(description="Reset"), list[str]()
+        reset, ask = (ipywidgets.Button(description=each) for each in ("Reset", "What moved it"))
+        shown = list[str]()
 
-        def show_why() -> None:
+        def show_why(*_: Any) -> None:
+            start = time.perf_counter()
             why.value = self._tabulate(self.explain(), hide=False)
+            self._took = time.perf_counter() - start
 
         later = Later(guard(why, show_why), why)
 
@@ -191,7 +196,10 @@ class WhatIf(Face):
             if column:
                 self.set(column, value)
             said.value = tell(self.say())
-            later()
+            if self._took <= SLOW:
+                later()
+            else:
+                why.value = tell(f"To say what moved it takes {self._took:.0f} s: press “What moved it”.")
 
         def fill() -> None:
             shown[:] = shown or self.columns[:STRONGEST]
@@ -213,8 +221,10 @@ class WhatIf(Face):
         key.observe(guard(said, lambda change: setattr(place, "value", self.find(change["new"]))), "value")
         more.observe(guard(said, add), "value")
         reset.on_click(guard(said, start))
+        ask.on_click(guard(why, show_why))
         guard(said, fill)()
-        head = ipywidgets.HBox([place, key, reset], layout=ipywidgets.Layout(flex_flow="row wrap"))
+        asked = [place, *([key] if self.problem.keys else []), reset, ask]
+        head = ipywidgets.HBox(asked, layout=ipywidgets.Layout(flex_flow="row wrap"))
         extra = [more] if more.options else []
         return ipywidgets.VBox([head, lay("4.5em", said), lay("22em", controls), *extra, lay("26em", why)])
 
