@@ -190,3 +190,10 @@ def test_an_explanation_that_takes_long_waits_to_be_asked_for(model, table, monk
     assert "<table" not in why.value
     ask.click()
     assert "<table" in why.value
+
+
+def test_a_long_table_is_sampled_and_it_says_so(model, table, monkeypatch):
+    monkeypatch.setattr("nbkit.desk.whatif.MOST", 100)
+    face = WhatIf(model, table, BINARY)
+    assert len(face.train) == 100
+    assert "of train (a sample of 100 of its 800 rows) in" in face.html()

@@ -171,7 +171,7 @@ class Threshold(Face):
             for key in MOVED
         }
         column = ipywidgets.Dropdown(options=[each for each in self._groups if each], description="Groups of", **wide)
-        best, shown = ipywidgets.Button(description="Where it costs least"), ipywidgets.HTML()
+        best, shown = ipywidgets.Button(description="Where it costs least", layout={"width": "auto"}), ipywidgets.HTML()
 
         def show(*_: Any) -> None:
             self.costs |= {key: float(field.value) for key, field in fields.items()}

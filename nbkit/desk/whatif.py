@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from nbkit.contract import Contract
 from nbkit.data.personal import withhold
 from nbkit.desk.face import Face, guard, tell
-from nbkit.desk.parts import Later, lay, tabulate
+from nbkit.desk.parts import MOST, Later, lay, tabulate
 from nbkit.errors import BadModel, BadParameter
 from nbkit.explanation import Explanation, explain
 from nbkit.model.predictions import predict_values
@@ -58,7 +58,9 @@ class WhatIf(Face):
     ) -> None:  # fmt: skip
         super().__init__()
         self._model, self.problem, self.contract, self.registry = model, problem, contract or Contract(()), registry
-        self.train = problem.features(rows if train is None else train)
+        whole = problem.features(rows if train is None else train)
+        self.train = draw_rows(whole, MOST, problem.seed)
+        self.sampled = f" (a sample of {MOST:,} of its {len(whole):,} rows)" if len(whole) > MOST else ""
         self.rows = problem.features(rows)[[name for name in rows.columns if name in self.train]]
         self.threshold, self._given = threshold, explanation
         self._took = -2.0
@@ -170,7 +172,8 @@ class WhatIf(Face):
 
     def _tabulate(self, moved: pd.DataFrame, *, hide: bool) -> str:
         odd, hidden = self.list_unusual(), self.contract if hide else Contract(())
-        said = f"Unusual: outside the central {1 - 2 * TAIL:.0%} of train in {len(odd)} of {len(self.columns)} columns."
+        usual = f"the central {1 - 2 * TAIL:.0%} of train{self.sampled}"
+        said = f"Unusual: outside {usual} in {len(odd)} of {len(self.columns)} columns."
         parts = [tabulate(withhold(moved.head(TOLD), hidden, "value"), "What moved it most:")]
         return "".join([*parts, tabulate(withhold(odd, hidden, "value"), said) if len(odd) else tell(said)])
 
