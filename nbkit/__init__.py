@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = attach(
         "serve": [],
         "monitor": ["drift_test"],
         "report": [],
+        "desk": [],
         "errors": [],
     },
 )

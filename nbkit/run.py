@@ -83,6 +83,11 @@ class Run:
         facts = {"run": record.run or self.folder.name, "project": record.project, "use": shared}
         return {**facts, **to_plain(record.surroundings)}
 
+    @property
+    def files(self) -> list[Path]:
+        """The params files of this run; at the desk, those of the latest."""
+        return [self.root / name for name in self._record.files]
+
     # --- saving
 
     def save(self, *named: Any, **values: Any) -> None:

@@ -40,6 +40,12 @@ def test_a_stage_loads_what_its_neighbour_saved_and_says_where_from(batch, capsy
     assert run.headlines().values.tolist() == [["01_first", "One."]]
 
 
+def test_a_run_knows_its_params_files(batch, project):
+    record = json.loads((batch / "run.json").read_text()) | {"files": ["params/toy.yaml"]}
+    (batch / "run.json").write_text(json.dumps(record))
+    assert Run(batch).files == [project / "params" / "toy.yaml"]
+
+
 def test_a_missing_scrap_lists_what_there_is(batch):
     with pytest.raises(
         MissingScrap, match=r"01_first hands over no 'z' .*it hands over: headline, low, table, when, y"

@@ -6,8 +6,13 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "browser": ["Browser"],
+        "compare": ["RunComparison"],
+        "drift": ["DriftExplorer"],
+        "errors": ["ErrorExplorer"],
         "home": ["Home"],
         "lab": ["find_place", "open_lab"],
         "launcher": ["Launcher"],
+        "threshold": ["Threshold"],
+        "whatif": ["WhatIf"],
     },
 )

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = attach(
         "answer": ["state_answer"],
         "behaviour": ["check_behaviour"],
         "calibration": ["calibration_table"],
+        "cohorts": ["find_cohort"],
         "costs": ["compare_costs", "describe_costs", "tabulate_errors"],
         "criteria": ["judge", "read_criteria"],
         "errors": ["grow_error_tree"],

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.evaluation.cohorts import COHORT, Conditions, find_cohort
 from nbkit.model.costs import make_row
 from nbkit.model.metrics import score
 from nbkit.model.predictions import Predictions
@@ -21,7 +22,7 @@ COLUMNS = [BIAS, f"{BIAS}_low", f"{BIAS}_high", "gap", "gap_low", "gap_high", "j
 
 def score_slices(
     predictions: Predictions,
-    by: Sequence[str],
+    by: Sequence[str | tuple[str, Conditions]],
     *,
     metric: str = "",
     min_rows: int = 100,
@@ -37,7 +38,8 @@ def score_slices(
         With the raw rows.
     by
         Columns; numbers with more than 12 distinct values and times are cut at their quantiles, levels beyond the 30
-        most frequent are pooled, missing values are a slice.
+        most frequent are pooled, missing values are a slice. Or cohorts: each a name and its conditions, see
+        `nbkit.evaluation.find_cohort`; their `column` is "cohort", and order 2 does not cross them.
     metric
         The problem's own if empty.
     min_rows
@@ -64,11 +66,14 @@ def score_slices(
     ------
     BadModel
         If a column is missing.
+    BadParameter
+        If a condition of a cohort does not fit.
     """
     o, metric = predictions, metric or predictions.problem.metric
     overall = score(o, metric, draws=0)["value"].iloc[0]
     rows, places = [], []
-    cut = {column: cut_slices(o.column(column, "to slice by"), bins=bins) for column in by}
+    columns, cohorts = [each for each in by if isinstance(each, str)], [each for each in by if isinstance(each, tuple)]
+    cut = {column: cut_slices(o.column(column, "to slice by"), bins=bins) for column in columns}
     found = {
         (column, str(label)): np.flatnonzero((labels == label).to_numpy())
         for column, labels in cut.items()
@@ -78,6 +83,8 @@ def score_slices(
         both = np.intersect1d(found[one, a], found[other, b]) if one != other else np.empty(0, dtype=int)
         if len(both) >= min_rows:
             found[f"{one}{AND}{other}", f"{a}{AND}{b}"] = both
+    raw = pd.DataFrame(index=o.index) if o.rows is None else o.rows
+    found |= {(COHORT, name): np.flatnonzero(find_cohort(raw, conditions)) for name, conditions in cohorts}
     for (column, label), inside in found.items():
         seen = score(o.take(inside), metric, draws=0 if AND in column else draws).iloc[0]
         rows.append((column, label, seen["n"], seen["value"], seen["low"], seen["high"], overall))

@@ -69,7 +69,9 @@ class Decision:
         return "always act" if self.threshold <= 0 else f"act from a probability of {self.threshold:.2g} on"
 
 
-def choose_threshold(predictions: Predictions, costs: Mapping[str, float], *, draws: int = 500) -> Decision:
+def choose_threshold(
+    predictions: Predictions, costs: Mapping[str, float], *, draws: int = 500, given: float = -1.0
+) -> Decision:
     """Choose the threshold with the lowest cost to be expected on new rows.
 
     Parameters
@@ -81,6 +83,8 @@ def choose_threshold(predictions: Predictions, costs: Mapping[str, float], *, dr
         negative. Without any, both errors cost 1.
     draws
         Resamples of the bootstrap.
+    given
+        A threshold that somebody has set; from 0 on it is taken in place of the best one, and priced in the same way.
 
     Returns
     -------
@@ -125,6 +129,8 @@ def choose_threshold(predictions: Predictions, costs: Mapping[str, float], *, dr
     cell = truth * len(levels) + np.searchsorted(levels, score, side="right") - 1  # the highest level that selects it
     counts = np.bincount(cell, minlength=2 * len(levels)).reshape(2, len(levels))
     best = int(_choose(counts[None].astype(float), levels, price)[0])
+    if given >= 0:  # the lowest score that it acts on; it selects the same rows
+        best = min(int(np.searchsorted(levels, given)), len(levels) - 1)
     table = tuple(part[0] for part in _count(counts[None]))
     cost = _price(table, price)
     keep = _thin(levels, score, SHOWN, best)
@@ -136,7 +142,16 @@ def choose_threshold(predictions: Predictions, costs: Mapping[str, float], *, dr
         place = int(np.searchsorted(coarse, levels[best]))
         found, spent = _redraw(truth, score, coarse, price, place, o.blocks, draws, o.problem.seed)
         (low, high), (cost_low, cost_high) = percentile_interval(coarse[found]), percentile_interval(spent)
-    return Decision(float(levels[best]), low, high, float(cost[best]), cost_low, cost_high, find_balance(price), curve)
+    return Decision(
+        given if given >= 0 else float(levels[best]),
+        low,
+        high,
+        float(cost[best]),
+        cost_low,
+        cost_high,
+        find_balance(price),
+        curve,
+    )
 
 
 def find_balance(price: Mapping[str, float]) -> float:

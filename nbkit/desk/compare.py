@@ -1,0 +1,85 @@
+"""Two runs side by side: scores with paired intervals, verdicts, and what may have caused a difference."""
+
+import html
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nbkit.desk.face import Face, guard, tell
+from nbkit.desk.parts import Later, lay, tabulate
+from nbkit.pipeline import compare_models, compare_runs, find_run
+from nbkit.record import iterate_runs, name_sweep, read_record
+from nbkit.report.compare import CAUSES
+from nbkit.report.overview import read_overview
+from nbkit.scrub import Scrubber
+from nbkit.wording import format_count, format_score
+
+MOST, WIDTH = 40, 80  # differences shown, and characters of a value
+ONE = "Two runs are needed to compare them: `nbkit run params/NAME.yaml` makes one."
+
+
+class RunComparison(Face):
+    """What two runs differ in.
+
+    Parameters
+    ----------
+    root
+        The project.
+    before, after
+        Names of runs; by default the two latest.
+    """
+
+    def __init__(self, root: Path, before: str = "", after: str = "") -> None:
+        super().__init__()
+        self.root = Path(root)
+        pairs = [pair for pair in iterate_runs(self.root) if not name_sweep(pair[0]) and not pair[1].is_look]
+        self.runs = [folder.name for folder, _ in pairs]  # newest first
+        self.after = find_run(self.root, after).name if after else next(iter(self.runs), "")
+        projects = {folder.name: record.project for folder, record in pairs}
+        others = [name for name in self.runs if name != self.after]
+        same = [name for name in others if projects[name] == projects.get(self.after)]
+        self.before = find_run(self.root, before).name if before else next(iter([*same, *others]), "")
+
+    def html(self) -> str:
+        """Return verdicts, scores and causes of the two runs as chosen."""
+        if not (self.before and self.after):
+            return tell(ONE)
+        folders = find_run(self.root, self.before), find_run(self.root, self.after)
+        rows, (scores, said) = compare_runs(self.root, self.before, self.after), compare_models(*folders)
+        verdicts = [f"{folder.name}: {read_overview(folder).verdict}" for folder in folders]
+        told = pd.DataFrame([format_score(row) for row in scores])
+        told = told.rename(columns={"before": self.before, "after": self.after, "verdict": f"{self.after} is"})
+        causes = [row for row in rows if {row["what"], row["where"]} & {*CAUSES}]
+        others = len(rows) - len(causes)
+        caused = [{key: str(value)[:WIDTH] for key, value in row.items()} for row in causes[:MOST]]
+        words = f"What may have caused it ({format_count(len(causes), 'difference')}; {others:,} more elsewhere):"
+        parts = [f"<ul>{''.join(f'<li>{html.escape(each)}</li>' for each in verdicts)}</ul>"]
+        parts.append(tabulate(told, said) if len(told) else tell(said))
+        text = "".join([*parts, tabulate(pd.DataFrame(caused), words) if caused else tell("No cause is known.")])
+        for folder in folders:
+            text = Scrubber.of(read_record(folder).secrets).clean(text)
+        return text
+
+    def build(self) -> Any:
+        """Return two lists of runs, and what they differ in."""
+        import ipywidgets
+
+        shown = ipywidgets.HTML()
+        if not (self.before and self.after):
+            return ipywidgets.HTML(tell(ONE))
+        wide = ipywidgets.Layout(width="34em", max_width="100%")
+        before, after = (
+            ipywidgets.Dropdown(options=self.runs, value=value, description=name, layout=wide)
+            for name, value in (("Before", self.before), ("After", self.after))
+        )
+
+        def show(*_: Any) -> None:
+            self.before, self.after = before.value, after.value
+            shown.value = self.html()
+
+        later = Later(guard(shown, show), shown)
+        for each in (before, after):
+            each.observe(later, "value")
+        later()
+        return ipywidgets.VBox([before, after, lay("32em", shown)])

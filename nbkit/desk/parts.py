@@ -1,0 +1,70 @@
+"""Parts that widgets of the desk share: tables, a box of fixed height, and work that waits until a hand is still."""
+
+import asyncio
+import html
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from nbkit.desk.face import tell
+from nbkit.model.predictions import Predictions
+from nbkit.model.train import draw_rows
+from nbkit.tables import format_table
+
+STILL = 0.25  # seconds for which nothing was moved, after which slow work begins
+MOST = 100_000  # rows that a widget looks at
+
+
+class Later:
+    """Slow work that begins when nothing has been moved for a moment; at once where no loop runs.
+
+    Parameters
+    ----------
+    work
+        What is to be done.
+    place
+        An `ipywidgets.HTML` that says "working…" until then.
+    """
+
+    def __init__(self, work: Callable[..., Any], place: Any) -> None:
+        self.work, self.place = work, place
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __call__(self, *_: Any) -> None:
+        """Begin, or begin anew to wait."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.work()
+            return
+        if self._timer:
+            self._timer.cancel()
+        self.place.value = tell("working…")
+        self._timer = loop.call_later(STILL, self.work)
+
+
+def lay(height: str, *children: Any) -> Any:
+    """Return a box of fixed height that scrolls, so that nothing below it jumps."""
+    import ipywidgets
+
+    return ipywidgets.VBox(children, layout=ipywidgets.Layout(height=height, overflow="auto", width="100%"))
+
+
+def tabulate(table: pd.DataFrame, caption: str = "") -> str:
+    """Return a table as HTML, below a sentence.
+
+    Examples
+    --------
+    >>> tabulate(pd.DataFrame({"a": [1]}), "One < two.")[:22]
+    '<p>One &lt; two.</p><t'
+    """
+    return (f"<p>{html.escape(caption)}</p>" if caption else "") + format_table(table)
+
+
+def thin(predictions: Predictions, most: int = MOST) -> tuple[Predictions, str]:
+    """Return predictions of so many rows at most, drawn at random, and a sentence if some were left out."""
+    if len(predictions) <= most:
+        return predictions, ""
+    places = draw_rows(pd.Series(range(len(predictions))), most, predictions.problem.seed).to_numpy()
+    return predictions.take(places), f"Shown is a sample of {most:,} of {len(predictions):,} rows."

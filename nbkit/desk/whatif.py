@@ -1,0 +1,287 @@
+"""One row, its columns moved by hand: what the model says now, what moved it there, and how unusual the row is."""
+
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from nbkit.contract import Contract
+from nbkit.data.personal import withhold
+from nbkit.desk.face import Face, guard, tell
+from nbkit.desk.parts import MOST, Later, lay, tabulate
+from nbkit.errors import BadModel, BadParameter
+from nbkit.explanation import Explanation, explain
+from nbkit.model.predictions import predict_values
+from nbkit.model.train import draw_rows
+from nbkit.problem import Problem
+
+BACKGROUND, FEWER = 40, 11  # rows against which one is explained; of a slow model so few that it is never left out
+STRONGEST, TOLD, LEVELS, STEPS = 30, 8, 200, 200
+TAIL = 0.01  # on either side of what is usual
+SLOW = 2.0  # seconds of an explanation, beyond which it is not made at each move
+BUDGET = 2.0  # seconds of CPU for an explanation
+
+
+class WhatIf(Face):
+    """One row to play with.
+
+    Parameters
+    ----------
+    model
+        The fitted pipeline, or a registered version such as ``flights@1``.
+    rows
+        Raw rows to pick from.
+    problem
+        What is predicted.
+    contract
+        Single values of its personal columns are withheld from the static twin.
+    train
+        What the model has learned from: it says what is usual. Without, `rows` do.
+    explanation
+        Of this model, for the order of the columns; without, a small one is made.
+    threshold
+        From which probability on to act.
+    registry
+        Where versions are found.
+    """
+
+    def __init__(
+        self, model: Any, rows: pd.DataFrame, problem: Problem, contract: Contract | None = None, *,
+        train: pd.DataFrame | None = None, explanation: Explanation | None = None, threshold: float = 0.5,
+        registry: str | Path = "registry",
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self._model, self.problem, self.contract, self.registry = model, problem, contract or Contract(()), registry
+        whole = problem.features(rows if train is None else train)
+        self.train = draw_rows(whole, MOST, problem.seed)
+        self.sampled = f" (a sample of {MOST:,} of its {len(whole):,} rows)" if len(whole) > MOST else ""
+        self.rows = problem.features(rows)[[name for name in rows.columns if name in self.train]]
+        self.threshold, self._given = threshold, explanation
+        self._took = -2.0
+        self.pick(0)
+
+    @cached_property
+    def model(self) -> Any:
+        """The fitted pipeline, loaded once."""
+        if not isinstance(self._model, str):
+            return self._model
+        from nbkit.registry import Registry
+
+        return Registry(str(self.registry)).load(self._model)
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns that the model reads, the strongest first; all of them where it cannot be explained."""
+        try:
+            known = self._given or explain(self.model, self.train, self.problem, limit=200, budget_s=BUDGET)
+            return [name for name in known.importance["feature"] if name in self.rows]
+        except BadModel:
+            return [str(name) for name in self.rows.columns]
+
+    def pick(self, place: int) -> None:
+        """Take a row by its place; `BadParameter` if there is none."""
+        if not 0 <= place < len(self.rows):
+            raise BadParameter(f"there is no row {place}: the places go from 0 to {len(self.rows) - 1}")
+        self.place, self.row = place, self.rows.iloc[[place]].copy()
+
+    def find(self, text: str) -> int:
+        """Return the place of the row with a key, its parts with commas between; `BadParameter` if there is none."""
+        keys = [name for name in self.problem.keys if name in self.rows]
+        parts = [part.strip() for part in text.split(",")]
+        if not keys or len(parts) != len(keys):
+            raise BadParameter(f"a key is written {', '.join(keys)}" if keys else "01_frame.keys names no key of a row")
+        same = np.ones(len(self.rows), dtype=bool)
+        for name, part in zip(keys, parts, strict=True):
+            same &= (self.rows[name].astype("str") == part).to_numpy()
+        if not same.any():
+            raise BadParameter(f"no row has the key {text}")
+        return int(np.argmax(same))
+
+    def set(self, column: str, value: Any) -> None:
+        """Give the row another value in a column; None for a missing one."""
+        values = pd.Series([value], index=self.row.index, dtype=object)
+        try:
+            values = values.astype(self.rows[column].dtype)
+        except (TypeError, ValueError):
+            values = pd.Series([np.nan if value is None else value], index=self.row.index)
+        self.row = self.row.assign(**{column: values})
+
+    def predict(self, row: pd.DataFrame | None = None) -> tuple[float, str]:
+        """Return what the model says, a probability or a value, and of which class; of several the likeliest."""
+        with threadpool_limits(1):  # threads cost more than one row
+            said = predict_values(self.model, self.row if row is None else row, self.problem)
+        if isinstance(said, pd.DataFrame):
+            name = said.iloc[0].idxmax()
+            return float(said[name].iloc[0]), str(name)
+        return float(said.iloc[0]), str(self.problem.positive) if self.problem.task == "binary" else ""
+
+    def say(self) -> str:
+        """Say what the model predicts for the row as it stands, and for the row as it was."""
+        (now, name), (before, was) = self.predict(), self.predict(self.rows.iloc[[self.place]])
+        target = f"{self.problem.target}{f' is {name}' if name else ''}"
+        said = f"Row {self.place}: {'probability that ' if name else ''}{target}{':' if name else ' is'} {now:.4g}"
+        if self.problem.task == "binary":
+            said += f", so {'act' if now >= self.threshold else 'do not act'} (from {self.threshold:.3g} on)"
+        return f"{said}; the row as it is in the data: {before:.4g}{f' for {was}' if was != name else ''}."
+
+    def explain(self) -> pd.DataFrame:
+        """Return what moved the prediction most: feature, value, moved (in the unit of `Explanation.in_points`)."""
+        for size in (BACKGROUND, FEWER):
+            others = draw_rows(self.train, size, self.problem.seed)
+            rows = pd.concat([others, self.row], ignore_index=True)
+            with threadpool_limits(1):
+                found = explain(self.model, rows, self.problem, limit=len(rows), budget_s=BUDGET)
+            values, unit, _ = found.in_points()
+            if len(rows) - 1 in values.index:
+                break
+        own = values.loc[[len(rows) - 1]]
+        own = own[own["class"] == self.predict()[1]].drop(columns="class") if "class" in own else own
+        moved = own.iloc[0].sort_values(key=lambda each: -each.abs(), kind="stable")
+        shown = [_show(self.row[name].iloc[0]) for name in moved.index]
+        return pd.DataFrame(
+            {"feature": moved.index, "value": shown, f"moved {unit}".strip(): moved.to_numpy().round(4)}
+        )
+
+    def list_unusual(self) -> pd.DataFrame:
+        """List the columns in which the row lies outside the central 98 % of train: feature, value, as extreme."""
+        parts = [(name, _show(self.row[name].iloc[0]), self._rate(name)) for name in self.columns]
+        rows = [(name, value, f"{100 * share:.2g} %") for name, value, share in parts if share < TAIL]
+        return pd.DataFrame(rows, columns=["feature", "value", "share of train as extreme"])
+
+    def _rate(self, name: str) -> float:
+        """Return the share of train as extreme as the row: on the same side of the middle, or of the same level."""
+        value, known = self.row[name].iloc[0], self.train[name].dropna()
+        if pd.isna(value) or not len(known):
+            return float(self.train[name].isna().mean())
+        if known.dtype.kind in "iufM":
+            return float(min((known >= value).sum(), (known <= value).sum()) / len(self.train))
+        return float((known == value).sum() / len(self.train))
+
+    def html(self) -> str:
+        """Return what holds of the row as it stands, without single values of personal columns; or what went wrong."""
+        said, why = (SimpleNamespace(value="") for _ in range(2))
+        guard(said, lambda: setattr(said, "value", tell(self.say())))()
+        guard(why, lambda: setattr(why, "value", self._tabulate(self.explain(), hide=True)))()
+        return str(said.value + (why.value if why.value != said.value else ""))
+
+    def _tabulate(self, moved: pd.DataFrame, *, hide: bool) -> str:
+        odd, hidden = self.list_unusual(), self.contract if hide else Contract(())
+        usual = f"the central {1 - 2 * TAIL:.0%} of train{self.sampled}"
+        said = f"Unusual: outside {usual} in {len(odd)} of {len(self.columns)} columns."
+        parts = [tabulate(withhold(moved.head(TOLD), hidden, "value"), "What moved it most:")]
+        return "".join([*parts, tabulate(withhold(odd, hidden, "value"), said) if len(odd) else tell(said)])
+
+    def build(self) -> Any:
+        """Return the choice of a row, a control for each strong column, and what the model makes of them."""
+        import ipywidgets
+
+        said, why, controls = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.VBox()
+        place = ipywidgets.BoundedIntText(0, min=0, max=len(self.rows) - 1, description="Row")
+        key = ipywidgets.Text(description="or key", continuous_update=False, placeholder=", ".join(self.problem.keys))
+        more = ipywidgets.Combobox(description="Column", placeholder="search for another", continuous_update=False)
+        reset, ask = (ipywidgets.Button(description=each) for each in ("Reset", "What moved it"))
+        shown = list[str]()
+
+        def show_why(*_: Any) -> None:
+            start = time.perf_counter()
+            why.value = self._tabulate(self.explain(), hide=False)
+            self._took = time.perf_counter() - start
+
+        later = Later(guard(why, show_why), why)
+
+        def show(column: str = "", value: Any = None) -> None:
+            if column:
+                self.set(column, value)
+            said.value = tell(self.say())
+            if self._took <= SLOW:
+                later()
+            else:
+                why.value = tell(f"To say what moved it takes {self._took:.0f} s: press “What moved it”.")
+
+        def fill() -> None:
+            shown[:] = shown or self.columns[:STRONGEST]
+            more.options = [name for name in self.columns if name not in shown]
+            controls.children = [_make_control(self, name, guard(said, show)) for name in shown]
+            show()
+
+        def start(*_: Any) -> None:
+            self.pick(place.value)
+            fill()
+
+        def add(*_: Any) -> None:
+            if more.value in more.options:
+                shown.insert(0, more.value)
+                more.value = ""
+                fill()
+
+        place.observe(guard(said, start), "value")
+        key.observe(guard(said, lambda change: setattr(place, "value", self.find(change["new"]))), "value")
+        more.observe(guard(said, add), "value")
+        reset.on_click(guard(said, start))
+        ask.on_click(guard(why, show_why))
+        guard(said, fill)()
+        asked = [place, *([key] if self.problem.keys else []), reset, ask]
+        head = ipywidgets.HBox(asked, layout=ipywidgets.Layout(flex_flow="row wrap"))
+        extra = [more] if more.options else []
+        return ipywidgets.VBox([head, lay("4.5em", said), lay("22em", controls), *extra, lay("26em", why)])
+
+
+def _make_control(face: WhatIf, name: str, tell_value: Any) -> Any:
+    """Return a slider within the training range, or a list of the known levels, which can also say "missing"."""
+    import ipywidgets
+
+    look: Mapping[str, Any] = {
+        "description": name, "style": {"description_width": "13em"},
+        "layout": ipywidgets.Layout(width="34em", max_width="100%"),
+    }  # fmt: skip
+    known = face.train[name].dropna()
+    number = known.dtype.kind in "iuf" and len(known)
+    return (_make_slider if number else _make_list)(face.row[name].iloc[0], known, look, lambda v: tell_value(name, v))
+
+
+def _make_list(value: Any, known: "pd.Series[Any]", look: Mapping[str, Any], told: Any) -> Any:
+    import ipywidgets
+
+    levels = list(known.value_counts().index[:LEVELS])
+    if known.dtype.kind == "M":
+        levels = list(known.sort_values().iloc[np.linspace(0, len(known) - 1, LEVELS).astype(int)].unique())
+    options = {_show(each): each for each in [*levels, *([] if pd.isna(value) else [value])]} | {"missing": None}
+    chosen = ipywidgets.Dropdown(options=list(options), value=_show(value), **look)
+    chosen.observe(lambda change: told(options[change["new"]]), "value")
+    return chosen
+
+
+def _make_slider(value: Any, known: "pd.Series[Any]", look: Mapping[str, Any], told: Any) -> Any:
+    import ipywidgets
+
+    absent, whole = bool(pd.isna(value)), known.dtype.kind in "iu"
+    now = known.median() if absent else value
+    low, high = min(known.min(), now), max(known.max(), now)
+    high = high if high > low else low + 1
+    if whole:
+        slider = ipywidgets.IntSlider(int(now), min=int(low), max=int(high), disabled=absent, **look)
+    else:
+        step = float(high - low) / STEPS
+        form = {"step": step, "readout_format": ".4g", "disabled": absent}
+        slider = ipywidgets.FloatSlider(float(now), min=float(low), max=float(high), **form, **look)
+    gap = ipywidgets.Checkbox(absent, description="missing", indent=False, layout=ipywidgets.Layout(width="7em"))
+
+    def change(*_: Any) -> None:
+        slider.disabled = gap.value
+        told(None if gap.value else slider.value)
+
+    for each in (slider, gap):
+        each.observe(change, "value")
+    return ipywidgets.HBox([slider, gap], layout=ipywidgets.Layout(flex_flow="row wrap"))
+
+
+def _show(value: Any) -> str:
+    if value is None or pd.isna(value):
+        return "missing"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,154 @@
+"""A value put into a params file: only its line changes, nothing without a yes."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from ruamel.yaml import YAML
+
+from nbkit.desk.change import find_params, make_asker, plan_change
+from nbkit.desk.parts import Later, lay, thin
+from nbkit.errors import BadParameter
+from nbkit.model import Predictions
+from nbkit.problem import Problem
+
+PARAMS = """# what it is for
+shared:
+  name: churn      # kept
+
+01_frame:
+  costs: {false_positive: 25, false_negative: 60}   # per call
+  criteria:
+    # the bound of the board
+    roc_auc: "> rule"
+
+    brier: "<= 0.2"   # as before
+# the end
+02_ingest:
+"""
+
+
+@pytest.fixture
+def params(tmp_path):
+    path = tmp_path / "params" / "churn.yaml"
+    path.parent.mkdir()
+    path.write_text(PARAMS)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "lines"),
+    [
+        (("01_frame", "costs", "false_positive"), 30,
+         "-  costs: {false_positive: 25, false_negative: 60}   # per call\n"
+         "+  costs: {false_positive: 30, false_negative: 60}   # per call"),
+        (("01_frame", "costs", "true_positive"), -5,
+         "-  costs: {false_positive: 25, false_negative: 60}   # per call\n"
+         "+  costs: {false_positive: 25, false_negative: 60, true_positive: -5}   # per call"),
+        (("01_frame", "criteria", "brier"), "<= 0.1",
+         "-    brier: \"<= 0.2\"   # as before\n+    brier: <= 0.1   # as before"),
+        (("01_frame", "criteria", "ece"), 1, "+    ece: 1"),
+        (("07_evaluate", "threshold"), 0.3, "+\n+07_evaluate:\n+  threshold: 0.3"),
+        (("02_ingest", "sample"), 10, "+  sample: 10"),
+        (("01_frame", "name"), "lapse", "-  name: churn      # kept\n+  name: lapse      # kept"),
+        (("07_evaluate", "cohorts", "late: eve"), [{"column": "hour", "op": ">=", "value": 18}],
+         "+\n+07_evaluate:\n+  cohorts: {'late: eve': [{column: hour, op: '>=', value: 18}]}"),
+    ],
+)  # fmt: skip
+def test_only_the_lines_of_the_value_change(params, keys, value, lines):
+    change = plan_change(params, [(keys, value)])
+    assert change.lines == lines
+    assert params.read_text() == PARAMS
+    change.write()
+    kept = [line for line in PARAMS.splitlines() if f"-{line}" not in lines.splitlines()]
+    assert [line for line in kept if line not in params.read_text().splitlines()] == []
+
+
+def test_what_is_written_is_what_is_read_again(params):
+    plan_change(
+        params,
+        [(("07_evaluate", "threshold"), 0.25), (("07_evaluate", "cohorts", "a"), [{"column": "x", "op": "known"}])],
+    ).write()
+    found = YAML(typ="safe").load(params.read_text())
+    assert found["07_evaluate"] == {"threshold": 0.25, "cohorts": {"a": [{"column": "x", "op": "known"}]}}
+
+
+def test_a_section_that_is_written_otherwise_is_found(params):
+    params.write_text("evaluate:\n  threshold: 0.2\n")
+    assert plan_change(params, [(("07_evaluate", "threshold"), 0.3)]).after == "evaluate:\n  threshold: 0.3\n"
+
+
+def test_a_file_that_cannot_be_changed_here_says_what_to_write(params):
+    params.write_text("a: &x {costs: {false_positive: 1}}\n01_frame: *x\n")
+    with pytest.raises(BadParameter, match=r"write 01_frame\.costs\.false_positive: 2 into it"):
+        plan_change(params, [(("01_frame", "costs", "false_positive"), 2)])
+
+
+def test_a_file_that_was_changed_meanwhile_is_left_alone(params):
+    change = plan_change(params, [(("02_ingest", "sample"), 10)])
+    params.write_text(PARAMS + "# mine\n")
+    with pytest.raises(BadParameter, match="changed meanwhile"):
+        change.write()
+    assert params.read_text() == PARAMS + "# mine\n"
+
+
+def test_the_file_that_gives_a_parameter_is_taken_the_last_one_first(params, tmp_path):
+    other = tmp_path / "more.yaml"
+    other.write_text("shared: {seed: 1}\n")
+    assert find_params([params, other], "01_frame", "costs") == params
+    assert find_params([params, other], "01_frame", "seed") == other
+    assert find_params([params, other], "07_evaluate", "threshold") == params
+    with pytest.raises(BadParameter, match="nbkit run"):
+        find_params([tmp_path / "gone.yaml"], "01_frame", "costs")
+
+
+def test_nothing_is_written_without_a_yes(params):
+    box = make_asker(lambda: plan_change(params, [(("02_ingest", "sample"), 10)]))
+    use, said, choice = box.children
+    yes, no = choice.children
+    assert choice.layout.visibility == "hidden"
+    use.click()
+    assert "sample: 10" in said.value
+    assert (choice.layout.visibility, params.read_text()) == ("visible", PARAMS)
+    no.click()
+    assert (choice.layout.visibility, params.read_text()) == ("hidden", PARAMS)
+    use.click()
+    yes.click()
+    assert "  sample: 10" in params.read_text()
+    assert "nbkit run params/churn.yaml" in said.value
+
+
+def test_what_keeps_it_from_being_planned_is_said_in_the_widget():
+    def refuse():
+        raise BadParameter("nothing was moved")
+
+    use, said, choice = make_asker(refuse).children
+    use.click()
+    assert "✕ nothing was moved" in said.value
+    assert choice.layout.visibility == "hidden"
+
+
+def test_slow_work_waits_until_a_hand_is_still(monkeypatch):
+    monkeypatch.setattr("nbkit.desk.parts.STILL", 0.01)
+    done, place = [], SimpleNamespace(value="")
+    later = Later(lambda: done.append(1), place)
+    later()
+    assert done == [1]
+
+    async def move():
+        for _ in range(5):
+            later()
+        assert "working…" in place.value
+        assert done == [1]
+        await asyncio.sleep(0.1)
+
+    asyncio.run(move())
+    assert done == [1, 1]
+
+
+def test_a_long_table_is_sampled_and_says_so():
+    o = Predictions.align([0, 1] * 500, [0.2, 0.7] * 500, Problem("late", positive=1))
+    few, said = thin(o, 100)
+    assert (len(few), said) == (100, "Shown is a sample of 100 of 1,000 rows.")
+    assert thin(o)[1] == ""
+    assert lay("3em").layout.height == "3em"
