@@ -152,3 +152,11 @@ def test_a_long_table_is_sampled_and_says_so():
     assert (len(few), said) == (100, "Shown is a sample of 100 of 1,000 rows.")
     assert thin(o)[1] == ""
     assert lay("3em").layout.height == "3em"
+
+
+def test_what_does_not_fit_scrolls_and_is_not_squeezed():
+    import ipywidgets
+
+    inner = ipywidgets.VBox()
+    box = lay("3em", inner)
+    assert (box.layout.height, box.layout.overflow, inner.layout.flex) == ("3em", "auto", "0 0 auto")

@@ -110,6 +110,8 @@ def test_what_was_moved_goes_into_the_params_and_nothing_else(tmp_path):
     use, said, choice = face.widget.children[-1].children
     use.click()
     assert "nothing was moved" in said.value
+    find(face, "FloatSlider", "Act from").value = 0.3004  # the nearest step, as a browser sends it
+    assert face.threshold == 0.3
     find(face, "FloatSlider", "Act from").value = 0.5
     assert face.plan().lines == "+\n+07_evaluate:\n+  threshold: 0.5"
     find(face, "FloatSlider", "Act from").value = 0.3

@@ -76,6 +76,17 @@ def test_controls_stay_within_what_the_model_has_seen_and_move_the_answer(model,
     assert find(face, "hour").value == table["hour"].iloc[0]
 
 
+def test_a_browser_that_moves_a_value_to_the_nearest_step_changes_nothing(model, table):
+    place = int(np.argmax(table["temp"].notna()))
+    face = WhatIf(model, table.iloc[place:], BINARY, train=table)
+    slider = find(face, "temp")
+    was = face.row["temp"].iloc[0]
+    slider.value += 0.3 * slider.step
+    assert face.row["temp"].iloc[0] == was
+    slider.value += slider.step
+    assert face.row["temp"].iloc[0] == slider.value
+
+
 def test_a_value_can_be_said_to_be_missing(model, table):
     face = WhatIf(model, table, BINARY)
     gap = next(each for each in walk(face.widget) if type(each).__name__ == "Checkbox")

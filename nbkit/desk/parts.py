@@ -48,6 +48,8 @@ def lay(height: str, *children: Any) -> Any:
     """Return a box of fixed height that scrolls, so that nothing below it jumps."""
     import ipywidgets
 
+    for each in children:
+        each.layout.flex = "0 0 auto"  # else what does not fit is squeezed
     return ipywidgets.VBox(children, layout=ipywidgets.Layout(height=height, overflow="auto", width="100%"))
 
 

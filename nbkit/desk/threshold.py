@@ -175,7 +175,8 @@ class Threshold(Face):
 
         def show(*_: Any) -> None:
             self.costs |= {key: float(field.value) for key, field in fields.items()}
-            self.threshold = self.start if slider.value == first else slider.value
+            still = abs(slider.value - first) <= slider.step / 2  # a browser moves a value to the nearest step
+            self.threshold = self.start if still else slider.value
             shares = [self.list_rates(self.threshold, each) for each in dict.fromkeys(["", column.value or ""])]
             shown.value = tell(f"{self.say(self.threshold)} {self.sampled}".strip()) + tabulate(pd.concat(shares))
 

@@ -264,17 +264,18 @@ def _make_slider(value: Any, known: "pd.Series[Any]", look: Mapping[str, Any], t
     now = known.median() if absent else value
     low, high = min(known.min(), now), max(known.max(), now)
     high = high if high > low else low + 1
+    step = 1.0 if whole else float(high - low) / STEPS
     if whole:
         slider = ipywidgets.IntSlider(int(now), min=int(low), max=int(high), disabled=absent, **look)
     else:
-        step = float(high - low) / STEPS
         form = {"step": step, "readout_format": ".4g", "disabled": absent}
         slider = ipywidgets.FloatSlider(float(now), min=float(low), max=float(high), **form, **look)
     gap = ipywidgets.Checkbox(absent, description="missing", indent=False, layout=ipywidgets.Layout(width="7em"))
 
     def change(*_: Any) -> None:
         slider.disabled = gap.value
-        told(None if gap.value else slider.value)
+        still = not absent and abs(slider.value - now) <= step / 2  # a browser moves a value to the nearest step
+        told(None if gap.value else value if still else slider.value)
 
     for each in (slider, gap):
         each.observe(change, "value")
