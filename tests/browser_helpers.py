@@ -60,6 +60,13 @@ class Desk:
                     seen: box.top < shown.bottom && box.bottom > shown.top}; }"""
         )
 
+    def wait_until_seen(self):
+        """Wait until the active cell is in view: outputs above it are drawn one after the other."""
+        for _ in range(50):
+            if self.active()["seen"]:
+                return
+            self.page.wait_for_timeout(200)
+
     def write(self, source):
         """Replace the source of the active cell."""
         self.page.evaluate(

@@ -40,6 +40,7 @@ def test_a_failed_stage_is_mended_where_it_failed(project):
         assert [line for line in desk.said if "http" in line] == [f"JupyterLab: {desk.address}\n"]
         assert not [line for line in desk.said if "LabApp" in line or "ServerApp" in line]
         desk.page.wait_for_function("() => window.jupyterapp.shell.currentWidget.content.activeCellIndex > 2")
+        desk.wait_until_seen()
         active = desk.active()
         assert (active["source"], active["place"], active["seen"]) == (BROKEN, 16, True)
         shown = desk.outputs()

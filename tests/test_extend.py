@@ -488,7 +488,7 @@ def test_a_life_with_ones_own_metric_gate_drift_test_reader_candidate_feature_an
     assert "top_tenth" in read_value(window, "11_monitor", "performance").index
     pages = {stage: (run / "report" / f"{stage}.html").read_text() for stage in ("07_evaluate", "09_register")}
     assert "top_tenth" in pages["07_evaluate"]
-    assert "few_columns" in pages["09_register"]
+    assert "few columns" in pages["09_register"]
     assert "spread" in (window / "report" / "11_monitor.html").read_text()
 
 

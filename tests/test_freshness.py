@@ -180,7 +180,7 @@ def compute(desk, record):
                 try:
                     exec(cell["source"], {}, names)
                 except (NameError, TypeError):
-                    return {}
+                    return values
         values |= {key: names[key] for key in ("y", "z") if names[key] is not None}
     return values
 

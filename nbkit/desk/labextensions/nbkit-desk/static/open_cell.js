@@ -17,7 +17,10 @@ function activate(app) {
     const place = notebook.widgets.findIndex((cell) => cell.model.id === id);
     if (place < 0) return;
     notebook.activeCellIndex = place;
-    await notebook.scrollToItem(place, "center");
+    for (let tries = 0; tries < 8 && notebook.activeCellIndex === place; tries++) {
+      await notebook.scrollToItem(place, "center"); // again: outputs above it are still being drawn, and push it down
+      await new Promise((done) => setTimeout(done, 400));
+    }
   };
   app.restored.then(() => {
     app.shell.currentChanged.connect(go);
