@@ -5,6 +5,7 @@ import builtins
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 TRANSPARENT = {"time", "timeit", "capture", "prun"}  # cell magics whose body is Python that runs here
@@ -40,6 +41,7 @@ def parse_cell(source: str) -> ast.Module:
         return ast.parse("\n".join(MAGIC_LINE.sub("", line) for line in plain))
 
 
+@lru_cache(4096)
 def digest_cell(source: str) -> str:
     """Digest what a code cell does: the same for cells that differ in comments and formatting only.
 
@@ -84,7 +86,8 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
-def find_names(source: str) -> tuple[set[str], set[str]]:
+@lru_cache(4096)  # asked for all cells that ran, at each save
+def find_names(source: str) -> tuple[frozenset[str], frozenset[str]]:
     r"""Find what a code cell needs of the cells before it, and which names it binds or changes.
 
     A name counts as changed if it is bound, deleted, or an item or attribute of it is set, or if one of the usual
@@ -92,7 +95,7 @@ def find_names(source: str) -> tuple[set[str], set[str]]:
 
     Returns
     -------
-    tuple of set
+    tuple of frozenset
         Names that are read before the cell itself binds them, and names that it changes.
 
     Examples
@@ -104,10 +107,10 @@ def find_names(source: str) -> tuple[set[str], set[str]]:
     try:
         tree = parse_cell(source)
     except SyntaxError:
-        return set(), set()
+        return frozenset(), frozenset()
     names = _Names()
     names.visit(tree)
-    return names.reads, names.writes
+    return frozenset(names.reads), frozenset(names.writes)
 
 
 IN_PLACE = {"append", "extend", "insert", "pop", "remove", "clear", "add", "discard", "update", "setdefault", "sort"}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.cells import digest_cell, digest_notebook, find_names
-from nbkit.record import RunRecord, iterate_runs, name_sweep, read_record
+from nbkit.record import RunRecord, iterate_runs, read_record
 from nbkit.scraps import ALL, STORE, digest_value, find_scraps, read_notebook
 from nbkit.store import digest_file, write_atomic
 
@@ -25,6 +25,7 @@ UNKNOWN = -1  # when a cell ran that nobody has seen run
 _loads: dict[str, str] = {}  # of this kernel: "05_features.train" to the digest of what was loaded last
 _modules: dict[str, str] = {}  # path from the project's root to its sha256 when it was imported
 _ids: dict[int, str] = {}  # execution count to the id that the notebook gives the cell
+_seen: set[str] = set()  # names of modules that were looked at
 _listening: list[Path] = []
 
 
@@ -42,7 +43,7 @@ class Desk:
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder, self.root = folder, root
         wanted = os.environ.get(CHOSEN, "")
-        self._runs = [pair for pair in iterate_runs(root) if wanted in ("", pair[0].name) and not name_sweep(pair[0])]
+        self._runs = [pair for pair in iterate_runs(root, points=False) if wanted in ("", pair[0].name)]
         self._read = cache(read_notebook)
         self._causes: dict[str, tuple[str, str] | None] = {}
 
@@ -191,10 +192,10 @@ def _list_cells(shell: Any) -> Iterator[list[Any]]:
     yield from last.values()
 
 
-def _find_names(source: str, known: Iterable[str]) -> tuple[set[str], set[str]]:
+def _find_names(source: str, known: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
     """Find what a cell reads and writes; one that gives away `globals` has all of them changed, as parameters are."""
     reads, writes = find_names(source)
-    everything = set(known) if "globals()" in source else set()
+    everything = frozenset(known if "globals()" in source else ())
     return reads | everything, writes | everything
 
 
@@ -262,9 +263,10 @@ def _note_cell(info: Any) -> None:
 
 def _note_modules(root: Path) -> None:
     """Note the project's own modules, as they are when they have just been imported."""
-    home = str(root) + "/"
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
+    home, new = str(root) + "/", sys.modules.keys() - _seen  # thousands are there, before each cell
+    _seen.update(new)
+    for name in new:
+        file = getattr(sys.modules.get(name), "__file__", None)
         if isinstance(file, str) and file.startswith(home) and file.endswith(".py"):
             path = file.removeprefix(home)
             if path not in _modules and "site-packages" not in path:

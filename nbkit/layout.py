@@ -10,6 +10,7 @@ from string import Template
 from typing import Any
 
 from nbkit.errors import BadParameter
+from nbkit.lifecycle import STAGE_NAME
 from nbkit.project import find_notebooks
 from nbkit.store import write_atomic
 
@@ -123,18 +124,19 @@ def lay_stage(folder: Path, stage: str) -> list[Path]:
     BadParameter
         If the name is none of a stage, the stage exists, or there is no project.
     """
-    if not re.fullmatch(r"\d\d[a-z]?_\w+", stage):
+    if not STAGE_NAME.fullmatch(stage):
         raise BadParameter(f"{stage!r} is not a stage's name: write it as 06b_ensemble, which runs between 06 and 07")
     notebook = folder / "notebooks" / f"{stage}.ipynb"
-    params = [path for path in sorted((folder / "params").glob("*.yaml")) if "\nshared:" in f"\n{path.read_text()}"]
+    texts = {path: path.read_text() for path in sorted((folder / "params").glob("*.yaml"))}
+    params = {path: text for path, text in texts.items() if re.search("^shared:", text, re.MULTILINE)}
     if not notebook.parent.is_dir() or not params:
         raise BadParameter(f"{folder} holds no project: make one with `nbkit new NAME --data FILE --target COLUMN`")
     check_free(folder, [f"notebooks/{stage}.ipynb"])
     number, title = stage.split("_", 1)
     cells = json.loads(_fill("stage.json", number=number, title=title.replace("_", " ").capitalize()))
     contents = {notebook: _spell_notebook(cells).encode()}
-    for path in params:
-        contents[path] = f"{path.read_text().rstrip()}\n\n{stage}:\n  rows: 5\n".encode()
+    for path, text in params.items():
+        contents[path] = f"{text.rstrip()}\n\n{stage}:\n  rows: 5\n".encode()
     write_files(contents)
     return list(contents)
 

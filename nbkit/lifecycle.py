@@ -3,9 +3,12 @@
 A project may replace each of these notebooks. What is not handed over is said by `nbkit check` and on the front page.
 """
 
+import re
+
 FRAME, INGEST, VALIDATE, FEATURES = "01_frame", "02_ingest", "03_validate", "05_features"
 TRAIN, EVALUATE, EXPLAIN, REGISTER = "06_train", "07_evaluate", "08_explain", "09_register"
 DEPLOY, MONITOR = "10_deploy", "11_monitor"
+STAGE_NAME = re.compile(r"\d\d[a-z]?_\w+")  # as 06_train, or 06b_more between it and 07
 HOME, DESK = "00_desk", "desk"  # the page that the desk opens on, and the cadence of such pages: they are no stages
 
 SCRAPS = {  # stage to what the report, sweeps and the command line read of it, beside the other notebooks

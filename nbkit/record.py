@@ -270,7 +270,8 @@ def name_sweep(folder: Path) -> str:
     return sweep if sweep and (folder.parent / sweep / SWEEP).is_file() else ""
 
 
-def iterate_runs(root: Path) -> Iterator[tuple[Path, RunRecord]]:
-    """Yield the project's runs with their records, newest first."""
-    found = [(path.parent, read_record(path.parent)) for path in (root / "runs").glob(f"*/{RECORD}")]
+def iterate_runs(root: Path, *, points: bool = True) -> Iterator[tuple[Path, RunRecord]]:
+    """Yield the project's runs with their records, newest first; without `points`, none that is a point of a sweep."""
+    folders = (path.parent for path in (root / "runs").glob(f"*/{RECORD}"))
+    found = [(folder, read_record(folder)) for folder in folders if points or not name_sweep(folder)]
     yield from sorted(found, key=lambda pair: (pair[1].started, pair[0].name), reverse=True)

@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbkit import formats, freshness, scraps
+from nbkit import formats, freshness
 from nbkit.errors import UnknownStage
 from nbkit.extend import import_modules
 from nbkit.freshness import Desk
@@ -15,9 +15,20 @@ from nbkit.lighten import defer_imports
 from nbkit.observe import note_load
 from nbkit.project import find_root
 from nbkit.record import RECORD, RunRecord, iterate_runs, read_record, to_plain
-from nbkit.scraps import ALL, digest_value, open_store, pick, read_finished, read_notebook, read_scrap, read_scraps
+from nbkit.scraps import (
+    ALL,
+    digest_value,
+    is_page,
+    open_store,
+    pick,
+    read_finished,
+    read_notebook,
+    read_scrap,
+    read_scraps,
+)
 from nbkit.tables import show_tables
 from nbkit.values import TAG, encode
+from nbkit.wording import shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,8 +69,9 @@ class Run:
         if str(self.root) not in sys.path:
             sys.path.insert(1, str(self.root))  # the project's own modules, of which `use` names some
         self.stage = stage = _name_of_notebook(parameters or {})
-        record = Desk(self.folder, self.root).find_record(stage) if self.at_desk else read_record(self.folder)
-        self._record = record
+        self._record = record = (
+            Desk(self.folder, self.root).find_record(stage) if self.at_desk else read_record(self.folder)
+        )
         self.use = import_modules(record.use.get(stage, []), self.root)  # module -> sha256
         if parameters is not None and self.at_desk:
             self._adopt(parameters, stage, record)
@@ -162,12 +174,13 @@ class Run:
         """
         if not names:
             raise TypeError(f"run.load({stage!r}) needs the names to load; run.names({stage!r}) lists them")
-        notebook = self._find(stage)
+        desk = Desk(self.folder, self.root) if self.at_desk else None
+        notebook = self._find(stage, desk)
         scraps = read_finished(notebook)
         found = [pick(scraps, stage, name, notebook) for name in names]
         for name, data in zip(names, found, strict=True):
             self._note(stage, name, digest_value(data))
-        stale = Desk(self.folder, self.root).why_stale(stage) if self.at_desk else ""
+        stale = desk.why_stale(stage) if desk else ""
         told = f" (STALE: {stale}; `nbkit refresh {self.stage or stage}`)" if stale else ""
         print(f"{', '.join(names)} ← {_describe(notebook, self)}{told}")  # noqa: T201
         values = tuple(read_scrap(data, notebook.parent) for data in found)
@@ -175,7 +188,7 @@ class Run:
 
     def names(self, stage: str) -> list[str]:
         """List what a neighbour hands over."""
-        scraps = read_finished(self._find(stage))
+        scraps = read_finished(self._find(stage, Desk(self.folder, self.root) if self.at_desk else None))
         self._note(stage, ALL, digest_value(sorted(scraps)))
         return sorted(scraps)
 
@@ -189,15 +202,15 @@ class Run:
                 self._note(stage, "headline", digest_value(headline))
         return pd.DataFrame({"stage": list(found), "headline": list(found.values())}).dropna(ignore_index=True)
 
-    def _find(self, stage: str) -> Path:
+    def _find(self, stage: str, desk: Desk | None) -> Path:
         """Return the neighbour's notebook: here, or at the desk the latest batch run's if that is newer."""
         here = self.folder / f"{stage}.ipynb"
-        if not self.at_desk:
+        if desk is None:
             if here.is_file():
                 return here
             beside = ", ".join(sorted(path.stem for path in self.folder.glob("[0-9]*.ipynb"))) or "none"
             raise UnknownStage(f"{stage} has not run in {self.folder}; stages that have: {beside}")
-        if found := Desk(self.folder, self.root).find(stage):
+        if found := desk.find(stage):
             return found
         raise UnknownStage(
             f"{stage} has not been run here, and no batch run under {self.root / 'runs'} has it: "
@@ -222,14 +235,14 @@ class Run:
             if name in namespace and name in defaults and namespace[name] == defaults[name] != value
         }
         namespace.update(taken)
-        shown = ", ".join(f"{name} = {_shorten(value)}" for name, value in taken.items()) or "all as in the cell"
+        shown = ", ".join(f"{name} = {shorten(value)}" for name, value in taken.items()) or "all as in the cell"
         print(f"parameters ← {record.run} (change them in the parameters cell): {shown}")  # noqa: T201
 
 
 def _is_sources(folder: Path) -> bool:
     """Return whether a folder holds sources (the desk) rather than executed notebooks of a plain papermill run."""
     found = map(read_notebook, sorted(folder.glob("[0-9][0-9]*_*.ipynb")))
-    return next(("papermill" not in each["metadata"] for each in found if not scraps.is_page(each)), False)
+    return next(("papermill" not in each["metadata"] for each in found if not is_page(each)), False)
 
 
 def _name_of_notebook(namespace: MutableMapping[str, Any]) -> str:
@@ -256,8 +269,3 @@ def _spell(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds // unit:.0f} {({86_400: 'days', 3_600: 'h', 60: 'min'})[unit]}"
     return f"{max(seconds, 0):.0f} s"
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

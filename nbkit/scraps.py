@@ -12,7 +12,7 @@ from nbkit.errors import CorruptArtifact, MissingScrap, UnfinishedStage, Unknown
 from nbkit.lifecycle import DESK
 from nbkit.observe import reading_notebook
 from nbkit.record import read_record
-from nbkit.store import Store
+from nbkit.store import Store, write_atomic
 from nbkit.values import TAG, decode
 
 STORE = "artifacts"
@@ -127,6 +127,11 @@ def read_notebook(path: Path) -> dict[str, Any]:
 def is_page(notebook: Mapping[str, Any]) -> bool:
     """Return whether a notebook is a page of the desk, which is no stage: its ``metadata.nbkit.cadence`` says so."""
     return bool(notebook["metadata"].get("nbkit", {}).get("cadence") == DESK)
+
+
+def write_notebook(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a notebook as JupyterLab does, whole and at once."""
+    write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def pick(scraps: dict[str, Any], stage: str, name: str, notebook: Path) -> Any:

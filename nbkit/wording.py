@@ -51,6 +51,18 @@ def suggest(name: Any, known: Iterable[Any], *, most: int = 20) -> str:
     return f"; t{listing}" if listing else ""
 
 
+def shorten(value: Any, most: int = 60) -> str:
+    """Return a value as Python writes it, cut with a mark where that is long.
+
+    Examples
+    --------
+    >>> shorten("a" * 9, most=8)
+    "'aaaa…"
+    """
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}…"
+
+
 def format_count(number: float, noun: str) -> str:
     """Return a count with its noun in the right number.
 

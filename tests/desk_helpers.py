@@ -13,7 +13,7 @@ from traitlets.config import Config
 from nbkit import freshness
 
 NO_HISTORY = Config({"HistoryManager": {"enabled": False}})
-STATE = (freshness._loads, freshness._modules, freshness._ids)
+STATE = (freshness._loads, freshness._modules, freshness._ids, freshness._seen)
 
 
 class Notebook:
@@ -40,7 +40,7 @@ class Notebook:
         }
 
     def restart(self):
-        self.shell, self.state, self.listening = InteractiveShell(config=NO_HISTORY), ({}, {}, {}), []
+        self.shell, self.state, self.listening = InteractiveShell(config=NO_HISTORY), ({}, {}, {}, set()), []
         self.shell.kernel = self  # scrapbook asks whether there is one
         self.shell.InteractiveTB.structured_traceback = lambda *_, **__: []  # nobody reads it, and it takes its time
 
@@ -78,7 +78,7 @@ class Notebook:
             os.chdir(before)
             InteractiveShell._instance = None
             os.environ.pop("JPY_SESSION_NAME", None)
-        self.state = tuple(dict(kept) for kept in STATE)
+        self.state = tuple(kept.copy() for kept in STATE)
         self.listening = list(freshness._listening)
         for data in publisher.outputs:
             outputs.append({"output_type": "display_data", "data": data["data"], "metadata": data.get("metadata", {})})

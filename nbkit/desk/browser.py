@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from nbkit.desk.face import Face, _find_widgets, guard, tell
-from nbkit.desk.form import lay
+from nbkit.desk.face import Face, guard, tell
+from nbkit.desk.form import label
 from nbkit.desk.twin import write_list, write_table
 from nbkit.errors import BadParameter, NbkitError
 from nbkit.project import find_root
 from nbkit.registry.events import describe_moves
 from nbkit.report import find_source, read_lineage
-from nbkit.report.moves import promote, reject, roll_back
+from nbkit.report.moves import find_production, promote, reject, roll_back
 from nbkit.report.scraps import read_front
 from nbkit.wording import describe, format_value
 
@@ -113,10 +113,7 @@ class Browser(Face):
 
     def _compare(self, registry: Any, version: Any) -> Iterator[tuple[str, str, str]]:
         """Yield the scores of a version beside those of the one in production."""
-        try:
-            other = registry.get(f"{version.name}@production")
-        except NbkitError:
-            other = None
+        other = find_production(registry, version.name)
         for metric, row in version.scores.iterrows():
             there = "nothing is in production" if other is None else f"not measured ({other.reference})"
             if other is not None and metric in other.scores.index:
@@ -127,10 +124,11 @@ class Browser(Face):
 
     def build(self) -> Any:
         """Return the list, one version in full, and the moves, each of which is asked for twice."""
-        widgets = _find_widgets()
-        self.choice = lay("Dropdown", "version")
-        self.by = lay("Text", "your name", placeholder="for the log")
-        self.why = lay("Text", "reason", placeholder="for the log")
+        import ipywidgets as widgets
+
+        self.choice = label("Dropdown", "version")
+        self.by = label("Text", "your name", placeholder="for the log")
+        self.why = label("Text", "reason", placeholder="for the log")
         self.page = widgets.HTML(layout={"height": "28em", "overflow": "auto"})
         self.said = widgets.HTML(layout={"height": "5em", "overflow": "auto"})
         self.buttons = {name: widgets.Button(description=name) for name in (*MOVES, "Look again", "Yes", "No")}

@@ -1,6 +1,5 @@
 """Two runs side by side: scores with paired intervals, verdicts, and what may have caused a difference."""
 
-import html
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,9 @@ import pandas as pd
 
 from nbkit.desk.face import Face, guard, tell
 from nbkit.desk.parts import Later, lay, tabulate
+from nbkit.desk.twin import write_list
 from nbkit.pipeline import compare_models, compare_runs, find_run
-from nbkit.record import iterate_runs, name_sweep, read_record
+from nbkit.record import iterate_runs, read_record
 from nbkit.report.compare import CAUSES
 from nbkit.report.overview import read_overview
 from nbkit.scrub import Scrubber
@@ -33,7 +33,7 @@ class RunComparison(Face):
     def __init__(self, root: Path, before: str = "", after: str = "") -> None:
         super().__init__()
         self.root = Path(root)
-        pairs = [pair for pair in iterate_runs(self.root) if not name_sweep(pair[0]) and not pair[1].is_look]
+        pairs = [pair for pair in iterate_runs(self.root, points=False) if not pair[1].is_look]
         self.runs = [folder.name for folder, _ in pairs]  # newest first
         self.after = find_run(self.root, after).name if after else next(iter(self.runs), "")
         projects = {folder.name: record.project for folder, record in pairs}
@@ -54,7 +54,7 @@ class RunComparison(Face):
         others = len(rows) - len(causes)
         caused = [{key: str(value)[:WIDTH] for key, value in row.items()} for row in causes[:MOST]]
         words = f"What may have caused it ({format_count(len(causes), 'difference')}; {others:,} more elsewhere):"
-        parts = [f"<ul>{''.join(f'<li>{html.escape(each)}</li>' for each in verdicts)}</ul>"]
+        parts = [write_list(verdicts)]
         parts.append(tabulate(told, said) if len(told) else tell(said))
         text = "".join([*parts, tabulate(pd.DataFrame(caused), words) if caused else tell("No cause is known.")])
         for folder in folders:

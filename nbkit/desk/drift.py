@@ -105,11 +105,8 @@ class DriftExplorer(Face):
             share = format_share(self.shares[name]) if name in self.shares else "–"
             cells = "".join(map(_draw_cell, levels))
             rows.append(f"<tr><th>{html.escape(str(name))}</th><td>{share}</td>{cells}</tr>")
-        more = (
-            f" Shown are the {STRONGEST} columns with the most influence of {len(table)}."
-            if len(table) > STRONGEST
-            else ""
-        )
+        more = f" Shown are the {STRONGEST} columns with the most influence of {len(table)}."
+        more = more if len(table) > STRONGEST else ""
         said = "; ".join(f"{window} {seen['decision']}" for window, seen in self.windows.items())
         said = html.escape(f"{self.name}: {said}.{more}")
         return f"<p>{said}</p><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"

@@ -50,12 +50,10 @@ class ErrorExplorer(Face):
     ) -> None:  # fmt: skip
         super().__init__()
         self.predictions, self.sampled = thin(predictions)
-        known = (
-            self.predictions.rows
-            if self.predictions.rows is not None or rows is None
-            else rows.loc[self.predictions.index]
-        )
-        self.rows = pd.DataFrame(index=self.predictions.index) if known is None else known
+        known, index = self.predictions.rows, self.predictions.index
+        if known is None:
+            known = pd.DataFrame(index=index) if rows is None else rows.loc[index]
+        self.rows = known
         self.columns = [name for name in columns or self.rows.columns if name != problem.target]
         self.metrics = list(dict.fromkeys([problem.metric, *METRICS[problem.task]]))
         self.min_rows, self.files, self.conditions, self.name = min_rows, files, list(conditions), ""

@@ -1,6 +1,7 @@
 """What all widgets of the desk have: a static twin, a guard that shows errors, and a view only where somebody sits."""
 
 import html
+import importlib.util
 import os
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,8 @@ class Face:
     @property
     def widget(self) -> Any:
         """The widget, built once."""
+        if importlib.util.find_spec("ipywidgets") is None:
+            raise ServiceFailed("widgets need ipywidgets: pip install 'nbkit[desk]'")
         if self._widget is None:
             self._widget = self.build()
         return self._widget
@@ -38,7 +41,6 @@ class Face:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/html": self.html(), "text/plain": type(self).__name__}
         if any(os.environ.get(name) for name in SOMEBODY):
-            _find_widgets()
             bundle |= self.widget._repr_mimebundle_()
         return bundle
 
@@ -77,11 +79,3 @@ def tell(words: str, *, bad: bool = False) -> str:
     """
     role = "alert" if bad else "status"
     return f'<p role="{role}">{"✕ " if bad else ""}{html.escape(words)}</p>'
-
-
-def _find_widgets() -> Any:
-    try:
-        import ipywidgets
-    except ModuleNotFoundError:
-        raise ServiceFailed("widgets need ipywidgets: pip install 'nbkit[desk]'") from None
-    return ipywidgets

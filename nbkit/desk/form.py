@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbkit.desk.face import _find_widgets
 from nbkit.stages import Parameter, Stage, resolve_params
 from nbkit.stages.params import GIVEN, SHARED, check_value, read_params, read_setting
 
@@ -65,7 +64,9 @@ class Form:
         on_change
             Called when a field changes.
         """
-        widgets, rows = _find_widgets(), []
+        import ipywidgets as widgets
+
+        rows = []
         for key, parameter in self.sections[section].items():
             place = f"{section}.{key}"
             if place not in self.fields:
@@ -110,22 +111,24 @@ class Form:
         return [f"{place}: {_shorten(before)} → {_shorten(after)}" for place, before, after in self.list_changes()]
 
 
-def lay(kind: str, description: str, **more: Any) -> Any:
+def label(kind: str, description: str, **more: Any) -> Any:
     """Return a widget with its label before it, in line with the others."""
+    import ipywidgets
+
     width = {"style": {"description_width": "9rem"}, "layout": {"width": "min(34rem, 100%)"}}
-    return getattr(_find_widgets(), kind)(description=description, **width, **more)
+    return getattr(ipywidgets, kind)(description=description, **width, **more)
 
 
 def _make_field(parameter: Parameter, value: Any) -> Any:
     if parameter.annotation == "bool":
-        return lay("Checkbox", parameter.name, value=value)
+        return label("Checkbox", parameter.name, value=value)
     if parameter.choices and value in parameter.choices:
-        return lay("Dropdown", parameter.name, options=parameter.choices, value=value)
+        return label("Dropdown", parameter.name, options=parameter.choices, value=value)
     text = value if parameter.annotation == "str" else _write(value)
     if "\n" not in text and len(text) <= WIDE:
-        return lay("Text", parameter.name, value=text, continuous_update=False)
+        return label("Text", parameter.name, value=text, continuous_update=False)
     text = text if parameter.annotation == "str" else json.dumps(value, ensure_ascii=False, indent=2)  # which is YAML
-    return lay("Textarea", parameter.name, value=text, continuous_update=False, rows=min(10, text.count("\n") + 2))
+    return label("Textarea", parameter.name, value=text, continuous_update=False, rows=min(10, text.count("\n") + 2))
 
 
 def _write(value: Any) -> str:

@@ -14,7 +14,7 @@ from nbkit.errors import NbkitError
 from nbkit.lifecycle import MONITOR
 from nbkit.pipeline.runs import read_status
 from nbkit.project import find_root
-from nbkit.record import iterate_runs, name_sweep
+from nbkit.record import iterate_runs
 from nbkit.report.scraps import read_front, read_or
 from nbkit.tables import show_tables
 
@@ -32,7 +32,7 @@ class Home:
 
     def __init__(self, root: str | os.PathLike[str] = ".", registry: str = "registry") -> None:
         self.root, self.registry = find_root(root), registry
-        self._runs = [pair for pair in iterate_runs(self.root) if not name_sweep(pair[0])]
+        self._runs = list(iterate_runs(self.root, points=False))
         show_tables()
 
     def projects(self) -> pd.DataFrame:

@@ -1,14 +1,13 @@
 """Starts JupyterLab with the warm kernel: on the starting page, on a stage, or at the cell that failed."""
 
 import importlib.util
-import json
 import os
 import secrets
 import subprocess
 import sys
 import time
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ from nbkit.freshness import CHOSEN
 from nbkit.kernels.environment import make_environment
 from nbkit.lifecycle import FRAME, HOME
 from nbkit.project import find_notebooks
-from nbkit.record import iterate_runs, name_sweep, read_record
-from nbkit.scraps import read_notebook
-from nbkit.store import write_atomic
+from nbkit.record import iterate_runs, read_record
+from nbkit.scraps import read_notebook, write_notebook
 
 EXTENSIONS = Path(__file__).with_name("labextensions")  # what JupyterLab lacks to open at a cell
 SPECS = "nbkit.kernels.specs.WarmSpecs"
@@ -81,8 +79,8 @@ def find_place(root: Path, stage: str = "", run: str = "", *, failed: bool = Fal
         found = HOME if stage in ("", HOME, "00", "desk") else find_stage(root, stage)
         start = found if (folder / f"{found}.ipynb").is_file() else FRAME
         return Place(f"{where}/{start}.ipynb", name)
-    records = [read_record(root / "runs" / name)] if name else [each for _, each in _list_runs(root)]
-    record = next((each for each in records if each.stopped), None)
+    known = [read_record(root / "runs" / name)] if name else [each for _, each in iterate_runs(root, points=False)]
+    record = next((each for each in known if each.stopped and (name or not each.is_look)), None)
     if record is None or record.stopped is None:
         raise UnknownRun(f"{name or 'no run here'} has {'not ' if name else ''}failed: `nbkit runs` lists them")
     return Place(f"{where}/{record.stopped.stage}.ipynb", record.run, record.stopped.cell)
@@ -112,7 +110,7 @@ def open_lab(root: Path, place: Place, *, browser: bool = True, port: int = 0, t
     Raises
     ------
     ServiceFailed
-        If JupyterLab is not.
+        If JupyterLab is not installed, or does not start.
     """
     if importlib.util.find_spec("jupyterlab") is None:
         raise ServiceFailed("JupyterLab is not installed: pip install 'nbkit[desk]'")
@@ -135,10 +133,6 @@ def open_lab(root: Path, place: Place, *, browser: bool = True, port: int = 0, t
     finally:
         process.terminate()
         process.wait(30)
-
-
-def _list_runs(root: Path) -> Iterator[tuple[Path, Any]]:
-    yield from (pair for pair in iterate_runs(root) if not name_sweep(pair[0]) and not pair[1].is_look)
 
 
 def _wait_for(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
@@ -175,7 +169,7 @@ def _run_above(server: dict[str, Any], root: Path, place: Place, tell: Callable[
     for cell in code[: place.cell - 1]:
         _run_cell(client, cell)
     client.stop_channels()
-    write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    write_notebook(path, content)
     sign_notebook(path)
     return f"#cell-id={code[place.cell - 1]['id']}"
 

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from nbkit.desk.face import Face, _find_widgets, guard, tell
-from nbkit.desk.form import Form, lay
+from nbkit.desk.face import Face, guard, tell
+from nbkit.desk.form import Form, label
 from nbkit.desk.runs import is_alive, link_to, list_params, show_stages, start_process
 from nbkit.desk.twin import write_table
 from nbkit.errors import BadParameter
@@ -86,16 +86,17 @@ class Launcher(Face):
 
     def build(self) -> Any:
         """Return the form, the buttons, and a place of fixed height for how the run goes."""
-        widgets = _find_widgets()
+        import ipywidgets as widgets
+
         if not self.project:
             return widgets.HTML(self.html())
         known = read_stages(find_notebooks(self.root)).values()
         stages = [(stage.name, stage.name) for stage in known if stage.cadence == "run"]
-        self.choose_project = lay("Dropdown", "params file", options=self.projects, value=self.project)
-        self.first = lay("Dropdown", "from", options=[("the beginning, only what changed", ""), *stages])
-        self.last = lay("Dropdown", "until", options=[("the end", ""), *stages])
-        self.name = lay("Text", "name of the run", placeholder="project and time")
-        self.section = lay("Dropdown", "parameters")
+        self.choose_project = label("Dropdown", "params file", options=self.projects, value=self.project)
+        self.first = label("Dropdown", "from", options=[("the beginning, only what changed", ""), *stages])
+        self.last = label("Dropdown", "until", options=[("the end", ""), *stages])
+        self.name = label("Text", "name of the run", placeholder="project and time")
+        self.section = label("Dropdown", "parameters")
         self.rows = widgets.VBox(layout={"height": "19em", "overflow": "auto"})
         heights = "4.5em", "4.5em", f"{1.6 * len(stages) + 1.5}em"
         pages = [widgets.HTML(layout={"height": height, "overflow": "auto"}) for height in heights]

@@ -1,6 +1,5 @@
 """Runs stages of the desk in fresh kernels: those that are stale where they lie, or a copy, to be compared."""
 
-import json
 import os
 import queue
 import shutil
@@ -20,14 +19,14 @@ from nbkit.pipeline.pool import Pool
 from nbkit.pipeline.task import Task
 from nbkit.project import find_notebooks
 from nbkit.record import StageRecord
-from nbkit.scraps import STORE, find_scraps, is_page, read_notebook, read_scrap
+from nbkit.scraps import STORE, find_scraps, is_page, read_notebook, read_scrap, write_notebook
 from nbkit.scrub import Scrubber
 from nbkit.stages import read_stages
 from nbkit.stages.graph import build_graph
-from nbkit.store import write_atomic
+from nbkit.stages.notebooks import match_stage
 from nbkit.threads import count_cores
 from nbkit.values import TAG
-from nbkit.wording import suggest
+from nbkit.wording import shorten
 
 RELATIVE = 1e-9  # by how much two numbers may differ and still be called the same
 TRACES = ("papermill", "nbkit")  # what an execution leaves in a notebook's metadata
@@ -41,15 +40,13 @@ def find_stage(root: Path, name: str) -> str:
     Raises
     ------
     UnknownStage
-        If there is none.
+        If there is none, or more than one.
     """
     known = {path.stem: path for path in sorted(find_notebooks(root).glob("[0-9]*.ipynb"))}
-    for stage, path in known.items():
-        if name in (stage, stage[:2], stage.split("_", 1)[1]):
-            if stage == HOME and is_page(read_notebook(path)):
-                raise UnknownStage(f"{stage} is a page of the desk and no stage: Run All in it brings it up to date")
-            return stage
-    raise UnknownStage(f"no stage is called {name!r}{suggest(name, known)}")
+    stage = match_stage(name, known)
+    if stage == HOME and is_page(read_notebook(known[stage])):
+        raise UnknownStage(f"{stage} is a page of the desk and no stage: Run All in it brings it up to date")
+    return stage
 
 
 def list_desk(root: Path) -> list[Row]:
@@ -180,7 +177,7 @@ def _execute(source: Path, target: Path, root: Path, on_cell: OnCell) -> StageRe
             content["metadata"] |= {"nbkit": settings} if settings else {}
             for cell in content["cells"]:
                 cell["metadata"].pop("papermill", None)
-            write_atomic(target, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+            write_notebook(target, content)
     return done[0]
 
 
@@ -230,7 +227,7 @@ def _differ(name: str, desk: Any, batch: Any) -> Iterator[Row]:
         except AssertionError as error:
             yield _say("table", name, " ".join(str(error).split())[:200])
     elif isinstance(desk, int | float | str | list | dict | tuple | bool):
-        yield _say("value", name, f"{_shorten(desk)} at the desk, {_shorten(batch)} in a fresh kernel")
+        yield _say("value", name, f"{shorten(desk)} at the desk, {shorten(batch)} in a fresh kernel")
     else:
         yield _say("artifact", name, f"another {type(desk).__name__} in a fresh kernel")
 
@@ -246,8 +243,3 @@ def _is_same(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, int | float):
         return one == other or abs(one - other) <= RELATIVE * max(abs(one), abs(other))
     return bool(one == other)
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -117,10 +117,15 @@ class Threshold(Face):
             ]
         return pd.DataFrame(told, index=pd.Index(names, name=column or None))
 
+    def _save(self, threshold: float) -> tuple[float, float, float]:
+        """Return what a threshold saves on all rows at the costs as they stand, with its interval."""
+        found = self.weigh(threshold, self.costs)
+        saved, low, high = (-len(self.predictions) * found[key] for key in ("difference", "high", "low"))
+        return saved, low, high
+
     def say(self, threshold: float) -> str:
         """Say what a threshold saves against today's rule, at the costs as they stand."""
-        found, n = self.weigh(threshold, self.costs), len(self.predictions)
-        saved, low, high = (-n * found[key] for key in ("difference", "high", "low"))
+        (saved, low, high), n = self._save(threshold), len(self.predictions)
         verb = "saves" if saved >= 0 else "costs"
         ends = (low, high) if saved >= 0 else (-high, -low)
         sure = "by more than chance" if low > 0 or high < 0 else "not by more than chance" if low <= 0 <= high else ""
@@ -135,10 +140,8 @@ class Threshold(Face):
         tried = sorted({round(float(each), 3) for each in np.linspace(0.1, 0.9, 9)} | {self.threshold})
         rows = []
         for each in tried:
-            found, n = self.weigh(each, self.costs), len(self.predictions)
-            saved, low, high = (-n * found[key] for key in ("difference", "high", "low"))
             mark = " (set)" if each == self.threshold else ""
-            told = {"from": f"{each:.3g}{mark}", f"saves, {self.currency}": format_estimate(saved, low, high)}
+            told = {"from": f"{each:.3g}{mark}", f"saves, {self.currency}": format_estimate(*self._save(each))}
             rows.append(told | self.list_rates(each).iloc[0].to_dict())
         groups = [
             tabulate(self.list_rates(self.threshold, each), f"By {each}, as set:") for each in self._groups if each

@@ -166,7 +166,7 @@ class WhatIf(Face):
     def html(self) -> str:
         """Return what holds of the row as it stands, without single values of personal columns; or what went wrong."""
         said, why = (SimpleNamespace(value="") for _ in range(2))
-        guard(said, lambda: setattr(said, "value", tell(self.say())))()
+        guard(said, self.say)()
         guard(why, lambda: setattr(why, "value", self._tabulate(self.explain(), hide=True)))()
         return str(said.value + (why.value if why.value != said.value else ""))
 

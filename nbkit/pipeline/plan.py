@@ -15,10 +15,9 @@ from nbkit.project import find_notebooks
 from nbkit.record import RunRecord, iterate_runs, read_record
 from nbkit.scrub import find_names
 from nbkit.stages.graph import check_graph
-from nbkit.stages.notebooks import Stage, read_stages
+from nbkit.stages.notebooks import Stage, match_stage, read_stages
 from nbkit.stages.params import Resolved, resolve_params
 from nbkit.stages.preflight import check_sense, import_used
-from nbkit.wording import suggest
 
 
 @dataclass(frozen=True)
@@ -218,24 +217,14 @@ def _choose(stages: dict[str, Stage], chosen: Chosen) -> list[str]:
     if chosen.only and (chosen.first or chosen.last):
         raise BadParameter("--only names the stages one by one, --from and --until the ends: use one or the other")
     if chosen.only:
-        return [_match(each, stages) for each in chosen.only]
+        return [match_stage(each, stages) for each in chosen.only]
     usual = [name for name, stage in stages.items() if stage.cadence == "run"]
-    begin = _match(chosen.first, stages) if chosen.first else usual[0]
-    end = _match(chosen.last, stages) if chosen.last else usual[-1]
+    begin = match_stage(chosen.first, stages) if chosen.first else usual[0]
+    end = match_stage(chosen.last, stages) if chosen.last else usual[-1]
     found = [name for name in usual if begin <= name <= end]
     if not found:
         raise UnknownStage(f"no stage lies between {begin} and {end}; they run as {', '.join(usual)}")
     return found
-
-
-def _match(name: str, stages: dict[str, Stage]) -> str:
-    """Find a stage by its name, its number or the word after it."""
-    found = [each for each in stages if name in (each, each[:2], each[3:])]
-    if len(found) > 1:
-        raise UnknownStage(f"{name!r} may be {' or '.join(found)}: write out which")
-    if not found:
-        raise UnknownStage(f"no stage is called {name!r}{suggest(name, stages)}")
-    return found[0]
 
 
 def _find_source(root: Path, resolved: Resolved, stages: list[Stage]) -> Path:

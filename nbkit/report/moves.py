@@ -49,7 +49,7 @@ def promote(
     if alias != "production":
         moved = registry.set_alias(found.name, found.number, alias, by=by, why=why)
         return f"{moved.reference} is now {alias} ({moved.digest[:12]})"
-    before = _find_production(registry, found.name)
+    before = find_production(registry, found.name)
     import_from(root)
     conditions = _find_conditions(root, found, warn)
     moved = registry.promote(found.reference, alias, by=by, why=why, conditions=conditions)
@@ -63,7 +63,7 @@ def promote(
 
 def roll_back(root: Path, registry: Any, name: str, *, by: str, why: str, warn: Warn) -> str:
     """Put the version back that was in production before; as `promote`."""
-    before = _find_production(registry, name)
+    before = find_production(registry, name)
     import_from(root)
     moved = registry.rollback(name, by=by, why=why)
     _refresh_fronts(root, warn, moved, before)
@@ -96,7 +96,7 @@ def _find_conditions(root: Path, version: Any, warn: Warn) -> list[str]:
         return []
 
 
-def _find_production(registry: Any, name: str) -> Any:
+def find_production(registry: Any, name: str) -> Any:
     """Return the version that is in production, or None."""
     try:
         return registry.get(f"{name}@production")

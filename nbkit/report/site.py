@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from nbkit.errors import NbkitError
 from nbkit.lifecycle import EVALUATE, MONITOR, REGISTER
-from nbkit.record import SWEEP, iterate_runs, name_sweep
+from nbkit.record import SWEEP, iterate_runs
 from nbkit.report.overview import read_overview
 from nbkit.report.pack import FRONT, read_files
 from nbkit.report.scraps import read_or
@@ -30,7 +30,7 @@ def write_site(root: Path, target: Path | None = None) -> Path:
         goes to ``runs/`` and leads to the reports where they are.
     """
     runs = root / "runs"
-    rows = [_read_run(folder) for folder, _ in iterate_runs(root) if not name_sweep(folder)]
+    rows = [_read_run(folder) for folder, _ in iterate_runs(root, points=False)]
     sweeps = sorted(path.parent for path in runs.glob(f"*/{SWEEP}"))
     target = target if target and target.resolve() != runs.resolve() else None
     pages = {}

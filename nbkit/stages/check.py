@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbkit.errors import BadNotebook, NbkitError
-from nbkit.lifecycle import DESK
+from nbkit.lifecycle import DESK, STAGE_NAME
 from nbkit.stages.calls import Call
 from nbkit.stages.graph import Finding, Graph, build_graph
-from nbkit.stages.notebooks import STAGE_NAME, Stage, list_stages, read_stage
+from nbkit.stages.notebooks import Stage, list_stages, read_stage
 from nbkit.stages.params import resolve_params
 from nbkit.stages.preflight import check_sense, import_used
 

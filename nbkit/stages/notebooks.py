@@ -5,14 +5,14 @@ import io
 import json
 import re
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nbkit.cells import combine_digests, digest_cells, parse_cell
-from nbkit.errors import BadNotebook
-from nbkit.lifecycle import DESK, HOME
+from nbkit.errors import BadNotebook, UnknownStage
+from nbkit.lifecycle import DESK, HOME, STAGE_NAME
 from nbkit.stages.calls import Call, find_calls
 from nbkit.wording import suggest
 
@@ -20,7 +20,6 @@ FILE_NAME = re.compile(r"[\w./~+-]+\.\w+")
 ERROR_TAG = "papermill-error-cell-tag"  # of the banners that papermill puts into a notebook that failed
 TAGS = re.compile(r"</?[A-Za-z][^<>]*>")
 LONGEST = 250  # characters of a file's name
-STAGE_NAME = re.compile(r"\d\d[a-z]?_\w+")  # as 06_train, or 06b_more between it and 07
 CADENCES = ("run", "window", DESK)
 SETTINGS = ("cadence", "effects", "only_reads")
 ALWAYS = "always"
@@ -130,6 +129,28 @@ def read_stages(folder: Path) -> dict[str, Stage]:
     """
     found = {path.stem: read_stage(path) for path in list_stages(folder)}
     return {name: stage for name, stage in found.items() if stage.cadence != DESK}
+
+
+def match_stage(name: str, stages: Iterable[str]) -> str:
+    """Find a stage by its name, its number or the word after it.
+
+    Raises
+    ------
+    UnknownStage
+        If there is none, or more than one.
+
+    Examples
+    --------
+    >>> match_stage("07", ["06_train", "07_evaluate"])
+    '07_evaluate'
+    """
+    known = list(stages)
+    found = [each for each in known if name in (each, each[:2], each[3:])]
+    if len(found) > 1:
+        raise UnknownStage(f"{name!r} may be {' or '.join(found)}: write out which")
+    if not found:
+        raise UnknownStage(f"no stage is called {name!r}{suggest(name, known)}")
+    return found[0]
 
 
 def list_stages(folder: Path) -> list[Path]:
