@@ -15,7 +15,7 @@ from nbkit.registry.events import describe_moves
 from nbkit.report import find_source, read_lineage
 from nbkit.report.moves import find_production, promote, reject, roll_back
 from nbkit.report.scraps import read_front
-from nbkit.wording import describe, format_value
+from nbkit.wording import describe, format_count, format_value
 
 HEADS = ["version", "state", "aliases", "registered", "approved by"]
 GATES = ["gate", "is", "blocks", "because"]
@@ -81,7 +81,10 @@ class Browser(Face):
             newest = self.describe(rows[0]["version"]) if rows else ""
         except (NbkitError, OSError) as error:
             return tell(str(error), bad=True)
-        return write_table(f"Registry: {len(rows)} versions", HEADS, [[*row.values()] for row in rows]) + newest
+        return (
+            write_table(f"Registry: {format_count(len(rows), 'version')}", HEADS, [[*row.values()] for row in rows])
+            + newest
+        )
 
     def describe(self, reference: str) -> str:
         """Return all that is known of a version, as HTML: verdict, approvals, gates, scores, lineage.
@@ -151,7 +154,7 @@ class Browser(Face):
         self.choice.options = list(zip(labels, known, strict=True))
         self.choice.value = before if before in known else next(iter(known), None)
         self._show()
-        return f"{len(rows)} versions in {self.place}"
+        return f"{format_count(len(rows), 'version')} in {self.place}"
 
     def _show(self) -> None:
         self._settle("")
