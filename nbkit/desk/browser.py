@@ -81,10 +81,8 @@ class Browser(Face):
             newest = self.describe(rows[0]["version"]) if rows else ""
         except (NbkitError, OSError) as error:
             return tell(str(error), bad=True)
-        return (
-            write_table(f"Registry: {format_count(len(rows), 'version')}", HEADS, [[*row.values()] for row in rows])
-            + newest
-        )
+        caption = f"Registry: {format_count(len(rows), 'version')}"
+        return write_table(caption, HEADS, map(list, map(dict.values, rows))) + newest
 
     def describe(self, reference: str) -> str:
         """Return all that is known of a version, as HTML: verdict, approvals, gates, scores, lineage.
