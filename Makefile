@@ -17,7 +17,7 @@ setup: $(VENV)/.test
 # what is run at the desk keeps its outputs in the working copy, and git sees none of them
 filter: $(VENV)/.run
 	@if git rev-parse --git-dir >/dev/null 2>&1; then \
-	  $(BIN)/nbstripout --install || echo "the nbstripout filter is not installed: outputs would enter git"; \
+	  $(BIN)/nbstripout --install && git config filter.nbstripout.extrakeys metadata.language_info || echo "the nbstripout filter is not installed: outputs would enter git"; \
 	fi
 
 lint: $(VENV)/.test

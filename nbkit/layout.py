@@ -149,13 +149,14 @@ def install_filter(folder: Path) -> str:
     str
         A sentence; what to do, where it could not be done.
     """
-    command = [sys.executable, "-m", "nbstripout", "--install", "--attributes", ".gitattributes"]
-    how = "nbstripout --install --attributes .gitattributes"
+    filter_ = [sys.executable, "-m", "nbstripout", "--install", "--attributes", ".gitattributes"]
+    more = ["git", "config", "filter.nbstripout.extrakeys", "metadata.language_info"]  # which JupyterLab writes
+    how = f"nbstripout --install --attributes .gitattributes && {' '.join(more)}"
     inside = subprocess.run(["git", "rev-parse", "--git-dir"], cwd=folder, capture_output=True, check=False)  # noqa: S607
     if inside.returncode:
         return f"No git repository here yet. After `git init`, so that no outputs enter git: {how}"
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
-    if done.returncode:
+    done = [subprocess.run(each, cwd=folder, capture_output=True, check=False).returncode for each in (filter_, more)]
+    if any(done):
         return f"Outputs of notebooks would enter git: pip install nbstripout, then {how}"
     return "Outputs of notebooks stay in your working copy: git drops them (nbstripout)."
 
@@ -172,8 +173,8 @@ def _spell_notebook(cells: list[tuple[str, str, list[str]]]) -> str:
         cell |= {"execution_count": None, "outputs": []} if kind == "code" else {}
         made.append(cell | {"source": source.splitlines(keepends=True)})
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    facts = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    return json.dumps({"cells": made, "metadata": facts, "nbformat": 4, "nbformat_minor": 5}, indent=1) + "\n"
+    facts = {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(facts, indent=1) + "\n"
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:

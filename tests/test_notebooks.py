@@ -103,7 +103,7 @@ def test_no_number_is_typed_into_prose(every_cell):
 
 def test_it_is_stripped_and_its_metadata_is_bare(every_cell, notebook):
     content = json.loads(notebook.path.read_text())
-    assert set(content["metadata"]) <= {"kernelspec", "language_info", "nbkit"}
+    assert set(content["metadata"]) <= {"kernelspec", "nbkit"}
     assert content["metadata"]["kernelspec"]["name"] == "python3"
     assert len({cell["id"] for cell in every_cell}) == len(every_cell)
 
