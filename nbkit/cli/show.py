@@ -8,7 +8,6 @@ import click
 
 from nbkit.cli.run import print_table
 from nbkit.project import find_notebooks, find_root
-from nbkit.wording import suggest
 
 
 @click.command()
@@ -16,14 +15,11 @@ from nbkit.wording import suggest
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def params(stage: str, as_json: bool) -> None:  # noqa: FBT001
     """Show every parameter of a STAGE (or of all): type, default, meaning, what is allowed."""
-    from nbkit.errors import UnknownStage
-    from nbkit.stages.notebooks import read_stages
+    from nbkit.stages.notebooks import match_stage, read_stages
     from nbkit.stages.params import LIMITS
 
     stages = read_stages(find_notebooks(find_root()))
-    chosen = [each for each in stages.values() if stage in ("", each.name, each.name[:2], each.name[3:])]
-    if not chosen:
-        raise UnknownStage(f"no stage is called {stage!r}{suggest(stage, stages)}")
+    chosen = [stages[match_stage(stage, stages)]] if stage else list(stages.values())
     rows = {each.name: list(each.parameters.values()) for each in chosen}
     if as_json:
         shown = {

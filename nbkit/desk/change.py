@@ -10,6 +10,7 @@ from typing import Any
 
 from nbkit.desk.face import guard
 from nbkit.errors import BadParameter
+from nbkit.stages.notebooks import spell_stage
 from nbkit.stages.params import SHARED, read_params
 from nbkit.store import write_atomic
 
@@ -74,7 +75,7 @@ def find_params(files: Sequence[Path], stage: str, key: str) -> Path:
     there = [path for path in files if path.is_file()]
     if not there:
         raise BadParameter("no run says which params file is meant: `nbkit run params/NAME.yaml` first")
-    sections = (*_spell(stage), SHARED)
+    sections = (*spell_stage(stage), SHARED)
     for path in reversed(there):
         if any(each.key == key and each.section in sections for each in read_params(path)):
             return path
@@ -159,14 +160,9 @@ def _flow(value: Any) -> str:
 def _name_section(text: str, keys: Sequence[str]) -> str:
     """Return the section that gives a key: the stage's, however it is called there, or `shared`."""
     held: Any = _yaml().load(text) or {}
-    own = next((str(name) for name in held if str(name) in _spell(keys[0])), keys[0])
+    own = next((str(name) for name in held if str(name) in spell_stage(keys[0])), keys[0])
     inside = (name for name in (own, SHARED) if keys[1] in (held.get(name) or {}))
     return next(inside, own)
-
-
-def _spell(stage: str) -> tuple[str, str, str]:
-    """Return how a params file may call the section of a stage."""
-    return stage, stage[:2], stage[3:]
 
 
 def _put(text: str, keys: list[str], value: Any) -> str:

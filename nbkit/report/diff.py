@@ -11,7 +11,7 @@ from typing import Any
 
 from nbkit.errors import BadNotebook, BadParameter, UnknownStage
 from nbkit.report.shell import find_template
-from nbkit.stages.notebooks import Parameter, read_parameters
+from nbkit.stages.notebooks import Parameter, read_parameters, spell_stage
 from nbkit.store import write_atomic
 from nbkit.wording import suggest
 
@@ -65,8 +65,7 @@ def write_diff(changes: Sequence[Row], root: Path, revision: str, target: Path |
 
 def find_notebook(name: str, paths: Collection[str]) -> str:
     """Return the path that a name means: itself, ``06_train``, ``06`` or ``train``; empty if none."""
-    stems = {path: Path(path).stem for path in paths}
-    return next((path for path, stem in stems.items() if name in (path, stem, *stem.split("_", 1))), "")
+    return next((path for path in paths if name in (path, *spell_stage(Path(path).stem))), "")
 
 
 def _choose(names: Sequence[str], known: set[str], revision: str) -> Iterator[str]:

@@ -131,6 +131,17 @@ def read_stages(folder: Path) -> dict[str, Stage]:
     return {name: stage for name, stage in found.items() if stage.cadence != DESK}
 
 
+def spell_stage(name: str) -> tuple[str, ...]:
+    """Return how a stage may be called: by its name, its number, or the word after it.
+
+    Examples
+    --------
+    >>> spell_stage("06b_ensemble")
+    ('06b_ensemble', '06b', 'ensemble')
+    """
+    return name, *name.split("_", 1)
+
+
 def match_stage(name: str, stages: Iterable[str]) -> str:
     """Find a stage by its name, its number or the word after it.
 
@@ -145,7 +156,7 @@ def match_stage(name: str, stages: Iterable[str]) -> str:
     '07_evaluate'
     """
     known = list(stages)
-    found = [each for each in known if name in (each, each[:2], each[3:])]
+    found = [each for each in known if name in spell_stage(each)]
     if len(found) > 1:
         raise UnknownStage(f"{name!r} may be {' or '.join(found)}: write out which")
     if not found:

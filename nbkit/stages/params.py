@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nbkit.errors import BadParameter, UnknownParameter
-from nbkit.stages.notebooks import Parameter, Stage
+from nbkit.stages.notebooks import Parameter, Stage, spell_stage
 from nbkit.threads import count_cores
 from nbkit.wording import suggest
 
@@ -202,7 +202,7 @@ def read_setting(text: str, option: str = "--set") -> Entry:
 
 def _name_section(entry: Entry, stages: dict[str, Stage]) -> Entry:
     """Call a section by its stage's whole name, also where its number or its word stands."""
-    found = [name for name in stages if entry.section in (name[:2], name[3:])]
+    found = [name for name in stages if entry.section in spell_stage(name)]
     return replace(entry, section=found[0]) if len(found) == 1 else entry
 
 
