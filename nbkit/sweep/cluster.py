@@ -85,7 +85,8 @@ def _start_local(workers: int) -> Any:
 
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for us, not for the workers
     try:
-        return LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
+        options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        return LocalCluster(n_workers=workers, silence_logs=logging.CRITICAL, **options)
     finally:
         signal.signal(signal.SIGINT, before)
 
