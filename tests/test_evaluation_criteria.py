@@ -115,6 +115,23 @@ def test_bias_is_judged_by_its_size():
         assert judge(criteria, scores(bias=row))["verdict"].tolist() == [verdict]
 
 
+@pytest.mark.parametrize(
+    ("demand", "rule", "told"),
+    [
+        ({"mae": "<= 5"}, (4, 3, 5), "at most 5, which today's rule meets, too"),
+        ({"mae": "<= 5"}, (6, 5, 7), "at most 5"),
+        ({"bias": "<= 0.1"}, (-0.9, -1, -0.8), "at most 0.1"),
+        ({"bias": "<= 0.1"}, (-0.05, -0.1, 0.1), "at most 0.1, which today's rule meets, too"),
+    ],
+)
+def test_a_target_that_the_rule_in_use_meets_says_so(demand, rule, told):
+    metric = next(iter(demand))
+    mine, today = scores(**{metric: (0.05, 0.04, 0.06)}), scores(**{metric: rule})
+    criteria = read_criteria(demand, "regression")
+    assert judge(criteria, mine, {"rule": today})["target"].tolist() == [told]
+    assert judge(criteria, mine)["target"].tolist() == [told.partition(",")[0]]
+
+
 def test_no_criteria_no_rows():
     assert len(judge(read_criteria({}, "binary"), scores(roc_auc=(1, 1, 1)))) == 0
 

@@ -298,7 +298,7 @@ def test_thresholds_by_group_bring_rates_within_the_limit_and_have_their_price()
     assert (table["after"] < 1.4).all()
     assert table.at["selection_rate", "low"] > 0
     assert "costs 0." in table.at["selection_rate", "sentence"]
-    assert "USD a row" in table.at["selection_rate", "sentence"]
+    assert "USD more a row" in table.at["selection_rate", "sentence"]
     one = told.take(np.flatnonzero(told.rows["g"] == "a"))
     assert len(price_equal_rates(one, one, ["g"], costs)) == 0
 

@@ -207,7 +207,7 @@ ESTIMATED = pd.DataFrame({"estimated": [0.6], "naive": [0.7], "change": [-0.1]},
         ({"performance": losses(brier="worse", roc_auc="inconclusive")}, "look", "warning"),
         ({"performance": losses(roc_auc="inconclusive"), "drift": drifts("hour")}, "look", "warning"),
         ({"performance": losses(roc_auc="ok"), "criteria": FAILS}, "retrain", "critical"),
-        ({"performance": losses(roc_auc="ok"), "criteria": FAILS.assign(verdict="inconclusive")}, "ok", None),
+        ({"performance": losses(roc_auc="ok"), "criteria": FAILS.assign(verdict="inconclusive")}, "ok", "note"),
         ({"drift": drifts("strange")}, "look", "warning"),
         (
             {"drift": drifts("seats"), "estimated": ESTIMATED, "performance": losses(roc_auc="inconclusive")},
@@ -307,7 +307,7 @@ def test_findings_that_are_left_out_are_counted():
     table = decide(WARNING.loc[[0] * 8], None, None, metric="roc_auc").reasons
     said = describe_reasons(table)
     assert len(said) == 6
-    assert said[-1] == f"{len(table) - 5} more findings of less weight: see 11_monitor."
+    assert said[-1] == f"{len(table) - 5} more findings of less weight in the table of 11_monitor."
     assert len(describe_reasons(table.head(5))) == 5
 
 

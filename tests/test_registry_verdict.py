@@ -26,7 +26,7 @@ def groups(verdict):
 def test_all_well_is_approved():
     reached = reach_verdict(Evidence(CRITERIA, GATE_TABLE, groups("pass")))
     assert (reached.word, reached.tone, reached.conditions) == ("APPROVE", "good", ())
-    assert reached.reasons == ("Every criterion is met (2).", "Every gate is open (2 of 2).")
+    assert reached.reasons == ("Every criterion is met on the test rows (2).", "Every gate is open (2 of 2).")
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,9 @@ def test_all_well_is_approved():
         ({"gates": add_gate("fast", blocking=False)}, "Gate fast, which does not block: fast says so"),
         (
             {"since": {"retrain": ["2013-09"], "look": ["2013-06", "2013-07"]}},
-            "Since then monitoring said retrain for 2013-09; needs review for 2013-06, 2013-07",
+            "On later rows the monitor says retrain for 2013-09; needs review for 2013-06, 2013-07",
         ),
-        ({"since": {"inconclusive": ["2013-08"]}}, "Since then monitoring said inconclusive for 2013-08"),
+        ({"since": {"inconclusive": ["2013-08"]}}, "On later rows the monitor says inconclusive for 2013-08"),
     ],
 )
 def test_each_open_point_is_a_condition(change, condition):

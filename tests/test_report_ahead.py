@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -48,6 +49,18 @@ def test_what_comes_next_is_told_line_by_line(project):
     page = check_page(write_report(project / "runs" / "toy-1").read_text())
     assert "The head: settle the condition above" in page.text
     assert "Who may see it: The clinic. Marked personal: 1 column, of which no single value is shown." in page.text
+
+
+def test_a_loss_that_no_single_window_can_show_is_said(project):
+    """Two windows of as many rows: the loss that is seen in 4 of 5 cases, from the interval of one score."""
+    o = make(project, **{"07_evaluate": {"verdicts": VERDICTS, "scores": SCORES.assign(n=80)}})
+    told = dict(o.ahead.to_numpy())
+    assert told["What a window shows"] == (
+        "With 80 rows a loss of 11 or more is seen in 4 of 5 cases; a smaller one takes several windows together."
+    )
+    error = (47.0 - 37.0) / 2 / 1.96
+    drawn = np.random.default_rng(0).normal(11.4, error * 2**0.5, 20_000) / (error * 2**0.5)
+    assert np.mean(drawn > 2.326) == pytest.approx(0.8, abs=0.02)
 
 
 def test_a_window_that_was_looked_at_is_not_the_next_and_asks_for_what_it_found(project):

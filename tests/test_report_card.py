@@ -49,7 +49,7 @@ def test_what_the_run_fills_and_what_people_write_are_told_apart_and_counted(pro
     }  # fmt: skip
     assert fields["Contact"]["status"] == "to be written"
     assert fields["Monitoring"]["status"] == "not known yet"
-    assert fields["Results"]["said"] == ["roc_auc: 0.742 (0.709 to 0.773)", "cost: 4,100 (3,700 to 4,700)"]
+    assert fields["Results"]["said"] == ["ROC AUC: 0.742 (0.709 to 0.773)", "cost: 4,100 (3,700 to 4,700)"]
     assert fields["Groups that are compared"]["said"] == ["origin"]
     assert fields["What drives a prediction"]["said"][0] == "Temperature (temp): 62 % of the influence on a prediction."
     assert fields["Sources and rows"]["said"] == ["f: f.csv, 9 rows.", "77,911 rows to learn from, from 2013-01-01 to 2013-03-31."]  # fmt: skip

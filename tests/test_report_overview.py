@@ -79,7 +79,7 @@ def closed(*names):
 def test_all_open_is_approved(project):
     o = judged(project, **{"10_deploy": {"headline": "It holds."}})
     assert (o.verdict, o.tone) == ("APPROVE", "good")
-    assert o.reasons == ["Every criterion is met (2).", "Every gate is open (2 of 2).", "It holds."]
+    assert o.reasons == ["Every criterion is met on the test rows (2).", "Every gate is open (2 of 2).", "It holds."]
     assert (o.objective, o.decision, o.owner) == ("Fewer missed connections", "Rebook", "Ann")
     assert (o.run, o.project, o.status, o.started, o.seconds) == ("toy-1", "toy", "passed", "2026-01-02 03:04", 6.0)
     assert o.criteria.columns.tolist() == ["criterion", "today", "target", "value", "interval", "verdict", "why"]
@@ -234,7 +234,7 @@ def test_a_monitor_run_says_its_decision(project, decision, tone):
     o = read_overview(write_run(project, stages={"11_monitor": PASSED}, **{"11_monitor": values}))
     assert (o.verdict, o.tone) == (decision.upper(), tone)
     assert o.reasons[:5] == ["Drift: temp moved. Look."] * 5
-    assert o.reasons[5:] == ["2 more findings of less weight: see 11_monitor."]
+    assert o.reasons[5:] == ["2 more findings of less weight in the table of 11_monitor."]
     assert dict(o.facts.itertuples(index=False))["Model version"] == "toy@3"
 
 
@@ -244,7 +244,7 @@ def test_weak_spots_are_to_be_watched(project):
     )
     o = judged(project, **{"07_evaluate": {"verdicts": VERDICTS, "worst": worst}})
     assert o.watch["sentence"].tolist() == [
-        "Predictions are further off for origin JFK than elsewhere, by 0.081 (0.050 to 0.120), on 1,200 rows."
+        "Origin JFK: predictions are further off than on the whole, by 8.1 points (5.0 to 12.0), on 1,200 rows."
     ]
 
 

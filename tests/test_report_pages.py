@@ -64,7 +64,7 @@ def test_a_run_becomes_a_front_page_and_one_page_a_stage(project):
     assert list(found) == [f"{name}.html" for name in ("01_frame", "07_evaluate", "09_register", *names)]
     front = found["index.html"].text
     assert "✓ Approve" in front
-    assert "Every criterion is met (2)." in front
+    assert "Every criterion is met on the test rows (2)." in front
     assert "✓ pass" in front
     assert "✓ passed" in front
     assert front.count("fine 0") >= 3

@@ -49,7 +49,10 @@ def test_criteria_that_were_changed_after_the_verdict_are_told(project):
     found = [[run.name for run in find_earlier(folder)] for folder in (first, same, loosened)]
     assert found == [[], ["one"], ["two", "one"]]
     assert "no earlier run was judged on these rows" in read_overview(first).judged
-    assert read_overview(same).judged == "The criteria are those of 1 earlier run judged on the same rows."
+    assert (
+        read_overview(same).judged
+        == "1 earlier run was judged on these rows by the same criteria, which the intervals do not allow for."
+    )
     assert read_overview(loosened).judged.startswith("These are not the criteria of two, which was judged")
 
 
@@ -57,7 +60,10 @@ def test_criteria_that_were_changed_after_the_verdict_are_told(project):
 def test_the_rows_count_whatever_the_params_file_is_called(project, data):
     judged_on(project, "one", "2026-01-01", {"ece": "<= 0.1"})
     copied = judged_on(project, "copy", "2026-01-02", {"ece": "<= 0.1"}, data=data, called="copy")
-    assert read_overview(copied).judged == "The criteria are those of 1 earlier run judged on the same rows."
+    assert (
+        read_overview(copied).judged
+        == "1 earlier run was judged on these rows by the same criteria, which the intervals do not allow for."
+    )
 
 
 def test_a_bound_that_was_loosened_is_a_condition(project):

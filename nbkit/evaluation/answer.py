@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nbkit.contract import ColumnRule
@@ -60,6 +61,8 @@ def state_answer(
         said = format_estimate(*limits, unit) if metric == "mae" else format_share(*limits)
         before = (format_estimate if metric == "mae" else format_share)(then, *limits[1:]).partition(" (")[0]
         words = f"{words.format(share=said, event=meaning)} ({name}: {before}; {lead})"
+        if metric == "precision":
+            words += f"; {format_share(float(np.mean(o.label)))} of all rows get a warning"
         rows.append((what, *limits, kind or unit, words))
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -168,6 +168,9 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
     value, low, high = _look_up(table, metric)
     bases = {name: _look_up_base(reference.get(name), metric) for name in {"rule", other} - {""}}
     target = describe_target(criterion, bases.get(other, np.nan), low, high)
+    zero = metric in METRICS and METRICS[metric].better == "zero"
+    if not other and COMPARE[criterion["operator"]](abs(bases["rule"]) if zero else bases["rule"], bound):  # no NaN is
+        target += ", which today's rule meets, too"
     head = (criterion["name"], describe_measure(metric), bases["rule"], target)
     if not np.isfinite(value):
         return *head, value, low, high, "inconclusive", f"{metric} was not measured on the {criterion['split']} split"
@@ -178,7 +181,7 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
         what = f"the difference to {SPOKEN[other]}"
         if not np.isfinite(seen[0]):
             return *head, value, low, high, "inconclusive", f"there is no {metric} of {SPOKEN[other]} to compare with"
-    elif METRICS.get(metric) is not None and METRICS[metric].better == "zero":
+    elif zero:
         seen, what = _size(*seen), f"the size of {metric}"
     return *head, value, low, high, *_decide(criterion["operator"], bound, *seen, what)
 

@@ -69,6 +69,7 @@ def guess_groups(
         area = float(seen["value"]), float(seen["low"]), float(seen["high"])
         how = "give {} away" if area[1] > SURE else "tell something about {}" if area[1] > 0.5 else "hardly tell {}"
         words = f"The other features {how.format(name)}: ROC AUC {format_estimate(*area)}"
+        words += "; to leave it out would not hide it" if area[1] > SURE else ""
         rows.append((name, *area, len(said), words))
     return pd.DataFrame(rows, columns=["column", "roc_auc", "low", "high", "n", "sentence"])
 
@@ -105,7 +106,8 @@ def price_equal_rates(
     ----------
     Hardt, M., Price, E. and Srebro, N. (2016). Equality of opportunity in supervised learning. NeurIPS 29.
     """
-    o, limit, rows = predictions, min(float(tolerance[1]), 1 / float(tolerance[0])), []
+    o, limit = predictions, min(float(tolerance[1]), 1 / float(tolerance[0]))
+    rows: list[tuple[Any, ...]] = []
     for name, rate in product(protected, RATES) if o.task == "binary" else ():
         before, after = _cut(chosen_on, name), _cut(o, name)
         cuts = _choose(chosen_on, before, costs, limit, rate)
@@ -121,9 +123,10 @@ def price_equal_rates(
         text = ", ".join(f"{group} {cut:.2g}" for group, cut in cuts.items())
         price = "costs" if paid[1] > 0 else "saves" if paid[2] < 0 else "is not shown to cost or save anything:"
         paid_or_saved = paid if paid[2] >= 0 else (-paid[0], -paid[2], -paid[1])
-        words = f"A threshold for each {name} ({text}) brings the ratio of the {rate.replace('_', ' ')}s from "
-        words += f"{spreads[0]:.2f} to {spreads[1]:.2f} on the test split and {price} "
-        words += format_estimate(*paid_or_saved, currency, "a row")
+        told = f"the ratio of the {rate.replace('_', ' ')}s from {spreads[0]:.2f} to {spreads[1]:.2f}"
+        words = f"A threshold for each {name} ({text}) brings {told} on the test split and {price} "
+        words += format_estimate(*paid_or_saved, currency, "a row" if paid[2] < 0 else "more a row")
+        words = f"The same thresholds bring {told}" if (name, text) in [(row[0], row[2]) for row in rows] else words
         rows.append((name, rate, text, *spreads, *paid, len(o), words))
     columns = ["column", "rate", "thresholds", "before", "after", "extra", "low", "high", "n", "sentence"]
     return pd.DataFrame(rows, columns=columns)

@@ -9,8 +9,7 @@ import pandas as pd
 
 from nbkit.monitor.distances import ALWAYS_NEW, NO_VALUES
 from nbkit.monitor.drift import GONE
-from nbkit.monitor.performance import DETECTABLE
-from nbkit.stats import Z
+from nbkit.stats import DETECTABLE, Z
 from nbkit.wording import describe, format_count, format_estimate, format_value
 
 IMPORTANT = 0.05  # share of the model's attributions from which a feature's drift matters
@@ -167,8 +166,10 @@ def _describe_loss(row: dict[Any, Any]) -> str:
 
 def _failures(table: pd.DataFrame) -> Iterator[Finding]:
     for row in table.to_dict("records"):
-        if row["verdict"] == "fail":
-            yield f"criterion {row['name']} fails", "critical", str(row["why"]), RETRAIN
+        if row["verdict"] != "pass":
+            failed = row["verdict"] == "fail"
+            how, weight = ("fails", "critical") if failed else ("is not shown to be met", "note")
+            yield f"criterion {row['name']} {how}", weight, str(row["why"]), RETRAIN if failed else MORE
 
 
 def _weigh_columns(importance: pd.DataFrame | None) -> dict[Any, float]:
@@ -198,7 +199,11 @@ def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> I
         elif not weight < IMPORTANT and not judged:
             yield f"{column} drifted", "warning", words, f"look at its source{labels}"
         else:
-            action = "no action: the measured performance decides" if judged else "no action: the model hardly uses it"
+            action = (
+                "no action: the measured performance decides"
+                if judged
+                else f"no action: less than {IMPORTANT:.0%} of the attributions"
+            )
             yield f"{column} drifted", "note", words, action
 
 
@@ -212,7 +217,12 @@ def _gaps(drift: pd.DataFrame, importance: pd.DataFrame | None) -> Iterator[Find
     if len(blind):
         names = list(dict.fromkeys(map(str, blind["column"])))
         words = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}: {blind['detail'].iloc[0]}"
-        yield f"drift of {format_count(len(names), 'column')} could not be judged", "unsure", words, MORE
+        yield (
+            f"drift of {format_count(len(names), 'column')} that the model uses could not be judged",
+            "unsure",
+            words,
+            MORE,
+        )
 
 
 def _estimates(table: pd.DataFrame, drift: pd.DataFrame) -> Iterator[Finding]:

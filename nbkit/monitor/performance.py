@@ -12,11 +12,9 @@ from sklearn.isotonic import IsotonicRegression
 from nbkit.errors import BadCriterion
 from nbkit.model import Predictions, known_metrics, score
 from nbkit.monitor.profile import Floats
-from nbkit.stats import MATERIAL, TOLERANCE
+from nbkit.stats import ALPHA, DETECTABLE, MATERIAL, TOLERANCE
 
-ALPHA = 0.01  # of a loss where there is none
 UPPER = float(stats.norm.ppf(0.95))
-DETECTABLE = float(stats.norm.ppf(1 - ALPHA) + stats.norm.ppf(0.8))  # standard errors: seen in 80 % of cases
 KNOTS = ["score", "probability"]
 
 

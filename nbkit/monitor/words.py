@@ -57,16 +57,22 @@ def describe_reasons(reasons: pd.DataFrame, most: int = 5) -> list[str]:
         for row in reasons.head(most).to_dict("records")
     ]
     rest = len(reasons) - most
-    return [*said, f"{format_count(rest, 'more finding')} of less weight: see 11_monitor."] if rest > 0 else said
+    return (
+        [*said, f"{format_count(rest, 'more finding')} of less weight in the table of 11_monitor."]
+        if rest > 0
+        else said
+    )
 
 
 def summarize_window(found: Monitoring, version: str, window: str, *, metric: str) -> str:
     """Return the headline of a monitored window."""
     row: Any = found.summary.iloc[0]
     measured = metric in found.performance.index
+    grave = found.decision.reasons.query("severity in ['critical', 'warning']")["finding"].tolist()
+    known = f" {', '.join(grave[:3])}{', …' if len(grave) > 3 else ''};" if grave else ""
     said = f" {describe(metric)} {_describe_score(found.performance.loc[metric])};" if measured else ""
     return (
-        f"{HEADS[found.decision.decision]}: {version} on {int(row['rows']):,} rows of {window or 'the first window'}:{said} "
+        f"{HEADS[found.decision.decision]}: {version} on {int(row['rows']):,} rows of {window or 'the first window'}:{known}{said} "
         f"{format_count(row['drifted'], 'column')} drifted{' and so did the prediction' if row['moved'] else ''}, "
         f"{format_count(row['violations'], 'violation')}."
     )

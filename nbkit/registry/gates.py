@@ -189,7 +189,7 @@ def no_leaked_feature(columns: Sequence[str], contract: Any, problem: Problem) -
         refuse_leaks(list(columns), contract, lead=problem.lead)
     except LeakedFeature as error:
         return False, str(error)
-    return True, f"{format_count(len(columns), 'column')}, all known at prediction time"
+    return True, f"{format_count(len(columns), 'column')}, each declared as known at prediction time"
 
 
 @gate()
@@ -269,7 +269,7 @@ def stated_and_confirmed(unstated: Sequence[str], contract: Any, demanded: pd.Da
         things = format_count(len(open_ones), "thing")
         return False, f"{things} to state or confirm before production: {'; '.join(open_ones)}"
     who = contract.confirmed
-    return True, f"all is stated; the contract was confirmed by {who.by} on {who.on}"
+    return True, f"all that is required is stated; the contract was confirmed by {who.by} on {who.on}"
 
 
 @gate()

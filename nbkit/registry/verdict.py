@@ -103,7 +103,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
     conditions = tuple(_list_conditions(evidence, gates))
     confirmed = gates.loc[gates["detail"].str.contains("confirmed by"), "detail"]
     who = (f"{detail[:1].upper()}{detail[1:]}." for detail in confirmed)
-    good = (f"Every criterion is met ({len(evidence.criteria)}).", _describe_open(gates), *who)
+    good = (f"Every criterion is met on the test rows ({len(evidence.criteria)}).", _describe_open(gates), *who)
     return Verdict(CONDITIONS if conditions else APPROVE, good, conditions)
 
 
@@ -126,7 +126,7 @@ def _list_conditions(evidence: Evidence, gates: pd.DataFrame) -> list[str]:
     if evidence.since:
         told = {SPOKEN.get(decision, decision): ", ".join(windows) for decision, windows in evidence.since.items()}
         said = "; ".join(f"{decision} for {windows}" for decision, windows in told.items())
-        found.append(f"Since then monitoring said {said}: look at these before relying on the model.")
+        found.append(f"On later rows the monitor says {said}: settle this before relying on the model.")
     return found
 
 

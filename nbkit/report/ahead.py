@@ -9,8 +9,7 @@ from nbkit.record import RunRecord
 from nbkit.registry.verdict import Verdict
 from nbkit.report.facts import render_facts
 from nbkit.report.scraps import read_or
-from nbkit.stats import MATERIAL, TOLERANCE
-from nbkit.wording import describe
+from nbkit.stats import DETECTABLE, MATERIAL, TOLERANCE, Z
 
 
 def read_ahead(folder: Path, record: RunRecord, reached: Verdict, since: pd.DataFrame) -> tuple[str, pd.DataFrame]:
@@ -35,7 +34,12 @@ def read_ahead(folder: Path, record: RunRecord, reached: Verdict, since: pd.Data
 
     contract = read_or(folder, VALIDATE, "contract", None)
     known = {"withheld": describe_withheld(contract) if contract else "", "bearable": MATERIAL, "tolerance": TOLERANCE}
-    known |= {"record": record, "reached": reached, "since": since.to_dict("records"), "describe": describe}
+    known |= {
+        "record": record,
+        "reached": reached,
+        "since": since.to_dict("records"),
+        "detectable": DETECTABLE / Z / 2**0.5,
+    }
     rows = [line.split("\t") for line in render_facts("ahead.txt.j2", folder, **known) if line.strip()]
     table = pd.DataFrame([row for row in rows if row[0] != "audience"], columns=["what", "sentence"])
     return "".join(row[1] for row in rows if row[0] == "audience"), table

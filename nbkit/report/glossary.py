@@ -8,8 +8,8 @@ from nbkit.report.scraps import read_or
 from nbkit.report.shell import find_template
 
 TERMS = {
-    "95 % interval": "Where the number would lie on other rows of the same kind: in 95 of 100 such samples "
-    "the interval holds the true value. Rows of one day or one group count as alike where the problem says so.",
+    "95 % interval": "A range that holds the true value in 95 of 100 samples of rows like these. Rows of one day or "
+    "one group count as alike where the problem says so. It does not cover what changes afterwards, such as a season.",
     "Average precision": "The share of warnings that are right, averaged over all warning levels.",
     "Baseline, dummy": "A constant prediction that looks at no column. A model that is no better has learned nothing.",
     "Brier score": "The mean squared error of the probabilities; 0 is perfect.",
@@ -21,7 +21,7 @@ TERMS = {
     "says what the model used, not what causes the outcome.",
     "Drift": "A column is distributed otherwise than in the reference, by more than chance and by enough to matter.",
     "Gate (release check)": "A question that has to be answered by evidence before a version may move on.",
-    "Inconclusive": "The rows at hand cannot decide the question either way; more rows can.",
+    "Inconclusive": "The rows at hand cannot decide the question either way; more rows may.",
     "Log loss": "How surprised the model is by the truth; lower is better.",
     "PSI": "Population stability index: how differently two samples are spread over the same bins. 0.1 is worth a "
     "look, 0.2 is a clear change.",
@@ -30,7 +30,8 @@ TERMS = {
     "ROC AUC": "The chance that a case is ranked above a non-case. 0.5 is chance, 1 is perfect.",
     "Threshold": "The probability from which on one acts.",
     "Today's rule": "What is done without a model: the usual outcome for each combination of a few columns.",
-    "Train, valid, test": "Rows to learn from, to choose with, and to judge on. The test set is used once.",
+    "Train, valid, test": "Rows to learn from, to choose with, and to judge on. Each look at the test rows makes a "
+    "lucky result likelier: the front page says how many runs were judged on them before.",
     "Window": "New rows of one period, as production sends them, which the monitor looks at.",
 }
 

@@ -83,7 +83,7 @@ def _judge(
         read_or(folder, EVALUATE, "group_verdicts", pd.DataFrame(columns=["verdict", "sentence"])),
         tuple(describe_alternatives(folder, "worse")),
         loosened,
-        {word: windows for word in GRAVE if (windows := since.loc[since["decision"] == word, "window"].tolist())},
+        {word: windows for word in GRAVE if (windows := since.loc[since["decision"] == word, "told"].tolist())},
         tuple(list_lacking(folder, record, EVIDENCE)),
     )
     reached = reach_verdict(evidence)

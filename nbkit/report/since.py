@@ -15,8 +15,9 @@ from nbkit.wording import format_count
 
 Key = tuple[str, str, str]
 Bound = tuple[float, str]
+GRAVE = ("critical", "warning")  # what the monitor asks a person to look at
 ASKED = ("metric", "operator", "bound", "reference", "split")
-COLUMNS = ["window", "decision", "headline", "run", "page"]
+COLUMNS = ["window", "decision", "headline", "told", "run", "page"]
 
 
 def read_since(folder: Path) -> pd.DataFrame:
@@ -30,14 +31,17 @@ def read_since(folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        window, decision, headline, run, page (a copy of what the monitor said, in this report), sorted by window.
+        window, decision, headline, told (the window with what asks for a person there), run, page (a copy of what the
+        monitor said, in this report), sorted by window.
     """
     digest = read_or(folder, REGISTER, "digest")
     looks: dict[str, tuple[str, ...]] = {}
     for other, _ in iterate_runs(folder.parent.parent) if digest else ():  # newest first
         if other != folder and read_or(other, MONITOR, "digest") == digest:
             window, decision, headline = (str(read_or(other, MONITOR, name)) for name in COLUMNS[:3])
-            looks.setdefault(window, (window, decision, headline, other.name))
+            reasons = [row["finding"] for row in read_rows(other, MONITOR, "reasons") if row["severity"] in GRAVE]
+            told = f"{window} ({', '.join(reasons)})" if reasons else window
+            looks.setdefault(window, (window, decision, headline, told, other.name))
     rows = [(*looks[window], f"window_{place}.html") for place, window in enumerate(sorted(looks), start=1)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -149,5 +153,6 @@ def describe_earlier(folder: Path, earlier: list[Path]) -> str:
     if other := next((run.name for run in earlier if _list_criteria(run) != mine), ""):
         return f"These are not the criteria of {other}, which was judged on the same rows before this run."
     if earlier:
-        return f"The criteria are those of {format_count(len(earlier), 'earlier run')} judged on the same rows."
+        runs = format_count(len(earlier), "earlier run") + (" was" if len(earlier) == 1 else " were")
+        return f"{runs} judged on these rows by the same criteria, which the intervals do not allow for."
     return "The criteria were stated before this run read the data, and no earlier run was judged on these rows."
