@@ -204,9 +204,7 @@ def test_probabilities_that_are_off_are_to_be_watched_if_more_bins_are_than_chan
 def test_what_would_help_a_group_is_told(project):
     remedies = pd.DataFrame({"column": ["g"], "sentence": ["a threshold for each g brings the ratio to 1.08"]})
     told = read_watch(write_run(project, **{"07_evaluate": {"remedies": remedies}}))
-    assert told.values.tolist() == [
-        ["What would help", "A threshold for each g brings the ratio to 1.08.", "07_evaluate"]
-    ]
+    assert told.values.tolist() == [["Remedy", "A threshold for each g brings the ratio to 1.08.", "07_evaluate"]]
 
 
 def test_at_most_three_weak_spots_are_told_slices_then_those_of_the_error_tree_then_pairs(project):

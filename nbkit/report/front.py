@@ -106,9 +106,7 @@ def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
             rows.append(
                 (f"Groups by {row['column']}" if "column" in row else "Groups", end_sentence(row["sentence"]), EVALUATE)
             )
-    rows += [
-        ("What would help", end_sentence(row["sentence"]), EVALUATE) for row in read_rows(folder, EVALUATE, "remedies")
-    ]
+    rows += [("Remedy", end_sentence(row["sentence"]), EVALUATE) for row in read_rows(folder, EVALUATE, "remedies")]
     rows += [("Weak spot", words, EVALUATE) for words in _list_weak(folder)[:WEAK]]
     rows += [("Not learned", words, EVALUATE) for words in _list_outside(folder)[:2]]
     rows += [("Calibration", words, EVALUATE) for words in _list_misfits(folder)]

@@ -83,7 +83,7 @@ def _judge(
         read_or(folder, EVALUATE, "group_verdicts", pd.DataFrame(columns=["verdict", "sentence"])),
         tuple(describe_alternatives(folder, "worse")),
         loosened,
-        {word: windows for word in GRAVE if (windows := since.loc[since["decision"] == word, "told"].tolist())},
+        {word: windows for word in GRAVE if (windows := _list_windows(since[since["decision"] == word]))},
         tuple(list_lacking(folder, record, EVIDENCE)),
     )
     reached = reach_verdict(evidence)
@@ -101,6 +101,12 @@ def _judge(
     deployed = str(read_or(folder, DEPLOY, "headline"))
     approved = reached.word not in (REJECT, UNDECIDED) and deployed
     return dataclasses.replace(reached, reasons=(*reached.reasons, deployed)) if approved else reached
+
+
+def _list_windows(since: pd.DataFrame) -> list[str]:
+    """Return windows with what asks for a person there; those with the same as one."""
+    parts = since.groupby("found", sort=False)["window"].agg(", ".join).to_dict()
+    return [f"{windows} ({found})" if found else str(windows) for found, windows in parts.items()]
 
 
 def describe_alternatives(folder: Path, verdict: str) -> list[str]:

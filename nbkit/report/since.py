@@ -17,7 +17,7 @@ Key = tuple[str, str, str]
 Bound = tuple[float, str]
 GRAVE = ("critical", "warning")  # what the monitor asks a person to look at
 ASKED = ("metric", "operator", "bound", "reference", "split")
-COLUMNS = ["window", "decision", "headline", "told", "run", "page"]
+COLUMNS = ["window", "decision", "headline", "found", "run", "page"]
 
 
 def read_since(folder: Path) -> pd.DataFrame:
@@ -31,8 +31,8 @@ def read_since(folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        window, decision, headline, told (the window with what asks for a person there), run, page (a copy of what the
-        monitor said, in this report), sorted by window.
+        window, decision, headline, found (what asks for a person there), run, page (a copy of what the monitor said, in
+        this report), sorted by window.
     """
     digest = read_or(folder, REGISTER, "digest")
     looks: dict[str, tuple[str, ...]] = {}
@@ -40,8 +40,7 @@ def read_since(folder: Path) -> pd.DataFrame:
         if other != folder and read_or(other, MONITOR, "digest") == digest:
             window, decision, headline = (str(read_or(other, MONITOR, name)) for name in COLUMNS[:3])
             reasons = [row["finding"] for row in read_rows(other, MONITOR, "reasons") if row["severity"] in GRAVE]
-            told = f"{window} ({', '.join(reasons)})" if reasons else window
-            looks.setdefault(window, (window, decision, headline, told, other.name))
+            looks.setdefault(window, (window, decision, headline, ", ".join(reasons), other.name))
     rows = [(*looks[window], f"window_{place}.html") for place, window in enumerate(sorted(looks), start=1)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
