@@ -96,6 +96,18 @@ def capitalize(text: str) -> str:
     return text if re.search("[_@]", text.partition(" ")[0]) else text[:1].upper() + text[1:]
 
 
+def end_sentence(sentence: Any) -> str:
+    """Begin a sentence with a capital and end it with a full stop.
+
+    Examples
+    --------
+    >>> end_sentence(" no row is left out"), end_sentence("Why?")
+    ('No row is left out.', 'Why?')
+    """
+    text = capitalize(str(sentence).strip())
+    return f"{text}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
 def format_value(value: float, low: float = math.nan, high: float = math.nan, *, sign: str = "") -> str:
     """Return a number in as many digits as its interval allows, two of its width; without one, in three of its own.
 

@@ -7,12 +7,12 @@ import sys
 import click
 
 from nbkit import __version__
-from nbkit.cli import desk, diff, graph, models, monitor, new, prune, run, show, sweep
+from nbkit.cli import check, desk, diff, models, monitor, new, prune, run, show, sweep
 from nbkit.errors import NbkitError, Refusal
 
 FAILED, USAGE, NO, INTERRUPTED = 1, 2, 3, 130
 GROUPS = {  # what one wants to do, in the order of a model's life
-    "Begin a project": ("new", "contract", "check", "params", "graph"),
+    "Begin a project": ("new", "contract", "check", "params"),
     "Work at the desk": ("lab", "refresh", "verify", "diff"),
     "Run it": ("run", "resume", "sweep"),
     "See what came of it": ("runs", "report", "compare", "lineage", "site", "prune"),
@@ -72,6 +72,6 @@ def main(debug: bool) -> None:  # noqa: FBT001
     """
 
 
-for family in (new, run, sweep, graph, desk, diff, show, monitor, models, prune):
+for family in (new, run, sweep, check, desk, diff, show, monitor, models, prune):
     for command in family.COMMANDS:
         main.add_command(command)

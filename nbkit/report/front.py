@@ -1,29 +1,27 @@
-"""What the front page says beside the verdict: large numbers, costs, what to watch, what drives it, what changed."""
+"""What the front page says beside the verdict: large numbers, costs, what drives a prediction, what changed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from nbkit.errors import NbkitError
-from nbkit.lifecycle import DEPLOY, EVALUATE, EXPLAIN, FRAME, INGEST, REGISTER, VALIDATE
+from nbkit.lifecycle import DEPLOY, EVALUATE, EXPLAIN, FRAME, INGEST, REGISTER
 from nbkit.record import RunRecord, iterate_runs, read_record
-from nbkit.report.judgement import describe_alternatives, open_registry
+from nbkit.report.judgement import open_registry
 from nbkit.report.scraps import read_or, read_rows
-from nbkit.wording import capitalize, describe, format_count, format_estimate, format_share, format_value
+from nbkit.wording import capitalize, describe, end_sentence, format_estimate, format_value
 
 Plain = bool | int | float
-SIDES = {"below": "lowest", "above": "highest"}
 Score = tuple[str, float, float, float]  # a metric, its value, and the ends of its interval
-CARDS, WEAK = 4, 3  # large numbers, and weak spots
+CARDS = 4  # large numbers
 PRICED = {  # which cost is for what
     "false_positive": "each time one acts in vain", "false_negative": "each case that is missed",
     "true_positive": "each case acted on", "true_negative": "each row rightly left alone",
     "over": "each unit too high", "under": "each unit too low",
 }  # fmt: skip
-MISFIT, OUTSIDE = 0.25, 0.05  # shares from which to tell: of bins (3 of 10 are 1 in 100 by chance), of rows
 PER_ROW = "saved per row"  # which the costs below show
 REQUIREMENTS = {  # how a limit of 01 is said on a card
     "latency_p95_ms": ("{:,.0f} ms", "response time: 95 % of the requests take no longer (limit {:,.0f} ms)"),
@@ -91,115 +89,17 @@ def read_costs(folder: Path) -> pd.DataFrame:
         if most > 0
     ]
     table = pd.DataFrame(found, columns=["way", "cost", "share", "own"])
-    priced = [
-        f"{format_value(stated[name])} {currency} for {words}" for name, words in PRICED.items() if name in stated
-    ]
+    priced = [f"{format_value(stated[name])} {currency} for {PRICED[name]}" for name in PRICED if name in stated]
     table.attrs["basis"] = f"Stated in 01: {', '.join(priced)}; all else costs nothing." if priced else ""
     return table
 
 
-def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
-    """Read what to watch: topic, sentence, page (of the stage that found it); but for what is `told` already."""
-    rows = []
-    for row in read_rows(folder, EVALUATE, "group_verdicts"):
-        if row["verdict"] != "pass" and row["sentence"] not in told:
-            rows.append(
-                (f"Groups by {row['column']}" if "column" in row else "Groups", end_sentence(row["sentence"]), EVALUATE)
-            )
-    rows += [("Remedy", end_sentence(row["sentence"]), EVALUATE) for row in read_rows(folder, EVALUATE, "remedies")]
-    rows += [("Weak spot", words, EVALUATE) for words in _list_weak(folder)[:WEAK]]
-    rows += [("Not learned", words, EVALUATE) for words in _list_outside(folder)[:2]]
-    rows += [("Calibration", words, EVALUATE) for words in _list_misfits(folder)]
-    rows += [
-        ("Cost", end_sentence(words.removeprefix("Cost: ")), EVALUATE)
-        for words in describe_alternatives(folder, "inconclusive")
-    ]
-    for row in read_rows(folder, VALIDATE, "violations")[:3]:
-        rows.append(("Data", end_sentence(f"{str(row['message']).rstrip('.')} ({row['severity']})"), VALIDATE))
-    order = read_or(folder, INGEST, "order", {})
-    if order and not order.get("respected", True):
-        rows.append(("Order of the rows", end_sentence(order["sentence"]), INGEST))
-    if _is_loose(read_rows(folder, EXPLAIN, "check"), read_rows(folder, EXPLAIN, "importance")):
-        rows.append(("Explanation", end_sentence(read_or(folder, EXPLAIN, "firmness")), EXPLAIN))
-    return pd.DataFrame(rows, columns=["topic", "sentence", "page"])
-
-
-def _is_loose(check: Sequence[Mapping[Any, Any]], importance: Sequence[Any]) -> bool:
-    """Return whether the order of the strongest columns is not firm."""
-    from nbkit.explanation import NOT_FIRM, judge_firmness
-
-    stable = float(check[0].get("top5_stable", math.nan)) if check else math.nan
-    return bool(judge_firmness(stable, len(importance)) == NOT_FIRM)
-
-
-def _list_outside(folder: Path) -> list[str]:
-    """Say which columns leave the range that training has seen, the farthest first."""
-    rows = [(row[side], row["column"], side, row) for row in read_rows(folder, EVALUATE, "outside") for side in SIDES]
-    return [
-        f"In {format_share(share)} of the test rows {describe(column)} is {side} {format_value(row[SIDES[side]])}, "
-        f"the {SIDES[side]} in training: the model has learned from no such row."
-        for share, column, side, row in sorted(rows, key=lambda each: -each[0])
-        if share >= OUTSIDE
-    ]
-
-
-def _list_misfits(folder: Path) -> list[str]:
-    """Say where stated probabilities differ from what came, if they do in more bins than chance would have it."""
-    bins = [row for row in read_rows(folder, EVALUATE, "calibration") if "class" not in row]
-    problem = read_or(folder, FRAME, "problem", None)
-    out = [row for row in bins if row["low"] > row["predicted"] or row["high"] < row["predicted"]]
-    if getattr(problem, "task", "") != "binary" or len(out) < 3 or len(out) < MISFIT * len(bins):
-        return []
-    told = [f"{format_share(row['predicted'])} where {format_share(row['observed'])} came" for row in (out[0], out[-1])]
-    return [f"In {len(out)} of {len(bins)} bins the stated probability is off, such as {' and '.join(told)}."]
-
-
-def _list_weak(folder: Path) -> list[str]:
-    """Say where it errs: the worst slices of one column, the parts of the error tree, the worst slices of two."""
-    slices = [row for row in read_rows(folder, EVALUATE, "slices") if row.get("verdict") == "worse"]
-    found = _describe_slices(folder, slices)
-    far = getattr(read_or(folder, FRAME, "problem", None), "task", "") == "regression"
-    head, tail = ("Errors are", "as large") if far else ("Wrong decisions are", "as frequent")
-    for row in read_rows(folder, EVALUATE, "error_tree"):
-        if row["verdict"] == "worse":
-            times = format_estimate(row["lift"], row["low"], row["high"])
-            words = f"{head} {times} times {tail} as on the whole where {row['rule']}, on "
-            found.append(f"{words}{format_count(row['n'], 'row')}.")
-    return found + _describe_slices(folder, [row for row in read_rows(folder, EVALUATE, "worst") if "gap" in row])
-
-
-def _describe_slices(folder: Path, rows: Sequence[Mapping[Any, Any]]) -> list[str]:
-    """Say for which rows predictions are further off than on the whole, the farthest first."""
-    problem, contract = (read_or(folder, *place, None) for place in ((FRAME, "problem"), (VALIDATE, "contract")))
-    target = [rule.unit for rule in getattr(contract, "columns", ()) if rule.name == getattr(problem, "target", "")]
-    scale, unit = (1, "".join(target)) if getattr(problem, "task", "") == "regression" else (100, "points")
-    found = []
-    for row in sorted(rows, key=lambda each: -each["gap_low"]):
-        off = format_estimate(scale * row["gap"], scale * row["gap_low"], scale * row["gap_high"], unit)
-        parts = [str(row[name]).split(" and ") for name in ("column", "slice")]
-        parts = parts if len(parts[0]) == len(parts[1]) else [[str(row["column"])], [str(row["slice"])]]
-        where = ", ".join(f"{describe(column)} {level}" for column, level in zip(*parts, strict=True))
-        words = f"{where}: predictions are further off than on the whole, by {off}, on {format_count(row['n'], 'row')}."
-        found.append(capitalize(words))
-    return found
-
-
-def end_sentence(sentence: Any) -> str:
-    """Begin a sentence with a capital and end it with a full stop."""
-    text = capitalize(str(sentence).strip())
-    return f"{text}{'' if text.endswith(('.', '!', '?')) else '.'}"
-
-
 def read_drivers(folder: Path) -> list[str]:
     """Read what drives a prediction, the strongest first, where a direction was found."""
-    helps = {row["feature"]: row["low"] > 0 for row in read_rows(folder, EXPLAIN, "permuted")}
-    return [
-        end_sentence(
-            str(row["sentence"]) + ("" if helps.get(row["feature"], True) else " (not shown to help on new rows)")
-        )
-        for row in read_rows(folder, EXPLAIN, "drivers")
-        if row.get("clear", True)
-    ]
+    unsure = {row["feature"] for row in read_rows(folder, EXPLAIN, "permuted") if not row["low"] > 0}
+    drivers = [row for row in read_rows(folder, EXPLAIN, "drivers") if row.get("clear", True)]
+    doubt = " (not shown to help on new rows)"
+    return [end_sentence(f"{row['sentence']}{doubt * (row['feature'] in unsure)}") for row in drivers]
 
 
 def describe_changes(folder: Path, record: RunRecord) -> list[str]:

@@ -51,17 +51,7 @@ def test_what_cannot_work_exits_with_2_and_says_where(laid):
     assert call("run", "params/toy.yaml")[0] == 2
 
 
-def test_the_graph_goes_to_the_terminal_or_to_a_file(laid):
-    assert call("graph")[1].startswith("flowchart TB")
-    code, said = call("graph", "-o", "flow.mmd")
-    assert (code, said) == (0, "flow.mmd\n")
-    assert (laid / "flow.mmd").read_text().startswith("flowchart TB")
-    assert json.loads(call("graph", "--format", "json")[1])["edges"][0]["names"] == ["x"]
-    assert call("graph", "no-such-run")[0] == 2
-    assert call("graph", "-o", "flow.mmd/flow.mmd")[0] == 2
-
-
-@pytest.mark.parametrize("words", [["check"], ["graph"], ["graph", "--format", "json"]])
+@pytest.mark.parametrize("words", [["check"], ["check", "--json"]])
 def test_reading_notebooks_loads_nothing_heavy(words):
     code = f"import sys; from nbkit.cli import main; main({words}, standalone_mode=False)"
     listing = f"try:\n    {code}\nexcept SystemExit: pass\nprint('\\n' + ' '.join(sys.modules))"

@@ -1,4 +1,4 @@
-"""nbkit check, graph: whether the notebooks fit together, and how."""
+"""nbkit check: whether the notebooks fit together, and params and contract to them."""
 
 import json
 import sys
@@ -13,7 +13,6 @@ from nbkit.project import find_notebooks, find_root
 from nbkit.wording import format_count
 
 USAGE = 2
-FORMS = {".mmd": "mermaid", ".json": "json"}
 
 
 @click.command()
@@ -51,34 +50,10 @@ def check(params: tuple[Path, ...], settings: tuple[str, ...], as_json: bool) ->
     sys.exit(USAGE if found.errors else 0)
 
 
-@click.command()
-@click.argument("name", metavar="[RUN]", default="")
-@click.option("--format", "form", type=click.Choice([*FORMS.values()]), help="Mermaid by default, or as -o ends.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write it here instead of printing it.")
-def graph(name: str, form: str | None, out: Path | None) -> None:
-    """Write down which stage needs what of which; with a RUN, also how each stage went and how long it took.
-
-    Mermaid text can be pasted into Markdown on GitHub, between ```mermaid and ```.
-    """
-    from nbkit.pipeline import find_run
-    from nbkit.report.flow import read_project, read_run, render_flow
-
-    root = find_root()
-    flow = read_run(find_run(root, name)) if name else read_project(root)
-    text = render_flow(*flow, form or FORMS.get(out.suffix if out else "", "mermaid"))
-    if out is None:
-        click.echo(text)
-        return
-    from nbkit.layout import write_files
-
-    write_files({out: f"{text}\n".encode()})
-    click.echo(out)
-
-
 def _describe_row(row: dict[str, Any]) -> str:
     sources = f"loads {row['loads']} from {', '.join(row['sources'])}" if row["sources"] else "loads nothing"
     own = "" if row["cadence"] == "run" else f"; runs by itself, once a {row['cadence']}"
     return f"{row['stage']:<14} {sources}; saves {len(row['saves'])}{own}"
 
 
-COMMANDS = (check, graph)
+COMMANDS = (check,)

@@ -1,0 +1,105 @@
+"""What the front page asks people to watch: groups, weak spots, what was never learned, data, the explanation."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nbkit.lifecycle import EVALUATE, EXPLAIN, FRAME, INGEST, VALIDATE
+from nbkit.report.judgement import describe_alternatives
+from nbkit.report.scraps import read_or, read_rows
+from nbkit.wording import (
+    capitalize,
+    describe,
+    end_sentence,
+    format_count,
+    format_estimate,
+    format_share,
+    format_value,
+)  # fmt: skip
+
+WEAK = 3  # weak spots that are told
+MISFIT, OUTSIDE = 0.25, 0.05  # shares from which to tell: of bins (3 of 10 are 1 in 100 by chance), of rows
+SIDES = {"below": "lowest", "above": "highest"}
+
+
+def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
+    """Read what to watch: topic, sentence, page (of the stage that found it); but for what is `told` already."""
+    groups = [row for row in read_rows(folder, EVALUATE, "group_verdicts") if row["verdict"] != "pass"]
+    order, check = read_or(folder, INGEST, "order", {}), read_rows(folder, EXPLAIN, "check")
+    broken = read_rows(folder, VALIDATE, "violations")[:3]
+    found = [
+        *((f"Groups by {row.get('column', 'group')}", row["sentence"], EVALUATE) for row in groups),
+        *(("Remedy", row["sentence"], EVALUATE) for row in read_rows(folder, EVALUATE, "remedies")),
+        *(("Weak spot", words, EVALUATE) for words in _list_weak(folder)[:WEAK]),
+        *(("Not learned", words, EVALUATE) for words in _list_outside(folder)[:2]),
+        *(("Calibration", words, EVALUATE) for words in _list_misfits(folder)),
+        *(("Cost", words.removeprefix("Cost: "), EVALUATE) for words in describe_alternatives(folder, "inconclusive")),
+        *(("Data", f"{str(row['message']).rstrip('.')} ({row['severity']})", VALIDATE) for row in broken),
+        *([] if order.get("respected", True) else [("Order of the rows", order["sentence"], INGEST)]),
+    ]
+    if check and _is_loose(check[0].get("top5_stable", math.nan), len(read_rows(folder, EXPLAIN, "importance"))):
+        found.append(("Explanation", read_or(folder, EXPLAIN, "firmness"), EXPLAIN))
+    rows = [(topic, end_sentence(words), page) for topic, words, page in found if words not in told]
+    return pd.DataFrame(rows, columns=["topic", "sentence", "page"])
+
+
+def _is_loose(stable: float, many: int) -> bool:
+    """Return whether the order of the strongest columns is not firm."""
+    from nbkit.explanation import NOT_FIRM, judge_firmness
+
+    return bool(judge_firmness(float(stable), many) == NOT_FIRM)
+
+
+def _list_outside(folder: Path) -> list[str]:
+    """Say which columns leave the range that training has seen, the farthest first."""
+    rows = [(row[side], side, row) for row in read_rows(folder, EVALUATE, "outside") for side in SIDES]
+    rows = sorted((each for each in rows if each[0] >= OUTSIDE), key=lambda each: -each[0])
+    return [
+        f"In {format_share(share)} of the test rows {describe(row['column'])} is {side} the {SIDES[side]} in training, "
+        f"{format_value(row[SIDES[side]])}: the model has learned from no such row."
+        for share, side, row in rows
+    ]
+
+
+def _list_misfits(folder: Path) -> list[str]:
+    """Say where stated probabilities differ from what came, if they do in more bins than chance would have it."""
+    bins = [row for row in read_rows(folder, EVALUATE, "calibration") if "class" not in row]
+    problem = read_or(folder, FRAME, "problem", None)
+    out = [row for row in bins if row["low"] > row["predicted"] or row["high"] < row["predicted"]]
+    if getattr(problem, "task", "") != "binary" or len(out) < 3 or len(out) < MISFIT * len(bins):
+        return []
+    told = [f"{format_share(row['predicted'])} where {format_share(row['observed'])} came" for row in (out[0], out[-1])]
+    return [f"In {len(out)} of {len(bins)} bins the stated probability is off, such as {' and '.join(told)}."]
+
+
+def _list_weak(folder: Path) -> list[str]:
+    """Say where it errs: the worst slices of one column, the parts of the error tree, the worst slices of two."""
+    slices = [row for row in read_rows(folder, EVALUATE, "slices") if row.get("verdict") == "worse"]
+    found = _describe_slices(folder, slices)
+    far = getattr(read_or(folder, FRAME, "problem", None), "task", "") == "regression"
+    head, tail = ("Errors are", "as large") if far else ("Wrong decisions are", "as frequent")
+    for row in read_rows(folder, EVALUATE, "error_tree"):
+        if row["verdict"] == "worse":
+            times = format_estimate(row["lift"], row["low"], row["high"])
+            words = f"{head} {times} times {tail} as on the whole where {row['rule']}, on "
+            found.append(f"{words}{format_count(row['n'], 'row')}.")
+    return found + _describe_slices(folder, [row for row in read_rows(folder, EVALUATE, "worst") if "gap" in row])
+
+
+def _describe_slices(folder: Path, rows: Sequence[Mapping[Any, Any]]) -> list[str]:
+    """Say for which rows predictions are further off than on the whole, the farthest first."""
+    problem, contract = (read_or(folder, *place, None) for place in ((FRAME, "problem"), (VALIDATE, "contract")))
+    target = [rule.unit for rule in getattr(contract, "columns", ()) if rule.name == getattr(problem, "target", "")]
+    scale, unit = (1, "".join(target)) if getattr(problem, "task", "") == "regression" else (100, "points")
+    found = []
+    for row in sorted(rows, key=lambda each: -each["gap_low"]):
+        off = format_estimate(scale * row["gap"], scale * row["gap_low"], scale * row["gap_high"], unit)
+        parts = [str(row[name]).split(" and ") for name in ("column", "slice")]
+        parts = parts if len(parts[0]) == len(parts[1]) else [[str(row["column"])], [str(row["slice"])]]
+        where = ", ".join(f"{describe(column)} {level}" for column, level in zip(*parts, strict=True))
+        words = f"{where}: predictions are further off than on the whole, by {off}, on {format_count(row['n'], 'row')}."
+        found.append(capitalize(words))
+    return found

@@ -1,0 +1,64 @@
+"""What the front page asks people to watch."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nbkit.contract import ColumnRule, Contract
+from nbkit.problem import Problem
+from nbkit.report.watch import read_watch
+from tests.test_report_overview import PASSED, write_run
+
+
+def test_what_training_never_saw_is_to_be_watched_from_one_row_in_twenty(project):
+    outside = pd.DataFrame(
+        {
+            "column": ["temp", "dewp"],
+            "lowest": [1.0, 2.0],
+            "highest": [64.4, 59.0],
+            "below": [0.0, 0.04],
+            "above": [0.27, 0.01],
+        }
+    )
+    folder = write_run(project, **{"07_evaluate": {"outside": outside}})
+    assert read_watch(folder)["sentence"].tolist() == [
+        "In 27 % of the test rows temp is above the highest in training, 64.4: the model has learned from no such row."
+    ]
+
+
+@pytest.mark.parametrize("out", [0, 2, 3])
+def test_probabilities_that_are_off_are_to_be_watched_if_more_bins_are_than_chance_would_have(project, out):
+    bins = pd.DataFrame({"predicted": np.linspace(0.1, 0.9, 10), "observed": np.linspace(0.1, 0.9, 10)})
+    bins.loc[: out - 1, "observed"] -= 0.05
+    bins = bins.assign(low=bins["observed"] - 0.02, high=bins["observed"] + 0.02, n=500)
+    values = {"01_frame": {"problem": Problem("y", "binary")}, "07_evaluate": {"calibration": bins}}
+    told = read_watch(write_run(project, **values))["sentence"].tolist()
+    words = "In 3 of 10 bins the stated probability is off, such as 10 % where 5 % came and 28 % where 23 % came."
+    assert told == [words] * (out == 3)
+
+
+def test_what_would_help_a_group_is_told(project):
+    remedies = pd.DataFrame({"column": ["g"], "sentence": ["a threshold for each g brings the ratio to 1.08"]})
+    told = read_watch(write_run(project, **{"07_evaluate": {"remedies": remedies}}))
+    assert told.values.tolist() == [["Remedy", "A threshold for each g brings the ratio to 1.08.", "07_evaluate"]]
+
+
+def test_at_most_three_weak_spots_are_told_slices_then_those_of_the_error_tree_then_pairs(project):
+    tree = pd.DataFrame(
+        {"rule": ["x above 3", "x above 9"], "n": 500, "lift": 1.58, "low": 1.2, "high": 1.96, "verdict": "worse"}
+    )
+    worst = pd.DataFrame({"column": "c", "slice": list("abcd"), "n": 200, "gap": 4.2, "gap_low": 3.1, "gap_high": 5.4})
+    contract = Contract((ColumnRule("delay", unit="min"),))
+    pairs = worst.assign(column="c and d", slice=[f"{each} and 5 to 9" for each in "abcd"])
+    values = {
+        "07_evaluate": {"error_tree": tree.head(1), "slices": worst.head(1).assign(verdict="worse"), "worst": pairs}
+    }
+    values |= {"03_validate": {"contract": contract}}
+    problem = {"01_frame": {"problem": Problem("delay", "regression")}}
+    folder = write_run(project, stages={"07_evaluate": PASSED}, **values, **problem)
+    told = read_watch(folder)["sentence"].tolist()
+    assert told == [
+        "C a: predictions are further off than on the whole, by 4.2 min (3.1 to 5.4), on 200 rows.",
+        "Errors are 1.58 (1.20 to 1.96) times as large as on the whole where x above 3, on 500 rows.",
+        "C a, d 5 to 9: predictions are further off than on the whole, by 4.2 min (3.1 to 5.4), on 200 rows.",
+    ]
