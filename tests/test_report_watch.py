@@ -6,7 +6,7 @@ import pytest
 
 from nbkit.contract import ColumnRule, Contract
 from nbkit.problem import Problem
-from nbkit.report.watch import read_watch
+from nbkit.report.watch import CHANCE, OUTSIDE, read_watch
 from tests.test_report_overview import PASSED, write_run
 
 
@@ -18,12 +18,25 @@ def test_what_training_never_saw_is_to_be_watched_from_one_row_in_twenty(project
             "highest": [64.4, 59.0],
             "below": [0.0, 0.04],
             "above": [0.27, 0.01],
+            "chance": 0.0,
         }
     )
-    folder = write_run(project, **{"07_evaluate": {"outside": outside}})
+    by_chance = outside.assign(column="ash", chance=0.04)
+    folder = write_run(project, **{"07_evaluate": {"outside": pd.concat([outside, by_chance])}})
     assert read_watch(folder)["sentence"].tolist() == [
         "In 27 % of the test rows temp is above the highest in training, 64.4: the model has learned from no such row."
     ]
+
+
+@pytest.mark.parametrize(("train", "test"), [(63, 52), (1000, 400)])
+def test_narrow_ends_of_few_training_rows_are_rarely_told(train, test):
+    """What 07 calls `chance`, of a column that is drawn alike: told of one column in 500 at most."""
+    rng, told = np.random.default_rng(0), 0
+    for _ in range(2000):
+        learned, asked = rng.normal(size=train), rng.normal(size=test)
+        beyond = max((asked > learned.max()).sum(), (asked < learned.min()).sum())
+        told += (test / (train + test)) ** beyond < CHANCE and beyond / test >= OUTSIDE
+    assert told <= 4
 
 
 @pytest.mark.parametrize("out", [0, 2, 3])
