@@ -13,7 +13,7 @@ from nbkit.errors import BadParameter, CorruptArtifact, UnknownVersion
 from nbkit.registry.events import KEY, Log, check_links, name_event, read_end, read_events, seal_event
 from nbkit.registry.files import open_files
 from nbkit.registry.replay import Standing, replay
-from nbkit.registry.tables import EVENTS, explain, is_conflict, is_read_only, open_database, show, split_place, upgrade
+from nbkit.registry.tables import EVENTS, explain, is_conflict, is_read_only, open_database, show, split_place
 from nbkit.registry.verify import compare_model
 
 T = TypeVar("T")
@@ -81,7 +81,6 @@ class Ledger:
             with explain(self.url, "written"):
                 try:
                     with self._engine.connect().execution_options(write=True) as connection, connection.begin():
-                        upgrade(connection)
                         return work(connection)
                 except sa.exc.DBAPIError as error:
                     if not (left and is_conflict(error)):

@@ -147,7 +147,7 @@ def open_database(url: sa.URL, files: str, *, create: bool = True) -> tuple[sa.E
                 )
             settings = _lay_tables(engine, files)
     found = settings.pop("schema")
-    if found not in ("2", str(SCHEMA)):  # 2 is read as it is, and brought up to date by the first who writes
+    if found != str(SCHEMA):
         which = "update nbkit" if int(found) > SCHEMA else "move it away, and register its versions again"
         raise BadParameter(f"the registry {show(url)} has schema {found}, this nbkit knows {SCHEMA}; {which}")
     return engine, settings
@@ -212,7 +212,7 @@ def _read_settings(engine: sa.Engine) -> dict[str, str] | None:
         if not sa.inspect(connection).has_table(SCHEMA_VERSION.name):
             return None
         found = connection.execute(sa.select(SCHEMA_VERSION.c.version)).scalar()
-        if found is None or int(found) not in (2, SCHEMA):
+        if found is None or int(found) != SCHEMA:
             return None if found is None else {"schema": str(found)}
         rows = connection.execute(sa.select(SETTINGS.c.name, SETTINGS.c.value)).all()
         return {"schema": str(found), "id": "", "files": "", **{row.name: row.value for row in rows}}
@@ -230,14 +230,6 @@ def _lay_tables(engine: sa.Engine, files: str) -> dict[str, str]:
     if settings is None:
         raise CorruptArtifact(f"the registry {show(engine.url)} has no schema; put a backup back")
     return settings
-
-
-def upgrade(connection: sa.Connection) -> None:
-    """Drop what schema 2 kept beside its log: states, aliases and gates; in the caller's writing transaction."""
-    if connection.execute(sa.select(SCHEMA_VERSION.c.version)).scalar() == 2:
-        for change in ("DROP TABLE aliases", "DROP TABLE gates", "ALTER TABLE versions DROP COLUMN state"):
-            connection.exec_driver_sql(change)
-        connection.execute(SCHEMA_VERSION.update().values(version=SCHEMA))
 
 
 def _begin_postgres(connection: sa.Connection) -> None:
