@@ -43,6 +43,7 @@ def test_what_comes_next_is_told_line_by_line(project):
     assert o.ahead.values.tolist() == [
         ["Conditions", "The head: settle the condition above, or stand by it."],
         ["Fallback", "A physician decides."],
+        ["Rollback", "nbkit rollback toy --by NAME --why REASON puts the version back that was in production before; where none was, the fallback holds."],
         ["Train again", "When mean absolute error (MAE) is worse than 41.6 by more than 2.1 and beyond chance in a window, or a criterion fails there: nbkit run params/toy.yaml"],
         ["Look next", "Window a (5 rows): nbkit monitor params/toy.yaml --window a"],
     ]  # fmt: skip
@@ -72,7 +73,7 @@ def test_a_window_that_was_looked_at_is_not_the_next_and_asks_for_what_it_found(
 
 
 def test_what_has_no_answer_is_left_out_and_a_rejected_model_has_no_next(project):
-    assert make(project, {}, **{"02_ingest": {}}).ahead["what"].tolist() == []
+    assert make(project, {}, **{"02_ingest": {}}).ahead["what"].tolist() == ["Rollback"]
     shut = GATES.assign(passed=False, blocking=True)
     assert len(make(project, gates=shut).ahead) == 0
     assert 'id="next"' not in write_report(project / "runs" / "toy-1").read_text()
