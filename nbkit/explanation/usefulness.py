@@ -9,9 +9,10 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from nbkit.explanation.attribution import Explanation
+from nbkit.explanation.served import ask_together
 from nbkit.lineage import encode_rows, read_columns
 from nbkit.model.metrics import find_metric
-from nbkit.model.predictions import predict
+from nbkit.model.predictions import Predictions, predict, predict_values
 from nbkit.model.train import draw_rows
 from nbkit.model.uncertainty import find_freedom, find_lack
 from nbkit.problem import Problem
@@ -61,14 +62,12 @@ def permute_features(
     """
     rows = draw_rows(rows[rows[problem.target].notna()], limit, problem.seed)
     sets = [[name] for name in read_columns(model, problem.features(rows))] if columns is None else list(columns)
-    said, metric = predict(model, rows, problem), find_metric(problem.metric, problem.task)
-    base = metric.function(said)
-    rng, found = np.random.default_rng(problem.seed), []
-    for names in sets:
-        orders = [rng.permutation(len(rows)) for _ in range(repeats)]
-        others = [rows.assign(**{name: rows[name].array[order] for name in names}) for order in orders]
-        shuffled = [metric.function(_replace(said, model, other)) for other in others]
-        found.append(_bound(base, shuffled, metric, said))
+    said, metric, rng = predict(model, rows, problem), find_metric(problem.metric, problem.task), np.random.default_rng(problem.seed)
+    orders = [(names, rng.permutation(len(rows))) for names in sets for _ in range(repeats)]
+    changed = (rows.assign(**{name: rows[name].array[order] for name in names}) for names, order in orders)
+    answers = ask_together(lambda other: predict_values(model, problem.features(other), problem), changed, len(rows))
+    asked = [Predictions.align(rows[problem.target], each.set_axis(rows.index), problem) for each in answers]
+    found = _bound([metric.function(each) for each in (said, *asked)], repeats, metric, said) if sets else []
     table = pd.DataFrame(found, columns=["drop", "low", "high"])
     table.insert(0, "feature", [", ".join(names) for names in sets])
     table = table.sort_values("drop", ascending=False, kind="stable", ignore_index=True)
@@ -189,23 +188,21 @@ def find_alike(explanation: Explanation, model: Any) -> pd.DataFrame:
     return pd.DataFrame(values_, table.index, table.columns)
 
 
-def _replace(said: Any, model: Any, rows: pd.DataFrame) -> Any:
-    return predict(model, rows, said.problem, threshold=said.threshold)
-
-
-def _bound(base: Any, shuffled: list[Any], metric: Any, said: Any) -> tuple[float, float, float]:
-    """Return the mean loss over shuffles, with an interval over resampled rows."""
+def _bound(asked: list[Any], repeats: int, metric: Any, said: Any) -> list[tuple[float, float, float]]:
+    """Return the mean loss over the shuffles of each set, with an interval over resampled rows, the same for all."""
 
     def lose(w: Array) -> Array:
-        return np.asarray(metric.turn(base(w)) - np.mean([metric.turn(each(w)) for each in shuffled], axis=0))
+        base, *others = (metric.turn(each(w)) for each in asked)
+        return (base - np.reshape(others, (-1, repeats, len(w))).mean(axis=1)).T
 
-    value = float(lose(np.ones((1, len(said))))[0])
     drawn = bootstrap({"d": lose}, len(said), draws=DRAWS, seed=said.problem.seed, groups=said.blocks)["d"]
-    known = drawn[np.isfinite(drawn)]
-    if find_lack(metric.name, said) or len(known) < DRAWS / 2:
-        return value, np.nan, np.nan
-    half = t_quantile(find_freedom(said)) * float(known.std(ddof=1))
-    return value, value - half, value + half
+    values, found = lose(np.ones((1, len(said))))[0], []
+    for value, own in zip(values, drawn.T.reshape(len(values), -1), strict=True):
+        known = own[np.isfinite(own)]
+        lacking = find_lack(metric.name, said) or len(known) < DRAWS / 2
+        half = np.nan if lacking else t_quantile(find_freedom(said)) * float(known.std(ddof=1))
+        found.append((float(value), float(value) - half, float(value) + half))
+    return found
 
 
 def split_moments(explanation: Explanation) -> dict[str, "pd.Series[Any]"]:
