@@ -62,7 +62,8 @@ def permute_features(
     """
     rows = draw_rows(rows[rows[problem.target].notna()], limit, problem.seed)
     sets = [[name] for name in read_columns(model, problem.features(rows))] if columns is None else list(columns)
-    said, metric, rng = predict(model, rows, problem), find_metric(problem.metric, problem.task), np.random.default_rng(problem.seed)
+    said, metric = predict(model, rows, problem), find_metric(problem.metric, problem.task)
+    rng = np.random.default_rng(problem.seed)
     orders = [(names, rng.permutation(len(rows))) for names in sets for _ in range(repeats)]
     changed = (rows.assign(**{name: rows[name].array[order] for name in names}) for names, order in orders)
     answers = ask_together(lambda other: predict_values(model, problem.features(other), problem), changed, len(rows))
