@@ -152,8 +152,8 @@ def explain(
     if not len(X):
         raise BadModel("there are no rows to explain")
     last = split_model(model)[1]
-    afforded = ensembles.affordable_rows(last, budget_s)
-    sample = draw_rows(X, min(limit, max(afforded, ensembles.FEWEST)), seed)
+    afforded = max(ensembles.affordable_rows(last, budget_s), ensembles.FEWEST)
+    sample = draw_rows(X, min(limit, afforded), seed)
     tried: list[str] = []
     for parts in take_apart(model, sample, problem):
         methods = ensembles.list_methods(parts.last)

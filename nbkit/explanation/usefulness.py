@@ -194,7 +194,7 @@ def _bound(asked: list[Any], repeats: int, metric: Any, said: Any) -> list[tuple
 
     def lose(w: Array) -> Array:
         base, *others = (metric.turn(each(w)) for each in asked)
-        return (base - np.reshape(others, (-1, repeats, len(w))).mean(axis=1)).T
+        return np.asarray(base - np.reshape(others, (-1, repeats, len(w))).mean(axis=1)).T
 
     drawn = bootstrap({"d": lose}, len(said), draws=DRAWS, seed=said.problem.seed, groups=said.blocks)["d"]
     values, found = lose(np.ones((1, len(said))))[0], []
