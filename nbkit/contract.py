@@ -108,6 +108,13 @@ class Contract:
         return [rule.name for rule in self.columns if rule.personal]
 
 
+def describe_column(contract: Contract | None, name: str) -> tuple[str, str]:
+    """Return a column's description of the contract, or its name in words, and its unit."""
+    rule = next((each for each in contract.columns if each.name == name), None) if contract else None
+    words = rule.description.split(";")[0].strip() if rule and rule.description else str(name).replace("_", " ")
+    return words, rule.unit if rule else ""
+
+
 def digest_terms(contract: Contract) -> str:
     """Return a digest of all that a person confirms: columns, when they are known, which are personal, and rules."""
     terms = (contract.columns, contract.rules, contract.keys, contract.min_rows, contract.others)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.contract import Contract
+from nbkit.contract import Contract, describe_column
 from nbkit.explanation.attribution import Explanation
 from nbkit.slicing import cut_slices
 from nbkit.stats import Array, Z, normal_quantile
-from nbkit.wording import format_count
+from nbkit.wording import capitalize, format_count
 
 FEWEST, SHARE = 20, 0.05  # rows, and their share, on either side of a threshold
 LEVELS = 10
@@ -127,7 +127,7 @@ def list_drivers(explanation: Explanation, contract: Contract | None = None, *, 
         words, measure = describe_column(contract, name)
         tell = _tell_threshold if _is_number(column) else _tell_levels
         told, clear = tell(column, own, unit, measure)
-        rows.append((name, f"{words}{of_class}. {told}", row.share, clear))
+        rows.append((name, f"{capitalize(words)}{of_class}. {told}", row.share, clear))
     return pd.DataFrame(rows, columns=["feature", "sentence", "share", "clear"])
 
 
@@ -144,13 +144,6 @@ def list_movements(explanation: Explanation) -> tuple[pd.DataFrame, str]:
 def find_class_moved(values: pd.DataFrame, name: str) -> str:
     """Return the class that a column moves most."""
     return str(values[name].abs().groupby(values["class"], sort=False).mean().idxmax())
-
-
-def describe_column(contract: Contract | None, name: str) -> tuple[str, str]:
-    """Return a column's description of the contract, or its name in words, and its unit."""
-    rule = next((each for each in contract.columns if each.name == name), None) if contract else None
-    words = rule.description.split(";")[0].strip() if rule and rule.description else str(name).replace("_", " ")
-    return words[:1].upper() + words[1:], rule.unit if rule else ""
 
 
 def describe_check(explanation: Explanation) -> str:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nbkit.contract import Contract
+from nbkit.contract import Contract, describe_column
 from nbkit.explanation.attribution import Explanation
-from nbkit.explanation.effects import cut_rounded, describe_column, say_points
+from nbkit.explanation.effects import cut_rounded, say_points
 from nbkit.explanation.served import ask_together, find_output
 from nbkit.explanation.usefulness import ALIKE, NOTABLE, find_alike
 from nbkit.model.train import draw_rows
