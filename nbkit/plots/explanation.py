@@ -110,7 +110,7 @@ def draw_swarm(values: pd.DataFrame, data: pd.DataFrame, title: str, *, unit: st
     values
         Movements, rows by columns, the first columns on top.
     data
-        The raw rows of the same index; categories and gaps are drawn grey.
+        The raw rows of the same index, whose values are told; categories and gaps are drawn grey.
     title
         The finding.
     unit
@@ -129,12 +129,18 @@ def draw_swarm(values: pd.DataFrame, data: pd.DataFrame, title: str, *, unit: st
             lift = lift / max(np.abs(lift).max(), 8.0) * 0.38
             numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
             rank = column.astype(float).rank(pct=True).to_numpy() if numeric else np.full(len(moved), np.nan)
+            pairs = zip(column, moved, strict=True)
+            told = np.array(
+                [f"{clip(name)} {format_value(own)}: {format_value(far)} {unit}".strip() for own, far in pairs]
+            )
             looks = (("#888888", np.isnan(rank)), (COLOURS[0], rank <= 0.5), (COLOURS[1], rank > 0.5))
             for (colour, mask), label in zip(
                 looks, ("a category, or missing", "lower half", "upper half"), strict=True
             ):
                 shown = label if name == names[0] else ""
-                axes.plot(moved[mask], place + lift[mask], "o", color=colour, markersize=2.6, alpha=0.8, label=shown)
+                style: Any = {"color": colour, "markersize": 2.6, "alpha": 0.8, "label": shown}
+                (dots,) = axes.plot(moved[mask], place + lift[mask], "o", **style)
+                picture.tell(dots, told[mask])
             words.append(f"{name} from {format_value(moved.min())} to {format_value(moved.max())}")
         axes.set_yticks(range(len(names)), [clip(name) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
