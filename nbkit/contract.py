@@ -110,9 +110,8 @@ class Contract:
 
 def describe_column(contract: Contract | None, name: str) -> tuple[str, str]:
     """Return a column's description of the contract, or its name in words, and its unit."""
-    rule = next((each for each in contract.columns if each.name == name), None) if contract else None
-    words = rule.description.split(";")[0].strip() if rule and rule.description else str(name).replace("_", " ")
-    return words, rule.unit if rule else ""
+    rule = next((each for each in (contract.columns if contract else ()) if each.name == name), ColumnRule(str(name)))
+    return rule.description.split(";")[0].strip() or rule.name.replace("_", " "), rule.unit
 
 
 def digest_terms(contract: Contract) -> str:

@@ -29,7 +29,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from nbkit.explanation import ensembles, explain, shapley
-from nbkit.explanation.shapley import import_shap
 from nbkit.explanation.treeshap import explain_trees, make_tree
 from nbkit.problem import Problem
 
@@ -155,16 +154,17 @@ def test_a_whole_model_of_raw_rows_is_explained_through_its_parts():
     np.testing.assert_allclose(add_up(found, problem), answer(model, found, problem, ROWS[NUMBERS + NAMES]), atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore")  # shap's import warns about matplotlib
 def test_trees_are_walked_as_shap_walks_them():
     """The values of shap's own TreeExplainer, where it reads the model rightly."""
+    import shap
+
     matrix = make_recipe(NUMBERS, NAMES).fit_transform(FLIGHTS).astype(np.float32)
     for last in (RandomForestClassifier(n_estimators=5, random_state=0), HistGradientBoostingClassifier(**SMALL)):
         table = pd.DataFrame(matrix, columns=NUMBERS + NAMES).astype(float)
         model = Pipeline([("as it is", "passthrough"), ("model", last)]).fit(table, FLIGHTS["late"])
         found = explain(model, table.head(60), PROBLEMS["binary"])
-        told = np.asarray(
-            import_shap().TreeExplainer(model[-1]).shap_values(matrix[:60].astype(float), check_additivity=False)
-        )
+        told = np.asarray(shap.TreeExplainer(model[-1]).shap_values(matrix[:60].astype(float), check_additivity=False))
         told = told[:, :, 1] if told.ndim == 3 else told
         np.testing.assert_allclose(found.values.to_numpy(), told, atol=1e-8)
 

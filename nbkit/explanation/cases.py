@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.columns import column_kind
 from nbkit.contract import Contract, describe_column
 from nbkit.errors import BadModel
 from nbkit.explanation.attribution import Explanation
@@ -100,12 +101,9 @@ def describe_cases(
     unit, rows = explanation.in_points()[1] or describe_column(contract, explanation.target)[1], []
     for case, part in cases.groupby("case", sort=False):
         first: Any = part.iloc[0]
-        named: Any = part[part["feature"] != "all others"].head(3)
+        named: Any = part[part["feature"] != "all others"].head(3).itertuples()
         half = 0.5 if unit == "points" else 0.0
-        moved = [
-            f"{_name(contract, row.feature, row.value)} ({say_points(row.contribution, unit, half)})"
-            for row in named.itertuples()
-        ]
+        moved = [f"{_name(contract, r.feature, r.value)} ({say_points(r.contribution, unit, half)})" for r in named]
         said = f"The model says {_say(first['prediction'], unit)}; {explanation.target} was {first['truth']}. "
         said += f"From {_say(first['start'], unit)}, it is moved most by {'; '.join(moved)}."
         turns = actionable and predictions.task != "regression"
@@ -138,7 +136,7 @@ def _approach(model: Any, own: pd.DataFrame, change: tuple[str, Any], o: Predict
     """Return the value nearest to a row's own that turns the decision as well, and the answer there."""
     name, value = change
     column, kept, between = own[name], own[name].iloc[0], [value]
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and pd.notna(kept):
+    if column_kind(column) == "number" and pd.notna(kept):
         steps = np.linspace(float(kept), float(value), STEPS + 1)[1:]
         between = [*(steps.round() if pd.api.types.is_integer_dtype(column) else steps)]
     said, label = _ask(model, own, [(name, each) for each in between], o)
@@ -164,7 +162,7 @@ def _ask(model: Any, own: pd.DataFrame, changes: list[tuple[str, Any]], o: Predi
 def _list_values(column: "pd.Series[Any]", own: Any) -> list[tuple[Any, float]]:
     """List values to try, with how far each is from a row's own: in ranks, or 1 for another category."""
     known = column.dropna()
-    if not pd.api.types.is_numeric_dtype(known) or pd.api.types.is_bool_dtype(known):
+    if column_kind(known) != "number":
         return [(value, 1.0) for value in known.value_counts().index[:TRIED] if value != own]
     values = np.unique(known.quantile(np.linspace(0, 1, TRIED), interpolation="nearest").to_numpy())
     at = (known < own).mean() if pd.notna(own) else 0.5
@@ -172,11 +170,9 @@ def _list_values(column: "pd.Series[Any]", own: Any) -> list[tuple[Any, float]]:
 
 
 def _show(value: Any) -> str:
-    return "missing" if pd.isna(value) else _shorten(value) if isinstance(value, float) else str(value)
-
-
-def _shorten(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, float) and pd.notna(value):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return "missing" if pd.isna(value) else str(value)
 
 
 def _say(value: float, unit: str) -> str:
@@ -188,12 +184,9 @@ def _pick_cases(o: Predictions) -> list[tuple[str, int, str]]:
     every = np.ones(len(o), dtype=bool)
     if o.task == "regression":
         off, column = o.score - o.truth, np.full(len(o), "", dtype=object)
-        keys = {
-            "closest prediction": (every, -np.abs(off)),
-            "most too high": (off > 0, off),
-            "most too low": (off < 0, -off),
-        }
-        keys["typical"] = every, -np.abs(np.abs(off) - np.median(np.abs(off)))
+        far = np.abs(off)
+        keys = {"closest prediction": (every, -far), "most too high": (off > 0, off), "most too low": (off < 0, -off)}
+        keys["typical"] = every, -np.abs(far - np.median(far))
     else:
         right = o.label == o.truth
         if o.task == "binary":

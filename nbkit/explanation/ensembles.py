@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 
 from nbkit.errors import BadModel
 from nbkit.explanation.exact import NODES, by_trees, by_weights, count_nodes, is_trees, match_outputs
-from nbkit.explanation.shapley import SLOW_BACKGROUND, SLOW_ROWS, TIMES, Parts, by_permutation, try_method
+from nbkit.explanation.shapley import SLOW_BACKGROUND, SLOW_ROWS, TIMES, Parts, by_permutation, refuse, try_method
 from nbkit.lineage import trace_columns
 from nbkit.stats import Array
 
@@ -109,13 +109,9 @@ def _explain_part(model: Any, frame: pd.DataFrame, served: Array, seed: int, bac
     if lineage.matrix is not None:
         named = hasattr(lineage.last, "feature_names_in_")
         given = lineage.matrix if named else lineage.matrix.to_numpy()
-        own = Parts(lineage.last, lineage.matrix, lineage.sources, _refuse, served, "", [], lineage.way, given)
+        own = Parts(lineage.last, lineage.matrix, lineage.sources, refuse, served, "", [], lineage.way, given)
         for method in list_methods(lineage.last)[:-1]:
             found, _ = try_method(method, own, seed, background)
             if found is not None:
                 return found
     raise BadModel(f"{type(lineage.last).__name__} in it has no exact explanation")
-
-
-def _refuse(_: Any) -> Array:
-    raise BadModel("a part is not asked for what it would say")

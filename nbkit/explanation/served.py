@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from nbkit.errors import BadModel, NbkitError
 from nbkit.explanation.ensembles import find_line
 from nbkit.explanation.exact import gives_own
-from nbkit.explanation.shapley import Parts
+from nbkit.explanation.shapley import Parts, refuse
 from nbkit.lineage import Lineage, read_columns, split_model, trace_columns
 from nbkit.problem import Problem, find_class
 from nbkit.stats import Array
@@ -79,11 +79,7 @@ def _read_categories(model: Any, X: pd.DataFrame, served: Array, unit: str, clas
     given = X
     for step in steps:
         given = step.transform(given)
-    return Parts(last, codes.matrix.iloc[:, place], codes.sources, _refuse, served, unit, classes, codes.way, given)
-
-
-def _refuse(_: Any) -> Array:
-    raise BadModel("it is not asked about codes")
+    return Parts(last, codes.matrix.iloc[:, place], codes.sources, refuse, served, unit, classes, codes.way, given)
 
 
 def ask_together(ask: Callable[[Any], Any], changed: Iterable[pd.DataFrame], size: int) -> Iterator[Any]:

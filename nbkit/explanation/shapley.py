@@ -1,7 +1,6 @@
 """Shapley values of a fitted model, by the method that suits it; each is checked against the model's own output."""
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.errors import BadModel
 from nbkit.stats import Array, t_quantile
 
 TOLERANCE, ROUNDING = 1e-3, 1e-9  # of the spread of the model's output; of its size
@@ -39,11 +39,9 @@ class Parts:
 
     def spread_sources(self, raw: list[str]) -> Array:
         """Return which share of each column of the matrix each raw column has: (columns, raw)."""
-        share = np.zeros((len(self.matrix.columns), len(raw)))
-        for place, name in enumerate(self.matrix.columns):
-            for source in self.sources[name]:
-                share[place, raw.index(source)] += 1 / len(self.sources[name])
-        return share
+        sources = [self.sources[name] for name in self.matrix.columns]
+        share = [[own.count(name) / max(len(own), 1) for name in raw] for own in sources]
+        return np.array(share, dtype=float).reshape(len(sources), len(raw))
 
 
 @dataclass(frozen=True)
@@ -87,12 +85,15 @@ def find_spread(parts: Parts) -> float:
     return float(np.ptp(parts.served, axis=0).max())
 
 
-def import_shap() -> Any:
-    """Import shap, silently."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its import, which takes seconds, warns about matplotlib
-        import shap
-    return shap
+def refuse(_: Any) -> Array:
+    """Stand for the output of what is explained exactly or not at all.
+
+    Raises
+    ------
+    BadModel
+        If it is asked.
+    """
+    raise BadModel("it is not asked about single columns")
 
 
 def by_permutation(parts: Parts, seed: int, around: Array) -> tuple[Array, Array]:
@@ -146,8 +147,7 @@ def _repeat_permutation(
         rows, size = (max(rows // 2, FEW_ROWS), size) if rows >= 5 * size else (rows, size // 2)
     parts = parts.narrow(np.sort(places[:rows]))
     order = np.concatenate([rng.permutation(len(whole)) for _ in range(TIMES[1] * size // len(whole) + 1)])
-    runs: list[tuple[Array, Array]] = []
-    error = float("inf")
+    runs, error = list[tuple[Array, Array]](), float("inf")
     most = int(np.clip(budget_s / max(cost * rows * size, 1e-9), *TIMES))
     while len(runs) < TIMES[0] or (len(runs) < most and error > PRECISE * find_spread(parts)):
         around = whole[order[len(runs) * size : (len(runs) + 1) * size]]

@@ -183,21 +183,18 @@ def _walk(  # noqa: C901 - compiled: every call in it costs
                     if before > 0:
                         for r in range(LANES):
                             state[depth, r] += 2 if state[before, r] > 0 else 0
-                if left[node] >= 0:
-                    for p in range(points):
-                        goes, leaves, gone = factor[here, 0, p], factor[here, 1, p], factor[here, 2, p]
-                        for r in range(LANES):
-                            s = state[depth, r]
-                            now = product[depth - 1, p, r] * (goes if s == 0 else leaves if s == 1 else gone)
-                            product[depth, p, r], total[depth, p, r] = now, 0.0
-                    continue
-                v, reached, moved[:] = value[node, output], depth - 1, 0.0  # a leaf is left as soon as it is entered
+                leaf, v, moved[:] = left[node] < 0, value[node, output], 0.0
                 for p in range(points):
                     goes, leaves, gone = factor[here, 0, p], factor[here, 1, p], factor[here, 2, p]
-                    went, left_here = slope[here, 0, p], slope[here, 1, p]
+                    up, down = slope[here, 0, p], slope[here, 1, p]
                     for r in range(LANES):
                         s = state[depth, r]
-                        t = product[depth - 1, p, r] * (goes if s == 0 else leaves if s == 1 else gone) * v
-                        moved[r] += t * (went if s == 0 else left_here if s == 1 else 0.0)
-                        total[depth - 1, p, r] += t
-                found[block, asks, output] += moved
+                        now = product[depth - 1, p, r] * (goes if s == 0 else leaves if s == 1 else gone)
+                        if leaf:  # it is left as soon as it is entered
+                            moved[r] += now * v * (up if s == 0 else down if s == 1 else 0.0)
+                            total[depth - 1, p, r] += now * v
+                        else:
+                            product[depth, p, r], total[depth, p, r] = now, 0.0
+                if leaf:
+                    found[block, asks, output] += moved
+                    reached = depth - 1

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
+from nbkit.columns import column_kind
 from nbkit.explanation.attribution import Explanation
 from nbkit.explanation.served import ask_together
 from nbkit.lineage import encode_rows, read_columns
@@ -71,8 +72,8 @@ def permute_features(
     found = _bound([metric.function(each) for each in (said, *asked)], repeats, metric, said) if sets else []
     table = pd.DataFrame(found, columns=["drop", "low", "high"])
     table.insert(0, "feature", [", ".join(names) for names in sets])
-    table = table.sort_values("drop", ascending=False, kind="stable", ignore_index=True)
-    return table.assign(rank=np.arange(1, len(table) + 1))
+    ranks = np.arange(1, len(table) + 1)
+    return table.sort_values("drop", ascending=False, kind="stable", ignore_index=True).assign(rank=ranks)
 
 
 def pair_influence(
@@ -111,28 +112,15 @@ def pair_influence(
     table = explanation.importance.assign(scale=lambda t: t["share"] / t["mean_abs"].where(t["mean_abs"] > 0))
     table = table.assign(share_low=table["low"] * table["scale"], share_high=table["high"] * table["scale"])
     table = table[["feature", "share", "share_low", "share_high"]].merge(permuted.drop(columns="rank"), on="feature")
-    table["finding"] = np.select(
-        [table["low"] > 0, table["high"] < 0, table["share"] < NOTABLE],
-        ["helps", "hurts on new rows", "little influence"],
-        "inconclusive",
-    )
-    open_, alike = table["finding"] == "inconclusive", find_alike(explanation, model)
-    names = [[name] for name in table.loc[open_, "feature"]]
-    inside = (
-        permute_features(model, train, problem, columns=names, repeats=1, limit=limit).set_index("feature")
-        if names
-        else pd.DataFrame()
-    )
-    outside = _find_outside(explanation, model, problem.features(train), [str(name) for (name,) in names])
-    reasons: list[tuple[str, str]] = [
-        _find_reason(row, outside[str(row.feature)], alike, inside)
-        if row.finding == "inconclusive"
-        else (str(row.finding), "")
-        for row in table.itertuples()
-    ]
-    table["finding"] = [finding for finding, _ in reasons]
-    table["detail"] = [detail for _, detail in reasons]
-    return table
+    helps, hurts, little = table["low"] > 0, table["high"] < 0, table["share"] < NOTABLE
+    words = ["helps", "hurts on new rows", "little influence"]
+    table["finding"] = np.select([helps, hurts, little], words, "inconclusive")
+    names, alike = table.loc[table["finding"] == "inconclusive", "feature"].tolist(), find_alike(explanation, model)
+    told: Any = {"columns": [[name] for name in names], "repeats": 1, "limit": limit}
+    inside = permute_features(model, train, problem, **told).set_index("feature")
+    outside = _find_outside(explanation, model, problem.features(train), names)
+    reasons = [_find_reason(row, outside, alike, inside) for row in table.itertuples()]
+    return table.drop(columns="finding").join(pd.DataFrame(reasons, columns=["finding", "detail"]))
 
 
 def group_correlated(explanation: Explanation, permuted_with: Any, **shuffled: int) -> pd.DataFrame:
@@ -182,8 +170,8 @@ def find_alike(explanation: Explanation, model: Any) -> pd.DataFrame:
     for name in values.columns:
         strongest = str(parts[name].idxmax()) if name in parts else ""
         column = made[strongest] if strongest in made else explanation.data[name]
-        numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-        ranks[name] = column.astype(float) if numeric else values[name].groupby(column.astype(str)).transform("mean")
+        levels = values[name].groupby(column.astype(str))
+        ranks[name] = column.astype(float) if column_kind(column) == "number" else levels.transform("mean")
     table = pd.DataFrame(ranks).rank().corr().abs().fillna(0.0)
     np.fill_diagonal(values_ := table.to_numpy(copy=True), 1.0)
     return pd.DataFrame(values_, table.index, table.columns)
@@ -232,11 +220,13 @@ def _find_outside(
     return found
 
 
-def _find_reason(row: Any, outside: tuple[float, str], alike: pd.DataFrame, inside: pd.DataFrame) -> tuple[str, str]:
+def _find_reason(row: Any, outside: dict[str, Any], alike: pd.DataFrame, inside: pd.DataFrame) -> tuple[str, str]:
     """Name why a column that moves predictions is not shown to help on new rows."""
     name = row.feature
-    if outside[0] >= OUTSIDE:
-        return "out of the training range", outside[1]
+    if row.finding != "inconclusive":
+        return row.finding, ""
+    if outside[name][0] >= OUTSIDE:
+        return "out of the training range", outside[name][1]
     learned = inside.loc[name]
     if learned["low"] > 0 and row.high < LEFT * learned["drop"]:
         return "useful only in train", f"worth {learned['drop']:.2g} in train, at most {row.high:.2g} on new rows"

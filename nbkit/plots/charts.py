@@ -271,8 +271,7 @@ def draw_scatter(
         if len(known)
     )
     with new_figure(title) as (figure, axes):
-        where = sample[x].to_numpy(), sample[y].to_numpy()
-        (dots,) = axes.plot(*where, "o", markersize=3, alpha=0.6, color=COLOURS[0])
+        (dots,) = axes.plot(*sample.to_numpy().T, "o", markersize=3, alpha=0.6, color=COLOURS[0])
         picture.tell(dots, picture.tell_points(sample, x, y))
         if diagonal and len(known):
             picture.draw_diagonal(axes, known)
