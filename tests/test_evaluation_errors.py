@@ -48,12 +48,12 @@ def test_rules_are_in_the_words_of_the_contract():
     named = Contract(
         (
             ColumnRule("x", description="delay so far; as reported", unit="minutes"),
-            ColumnRule("at", description="departure", unit="local time"),
+            ColumnRule("at", description="departure, by the schedule", unit="local time"),
         )
     )
     for column, words in (
         ("x", r"delay so far is (at most|above) [\d.]+ minutes"),
-        ("at", r"hour of departure is (at most|above) [\d.]+"),
+        ("at", r"hour of departure, by the schedule, is (at most|above) [\d.]+"),
     ):
         rules = grow_error_tree(told, [column], min_rows=60, contract=named)["rule"]
         assert rules.str.fullmatch(rf"{words}( and {words})?").all(), rules.tolist()

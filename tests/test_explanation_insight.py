@@ -1,5 +1,7 @@
 """Insight: cases are what they are called, drivers say what is true, and a reason is named only where it is earned."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -242,6 +244,9 @@ def test_a_change_of_an_actionable_column_turns_the_decision_as_told():
     assert (before >= 0.5) != (after >= 0.5)
     none = describe_cases(cases, FOUND, SAID, MODEL)
     assert none.columns.tolist() == ["case", "sentence"]  # the notebook says once that none is named
+    contract = Contract((ColumnRule("hour", description="hour of departure; local time", unit="o'clock"),))
+    sentences = " ".join(describe_cases(cases, FOUND, SAID, MODEL, contract=contract)["sentence"])
+    assert re.search(r"hour of departure: \d+ o'clock \([+−]\d+ points?\)", sentences)
     with pytest.raises(BadModel, match="did you mean 'hour'"):
         describe_cases(cases, FOUND, SAID, MODEL, actionable=["hours"])
 

@@ -110,6 +110,7 @@ def _read_rules(tree: Any, names: Names, lacking: set[str], contract: Contract |
             edge = edge.replace(",", "") if 1000 <= abs(cut) < 10000 else edge  # may be a year
             said, unit = describe_column(contract, name.removeprefix(HOUR))
             said, unit = (f"{HOUR}{said}", "") if name.startswith(HOUR) else (said, unit)
+            said += "," if ", " in said else ""
             words = f"{said} is {'at most' if left else 'above'} {edge} {unit}".strip()
             words = f"{said} is {'not ' if left else ''}{level}" if level is not None else words
             side = (name, level if level is not None else str(left))  # a second cut on the same side replaces the first

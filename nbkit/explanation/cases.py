@@ -79,15 +79,14 @@ def describe_cases(
     actionable
         Columns that somebody can change.
     contract
-        Its units are said.
+        Its descriptions and units are said.
 
     Returns
     -------
     DataFrame
         Columns `case`, `sentence` and, where a column is actionable and there is a decision, `change`: a sentence, too.
-        Tried are the values of each column among the explained
-        rows, one column at a time; the nearest that turns the decision is told. It says what the model would answer,
-        not what would happen.
+        Tried are the values of each column among the explained rows, one column at a time; the nearest that turns the
+        decision is told. It says what the model would answer, not what would happen.
 
     Raises
     ------
@@ -95,9 +94,8 @@ def describe_cases(
         If a column of `actionable` is none that the model reads.
     """
     known = [name for name in explanation.importance["feature"] if name in explanation.data]
-    for name in actionable:
-        if name not in known:
-            raise BadModel(f"actionable names {name!r}, which the model does not read{suggest(name, known)}")
+    for name in (each for each in actionable if each not in known):
+        raise BadModel(f"actionable names {name!r}, which the model does not read{suggest(name, known)}")
     unit, rows = explanation.in_points()[1] or describe_column(contract, explanation.target)[1], []
     for case, part in cases.groupby("case", sort=False):
         first: Any = part.iloc[0]
@@ -113,8 +111,8 @@ def describe_cases(
 
 
 def _name(contract: Contract | None, name: str, value: str) -> str:
-    unit = describe_column(contract, name)[1]
-    return f"{name.replace('_', ' ')} {value} {unit if value != 'missing' else ''}".strip()
+    words, unit = describe_column(contract, name)
+    return f"{words}: {value} {unit if value != 'missing' else ''}".strip()
 
 
 def _find_change(row: Any, explanation: Explanation, o: Predictions, model: Any, actionable: Sequence[str]) -> str:
