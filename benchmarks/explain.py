@@ -10,12 +10,9 @@ from benchmarks.projects import is_flagship, run_lifecycle
 ROWS, BARE = 2000, 100  # explained; by the bare explainer, whose time is that of its rows
 CODE = """
 import sys, time
-import nbkit
-from nbkit.explanation.shapley import import_shap
-from nbkit.explanation.exact import count_nodes
+import nbkit, shap
 run = nbkit.Run(sys.argv[1], {})
 problem, test, model = run.load("01_frame", "problem"), run.load("02_ingest", "test"), run.load("06_train", "model")
-shap = import_shap()
 nbkit.explain(model, test, problem, limit=50)  # compiled once on a machine
 rows = problem.features(test).sample(int(sys.argv[2]), random_state=0)
 start = time.process_time()

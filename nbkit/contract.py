@@ -108,6 +108,12 @@ class Contract:
         return [rule.name for rule in self.columns if rule.personal]
 
 
+def describe_column(contract: Contract | None, name: str) -> tuple[str, str]:
+    """Return a column's description of the contract, or its name in words, and its unit."""
+    rule = next((each for each in (contract.columns if contract else ()) if each.name == name), ColumnRule(str(name)))
+    return rule.description.split(";")[0].strip() or rule.name.replace("_", " "), rule.unit
+
+
 def digest_terms(contract: Contract) -> str:
     """Return a digest of all that a person confirms: columns, when they are known, which are personal, and rules."""
     terms = (contract.columns, contract.rules, contract.keys, contract.min_rows, contract.others)

@@ -8,6 +8,7 @@ from model_helpers import binary_recipe, load_table, make_binary, make_candidate
 from sklearn.linear_model import Ridge
 
 from benchmarks.truth.slices import draw_report
+from nbkit.contract import ColumnRule, Contract
 from nbkit.evaluation import grow_error_tree, worst_slices
 from nbkit.evaluation.errors import split_rows
 from nbkit.model import predict
@@ -30,12 +31,34 @@ def test_a_planted_weakness_is_found_in_words_and_its_numbers_are_those_of_rows_
     first = table.iloc[0]
     assert first["verdict"] == "worse"
     assert "letter is b" in first["rule"]
-    assert "x above" in first["rule"]
+    assert "x is above" in first["rule"]
     assert first["error"] == pytest.approx(0.58, abs=0.08)
     assert first["low"] < first["lift"] < first["high"]
     assert table["n"].sum() == 4000
     assert table[["share_of_rows", "share_of_errors"]].sum().tolist() == pytest.approx([1, 1])
     assert (table["verdict"] == "worse").sum() == 1
+
+
+def test_rules_are_in_the_words_of_the_contract():
+    frame = make_binary(1500).assign(
+        x=lambda t: t["hour"], at=lambda t: pd.Timestamp("2026-01-01") + pd.to_timedelta(t["hour"], "h")
+    )
+    model = make_candidate("linear", binary_recipe()).fit(frame.drop(columns="late"), frame["late"])
+    told = predict(model, frame, Problem("late", positive=1))
+    named = Contract(
+        (
+            ColumnRule("x", description="delay so far; as reported", unit="minutes"),
+            ColumnRule("at", description="departure, by the schedule", unit="local time"),
+        )
+    )
+    for column, words in (
+        ("x", r"delay so far is (at most|above) [\d.]+ minutes"),
+        ("at", r"hour of departure, by the schedule, is (at most|above) [\d.]+"),
+    ):
+        rules = grow_error_tree(told, [column], min_rows=60, contract=named)["rule"]
+        assert rules.str.fullmatch(rf"{words}( and {words})?").all(), rules.tolist()
+        plain = grow_error_tree(told, [column], min_rows=60)
+        assert plain["n"].tolist() == grow_error_tree(told, [column], min_rows=60, contract=named)["n"].tolist()
 
 
 @pytest.mark.parametrize(("n", "blocks"), [(1200, 0), (3000, 30)])
@@ -62,7 +85,7 @@ def test_names_times_and_gaps_make_rules_and_a_gap_is_named_only_where_there_are
     told = predict(model, frame, Problem("late", positive=1))
     rules = " ".join(grow_error_tree(told, ["hour", "temp", "carrier", "day"], min_rows=60)["rule"])
     assert "hour" in rules
-    assert not any(f"hour above {number} or missing" in rules for number in range(24))
+    assert not any(f"hour is above {number} or missing" in rules for number in range(24))
 
 
 def test_too_few_rows_and_nothing_wrong_are_no_trouble():
@@ -114,7 +137,7 @@ def test_a_cut_between_years_does_not_move_a_year_to_the_other_side_and_levels_h
     wrong = (year >= 2014) & (np.arange(4000) // 8 % 2 == 0)
     rows = pd.DataFrame({"year": year, "odd": odd, "flag": flag})
     table = grow_error_tree(align(truth, np.where(wrong, 1 - truth, truth) * 0.8 + 0.1, rows=rows), ["year"])
-    assert table.at[0, "rule"].startswith("year above 2013.5")
+    assert table.at[0, "rule"].startswith("year is above 2013.5")
     told = " ".join(
         grow_error_tree(align(truth, np.where(odd == "", 1 - truth, truth) * 0.8 + 0.1, rows=rows), ["odd", "flag"])[
             "rule"

@@ -158,6 +158,20 @@ def test_a_mark_says_what_it_shows_where_somebody_points_at_it_also_where_a_line
         assert list_titles(PICTURES[name]()), name
 
 
+def test_dots_of_rows_say_what_they_are_unless_they_are_too_many():
+    titles = list_titles(plots.draw_scatter(POINTS, "x", "y", "No relation"))
+    assert len(titles) == 600
+    assert re.fullmatch(r"x 0\.\d+, y -?\d\S*", titles[0])
+    assert not list_titles(PICTURES["scatter"]())  # 2,000
+    rows = pd.DataFrame({"hour": [5.0, np.nan, 9.0], "who": ["Ann", "withheld", "Bo & Co"]})
+    moved = pd.DataFrame({"hour": [1.25, -2.0, 0.5], "who": [0.0, 3.0, -1.0]})
+    told = list_titles(plots.draw_swarm(moved, rows, "How far", unit="points"))
+    assert sorted(told) == [
+        "hour 5: 1.25 points", "hour 9: 0.5 points", "hour unknown: -2 points",
+        "who Ann: 0 points", "who Bo &amp; Co: -1 points", "who withheld: 3 points",
+    ]  # fmt: skip
+
+
 def test_an_artist_with_other_marks_than_words_says_nothing_rather_than_something_wrong():
     with new_figure("Cut") as (figure, axes):
         for bar, words in zip(axes.barh([0, 1], [2, 3]), (["two"], ["three", "four"]), strict=True):

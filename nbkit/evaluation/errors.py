@@ -6,15 +6,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.columns import column_kind
+from nbkit.contract import Contract, describe_column
 from nbkit.model.predictions import Predictions
 from nbkit.model.uncertainty import BLOCKS
 from nbkit.stats import LEVEL, Array, t_quantile
 
 LEAVES, DEPTH, LEVELS = 6, 3, 20
+HOUR = "hour of "
+Names = list[tuple[str, str | None]]
 COLUMNS = ["rule", "n", "error", "lift", "low", "high", "share_of_rows", "share_of_errors", "verdict"]
 
 
-def grow_error_tree(predictions: Predictions, columns: Sequence[str], *, min_rows: int = 100) -> pd.DataFrame:
+def grow_error_tree(
+    predictions: Predictions, columns: Sequence[str], *, min_rows: int = 100, contract: Contract | None = None
+) -> pd.DataFrame:
     """Find the parts of the table where errors gather.
 
     Parameters
@@ -25,6 +31,8 @@ def grow_error_tree(predictions: Predictions, columns: Sequence[str], *, min_row
         What rules may be made of.
     min_rows
         Smaller parts are not looked for, and not judged.
+    contract
+        Its descriptions and units name the columns in the rules; without it their own names do.
 
     Returns
     -------
@@ -52,12 +60,10 @@ def grow_error_tree(predictions: Predictions, columns: Sequence[str], *, min_row
     grown = split_rows(o)
     if min(grown.sum(), (~grown).sum()) < 2 * min_rows or not len(names):
         return pd.DataFrame(columns=COLUMNS)
-    tree = DecisionTreeRegressor(
-        max_depth=DEPTH, max_leaf_nodes=LEAVES, min_samples_leaf=min_rows, random_state=o.problem.seed
-    )
-    tree.fit(X[grown], error[grown])
+    size: Any = {"max_depth": DEPTH, "max_leaf_nodes": LEAVES, "min_samples_leaf": min_rows}
+    tree = DecisionTreeRegressor(**size, random_state=o.problem.seed).fit(X[grown], error[grown])
     lacking = {names[place][0] for place in np.flatnonzero(np.isnan(X).any(axis=0))}
-    leaves, rules = tree.apply(X[~grown]), _read_rules(tree.tree_, names, lacking)
+    leaves, rules = tree.apply(X[~grown]), _read_rules(tree.tree_, names, lacking, contract)
     blocks = np.arange((~grown).sum()) if o.blocks is None else o.blocks[~grown]
     rows = [(rules[leaf], *_measure(error[~grown], leaves == leaf, blocks, len(rules), min_rows)) for leaf in rules]
     return pd.DataFrame(rows, columns=COLUMNS).sort_values(["lift", "rule"], ascending=[False, True], ignore_index=True)
@@ -70,21 +76,15 @@ def split_rows(o: Predictions) -> Array:
     return np.asarray(order[units] % 2 == 0)
 
 
-def is_number(column: pd.Series) -> bool:
-    """Return whether a column is cut by size: a number that is no yes or no."""
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-
-
-def encode(o: Predictions, columns: Sequence[str]) -> tuple[Array, list[tuple[str, str | None]]]:
+def encode(o: Predictions, columns: Sequence[str]) -> tuple[Array, Names]:
     """Return columns as numbers, and what each is: its name and, of one that says whether a row has it, the level."""
-    parts, names = [], list[tuple[str, str | None]]()
+    parts, names = [], Names()
     for name in columns:
         column = o.column(name, "to find errors by")
-        if is_number(column) or pd.api.types.is_datetime64_any_dtype(column):
-            numeric = not pd.api.types.is_datetime64_any_dtype(column)
-            values = (column if numeric else column.dt.hour).to_numpy(dtype=float, na_value=np.nan)
+        if (kind := column_kind(column)) in ("number", "datetime"):
+            values = (column if kind == "number" else column.dt.hour).to_numpy(dtype=float, na_value=np.nan)
             parts.append(np.where(np.isfinite(values), values, np.nan)[:, None])
-            names.append((name if numeric else f"hour of {name}", None))
+            names.append((name if kind == "number" else f"{HOUR}{name}", None))
             continue
         texts = column.astype(object).where(column.notna(), "(missing)").astype(str).replace("", "(empty)")
         for level in texts.value_counts().index[:LEVELS]:
@@ -93,7 +93,7 @@ def encode(o: Predictions, columns: Sequence[str]) -> tuple[Array, list[tuple[st
     return (np.hstack(parts) if parts else np.empty((len(o), 0))), names
 
 
-def _read_rules(tree: Any, names: list[tuple[str, str | None]], lacking: set[str]) -> dict[int, str]:
+def _read_rules(tree: Any, names: Names, lacking: set[str], contract: Contract | None) -> dict[int, str]:
     """Return the rule of each leaf in words; `lacking` are columns with gaps, which are named where they came to."""
     found: dict[int, str] = {}
     stack: list[tuple[int, dict[tuple[str, str], str], set[str]]] = [(0, {}, lacking)]
@@ -108,8 +108,11 @@ def _read_rules(tree: Any, names: list[tuple[str, str | None]], lacking: set[str
         for child, left in ((tree.children_left[node], True), (tree.children_right[node], False)):
             edge = f"{cut:,.4g}" if abs(cut) < 100 else f"{cut:,.6g}" if abs(cut) < 1e5 else f"{cut:,.0f}"
             edge = edge.replace(",", "") if 1000 <= abs(cut) < 10000 else edge  # may be a year
-            words = f"{name} {'at most' if left else 'above'} {edge}"
-            words = f"{name} is {'not ' if left else ''}{level}" if level is not None else words
+            said, unit = describe_column(contract, name.removeprefix(HOUR))
+            said, unit = (f"{HOUR}{said}", "") if name.startswith(HOUR) else (said, unit)
+            said += "," if ", " in said else ""
+            words = f"{said} is {'at most' if left else 'above'} {edge} {unit}".strip()
+            words = f"{said} is {'not ' if left else ''}{level}" if level is not None else words
             side = (name, level if level is not None else str(left))  # a second cut on the same side replaces the first
             stack.append((int(child), {**path, side: words}, gaps if lost == left else gaps - {name}))
     return found
@@ -126,11 +129,5 @@ def _measure(error: Array, inside: Array, blocks: Array, parts: int, min_rows: i
     sums = np.bincount(blocks, weights=pull)
     held = len(np.unique(blocks[inside]))
     half = t_quantile(held - 1, 1 - (1 - LEVEL) / parts) * np.sqrt((sums**2).sum() * held / (held - 1))
-    return (
-        *shown,
-        max(lift - half, 0.0),
-        lift + half,
-        n / len(error),
-        share,
-        "worse" if lift - half > 1 else "not worse",
-    )
+    verdict = "worse" if lift - half > 1 else "not worse"
+    return *shown, max(lift - half, 0.0), lift + half, n / len(error), share, verdict

@@ -9,7 +9,6 @@ __getattr__, __dir__, __all__ = attach(
         "cases": ["explain_rows", "describe_cases"],
         "effects": [
             "compare_influence",
-            "describe_column",
             "list_movements",
             "measure_effects",
             "describe_check",

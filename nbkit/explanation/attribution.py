@@ -1,5 +1,6 @@
 """Explanations: how much each raw column moved each prediction, checked against the model that is served."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from nbkit.errors import BadModel
 from nbkit.explanation import ensembles
 from nbkit.explanation.served import take_apart
-from nbkit.explanation.shapley import SLOW_ROWS, Found, find_spread, import_shap, try_method
+from nbkit.explanation.shapley import SLOW_ROWS, Found, find_spread, try_method
 from nbkit.lineage import list_engineered, split_model
 from nbkit.model.train import draw_rows
 from nbkit.problem import Problem
@@ -89,10 +90,12 @@ class Explanation:
             shap.plots.beeswarm(explanation.to_shap())
             shap.plots.waterfall(explanation.to_shap()[0])
         """
-        shap = import_shap()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its import, which takes seconds, warns about matplotlib
+            import shap
         classes, several = list(self.base.index), len(self.base) > 1
-        parts = [part for _, part in self.values.groupby("class", sort=False)] if several else [self.values]
-        parts = [part.drop(columns="class") for part in parts] if several else parts
+        parted = self.values.groupby("class", sort=False) if several else [("", self.values)]
+        parts = [part.drop(columns="class", errors="ignore") for _, part in parted]
         names = list(parts[0].columns)
         stacked = np.stack([part.to_numpy(dtype=float) for part in parts], axis=2)
         base = np.tile(self.base.to_numpy(dtype=float), (len(self.data), 1))
@@ -152,12 +155,11 @@ def explain(
     if not len(X):
         raise BadModel("there are no rows to explain")
     last = split_model(model)[1]
-    afforded = ensembles.affordable_rows(last, budget_s)
-    sample = draw_rows(X, min(limit, max(afforded, ensembles.FEWEST)), seed)
+    afforded = max(ensembles.affordable_rows(last, budget_s), ensembles.FEWEST)
+    sample = draw_rows(X, min(limit, afforded), seed)
     tried: list[str] = []
     for parts in take_apart(model, sample, problem):
-        methods = ensembles.list_methods(parts.last)
-        for method in methods:
+        for method in ensembles.list_methods(parts.last):
             found, gap = try_method(method, parts, seed, background, budget_s)
             if found is not None:
                 return _finish(found, X, problem, min(limit, len(X)))
@@ -171,18 +173,16 @@ def _finish(found: Found, X: pd.DataFrame, problem: Problem, wanted: int) -> Exp
     share = parts.spread_sources(raw)
     summed = np.einsum("nco,cr->nro", found.values, share)
     frames = [pd.DataFrame(part, parts.matrix.index, raw) for part in np.moveaxis(summed, 2, 0)]
-    if len(frames) > 1:
-        for frame, name in zip(frames, parts.classes, strict=True):
-            frame.insert(0, "class", str(name))
+    for frame, name in zip(frames, parts.classes, strict=True) if len(frames) > 1 else ():
+        frame.insert(0, "class", str(name))
     size = np.abs(summed).mean(axis=2)
     data = X[~X.index.duplicated()].loc[parts.matrix.index]
     importance, stable = _rank(size, raw, problem, data)
-    spread = find_spread(parts)
-    scale = max(spread, 1e-12)
+    scale = max(spread := find_spread(parts), 1e-12)
     check = {"method": found.method, "rows": len(parts.matrix), "error": found.error, "spread": spread}
-    check |= {"relative": found.error / scale, "top5_stable": stable}
-    check |= {"sampling": found.sampling, "sampling_share": found.sampling / scale, "traced": parts.way}
-    check["more"] = _say_more(found, wanted, importance)
+    check |= {"relative": found.error / scale, "top5_stable": stable, "sampling": found.sampling}
+    more = _say_more(found, wanted, importance)
+    check |= {"sampling_share": found.sampling / scale, "traced": parts.way, "more": more}
     start = pd.Series(found.base, index=[str(name) for name in parts.classes], name="base")
     engineered, weights = _weigh(found, X, share > 0, dict(zip(raw, size.mean(axis=0), strict=True)))
     made: dict[str, Any] = {"engineered": engineered, "weights": weights, "data": data, "target": problem.target}

@@ -6,15 +6,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.contract import Contract
+from nbkit.columns import column_kind
+from nbkit.contract import Contract, describe_column
 from nbkit.errors import BadModel
 from nbkit.explanation.attribution import Explanation
-from nbkit.explanation.effects import describe_column, say_points
+from nbkit.explanation.effects import say_points
 from nbkit.model.predictions import Predictions, predict_values
+from nbkit.stats import Array
 from nbkit.wording import suggest
 
 TRIED = 25  # values of a column
-HALVINGS = 12  # steps to the nearest value that turns a decision
+STEPS = 200  # to the nearest value that turns a decision
 
 
 def explain_rows(explanation: Explanation, predictions: Predictions, *, top: int = 6) -> pd.DataFrame:
@@ -77,14 +79,14 @@ def describe_cases(
     actionable
         Columns that somebody can change.
     contract
-        Its units are said.
+        Its descriptions and units are said.
 
     Returns
     -------
     DataFrame
-        Columns `case`, `sentence`, `change`: a sentence, too. Tried are the values of each column among the explained
-        rows, one column at a time; the nearest that turns the decision is told. It says what the model would answer,
-        not what would happen.
+        Columns `case`, `sentence` and, where a column is actionable and there is a decision, `change`: a sentence, too.
+        Tried are the values of each column among the explained rows, one column at a time; the nearest that turns the
+        decision is told. It says what the model would answer, not what would happen.
 
     Raises
     ------
@@ -92,87 +94,73 @@ def describe_cases(
         If a column of `actionable` is none that the model reads.
     """
     known = [name for name in explanation.importance["feature"] if name in explanation.data]
-    for name in actionable:
-        if name not in known:
-            raise BadModel(f"actionable names {name!r}, which the model does not read{suggest(name, known)}")
+    for name in (each for each in actionable if each not in known):
+        raise BadModel(f"actionable names {name!r}, which the model does not read{suggest(name, known)}")
     unit, rows = explanation.in_points()[1] or describe_column(contract, explanation.target)[1], []
     for case, part in cases.groupby("case", sort=False):
         first: Any = part.iloc[0]
-        named: Any = part[part["feature"] != "all others"].head(3)
+        named: Any = part[part["feature"] != "all others"].head(3).itertuples()
         half = 0.5 if unit == "points" else 0.0
-        moved = [
-            f"{_name(contract, row.feature, row.value)} ({say_points(row.contribution, unit, half)})"
-            for row in named.itertuples()
-        ]
+        moved = [f"{_name(contract, r.feature, r.value)} ({say_points(r.contribution, unit, half)})" for r in named]
         said = f"The model says {_say(first['prediction'], unit)}; {explanation.target} was {first['truth']}. "
         said += f"From {_say(first['start'], unit)}, it is moved most by {'; '.join(moved)}."
-        rows.append((case, said, _find_change(first["row"], explanation, predictions, model, actionable)))
-    return pd.DataFrame(rows, columns=["case", "sentence", "change"])
+        turns = actionable and predictions.task != "regression"
+        change = [_find_change(first["row"], explanation, predictions, model, actionable)] if turns else []
+        rows.append((case, said, *change))
+    return pd.DataFrame(rows, columns=["case", "sentence", "change"][: len(rows[0]) if rows else 2])
 
 
 def _name(contract: Contract | None, name: str, value: str) -> str:
-    unit = describe_column(contract, name)[1]
-    return f"{name.replace('_', ' ')} {value} {unit if value != 'missing' else ''}".strip()
+    words, unit = describe_column(contract, name)
+    return f"{words}: {value} {unit if value != 'missing' else ''}".strip()
 
 
 def _find_change(row: Any, explanation: Explanation, o: Predictions, model: Any, actionable: Sequence[str]) -> str:
     """Say which nearest value of one actionable column turns the decision about a row."""
-    if not actionable:
-        return "No column is named as actionable, so no change is proposed."
-    if o.task == "regression":
-        return "Not applicable: this model predicts a number, not a decision."
     data, own = explanation.data, explanation.data.loc[[row]]
     tried = [(name, value, far) for name in actionable for value, far in _list_values(data[name], own[name].iloc[0])]
-    rows = pd.concat([own] * (len(tried) + 1), ignore_index=True)
-    for name in actionable:
-        changed = [value if name == each else own[name].iloc[0] for each, value, _ in tried]
-        rows[name] = pd.Series([own[name].iloc[0], *changed]).astype(own[name].dtype)
-    said = predict_values(model, rows, o.problem).to_numpy()
-    label = said >= o.threshold if said.ndim == 1 else said.argmax(axis=1)
+    _, label = _ask(model, own, [change[:2] for change in tried], o)
     turned = [(far, place) for place, (_, _, far) in enumerate(tried) if label[place + 1] != label[0]]
     if not turned:
         return f"No single change of {' or '.join(actionable)} within what was seen turns the decision."
-    place = min(turned)[1]
-    name, value, _ = tried[place]
-    nearest, (answer, turned_to) = _approach(model, own, (name, value), o)
-    then = f"{answer:.1%}, across the threshold of {o.threshold:.1%}" if said.ndim == 1 else str(o.classes[turned_to])
+    name, value, _ = tried[min(turned)[1]]
+    nearest, answer, turned_to = _approach(model, own, (name, value), o)
+    then = f"{answer:.1%}, across the threshold of {o.threshold:.1%}"
+    then = str(o.classes[turned_to]) if o.task == "multiclass" else then
     return f"With {name} {_show(nearest)} instead of {_show(own[name].iloc[0])} the model would say {then}."
 
 
-def _approach(model: Any, own: pd.DataFrame, change: tuple[str, Any], o: Predictions) -> tuple[Any, tuple[float, int]]:
-    """Return the value nearest to a row's own that turns the decision as well, by halving, and the answer there."""
-    name, here = change
-    column, kept = own[name], own[name].iloc[0]
-    whole = pd.api.types.is_integer_dtype(column)
-    number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and pd.notna(kept)
-    (_, before), answer = _ask(model, own, o), _ask(model, _set(own, name, here), o)
-    for _ in range(HALVINGS if number else 0):
-        middle = round((kept + here) / 2) if whole else (kept + here) / 2
-        if middle in (kept, here):
-            break
-        found = _ask(model, _set(own, name, middle), o)
-        if found[1] == before:
-            kept = middle
-        else:
-            here, answer = middle, found
-    return here, answer
+def _approach(model: Any, own: pd.DataFrame, change: tuple[str, Any], o: Predictions) -> tuple[Any, float, int]:
+    """Return the value nearest to a row's own that turns the decision as well, and the answer there."""
+    name, value = change
+    column, kept, between = own[name], own[name].iloc[0], [value]
+    if column_kind(column) == "number" and pd.notna(kept):
+        steps = np.linspace(float(kept), float(value), STEPS + 1)[1:]
+        between = [*(steps.round() if pd.api.types.is_integer_dtype(column) else steps)]
+    said, label = _ask(model, own, [(name, each) for each in between], o)
+    place = int(np.argmax(label[1:] != label[0]))
+    return (
+        column.dtype.type(between[place]) if len(between) > 1 else value,
+        float(said[place + 1]),
+        int(label[place + 1]),
+    )
 
 
-def _set(own: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:
-    return own.assign(**{name: pd.Series([value], index=own.index).astype(own[name].dtype)})
-
-
-def _ask(model: Any, row: pd.DataFrame, o: Predictions) -> tuple[float, int]:
-    """Return the probability (the largest of several classes) of one row, and the class that is decided on."""
-    said = predict_values(model, row, o.problem).to_numpy()
-    label = said >= o.threshold if said.ndim == 1 else said.argmax(axis=1)
-    return float(said.max()), int(label[0])
+def _ask(model: Any, own: pd.DataFrame, changes: list[tuple[str, Any]], o: Predictions) -> tuple[Array, Array]:
+    """Return the probability (the largest of several) and the class decided on: of a row, then with each change."""
+    rows = pd.concat([own] * (len(changes) + 1), ignore_index=True)
+    for name in {name for name, _ in changes}:
+        kept = own[name].iloc[0]
+        values = [kept, *(value if name == each else kept for each, value in changes)]
+        rows[name] = pd.Series(values).astype(own[name].dtype)
+    said = predict_values(model, rows, o.problem).to_numpy()
+    return (said, said >= o.threshold) if said.ndim == 1 else (said.max(axis=1), said.argmax(axis=1))
 
 
 def _list_values(column: "pd.Series[Any]", own: Any) -> list[tuple[Any, float]]:
     """List values to try, with how far each is from a row's own: in ranks, or 1 for another category."""
     known = column.dropna()
-    if not pd.api.types.is_numeric_dtype(known) or pd.api.types.is_bool_dtype(known):
+    if column_kind(known) != "number":
         return [(value, 1.0) for value in known.value_counts().index[:TRIED] if value != own]
     values = np.unique(known.quantile(np.linspace(0, 1, TRIED), interpolation="nearest").to_numpy())
     at = (known < own).mean() if pd.notna(own) else 0.5
@@ -180,11 +168,9 @@ def _list_values(column: "pd.Series[Any]", own: Any) -> list[tuple[Any, float]]:
 
 
 def _show(value: Any) -> str:
-    return "missing" if pd.isna(value) else _shorten(value) if isinstance(value, float) else str(value)
-
-
-def _shorten(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, float) and pd.notna(value):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return "missing" if pd.isna(value) else str(value)
 
 
 def _say(value: float, unit: str) -> str:
@@ -196,12 +182,9 @@ def _pick_cases(o: Predictions) -> list[tuple[str, int, str]]:
     every = np.ones(len(o), dtype=bool)
     if o.task == "regression":
         off, column = o.score - o.truth, np.full(len(o), "", dtype=object)
-        keys = {
-            "closest prediction": (every, -np.abs(off)),
-            "most too high": (off > 0, off),
-            "most too low": (off < 0, -off),
-        }
-        keys["typical"] = every, -np.abs(np.abs(off) - np.median(np.abs(off)))
+        far = np.abs(off)
+        keys = {"closest prediction": (every, -far), "most too high": (off > 0, off), "most too low": (off < 0, -off)}
+        keys["typical"] = every, -np.abs(far - np.median(far))
     else:
         right = o.label == o.truth
         if o.task == "binary":

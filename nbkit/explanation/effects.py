@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.contract import Contract
+from nbkit.columns import column_kind
+from nbkit.contract import Contract, describe_column
 from nbkit.explanation.attribution import Explanation
 from nbkit.slicing import cut_slices
 from nbkit.stats import Array, Z, normal_quantile
-from nbkit.wording import format_count
+from nbkit.wording import capitalize, format_count
 
 FEWEST, SHARE = 20, 0.05  # rows, and their share, on either side of a threshold
 LEVELS = 10
@@ -58,7 +59,7 @@ def cut_rounded(column: "pd.Series[Any]", bins: int = 8) -> "pd.Series[Any]":
     >>> cut_rounded(pd.Series(range(3, 100)), 4).cat.categories.tolist()
     ['under 30', '30 to 50', '50 to 80', '80 and above']
     """
-    if not _is_number(column) or column.nunique() <= LEVELS:
+    if column_kind(column) != "number" or column.nunique() <= LEVELS:
         labels = cut_slices(column)
         often = labels.value_counts().index[:LEVELS]
         kept = [name for name in labels.cat.categories if name in often]
@@ -125,9 +126,9 @@ def list_drivers(explanation: Explanation, contract: Contract | None = None, *, 
             own, of_class = own[values["class"] == strongest], f" for {explanation.target} {strongest}"
         column = explanation.data[name]
         words, measure = describe_column(contract, name)
-        tell = _tell_threshold if _is_number(column) else _tell_levels
+        tell = _tell_threshold if column_kind(column) == "number" else _tell_levels
         told, clear = tell(column, own, unit, measure)
-        rows.append((name, f"{words}{of_class}. {told}", row.share, clear))
+        rows.append((name, f"{capitalize(words)}{of_class}. {told}", row.share, clear))
     return pd.DataFrame(rows, columns=["feature", "sentence", "share", "clear"])
 
 
@@ -146,13 +147,6 @@ def find_class_moved(values: pd.DataFrame, name: str) -> str:
     return str(values[name].abs().groupby(values["class"], sort=False).mean().idxmax())
 
 
-def describe_column(contract: Contract | None, name: str) -> tuple[str, str]:
-    """Return a column's description of the contract, or its name in words, and its unit."""
-    rule = next((each for each in contract.columns if each.name == name), None) if contract else None
-    words = rule.description.split(";")[0].strip() if rule and rule.description else str(name).replace("_", " ")
-    return words[:1].upper() + words[1:], rule.unit if rule else ""
-
-
 def describe_check(explanation: Explanation) -> str:
     """Say how the explanation was made, how well it meets the model, and what more time would buy."""
     check: Any = explanation.check.iloc[0]
@@ -167,9 +161,8 @@ def describe_check(explanation: Explanation) -> str:
 def describe_pairs(pairs: pd.DataFrame) -> str:
     """Return the title of influence beside usefulness: how many columns that move predictions help on new rows."""
     notable = pairs[pairs["finding"] != "little influence"]
-    return (
-        f"{(notable['finding'] == 'helps').sum()} of {len(notable)} influential columns are shown to help on new rows"
-    )
+    helping = (notable["finding"] == "helps").sum()
+    return f"{helping} of {len(notable)} influential columns are shown to help on new rows"
 
 
 def judge_firmness(stable: float, columns: int) -> str:
@@ -197,13 +190,11 @@ def describe_firmness(explanation: Explanation) -> str:
 
 def summarize_explanation(explanation: Explanation) -> str:
     """Return the headline: the strongest columns, how exactly they explain the model, and how firm their order is."""
-    strongest = [f"{row.feature} ({row.share:.0%})" for row in explanation.importance.head(3).itertuples()]
+    top = ", ".join(f"{row.feature} ({row.share:.0%})" for row in explanation.importance.head(3).itertuples())
     check: Any = explanation.check.iloc[0]
     exact = "match the model exactly" if check["sampling"] == 0 else f"are sampled, to {check['sampling_share']:.1%},"
     rows = format_count(check["rows"], "row")
-    return (
-        f"Strongest drivers: {', '.join(strongest)}. Explanations {exact} on {rows}. {describe_firmness(explanation)}"
-    )
+    return f"Strongest drivers: {top}. Explanations {exact} on {rows}. {describe_firmness(explanation)}"
 
 
 def compare_influence(explanation: Explanation, before: pd.DataFrame | None) -> pd.DataFrame:
@@ -227,8 +218,7 @@ def compare_influence(explanation: Explanation, before: pd.DataFrame | None) -> 
         return pd.DataFrame(columns=columns)
     old = before.set_index("feature")["share"].astype(float)
     table = explanation.importance.assign(half=lambda t: (t["high"] - t["low"]) / 2 * t["share"] / t["mean_abs"])
-    table = table.assign(before=table["feature"].map(old).fillna(0.0))
-    table["change"] = table["share"] - table["before"]
+    table = table.assign(before=table["feature"].map(old).fillna(0.0), change=lambda t: t["share"] - t["before"])
     sure = table["change"].abs() > np.sqrt(2) * table["half"].fillna(np.inf)
     table["finding"] = np.where(~sure, "inconclusive", np.where(table["change"] > 0, "gained", "lost"))
     return table.sort_values("change", key=lambda c: -c.abs(), kind="stable", ignore_index=True)[columns]
@@ -250,14 +240,9 @@ def say_points(value: float, unit: str, half: float = 0.0) -> str:
     return f"{sign}{shown} {noun}".strip()
 
 
-def _is_number(column: "pd.Series[Any]") -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-
-
 def _tell_threshold(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, measure: str) -> tuple[str, bool]:
     """Say what a number does above and below the value that parts it best."""
-    numbers = column.to_numpy(dtype=float, na_value=np.nan)
-    known = np.isfinite(numbers)
+    known = np.isfinite(numbers := column.to_numpy(dtype=float, na_value=np.nan))
     x, moved, least = numbers[known], own.to_numpy(dtype=float)[known], max(FEWEST, SHARE * known.sum())
     tried = round_edges(x, 12) if len(np.unique(x)) > 1 else np.empty(0)
     edges = [edge for edge in tried if least <= (x >= edge).sum() <= len(x) - least]
@@ -269,10 +254,9 @@ def _tell_threshold(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, 
     halves = [Z * side.std(ddof=1) / np.sqrt(len(side)) for side in (moved[x >= edge], moved[x < edge])]
     if abs(above - below) <= normal_quantile(1 - 0.05 / len(edges)) / Z * np.hypot(*halves):
         return "These rows show no direction", False
-    value = f"{edge:,.0f}" if abs(edge) >= 10_000 else f"{edge:g}"
-    value = f"{value} {measure}".strip()
+    value = f"{edge:,.0f} {measure}" if abs(edge) >= 10_000 else f"{edge:g} {measure}"
     ends = [say_points(end, unit, max(halves)) for end in (above, below)]
-    return f"{value} or more: {ends[0]}; less: {ends[1]}", True
+    return f"{value.strip()} or more: {ends[0]}; less: {ends[1]}", True
 
 
 def _tell_levels(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, measure: str) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 
 from nbkit.errors import BadModel
 from nbkit.explanation.exact import NODES, by_trees, by_weights, count_nodes, is_trees, match_outputs
-from nbkit.explanation.shapley import Parts, by_permutation, try_method
+from nbkit.explanation.shapley import SLOW_BACKGROUND, SLOW_ROWS, TIMES, Parts, by_permutation, refuse, try_method
 from nbkit.lineage import trace_columns
 from nbkit.stats import Array
 
@@ -28,7 +28,12 @@ def list_methods(last: Any) -> list[Callable[..., Any]]:
 
 
 def affordable_rows(last: Any, budget_s: float) -> int:
-    """Return how many rows can be explained in so many seconds, from the size of the trees; without trees, any."""
+    """Return how many rows can be explained in so many seconds, from the size of the trees; without trees, any.
+
+    By permutation alone no more are asked about than it needs, rows and backgrounds.
+    """
+    if list_methods(last) == [by_permutation]:
+        return SLOW_ROWS + TIMES[1] * SLOW_BACKGROUND
     nodes = sum(count_nodes(each) for each in (last, *(part for _, _, part, _ in _list_parts(last))))
     return max(1, int(NODES * budget_s / max(nodes, 1)))
 
@@ -104,13 +109,9 @@ def _explain_part(model: Any, frame: pd.DataFrame, served: Array, seed: int, bac
     if lineage.matrix is not None:
         named = hasattr(lineage.last, "feature_names_in_")
         given = lineage.matrix if named else lineage.matrix.to_numpy()
-        own = Parts(lineage.last, lineage.matrix, lineage.sources, _refuse, served, "", [], lineage.way, given)
+        own = Parts(lineage.last, lineage.matrix, lineage.sources, refuse, served, "", [], lineage.way, given)
         for method in list_methods(lineage.last)[:-1]:
             found, _ = try_method(method, own, seed, background)
             if found is not None:
                 return found
     raise BadModel(f"{type(lineage.last).__name__} in it has no exact explanation")
-
-
-def _refuse(_: Any) -> Array:
-    raise BadModel("a part is not asked for what it would say")

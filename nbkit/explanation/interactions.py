@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from nbkit.contract import Contract
+from nbkit.contract import Contract, describe_column
 from nbkit.explanation.attribution import Explanation
-from nbkit.explanation.effects import cut_rounded, describe_column, say_points
-from nbkit.explanation.served import find_output
+from nbkit.explanation.effects import cut_rounded, say_points
+from nbkit.explanation.served import ask_together, find_output
 from nbkit.explanation.usefulness import ALIKE, NOTABLE, find_alike
 from nbkit.model.train import draw_rows
 from nbkit.problem import Problem
@@ -118,12 +118,12 @@ def find_interactions(
     x, z = X.iloc[:n], X.iloc[n : 2 * n]
     units = None if (blocks := problem.blocks(x)) is None else pd.factorize(blocks)[0]
 
-    def move(*names: str) -> Array:
-        return said[:n] - ask(x.assign(**{name: z[name].array for name in names}))
-
-    alone, found = {name: move(name) for name in names}, []
+    moves = [*((name,) for name in names), *pairs]
+    changed = (x.assign(**{name: z[name].array for name in each}) for each in moves)
+    moved = dict(zip(moves, (said[:n] - each for each in ask_together(ask, changed, n)), strict=True))
+    found = []
     for a, b in pairs:
-        delta = alone[a] + alone[b] - move(a, b)
+        delta = moved[(a,)] + moved[(b,)] - moved[a, b]
         part = (a, b, *_bound_share(delta, said[: 2 * n], units, len(pairs)), scale * delta)
         found += [part] if part[2] > TINY else []
     found.sort(key=lambda part: -part[2])

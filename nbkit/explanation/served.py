@@ -1,6 +1,7 @@
 """What is explained: the output of the served model, and the columns that its last step reads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ from sklearn.pipeline import Pipeline
 from nbkit.errors import BadModel, NbkitError
 from nbkit.explanation.ensembles import find_line
 from nbkit.explanation.exact import gives_own
-from nbkit.explanation.shapley import Parts
+from nbkit.explanation.shapley import Parts, refuse
 from nbkit.lineage import Lineage, read_columns, split_model, trace_columns
 from nbkit.problem import Problem, find_class
 from nbkit.stats import Array
 
 RAW = "as a whole, from raw rows"
+TOGETHER = 20_000  # rows that a model is asked about at once: each question costs, however few rows it is about
 
 
 def take_apart(model: Any, X: pd.DataFrame, problem: Problem) -> Iterator[Parts]:
@@ -77,11 +79,15 @@ def _read_categories(model: Any, X: pd.DataFrame, served: Array, unit: str, clas
     given = X
     for step in steps:
         given = step.transform(given)
-    return Parts(last, codes.matrix.iloc[:, place], codes.sources, _refuse, served, unit, classes, codes.way, given)
+    return Parts(last, codes.matrix.iloc[:, place], codes.sources, refuse, served, unit, classes, codes.way, given)
 
 
-def _refuse(_: Any) -> Array:
-    raise BadModel("it is not asked about codes")
+def ask_together(ask: Callable[[Any], Any], changed: Iterable[pd.DataFrame], size: int) -> Iterator[Any]:
+    """Yield a model's answer to each of many tables of one size, asking about several at once."""
+    rest = iter(changed)
+    while part := list(islice(rest, max(TOGETHER // max(size, 1), 1))):
+        said = ask(pd.concat(part, ignore_index=True))
+        yield from (said[start : start + size] for start in range(0, size * len(part), size))
 
 
 def find_output(model: Any, X: Any, problem: Problem) -> tuple[Callable[[Any], Array], str, list[Any]]:

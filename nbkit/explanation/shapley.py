@@ -1,7 +1,6 @@
 """Shapley values of a fitted model, by the method that suits it; each is checked against the model's own output."""
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,12 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.errors import BadModel
 from nbkit.stats import Array, t_quantile
 
 TOLERANCE, ROUNDING = 1e-3, 1e-9  # of the spread of the model's output; of its size
 SLOW_ROWS, SLOW_BACKGROUND = 100, 20  # of the method that works for any model, each time
 TIMES, PRECISE = (3, 6), 0.02  # it is done so often, until its error is so small a share of the spread
 FEW_ROWS, PROBED = 12, 2  # rows that are explained however slow a model is, and that tell how slow it is
+PROBE = 0.1  # the share of the budget that may be spent to find that out
+CELLS = 1_000_000  # numbers that a model is given at once
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,9 @@ class Parts:
 
     def spread_sources(self, raw: list[str]) -> Array:
         """Return which share of each column of the matrix each raw column has: (columns, raw)."""
-        share = np.zeros((len(self.matrix.columns), len(raw)))
-        for place, name in enumerate(self.matrix.columns):
-            for source in self.sources[name]:
-                share[place, raw.index(source)] += 1 / len(self.sources[name])
-        return share
+        sources = [self.sources[name] for name in self.matrix.columns]
+        share = [[own.count(name) / max(len(own), 1) for name in raw] for own in sources]
+        return np.array(share, dtype=float).reshape(len(sources), len(raw))
 
 
 @dataclass(frozen=True)
@@ -85,22 +85,45 @@ def find_spread(parts: Parts) -> float:
     return float(np.ptp(parts.served, axis=0).max())
 
 
-def import_shap() -> Any:
-    """Import shap, silently."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its import, which takes seconds, warns about matplotlib
-        import shap
-    return shap
+def refuse(_: Any) -> Array:
+    """Stand for the output of what is explained exactly or not at all.
+
+    Raises
+    ------
+    BadModel
+        If it is asked.
+    """
+    raise BadModel("it is not asked about single columns")
 
 
 def by_permutation(parts: Parts, seed: int, around: Array) -> tuple[Array, Array]:
-    """Explain any model by asking it with columns switched in random order, against the rows `around`."""
-    shap = import_shap()
-    explainer = shap.PermutationExplainer(parts.output, shap.maskers.Independent(around, len(around)), seed=seed)
-    found = explainer(parts.matrix.to_numpy(dtype=float), max_evals=2 * parts.matrix.shape[1] + 1, silent=True)
-    values, base = np.asarray(found.values, dtype=float), np.asarray(found.base_values, dtype=float)
-    values = values if values.ndim == 3 else values[:, :, None]
-    return values, np.atleast_1d(base[0] if base.ndim else base)
+    """Explain any model by giving it the columns of a row in random order, and taking them away again.
+
+    What is not given is that of each row of `around`. Where a column has the same value there nothing changes, so that
+    the model is not asked.
+
+    References
+    ----------
+    Strumbelj, E. and Kononenko, I. (2014). Explaining prediction models and individual predictions with feature
+    contributions. Knowledge and Information Systems 41, 647-665.
+    """
+    matrix, rng = parts.matrix.to_numpy(dtype=float), np.random.default_rng(seed)
+    rows, width = matrix.shape
+    order = rng.permuted(np.tile(np.arange(width), (rows, 1)), axis=1)
+    turn = np.argsort(order, axis=1)
+    switched = np.concatenate([order, order[:, :-1]], axis=1)  # after the first step, with nothing given
+    fresh = np.ones((rows, 2 * width, len(around)), dtype=bool)
+    fresh[:, 1:] = np.take_along_axis(matrix, switched, axis=1)[:, :, None] != around.T[switched]
+    row, step, other = np.nonzero(fresh)
+    said = []
+    for part in np.array_split(np.arange(len(row)), -(-len(row) * width // CELLS)):
+        given = step[part, None] - turn[row[part]]
+        known = (given > 0) & (given <= width)
+        said.append(parts.output(np.where(known, matrix[row[part]], around[other[part]])))
+    latest = np.where(fresh, np.cumsum(fresh).reshape(fresh.shape) - 1, 0)
+    means = np.concatenate(said)[np.maximum.accumulate(latest, axis=1)].mean(axis=2)
+    moved = np.diff(means, axis=1, append=means[:, :1])
+    return np.take_along_axis((moved[:, :width] - moved[:, width:]) / 2, turn[:, :, None], axis=1), means[0, 0]
 
 
 def _repeat_permutation(
@@ -117,14 +140,14 @@ def _repeat_permutation(
     whole = parts.matrix.to_numpy(dtype=float)
     rows, size = min(SLOW_ROWS, len(whole)), min(background, SLOW_BACKGROUND)
     places = rng.permutation(len(whole))
-    cost = _time_row(parts.narrow(np.sort(places[:PROBED])), seed, whole[:size]) / size
+    cost, spent = _time_row(parts.narrow(np.sort(places[:PROBED])), seed, whole[:size], PROBE * budget_s)
+    budget_s -= spent
     asked = rows * size
     while TIMES[0] * cost * rows * size > budget_s and rows > FEW_ROWS:
         rows, size = (max(rows // 2, FEW_ROWS), size) if rows >= 5 * size else (rows, size // 2)
     parts = parts.narrow(np.sort(places[:rows]))
     order = np.concatenate([rng.permutation(len(whole)) for _ in range(TIMES[1] * size // len(whole) + 1)])
-    runs: list[tuple[Array, Array]] = []
-    error = float("inf")
+    runs, error = list[tuple[Array, Array]](), float("inf")
     most = int(np.clip(budget_s / max(cost * rows * size, 1e-9), *TIMES))
     while len(runs) < TIMES[0] or (len(runs) < most and error > PRECISE * find_spread(parts)):
         around = whole[order[len(runs) * size : (len(runs) + 1) * size]]
@@ -136,9 +159,15 @@ def _repeat_permutation(
     return parts, values, base, error, asked / (rows * size)
 
 
-def _time_row(parts: Parts, seed: int, around: Array) -> float:
-    """Return the seconds of CPU that one row takes; a first call loads what is loaded once."""
-    by_permutation(parts, seed, around[:1])
-    start = time.process_time()
-    by_permutation(parts, seed, around)
-    return float(time.process_time() - start) / len(parts.matrix)
+def _time_row(parts: Parts, seed: int, around: Array, bearable: float) -> tuple[float, float]:
+    """Return the seconds of CPU that a row takes against another, as far as it is bearable to find out, and all spent.
+
+    A first question may load what is loaded once, so that it is not counted.
+    """
+    clock, size = [time.process_time()], 1
+    for _ in range(3):
+        by_permutation(parts, seed, around[:size])
+        clock.append(time.process_time())
+        cost = max(clock[-1] - clock[-2], 1e-6) / size / len(parts.matrix)
+        size = int(np.clip(bearable / cost / len(parts.matrix), 1, len(around)))
+    return cost, clock[-1] - clock[0]

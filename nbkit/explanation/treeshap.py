@@ -165,25 +165,36 @@ def _walk(  # noqa: C901 - compiled: every call in it costs
                 if here == size:
                     break
                 node, asking, before = order[here, 0], order[order[here, 1], 0], order[here, 3]
-                asks, cut, lost, is_left = column[asking], threshold[asking], gap[asking], left[asking] == node
+                asks, cut, lost = column[asking], threshold[asking], gap[asking]
                 asked[depth], entered[depth], reached = asks, here, depth
-                for r in range(LANES):
-                    x = rows[block, asks, r]
-                    state[depth, r] = 0 if ((x <= cut) | (lost & np.isnan(x))) == is_left else 1
-                if by_level[asking]:
+                if left[asking] != node:  # 0 goes on, 1 leaves here, 2 or 3 left before: of the sibling it was, turned
+                    for r in range(LANES):
+                        state[depth, r] ^= 1
+                else:
                     for r in range(LANES):
                         x = rows[block, asks, r]
-                        code = 0 if np.isnan(x) else int(x)
-                        inside = ((bits[asking, code // 32] >> np.uint32(code % 32)) & np.uint32(1)) == 1
-                        state[depth, r] = 0 if (lost if np.isnan(x) else inside) == is_left else 1
-                if before > 0:
-                    for r in range(LANES):
-                        state[depth, r] = 2 if state[before, r] > 0 else state[depth, r]
-                v = value[node, output] if left[node] < 0 else 0.0
+                        state[depth, r] = 0 if (x <= cut) | (lost & np.isnan(x)) else 1
+                    if by_level[asking]:
+                        for r in range(LANES):
+                            x = rows[block, asks, r]
+                            code = 0 if np.isnan(x) else int(x)
+                            inside = ((bits[asking, code // 32] >> np.uint32(code % 32)) & np.uint32(1)) == 1
+                            state[depth, r] = 0 if (lost if np.isnan(x) else inside) else 1
+                    if before > 0:
+                        for r in range(LANES):
+                            state[depth, r] += 2 if state[before, r] > 0 else 0
+                leaf, v, moved[:] = left[node] < 0, value[node, output], 0.0
                 for p in range(points):
                     goes, leaves, gone = factor[here, 0, p], factor[here, 1, p], factor[here, 2, p]
+                    up, down = slope[here, 0, p], slope[here, 1, p]
                     for r in range(LANES):
                         s = state[depth, r]
                         now = product[depth - 1, p, r] * (goes if s == 0 else leaves if s == 1 else gone)
-                        product[depth, p, r] = now
-                        total[depth, p, r] = now * v
+                        if leaf:  # it is left as soon as it is entered
+                            moved[r] += now * v * (up if s == 0 else down if s == 1 else 0.0)
+                            total[depth - 1, p, r] += now * v
+                        else:
+                            product[depth, p, r], total[depth, p, r] = now, 0.0
+                if leaf:
+                    found[block, asks, output] += moved
+                    reached = depth - 1

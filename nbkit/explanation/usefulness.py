@@ -8,10 +8,12 @@ import pandas as pd
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
+from nbkit.columns import column_kind
 from nbkit.explanation.attribution import Explanation
+from nbkit.explanation.served import ask_together
 from nbkit.lineage import encode_rows, read_columns
 from nbkit.model.metrics import find_metric
-from nbkit.model.predictions import predict
+from nbkit.model.predictions import Predictions, predict, predict_values
 from nbkit.model.train import draw_rows
 from nbkit.model.uncertainty import find_freedom, find_lack
 from nbkit.problem import Problem
@@ -62,17 +64,16 @@ def permute_features(
     rows = draw_rows(rows[rows[problem.target].notna()], limit, problem.seed)
     sets = [[name] for name in read_columns(model, problem.features(rows))] if columns is None else list(columns)
     said, metric = predict(model, rows, problem), find_metric(problem.metric, problem.task)
-    base = metric.function(said)
-    rng, found = np.random.default_rng(problem.seed), []
-    for names in sets:
-        orders = [rng.permutation(len(rows)) for _ in range(repeats)]
-        others = [rows.assign(**{name: rows[name].array[order] for name in names}) for order in orders]
-        shuffled = [metric.function(_replace(said, model, other)) for other in others]
-        found.append(_bound(base, shuffled, metric, said))
+    rng = np.random.default_rng(problem.seed)
+    orders = [(names, rng.permutation(len(rows))) for names in sets for _ in range(repeats)]
+    changed = (rows.assign(**{name: rows[name].array[order] for name in names}) for names, order in orders)
+    answers = ask_together(lambda other: predict_values(model, problem.features(other), problem), changed, len(rows))
+    asked = [Predictions.align(rows[problem.target], each.set_axis(rows.index), problem) for each in answers]
+    found = _bound([metric.function(each) for each in (said, *asked)], repeats, metric, said) if sets else []
     table = pd.DataFrame(found, columns=["drop", "low", "high"])
     table.insert(0, "feature", [", ".join(names) for names in sets])
-    table = table.sort_values("drop", ascending=False, kind="stable", ignore_index=True)
-    return table.assign(rank=np.arange(1, len(table) + 1))
+    ranks = np.arange(1, len(table) + 1)
+    return table.sort_values("drop", ascending=False, kind="stable", ignore_index=True).assign(rank=ranks)
 
 
 def pair_influence(
@@ -111,28 +112,15 @@ def pair_influence(
     table = explanation.importance.assign(scale=lambda t: t["share"] / t["mean_abs"].where(t["mean_abs"] > 0))
     table = table.assign(share_low=table["low"] * table["scale"], share_high=table["high"] * table["scale"])
     table = table[["feature", "share", "share_low", "share_high"]].merge(permuted.drop(columns="rank"), on="feature")
-    table["finding"] = np.select(
-        [table["low"] > 0, table["high"] < 0, table["share"] < NOTABLE],
-        ["helps", "hurts on new rows", "little influence"],
-        "inconclusive",
-    )
-    open_, alike = table["finding"] == "inconclusive", find_alike(explanation, model)
-    names = [[name] for name in table.loc[open_, "feature"]]
-    inside = (
-        permute_features(model, train, problem, columns=names, repeats=1, limit=limit).set_index("feature")
-        if names
-        else pd.DataFrame()
-    )
-    outside = _find_outside(explanation, model, problem.features(train), [str(name) for (name,) in names])
-    reasons: list[tuple[str, str]] = [
-        _find_reason(row, outside[str(row.feature)], alike, inside)
-        if row.finding == "inconclusive"
-        else (str(row.finding), "")
-        for row in table.itertuples()
-    ]
-    table["finding"] = [finding for finding, _ in reasons]
-    table["detail"] = [detail for _, detail in reasons]
-    return table
+    helps, hurts, little = table["low"] > 0, table["high"] < 0, table["share"] < NOTABLE
+    words = ["helps", "hurts on new rows", "little influence"]
+    table["finding"] = np.select([helps, hurts, little], words, "inconclusive")
+    names, alike = table.loc[table["finding"] == "inconclusive", "feature"].tolist(), find_alike(explanation, model)
+    told: Any = {"columns": [[name] for name in names], "repeats": 1, "limit": limit}
+    inside = permute_features(model, train, problem, **told).set_index("feature")
+    outside = _find_outside(explanation, model, problem.features(train), names)
+    reasons = [_find_reason(row, outside, alike, inside) for row in table.itertuples()]
+    return table.drop(columns="finding").join(pd.DataFrame(reasons, columns=["finding", "detail"]))
 
 
 def group_correlated(explanation: Explanation, permuted_with: Any, **shuffled: int) -> pd.DataFrame:
@@ -182,30 +170,28 @@ def find_alike(explanation: Explanation, model: Any) -> pd.DataFrame:
     for name in values.columns:
         strongest = str(parts[name].idxmax()) if name in parts else ""
         column = made[strongest] if strongest in made else explanation.data[name]
-        numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-        ranks[name] = column.astype(float) if numeric else values[name].groupby(column.astype(str)).transform("mean")
+        levels = values[name].groupby(column.astype(str))
+        ranks[name] = column.astype(float) if column_kind(column) == "number" else levels.transform("mean")
     table = pd.DataFrame(ranks).rank().corr().abs().fillna(0.0)
     np.fill_diagonal(values_ := table.to_numpy(copy=True), 1.0)
     return pd.DataFrame(values_, table.index, table.columns)
 
 
-def _replace(said: Any, model: Any, rows: pd.DataFrame) -> Any:
-    return predict(model, rows, said.problem, threshold=said.threshold)
-
-
-def _bound(base: Any, shuffled: list[Any], metric: Any, said: Any) -> tuple[float, float, float]:
-    """Return the mean loss over shuffles, with an interval over resampled rows."""
+def _bound(asked: list[Any], repeats: int, metric: Any, said: Any) -> list[tuple[float, float, float]]:
+    """Return the mean loss over the shuffles of each set, with an interval over resampled rows, the same for all."""
 
     def lose(w: Array) -> Array:
-        return np.asarray(metric.turn(base(w)) - np.mean([metric.turn(each(w)) for each in shuffled], axis=0))
+        base, *others = (metric.turn(each(w)) for each in asked)
+        return np.asarray(base - np.reshape(others, (-1, repeats, len(w))).mean(axis=1)).T
 
-    value = float(lose(np.ones((1, len(said))))[0])
     drawn = bootstrap({"d": lose}, len(said), draws=DRAWS, seed=said.problem.seed, groups=said.blocks)["d"]
-    known = drawn[np.isfinite(drawn)]
-    if find_lack(metric.name, said) or len(known) < DRAWS / 2:
-        return value, np.nan, np.nan
-    half = t_quantile(find_freedom(said)) * float(known.std(ddof=1))
-    return value, value - half, value + half
+    values, found = lose(np.ones((1, len(said))))[0], []
+    for value, own in zip(values, drawn.T.reshape(len(values), -1), strict=True):
+        known = own[np.isfinite(own)]
+        lacking = find_lack(metric.name, said) or len(known) < DRAWS / 2
+        half = np.nan if lacking else t_quantile(find_freedom(said)) * float(known.std(ddof=1))
+        found.append((float(value), float(value) - half, float(value) + half))
+    return found
 
 
 def split_moments(explanation: Explanation) -> dict[str, "pd.Series[Any]"]:
@@ -234,11 +220,13 @@ def _find_outside(
     return found
 
 
-def _find_reason(row: Any, outside: tuple[float, str], alike: pd.DataFrame, inside: pd.DataFrame) -> tuple[str, str]:
+def _find_reason(row: Any, outside: dict[str, Any], alike: pd.DataFrame, inside: pd.DataFrame) -> tuple[str, str]:
     """Name why a column that moves predictions is not shown to help on new rows."""
     name = row.feature
-    if outside[0] >= OUTSIDE:
-        return "out of the training range", outside[1]
+    if row.finding != "inconclusive":
+        return row.finding, ""
+    if outside[name][0] >= OUTSIDE:
+        return "out of the training range", outside[name][1]
     learned = inside.loc[name]
     if learned["low"] > 0 and row.high < LEFT * learned["drop"]:
         return "useful only in train", f"worth {learned['drop']:.2g} in train, at most {row.high:.2g} on new rows"

@@ -271,7 +271,8 @@ def draw_scatter(
         if len(known)
     )
     with new_figure(title) as (figure, axes):
-        axes.plot(sample[x].to_numpy(), sample[y].to_numpy(), "o", markersize=3, alpha=0.6, color=COLOURS[0])
+        (dots,) = axes.plot(*sample.to_numpy().T, "o", markersize=3, alpha=0.6, color=COLOURS[0])
+        picture.tell(dots, picture.tell_points(sample, x, y))
         if diagonal and len(known):
             picture.draw_diagonal(axes, known)
         picture.label_axes(axes, x, y)

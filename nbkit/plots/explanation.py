@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.columns import column_kind
 from nbkit.pictures import Picture
 from nbkit.plots import picture
 from nbkit.plots.picture import COLOURS, INK, MARKERS, SHOWN, clip, finish, format_value, new_figure
 from nbkit.wording import format_estimate
 
 MOST, PANELS, POINTS = 16, 6, 150  # columns of a chart, panels of a picture, rows of a swarm
+HALVES = ("a category, or missing", "lower half", "upper half")
 ALARMS = ("hurts on new rows", "out of the training range", "useful only in train")
 
 
@@ -110,7 +112,7 @@ def draw_swarm(values: pd.DataFrame, data: pd.DataFrame, title: str, *, unit: st
     values
         Movements, rows by columns, the first columns on top.
     data
-        The raw rows of the same index; categories and gaps are drawn grey.
+        The raw rows of the same index, whose values are told; categories and gaps are drawn grey.
     title
         The finding.
     unit
@@ -127,14 +129,17 @@ def draw_swarm(values: pd.DataFrame, data: pd.DataFrame, title: str, *, unit: st
             lift = np.zeros(len(moved))
             lift[order] = np.where(turn % 2, 1, -1) * ((turn + 1) // 2)
             lift = lift / max(np.abs(lift).max(), 8.0) * 0.38
-            numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-            rank = column.astype(float).rank(pct=True).to_numpy() if numeric else np.full(len(moved), np.nan)
+            number = column_kind(column) == "number"
+            rank = column.astype(float).rank(pct=True).to_numpy() if number else np.full(len(moved), np.nan)
+            pairs = zip(column, moved, strict=True)
+            told = np.array(
+                [f"{clip(name)} {format_value(own)}: {format_value(far)} {unit}".strip() for own, far in pairs]
+            )
             looks = (("#888888", np.isnan(rank)), (COLOURS[0], rank <= 0.5), (COLOURS[1], rank > 0.5))
-            for (colour, mask), label in zip(
-                looks, ("a category, or missing", "lower half", "upper half"), strict=True
-            ):
+            for (colour, mask), label in zip(looks, HALVES, strict=True):
                 shown = label if name == names[0] else ""
-                axes.plot(moved[mask], place + lift[mask], "o", color=colour, markersize=2.6, alpha=0.8, label=shown)
+                (dots,) = axes.plot(moved[mask], place + lift[mask], "o", c=colour, ms=2.6, alpha=0.8, label=shown)
+                picture.tell(dots, told[mask])
             words.append(f"{name} from {format_value(moved.min())} to {format_value(moved.max())}")
         axes.set_yticks(range(len(names)), [clip(name) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)

@@ -28,7 +28,7 @@ COLOURS = ("#3b82c4", "#c8651b", "#2b9079", "#a95fb0", "#8a7a1f")  # at least 3:
 MARKERS = ("o", "s", "^", "D", "v")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 SHOWN = 10  # numbers in the words beside a picture
-POINTS = 30  # of a line that say what they show
+POINTS, TOLD = 30, 1000  # of a line that say what they show; marks of an artist that may, at some 40 bytes each
 TELLING = "telling-"
 HEAD = 'role="img" style="stroke-linejoin: round; stroke-linecap: butt; font-family: sans-serif"'
 STYLE: Any = {
@@ -104,12 +104,12 @@ def finish(figure: Figure, title: str, words: str, more: int = 0) -> Picture:
 
 
 def tell(artist: Artist, words: Iterable[str]) -> None:
-    """Let each mark of an artist say what it shows where somebody points at it."""
+    """Let each mark of an artist say what it shows where somebody points at it, unless they are too many for a page."""
     told = list(words)
     if isinstance(artist, Line2D):  # what is not finite has no mark
         known = np.isfinite(np.asarray(artist.get_xydata(), dtype=float)).all(axis=1)
         told = [each for each, is_known in zip(told, known, strict=True) if is_known]
-    artist.set_gid(TELLING + quote(json.dumps(told)))
+    artist.set_gid(TELLING + quote(json.dumps(told)) if len(told) <= TOLD else None)
 
 
 def tell_line(axes: Axes, across: Any, values: Any, words: Sequence[str]) -> None:
