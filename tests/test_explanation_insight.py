@@ -158,9 +158,9 @@ def test_the_firmness_of_an_order_is_said():
         describe_firmness(replace(FOUND, importance=five, check=pd.DataFrame({"top5_stable": [s]})))
         for s in (0.52, 0.8, 1.0)
     ]
-    assert said[0] == "The top five are the same in 52% of resamples: the order is not firm."
+    assert said[0] == "The five strongest are the same columns in 52% of resamples: the choice is not firm."
     assert said[1].endswith("fairly firm.")
-    assert said[2].endswith("the order is firm.")
+    assert said[2].endswith("the choice is firm.")
     assert describe_firmness(FOUND) == "The model reads only 3 columns."
     assert "Each value is exact. More time would buy nothing" in describe_check(explain(MODEL, FRAME, BINARY))
 

@@ -36,7 +36,7 @@ def test_a_product_is_found_and_told():
     assert {first["first"], first["second"]} == {"a", "b"}
     assert first["low"] < 1 / 3 < first["high"]  # the product has a third of the variance
     assert found.pairs["notable"].tolist() == [True] + [False] * 9
-    assert "act together: beyond what each does alone they typically move a prediction by" in first["sentence"]
+    assert ": beyond what each does alone they typically move a prediction by" in first["sentence"]
     assert found.words == "Of the strongest columns 1 pair acts together notably."
     corners = found.cells[~found.cells["where"].str.contains(" to ")]
     for row in corners.itertuples():  # both high or both low: up

@@ -97,13 +97,15 @@ def describe_cases(
     for name in (each for each in actionable if each not in known):
         raise BadModel(f"actionable names {name!r}, which the model does not read{suggest(name, known)}")
     unit, rows = explanation.in_points()[1] or describe_column(contract, explanation.target)[1], []
+    acts = dict(zip(predictions.index, predictions.label, strict=True)) if predictions.task == "binary" else {}
     for case, part in cases.groupby("case", sort=False):
         first: Any = part.iloc[0]
         named: Any = part[part["feature"] != "all others"].head(3).itertuples()
         half = 0.5 if unit == "points" else 0.0
         moved = [f"{_name(contract, r.feature, r.value)} ({say_points(r.contribution, unit, half)})" for r in named]
-        said = f"The model says {_say(first['prediction'], unit)}; {explanation.target} was {first['truth']}. "
-        said += f"From {_say(first['start'], unit)}, it is moved most by {'; '.join(moved)}."
+        does = {None: "", 1: ", so one acts", 0: ", so one does not act"}[acts.get(first["row"])]
+        said = f"The model says {_say(first['prediction'], unit)}{does}; in truth {explanation.target} was "
+        said += f"{first['truth']}. From {_say(first['start'], unit)}, it is moved most by {'; '.join(moved)}."
         turns = actionable and predictions.task != "regression"
         change = [_find_change(first["row"], explanation, predictions, model, actionable)] if turns else []
         rows.append((case, said, *change))

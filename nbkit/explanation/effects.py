@@ -166,7 +166,7 @@ def describe_pairs(pairs: pd.DataFrame) -> str:
 
 
 def judge_firmness(stable: float, columns: int) -> str:
-    """Judge how firm the order of the strongest columns is: firm, fairly firm, not firm; empty if there are too few.
+    """Judge how firm it is which columns are the strongest: firm, fairly firm, not firm; empty if there are too few.
 
     Parameters
     ----------
@@ -181,11 +181,12 @@ def judge_firmness(stable: float, columns: int) -> str:
 
 
 def describe_firmness(explanation: Explanation) -> str:
-    """Say how firm the order of the strongest columns is."""
+    """Say how firm it is which columns are the strongest."""
     stable, many = float(explanation.check["top5_stable"].iloc[0]), len(explanation.importance)
     if many < 5:
         return f"The model reads only {many} columns." if many > 1 else "The model reads one column."
-    return f"The top five are the same in {stable:.0%} of resamples: the order is {judge_firmness(stable, many)}."
+    firm = judge_firmness(stable, many)
+    return f"The five strongest are the same columns in {stable:.0%} of resamples: the choice is {firm}."
 
 
 def summarize_explanation(explanation: Explanation) -> str:

@@ -147,7 +147,7 @@ def _tell(found: list[Any], x: pd.DataFrame, units: Array | None, unit: str, cla
         notable, strongest = low > NOTABLE, int((delta**2).mean(axis=0).argmax())
         size = float(np.sqrt((delta**2).sum(axis=1).mean() / 4))
         cells = _find_cells(x, a, b, delta[:, strongest], units)
-        told = f"{a} and {b} act together: beyond what each does alone they typically move a prediction by "
+        told = f"{a} and {b}: beyond what each does alone they typically move a prediction by "
         told += f"{say_points(size, unit, size / 10)[1:]}, {SHARE.format(share, low, high)}"
         for most in cells[cells["sure"] > 0].head(1).to_dict("records"):
             effect = say_points(most["effect"], unit, (most["high"] - most["low"]) / 2)
