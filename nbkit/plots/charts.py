@@ -206,6 +206,12 @@ def draw_heatmap(
         axes.set_xlim(-0.5, max(columns, 1) - 0.5)
         axes.set_ylim(max(rows, 1) - 0.5, -0.5)
         picture.label_axes(axes, x, y)
+        if columns > 12 and rows:
+            shades: Any = [
+                axes.bar(0, 0, color=COLOURS[0], alpha=0.08 + 0.5 * each) for each in (0, 0.25, 0.5, 0.75, 1)
+            ]
+            named = [format_value(top * each) for each in (0, 0.25, 0.5, 0.75, 1)]
+            figure.legend(shades, named, title=unit or picture.in_words(value), loc="outside upper right", ncols=5)
         cells = [
             f"{y} {row[y]}, {x} {row[x]}: {texts[row[y], row[x]]} {unit}".replace("\n", ", ").strip()
             for row in table.head(SHOWN).to_dict("records")
