@@ -12,7 +12,18 @@ STAGE_NAME = re.compile(r"\d\d[a-z]?_\w+")  # as 06_train, or 06b_more between i
 HOME, DESK = "00_desk", "desk"  # the page that the desk opens on, and the cadence of such pages: they are no stages
 
 SCRAPS = {  # stage to what the report, sweeps and the command line read of it, beside the other notebooks
-    FRAME: ("problem", "criteria", "objective", "decision", "owner", "costs", "currency", "card", "protected"),
+    FRAME: (
+        "problem",
+        "criteria",
+        "objective",
+        "decision",
+        "owner",
+        "costs",
+        "currency",
+        "card",
+        "protected",
+        "hypotheses",
+    ),  # fmt: skip
     INGEST: ("version", "test", "order", "sources", "ingest", "splits", "exclusions"),
     VALIDATE: ("contract", "violations"),
     FEATURES: ("valid", "catalogue", "refused"),

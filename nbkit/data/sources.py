@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from nbkit.scrub import Scrubber
 from nbkit.wording import format_count, suggest
 
 Spec = dict[str, Any]
-MANIFEST = ("name", "kind", "location", "rows", "columns", "bytes", "sha256", "modified")
+MANIFEST = ("name", "kind", "location", "rows", "columns", "bytes", "sha256", "modified", "package")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Snapshot:
     table
         The rows.
     sources
-        One row a source: name, kind, location, rows, columns, bytes, sha256, modified (UTC, empty where unknown).
+        One row a source: name, kind, location, rows, columns, bytes (of its files), sha256, modified (UTC, empty where
+        unknown), package (of a Python object: which version of what carries it; empty where unknown).
     schema
         One row a column: column, type, missing, distinct.
     query
@@ -134,7 +137,10 @@ def take_snapshot(
         notes.append(f"a sample of {rows:,} of {format_count(len(table), 'row')} (seed {seed})")
         left_out = pd.concat([left_out, pd.DataFrame([("the sample", len(table) - rows, notes[-1])], columns=COLUMNS)])
         table = _sample(table, rows, seed, keys)
-    read, exclusions = pd.DataFrame(manifest), left_out.reindex(columns=COLUMNS).reset_index(drop=True)
+    read, exclusions = (
+        pd.DataFrame(manifest).astype({"bytes": "Int64"}),
+        left_out.reindex(columns=COLUMNS).reset_index(drop=True),
+    )
     exclusions["sentence"] = [describe_left_out(*row) for row in exclusions.to_numpy()]
     exclusions["left_out"] = exclusions["left_out"].astype(
         "float64" if exclusions["left_out"].isna().any() else "int64"
@@ -176,10 +182,19 @@ def _read_source(reading: Reading, secrets: list[str]) -> tuple[dict[str, Any], 
         install = "; install it, or place it beside the project" if isinstance(error, ImportError) else ""
         said = "; ".join((str(error).strip() or type(error).__name__).splitlines()[:3])[:300]
         raise BadSource(f"source {name!r} at {place} cannot be read as {kind}: {said}{install}") from None
-    columns, size = len(con.sql(everything).columns), sum(file.stat().st_size for file in read.files)
+    columns, size = len(con.sql(everything).columns), sum(file.stat().st_size for file in read.files) or None
+    carrier = _name_package(place.partition(":")[0].partition(".")[0]) if kind == "python" else ""
     changed = "" if "://" in place and kind != "sql" else _last_change(read.files)
-    line = (name, kind, _hide(place, []), int(count), columns, size, content, changed)
+    line = (name, kind, _hide(place, []), int(count), columns, size, content, changed, carrier)
     return dict(zip(MANIFEST, line, strict=True)), read.notes
+
+
+def _name_package(module: str) -> str:
+    try:
+        version = metadata.version(module)
+    except metadata.PackageNotFoundError:  # it is called otherwise than its package, or a module of the project
+        version = getattr(sys.modules.get(module), "__version__", "")
+    return f"{module} {version}" if version else ""
 
 
 def _note(spec: Spec, files: Sequence[Path], root: Path) -> None:
