@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from nbkit.evaluation.criteria import REQUIREMENTS, check_requirements
+from nbkit.wording import describe, format_value
 
 
 def judge_requirements(measured: pd.DataFrame, requirements: Mapping[str, float]) -> pd.DataFrame:
@@ -66,10 +67,12 @@ def judge_service(agreement: pd.DataFrame, bad: pd.DataFrame, required: pd.DataF
         ("service_agrees", bool(first["equal"]),
          f"{int(first['rows'])} answers, {int(first['different'])} differ, largest gap {first['max_difference']:.2g}"),
         ("service_refuses_bad_requests", not len(wrong),
-         f"{len(bad) - len(wrong)} of {len(bad)} requests are answered as they should be"
+         f"{len(bad) - len(wrong)} of {len(bad)} faulty or unusual requests are met as they should be, "
+         f"{int(bad['status'].between(400, 499).sum())} of them refused"
          + "".join(f"; {row.case}: {row.status}" for row in wrong.itertuples())),
         ("service_meets_requirements", not len(missed),
-         "; ".join(f"{row.requirement} {row.measured:.4g} (limit {row.limit:.4g})" for row in required.itertuples())
+         "; ".join(f"{describe(row.requirement)} {format_value(row.measured)} (limit {format_value(row.limit)})"
+                   for row in required.itertuples())
          or "none were stated"),
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["gate", "passed", "detail"]).assign(blocking=True)[
