@@ -107,7 +107,7 @@ def test_a_run_that_ends_early_has_a_card_that_says_so(project):
     folder = write_run(project, status="failed", stages={"01_frame": PASSED}, **{"01_frame": {"objective": "x"}})
     page = check_page((write_report(folder).parent / "card.html").read_text())
     assert "0 of 23 fields are filled; 10 need a person; 13 are not known yet." in page.text
-    assert page.text.count("The run did not come to this.") == 12
+    assert page.text.count("The run did not come to this.") == 13
 
 
 def test_an_unknown_entry_is_refused_with_the_nearest():

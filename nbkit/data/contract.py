@@ -219,16 +219,11 @@ def _infer_rule(name: str, column: "pd.Series[Any]", *, target: str, strict: boo
     listed = kind == "text" and 0 < distinct <= 30 and distinct <= len(values) / 2 and not personal
     classes = name == target and distinct <= 20
     return ColumnRule(
-        name,
-        kind,
-        max_missing=slack,
-        min=None if classes else low,
-        max=None if classes else high,
+        name, kind, max_missing=slack, min=None if classes else low, max=None if classes else high,
         categories=tuple(sorted(values.unique().tolist(), key=str)) if listed or classes else (),
         available_at="target" if name == target else "known",
-        severity="blocking" if strict else "warning",
-        personal=personal,
-    )
+        severity="blocking" if strict else "warning", personal=personal,
+    )  # fmt: skip
 
 
 def _infer_type(values: "pd.Series[Any]") -> str:

@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from nbkit.scrub import Scrubber
 from nbkit.wording import format_count, suggest
 
 Spec = dict[str, Any]
-MANIFEST = ("name", "kind", "location", "rows", "columns", "bytes", "sha256", "modified", "package")
+FACTS = "name kind location rows columns bytes sha256 modified package"  # of a source
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,9 @@ class Snapshot:
 
 
 def take_snapshot(
-    sources: Mapping[str, str | Spec],
-    query: str = "",
-    *,
-    root: str | os.PathLike[str] = ".",
-    rows: int = 0,
-    seed: int = 0,
-    keys: Sequence[str] = (),
-    threads: int = 1,
-) -> Snapshot:
+    sources: Mapping[str, str | Spec], query: str = "", *,
+    root: str | os.PathLike[str] = ".", rows: int = 0, seed: int = 0, keys: Sequence[str] = (), threads: int = 1,
+) -> Snapshot:  # fmt: skip
     """Read the sources, join them by a query, and describe the result.
 
     Parameters
@@ -186,15 +180,14 @@ def _read_source(reading: Reading, secrets: list[str]) -> tuple[dict[str, Any], 
     carrier = _name_package(place.partition(":")[0].partition(".")[0]) if kind == "python" else ""
     changed = "" if "://" in place and kind != "sql" else _last_change(read.files)
     line = (name, kind, _hide(place, []), int(count), columns, size, content, changed, carrier)
-    return dict(zip(MANIFEST, line, strict=True)), read.notes
+    return dict(zip(FACTS.split(), line, strict=True)), read.notes
 
 
+@cache
 def _name_package(module: str) -> str:
-    try:
-        version = metadata.version(module)
-    except metadata.PackageNotFoundError:  # it is called otherwise than its package, or a module of the project
-        version = getattr(sys.modules.get(module), "__version__", "")
-    return f"{module} {version}" if version else ""
+    """Return the package of a module with its version; empty if it is the project's own."""
+    found = metadata.packages_distributions().get(module, [])[:1]
+    return "".join(f"{name} {metadata.version(name)}" for name in found)
 
 
 def _note(spec: Spec, files: Sequence[Path], root: Path) -> None:

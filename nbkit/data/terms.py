@@ -35,8 +35,7 @@ def summarize_violations(violations: pd.DataFrame, contract: Contract, *, rows: 
     worst = violations.iloc[0]
     noun = {"blocked": "blocking violation", "warned": "warning"}[verdict]
     count = int((violations["severity"] == worst["severity"]).sum())
-    told = f"{worst['part']}, " if "part" in worst else ""
-    told += worst["message"].partition(", such as ")[0]
+    told = f"{worst.get('part', '')}, {worst['message'].partition(', such as ')[0]}".removeprefix(", ")
     return f"{checked}: {format_count(count, noun)} ({told}{'; …' if count > 1 else ''})."
 
 

@@ -81,6 +81,7 @@ def blank_params(name: str) -> str:
         Commented YAML.
     """
     empty = dict.fromkeys(("such", "fairness", "costs", "sample"), "")
+    empty |= dict.fromkeys(("keys", "protected", "slice_by"), "[]")
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         empty,
         head=f"# params/{name}.yaml: what a run of this project needs to know. Begin with what is marked: fill in.",
@@ -91,14 +92,11 @@ def blank_params(name: str) -> str:
         positive=1,
         time='""  # the column of the event\'s time',
         group='""  # the column that says to whom several rows belong',
-        keys="[]",
         metric="roc_auc",
         data="data.csv",
         query='""',
         better=">",
         split="{by: random, valid: 0.15, test: 0.15, production: 0.15, windows: 2}  # by: time, if there is one",
-        protected="[]",
-        slice_by="[]",
         features="numeric: auto\n  categorical: auto",
         min_rows=100,
     )

@@ -96,13 +96,9 @@ def pick(candidates: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def fit_each(
-    candidates: Mapping[str, Any],
-    train: pd.DataFrame,
-    problem: Problem,
-    *,
-    sample: pd.DataFrame | None = None,
-    threads: int = 2,
-) -> Training:
+    candidates: Mapping[str, Any], train: pd.DataFrame, problem: Problem, *,
+    sample: pd.DataFrame | None = None, threads: int = 2,
+) -> Training:  # fmt: skip
     """Fit candidates on the train split: a search finds its best setting first, any other estimator is fitted as it is.
 
     Parameters
@@ -165,14 +161,9 @@ def check_candidate(name: str, candidate: Any, problem: Problem) -> None:
 
 
 def learning_curve(
-    model: Any,
-    train: pd.DataFrame,
-    problem: Problem,
-    *,
-    cv: Any = 3,
-    sizes: Sequence[float] = (0.1, 0.3, 0.6, 1.0),
-    threads: int = 2,
-) -> pd.DataFrame:
+    model: Any, train: pd.DataFrame, problem: Problem, *,
+    cv: Any = 3, sizes: Sequence[float] = (0.1, 0.3, 0.6, 1.0), threads: int = 2,
+) -> pd.DataFrame:  # fmt: skip
     """Score a model trained on more and more rows, which tells whether more data would pay.
 
     Parameters

@@ -186,10 +186,8 @@ def draw_heatmap(
     tall = 2.0 if any("\n" in text for text in texts.values()) else 1.0
     numbers, (rows, columns) = grid.to_numpy(dtype=float, na_value=np.nan), grid.shape
     top = float(np.max(np.abs(numbers), where=np.isfinite(numbers), initial=0.0)) or 1.0
-    with new_figure(title, width=min(0.62 * tall**1.5 * columns + 2, 9.0), height=0.38 * tall * rows + 1.2) as (
-        figure,
-        axes,
-    ):
+    width, height = min(0.62 * tall**1.5 * columns + 2, 9.0), 0.38 * tall * rows + 1.2
+    with new_figure(title, width=width, height=height) as (figure, axes):
         for down, across in np.argwhere(np.isfinite(numbers)):
             cell = float(numbers[down, across])
             colour, shade = COLOURS[0 if cell >= 0 else 1], 0.08 + 0.5 * abs(cell) / top

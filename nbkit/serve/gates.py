@@ -71,8 +71,8 @@ def judge_service(agreement: pd.DataFrame, bad: pd.DataFrame, required: pd.DataF
          f"{int(bad['status'].between(400, 499).sum())} of them refused"
          + "".join(f"; {row.case}: {row.status}" for row in wrong.itertuples())),
         ("service_meets_requirements", not len(missed),
-         "; ".join(f"{describe(row.requirement)} {format_value(row.measured)} (limit {format_value(row.limit)})"
-                   for row in required.itertuples())
+         "; ".join(f"{describe(name)} {format_value(measured)} (limit {format_value(limit)})"
+                   for name, limit, measured, _ in required.to_numpy())
          or "none were stated"),
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["gate", "passed", "detail"]).assign(blocking=True)[

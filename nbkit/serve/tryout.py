@@ -110,13 +110,9 @@ def compare_answers(
 
 
 def measure_latency(
-    service: Service | str,
-    rows: pd.DataFrame,
-    *,
-    requests: int = 200,
-    clients: int | Sequence[int] = 1,
-    rate: float | None = None,
-) -> pd.DataFrame:
+    service: Service | str, rows: pd.DataFrame, *,
+    requests: int = 200, clients: int | Sequence[int] = 1, rate: float | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Send one-row requests over keep-alive connections and measure.
 
     Parameters
