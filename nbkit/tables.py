@@ -72,9 +72,11 @@ def write_value(value: Any) -> str:
     Examples
     --------
     >>> write_value(24.166379999999997), write_value(1048.36058), write_value(7), write_value("EWR")
-    ('24.1664', '1,048', '7', 'EWR')
+    ('24.1664', '1048.36', '7', 'EWR')
     """
-    return format_number(value) if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.15g}" if value.is_integer() else f"{value:.6g}"
 
 
 def format_number(number: float) -> str:

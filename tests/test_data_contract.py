@@ -64,7 +64,7 @@ def test_places_and_examples_are_shown():
     assert line["message"] == "a: 2 of 4 are below 0, such as -5, -7"
     knots = ColumnRule("wind", "number", max=65, unit="knots", severity="warning")
     found = check_parts({"train": pd.DataFrame({"wind": [1, 1048.36058]})}, Contract((knots,)))
-    assert found["message"].tolist() == ["wind: 1 of 2 are above 65 knots, such as 1,048"]
+    assert found["message"].tolist() == ["wind: 1 of 2 are above 65 knots, such as 1048.36"]
     said = summarize_violations(found, Contract((knots,)), rows=2)
     assert said.endswith("0 rules between columns: 1 warning (train, wind: 1 of 2 are above 65 knots).")
 

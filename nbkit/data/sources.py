@@ -27,7 +27,7 @@ from nbkit.scrub import Scrubber
 from nbkit.wording import format_count, suggest
 
 Spec = dict[str, Any]
-FACTS = "name kind location rows columns bytes sha256 modified package"  # of a source
+FACTS = "name kind location package modified rows columns bytes sha256"  # of a source
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Snapshot:
     table
         The rows.
     sources
-        One row a source: name, kind, location, rows, columns, bytes (of its files), sha256, modified (UTC, empty where
-        unknown), package (of a Python object: which version of what carries it; empty where unknown).
+        One row a source: name, kind, location, package (of a Python object: which version of what carries it), modified
+        (UTC; both empty where unknown), rows, columns, bytes (of its files), sha256.
     schema
         One row a column: column, type, missing, distinct.
     query
@@ -179,7 +179,7 @@ def _read_source(reading: Reading, secrets: list[str]) -> tuple[dict[str, Any], 
     columns, size = len(con.sql(everything).columns), sum(file.stat().st_size for file in read.files) or None
     carrier = _name_package(place.partition(":")[0].partition(".")[0]) if kind == "python" else ""
     changed = "" if "://" in place and kind != "sql" else _last_change(read.files)
-    line = (name, kind, _hide(place, []), int(count), columns, size, content, changed, carrier)
+    line = (name, kind, _hide(place, []), carrier, changed, int(count), columns, size, content)
     return dict(zip(FACTS.split(), line, strict=True)), read.notes
 
 

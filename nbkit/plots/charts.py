@@ -269,11 +269,8 @@ def draw_scatter(
     words = f"{len(table):,} rows" if len(sample) == len(table) else f"{len(sample):,} of {len(table):,} rows are drawn"
     if len(known) > 1 and known.nunique().min() > 1:
         words += f"; correlation {known[x].corr(known[y]):.2f}"
-    words += "".join(
-        f"; {picture.in_words(n)} {format_value(known[n].min())} to {format_value(known[n].max())}"
-        for n in (x, y)
-        if len(known)
-    )
+    for name in (x, y) if len(known) else ():
+        words += f"; {picture.in_words(name)} {format_value(known[name].min())} to {format_value(known[name].max())}"
     with new_figure(title) as (figure, axes):
         axes.plot(sample[x].to_numpy(), sample[y].to_numpy(), "o", markersize=3, alpha=0.6, color=COLOURS[0])
         if diagonal and len(known):

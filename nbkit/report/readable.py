@@ -77,13 +77,8 @@ def _rewrite(whole: str, inner: str) -> str:
     head, _, body = inner.partition("</thead>")
     heads = [[text for _, text in CELL.findall(row)] for row in ROW.findall(head)]
     rows = [CELL.findall(row) for row in ROW.findall(body)]
-    if (
-        len(heads) != 1
-        or not body
-        or "<table" in inner
-        or "span=" in inner
-        or any(len(row) != len(heads[0]) for row in rows)
-    ):
+    plain = len(heads) == 1 and body and "<table" not in inner and "span=" not in inner
+    if not plain or any(len(row) != len(heads[0]) for row in rows):
         return whole
     columns = [
         Column(name.strip(), [row[place][1].strip() for row in rows], bool(rows) and rows[0][place][0] == "th")
