@@ -131,14 +131,11 @@ def take_snapshot(
         notes.append(f"a sample of {rows:,} of {format_count(len(table), 'row')} (seed {seed})")
         left_out = pd.concat([left_out, pd.DataFrame([("the sample", len(table) - rows, notes[-1])], columns=COLUMNS)])
         table = _sample(table, rows, seed, keys)
-    read, exclusions = (
-        pd.DataFrame(manifest).astype({"bytes": "Int64"}),
-        left_out.reindex(columns=COLUMNS).reset_index(drop=True),
-    )
+    read = pd.DataFrame(manifest).astype({"bytes": "Int64"})
+    exclusions = left_out.reindex(columns=COLUMNS).reset_index(drop=True)
     exclusions["sentence"] = [describe_left_out(*row) for row in exclusions.to_numpy()]
-    exclusions["left_out"] = exclusions["left_out"].astype(
-        "float64" if exclusions["left_out"].isna().any() else "int64"
-    )
+    many = exclusions["left_out"]
+    exclusions["left_out"] = many.astype("float64" if many.isna().any() else "int64")
     return Snapshot(table, read, describe_table(table), query, digest_table(table), notes, ordered, exclusions)
 
 

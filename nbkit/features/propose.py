@@ -113,9 +113,9 @@ def propose_contract(inspection: Inspection) -> Contract:
     found = inspection
     contract = infer_contract(found.table, found.problem)
     suspects = set(found.drop.loc[found.drop["kind"] == SUSPECT, "column"])
-    columns = tuple(
-        dataclasses.replace(rule, available_at="after") if rule.name in suspects else rule for rule in contract.columns
-    )
+    known = ["after" if rule.name in suspects else rule.available_at for rule in contract.columns]
+    pairs = zip(contract.columns, known, strict=True)
+    columns = tuple(dataclasses.replace(rule, available_at=when) for rule, when in pairs)
     least = max(1, min(10, len(found.table) // 50))  # a window of the monitor may be small
     return dataclasses.replace(contract, columns=columns, min_rows=least)
 

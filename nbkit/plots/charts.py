@@ -140,12 +140,11 @@ def draw_panels(
             for number, (name, own) in enumerate(picture.split_levels(part, by)):
                 down, look = [levels.index(str(level)) for level in own[x]], number % len(COLOURS)
                 numbers = picture.to_floats(own[y])
-                style: Any = {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 4}
+                style: Any = {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 4, "linewidth": 1}
                 if not by:
                     axes.hlines(down, 0, numbers, color=COLOURS[look], linewidth=1)
-                (dots,) = axes.plot(
-                    numbers, down, linestyle="-" if by else "none", linewidth=1, label="" if place else name, **style
-                )
+                style |= {"linestyle": "-" if by else "none", "label": "" if place else name}
+                (dots,) = axes.plot(numbers, down, **style)
                 picture.tell(dots, picture.tell_points(own, x, y, name))
                 label = " ".join(filter(None, (str(names[place]) if names else "", name)))
                 words.append(f"{label}: {picture.describe_course(own, x, y)}")
@@ -180,9 +179,8 @@ def draw_heatmap(
     """
     grid = table.pivot_table(index=y, columns=x, values=value, sort=False, aggfunc="first", observed=True)
     grid = grid.iloc[:24, :24]
-    texts = {
-        (row[y], row[x]): str(row[label]) if label else format_value(row[value]) for row in table.to_dict("records")
-    }
+    cells = table.to_dict("records")
+    texts = {(row[y], row[x]): str(row[label]) if label else format_value(row[value]) for row in cells}
     tall = 2.0 if any("\n" in text for text in texts.values()) else 1.0
     numbers, (rows, columns) = grid.to_numpy(dtype=float, na_value=np.nan), grid.shape
     top = float(np.max(np.abs(numbers), where=np.isfinite(numbers), initial=0.0)) or 1.0
@@ -205,16 +203,12 @@ def draw_heatmap(
         axes.set_ylim(max(rows, 1) - 0.5, -0.5)
         picture.label_axes(axes, x, y)
         if columns > 12 and rows:
-            shades: Any = [
-                axes.bar(0, 0, color=COLOURS[0], alpha=0.08 + 0.5 * each) for each in (0, 0.25, 0.5, 0.75, 1)
-            ]
-            named = [format_value(top * each) for each in (0, 0.25, 0.5, 0.75, 1)]
+            parts = (0, 0.25, 0.5, 0.75, 1)
+            shades: Any = [axes.bar(0, 0, color=COLOURS[0], alpha=0.08 + 0.5 * part) for part in parts]
+            named = [format_value(top * part) for part in parts]
             figure.legend(shades, named, title=unit or picture.in_words(value), loc="outside upper right", ncols=5)
-        cells = [
-            f"{y} {row[y]}, {x} {row[x]}: {texts[row[y], row[x]]} {unit}".replace("\n", ", ").strip()
-            for row in table.head(SHOWN).to_dict("records")
-        ]
-        return finish(figure, title, "; ".join(cells), len(table) - SHOWN)
+        said = [f"{y} {row[y]}, {x} {row[x]}: {texts[row[y], row[x]]} {unit}".strip() for row in cells[:SHOWN]]
+        return finish(figure, title, "; ".join(said).replace("\n", ", "), len(table) - SHOWN)
 
 
 def draw_map(shares: pd.DataFrame, title: str, *, x: str = "rows, in their order") -> Picture:

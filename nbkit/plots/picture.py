@@ -245,10 +245,8 @@ def tell_numbers(part: pd.DataFrame, x: str, y: str) -> list[str]:
 def tell_points(part: pd.DataFrame, x: str, y: str, name: str = "") -> list[str]:
     """Write out where each point of a line lies."""
     head = f"{name}: " if name else ""
-    return [
-        f"{head}{in_words(x)} {format_value(row[x])}, {in_words(y)} {_tell_value(row, y)}"
-        for row in part.to_dict("records")
-    ]
+    rows, across, up = part.to_dict("records"), in_words(x), in_words(y)
+    return [f"{head}{across} {format_value(row[x])}, {up} {_tell_value(row, y)}" for row in rows]
 
 
 def _tell_value(row: dict[Any, Any], y: str) -> str:
@@ -264,8 +262,6 @@ def describe_course(part: pd.DataFrame, x: str, y: str) -> str:
     if not len(known):
         return "no values"
     places = {"from": 0, "to": -1, "lowest": int(known[y].argmin()), "highest": int(known[y].argmax())}
-    words = [
-        f"{word} {format_value(known[y].iloc[place])} at {format_value(known[x].iloc[place])}"
-        for word, place in places.items()
-    ]
+    down, across = ([format_value(known[name].iloc[place]) for place in places.values()] for name in (y, x))
+    words = [f"{word} {value} at {at}" for word, value, at in zip(places, down, across, strict=True)]
     return f"{in_words(y)} {words[0]} {words[1]}, {words[2]}, {words[3]}"

@@ -100,9 +100,8 @@ def refresh_versions(root: Path, digests: Collection[str]) -> None:
 def render_index(overview: Overview) -> str:
     """Render the front page."""
     twin = {name: _plain(value) for name, value in asdict(overview).items()}
-    return find_template("index.html.j2").render(
-        o=overview, twin=embed_json(twin), title=f"{overview.project}: {overview.verdict}"
-    )
+    title = f"{overview.project}: {overview.verdict}"
+    return find_template("index.html.j2").render(o=overview, twin=embed_json(twin), title=title)
 
 
 def render_stage(overview: Overview, stage: dict[Any, Any], notebook: Path, pages: pd.DataFrame) -> str:

@@ -64,17 +64,15 @@ def judge_service(agreement: pd.DataFrame, bad: pd.DataFrame, required: pd.DataF
     wrong = bad[~bad["ok"]]
     missed = required[~required["passed"]]
     rows = [
-        ("service_agrees", bool(first["equal"]),
+        ("service_agrees", bool(first["equal"]), True,
          f"{int(first['rows'])} answers, {int(first['different'])} differ, largest gap {first['max_difference']:.2g}"),
-        ("service_refuses_bad_requests", not len(wrong),
+        ("service_refuses_bad_requests", not len(wrong), True,
          f"{len(bad) - len(wrong)} of {len(bad)} faulty or unusual requests are met as they should be, "
          f"{int(bad['status'].between(400, 499).sum())} of them refused"
          + "".join(f"; {row.case}: {row.status}" for row in wrong.itertuples())),
-        ("service_meets_requirements", not len(missed),
+        ("service_meets_requirements", not len(missed), True,
          "; ".join(f"{describe(name)} {format_value(measured)} (limit {format_value(limit)})"
                    for name, limit, measured, _ in required.to_numpy())
          or "none were stated"),
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["gate", "passed", "detail"]).assign(blocking=True)[
-        ["gate", "passed", "blocking", "detail"]
-    ]
+    return pd.DataFrame(rows, columns=["gate", "passed", "blocking", "detail"])
