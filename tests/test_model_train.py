@@ -222,7 +222,7 @@ def test_more_rows_help():
 
 
 CURVES = {  # the last value on other rows, on those learned from, the gain with its interval; and what is said of it
-    "helps": (0.7, 0.72, (0.08, 0.05, 0.11), "More rows of the same kind would help: from 50 to 100 rows ROC AUC moved by +0.080 (+0.050 to +0.110)"),
+    "helps": (0.7, 0.72, (0.08, 0.05, 0.11), "More rows of the same kind would help: from 50 to 100 rows ROC AUC improved by 0.080 (0.050 to 0.110)"),
     "little": (0.7, 0.93, (0.004, -0.002, 0.01), "More rows of the same kind would help little: "),
     "unknown": (0.7, 0.72, (0.02, -0.05, 0.09), "Whether more rows of the same kind would help cannot be told"),
     "one fold": (0.7, 0.72, (0.02, np.nan, np.nan), "Whether more rows of the same kind would help cannot be told"),

@@ -224,8 +224,8 @@ def summarize_curve(learning: pd.DataFrame, problem: Problem, rows: int) -> list
     said = f"The learning curve ends at {format_count(other['rows'], 'row')}"
     said += f", the most that each fold can learn from (the model has {rows:,})" if other["rows"] < rows else ""
     said += f": {metric} is {seen} on the rows it learned from and {unseen} on others"
-    wide = turn(ends["train"]["value"]) - turn(other["value"]) > bearable
-    said += ", a wide gap: much of what it learned holds for those rows only." if wide else "."
+    wide = turn(ends["train"]["value"]) - turn(other["value"]) > 2 * max(other["std"], bearable)
+    said += ", a wide gap: part of what it learned holds for those rows only." if wide else "."
     sizes = learning.loc[learning["split"] == "cross-validation", "rows"].tolist()
     if len(sizes) < 2:
         return [said]
@@ -234,5 +234,5 @@ def summarize_curve(learning: pd.DataFrame, problem: Problem, rows: int) -> list
         answer += " little"
     elif not other["gain_low"] > 0:
         answer = "Whether more rows of the same kind would help cannot be told from these folds"
-    gained = format_estimate(other["gain"], other["gain_low"], other["gain_high"], sign="+")
-    return [said, f"{answer}: from {sizes[-2]:,} to {format_count(sizes[-1], 'row')} {metric} moved by {gained}."]
+    gained = format_estimate(other["gain"], other["gain_low"], other["gain_high"])
+    return [said, f"{answer}: from {sizes[-2]:,} to {format_count(sizes[-1], 'row')} {metric} improved by {gained}."]
