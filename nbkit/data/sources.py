@@ -110,7 +110,7 @@ def take_snapshot(
     secrets: list[str] = []
     try:
         with tempfile.TemporaryDirectory() as scratch, duckdb.connect() as con:
-            con.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
+            con.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false; SET enable_progress_bar = false")
             con.execute(f"SET temp_directory = {quote_text(scratch)}")
             manifest = []
             for name, spec in sources.items():
