@@ -1,5 +1,6 @@
 """How a table shows in a notebook, and so on the page of the report that is made of it."""
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,10 +27,13 @@ def format_table(table: "pd.DataFrame") -> str:
     Parameters
     ----------
     table
-        Any table; of a long one the first and the last rows show, with the number of all; an empty one says so.
+        Any table; of a long one the first and the last rows show, with the number of all; an empty one says so. A list
+        in a cell shows as its items, and None as missing.
     """
     import pandas as pd
 
+    title = f"<caption>{escape(str(table.attrs['caption']))}</caption>" if "caption" in table.attrs else ""
+    table = table.apply(lambda column: column.map(_spell) if column.dtype.kind == "O" else column)
     index = table.index
     counts = index.nlevels == 1 and index.name is None and index.equals(pd.RangeIndex(len(table)))
     if index.nlevels == table.columns.nlevels == 1 and not counts:  # one name goes into the corner: one line of heads
@@ -40,7 +44,39 @@ def format_table(table: "pd.DataFrame") -> str:
     options: dict[str, Any] = {"max_rows": rows, "max_cols": COLUMNS, "show_dimensions": not whole}
     with pd.option_context("display.max_colwidth", WIDTH):
         html = table.to_html(index=not counts, border=0, na_rep=DASH, float_format=format_number, **options)
-    return str(html).replace("<td>&lt;NA&gt;</td>", f"<td>{DASH}</td>") + ("" if len(table) else "\n<p>No rows.</p>")
+    html = html.replace("<td>&lt;NA&gt;</td>", f"<td>{DASH}</td>").replace("<thead>", f"{title}<thead>", 1)
+    return str(html) + ("" if len(table) else "\n<p>No rows.</p>")
+
+
+def caption(table: "pd.DataFrame", words: str) -> "pd.DataFrame":
+    """Return a table to be shown with words above it, where its heading would not tell it from the one before.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> "<caption>As &lt; it was</caption>" in format_table(caption(pd.DataFrame({"a": [1]}), "As < it was"))
+    True
+    """
+    shown = table.copy(deep=False)
+    shown.attrs = {"caption": words}
+    return shown
+
+
+def _spell(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else float("nan") if value is None else value
+
+
+def write_value(value: Any) -> str:
+    """Write a single value of the data, in no more digits than a person reads.
+
+    Examples
+    --------
+    >>> write_value(24.166379999999997), write_value(1048.36058), write_value(7), write_value("EWR")
+    ('24.1664', '1048.36', '7', 'EWR')
+    """
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.15g}" if value.is_integer() else f"{value:.6g}"
 
 
 def format_number(number: float) -> str:

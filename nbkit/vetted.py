@@ -4,13 +4,8 @@ A class is created empty and gets its attributes; what is called with arguments 
 was read. There are no prefixes.
 """
 
-NBKIT = (
-    "nbkit.model.baselines.FillEmpty",
-    "nbkit.model.baselines.GroupRate",
-    "nbkit.model.baselines.GroupRateClassifier",
-    "nbkit.model.baselines.GroupRateRegressor",
-    "nbkit.model.search.LimitedPipeline",
-)
+RATES = ("FillEmpty", "GroupRate", "GroupRateClassifier", "GroupRateRegressor")
+NBKIT = (*(f"nbkit.model.baselines.{name}" for name in RATES), "nbkit.model.search.LimitedPipeline")
 KERNELS = (
     "CompoundKernel", "ConstantKernel", "DotProduct", "ExpSineSquared", "Exponentiation", "Matern", "PairwiseKernel",
     "Product", "RBF", "RationalQuadratic", "Sum", "WhiteKernel",

@@ -10,11 +10,13 @@ from ruamel.yaml import YAML
 from nbkit.contract import ColumnRule, Contract, TableRule, doubt_contract
 from nbkit.data import (
     check_contract,
+    check_parts,
     confirm_contract,
     infer_contract,
     read_contract,
     refuse_leaks,
     split_table,
+    summarize_violations,
     take_snapshot,
     usable_columns,
 )
@@ -60,6 +62,11 @@ def test_places_and_examples_are_shown():
     line = check([1, -5, 2, -7], type="integer", min=0).iloc[0]
     assert (line["rows"], line["examples"], line["share"]) == ("1, 3", "-5, -7", 0.5)
     assert line["message"] == "a: 2 of 4 are below 0, such as -5, -7"
+    knots = ColumnRule("wind", "number", max=65, unit="knots", severity="warning")
+    found = check_parts({"train": pd.DataFrame({"wind": [1, 1048.36058]})}, Contract((knots,)))
+    assert found["message"].tolist() == ["wind: 1 of 2 are above 65 knots, such as 1048.36"]
+    said = summarize_violations(found, Contract((knots,)), rows=2)
+    assert said.endswith("0 rules between columns: 1 warning (train, wind: 1 of 2 are above 65 knots).")
 
 
 def test_columns_keys_and_rows():

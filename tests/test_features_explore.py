@@ -62,7 +62,7 @@ def test_columns_are_summarized_as_pandas_does():
     assert list(result.index) == ["y", "x", "s"]
     assert result.loc["x", "mean"] == pytest.approx(table["x"].mean())
     assert result.loc["x", "std"] == pytest.approx(table["x"].std())
-    assert result.loc["x", ["missing", "distinct", "min", "max", "top"]].tolist() == [0.25, 2, "1", "2", "2.0"]
+    assert result.loc["x", ["missing", "distinct", "min", "max", "top"]].tolist() == [0.25, 2, "1", "2", "2"]
     assert result.loc["s", ["type", "top", "top_share", "min"]].tolist() == ["text", "b", 0.75, ""]
 
 
@@ -239,10 +239,30 @@ def test_the_mean_of_a_period_of_few_rows_lies_in_its_interval_as_often_as_said(
     for seed in range(20):
         values = np.random.default_rng(seed).normal(size=150)
         table = pd.DataFrame({"y": values, "t": np.repeat(days, 3)})
-        found = summarize_target(table, Problem("y", "regression", time="t"))
+        found = summarize_target(table, Problem("y", "regression", time="t", block="row"))
         held += ((found["low"] <= 0) & (found["high"] >= 0)).tolist()
     assert len(held) == 1000
     assert 0.93 <= np.mean(held) <= 0.97
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_a_week_of_days_that_are_alike_is_worth_days_and_not_rows(task):
+    days, held, ignoring, widths = pd.date_range("2024-01-01", periods=140, freq="D"), [], [], []
+    for seed in range(25):
+        random = np.random.default_rng(seed)
+        rates = np.repeat(random.beta(4, 4, len(days)), 200)  # good days and bad ones, half late in the long run
+        table = pd.DataFrame({"y": (random.random(len(rates)) < rates).astype(int), "t": np.repeat(days, 200)})
+        found, blind = (summarize_target(table, Problem("y", task, time="t", block=each)) for each in ("day", "row"))
+        held += ((found["low"] <= 0.5) & (found["high"] >= 0.5)).tolist()
+        ignoring += ((blind["low"] <= 0.5) & (blind["high"] >= 0.5)).tolist()
+        widths.append(((found["high"] - found["low"]) / (blind["high"] - blind["low"])).median())
+    assert len(held) == 500
+    assert 0.92 <= np.mean(held) <= 0.98
+    assert np.mean(ignoring) < 0.4
+    assert min(widths) > 3
+    alone = summarize_target(table.iloc[: 40 * 200], Problem("y", task, time="t"))  # a day is one block
+    assert alone["low"].isna().all()
+    assert alone["value"].notna().all()
 
 
 def test_the_map_shows_since_when_values_are_missing_and_which_together():

@@ -14,7 +14,18 @@ from sklearn.svm import LinearSVC
 
 from nbkit import formats
 from nbkit.errors import BadCriterion, BadModel, BadProblem, UntrustedType
-from nbkit.model import METRICS, Scorer, draw_settings, fit_each, learning_curve, make_baselines, pick, predict, score
+from nbkit.model import (
+    METRICS,
+    Scorer,
+    draw_settings,
+    fit_each,
+    learning_curve,
+    make_baselines,
+    pick,
+    predict,
+    score,
+    summarize_curve,
+)
 from nbkit.model.selection import Selection
 from nbkit.problem import Problem
 
@@ -203,6 +214,36 @@ def test_more_rows_help():
     assert left_out["value"].iloc[1] < left_out["value"].iloc[0]
     assert table["rows"].tolist() == [30, 600] * 2
     pd.testing.assert_frame_equal(table, again)
+    gained = left_out.iloc[1]
+    assert gained["gain"] == pytest.approx(left_out["value"].iloc[0] - left_out["value"].iloc[1])  # log loss: lower
+    assert gained["gain_low"] < gained["gain"] < gained["gain_high"]
+    said = summarize_curve(table, problem, 900)
+    assert "ends at 600 rows, the most that each fold can learn from (the model has 900): log loss is " in said[0]
+
+
+CURVES = {  # the last value on other rows, on those learned from, the gain with its interval; and what is said of it
+    "helps": (0.7, 0.72, (0.08, 0.05, 0.11), "More rows of the same kind would help: from 50 to 100 rows ROC AUC improved by 0.080 (0.050 to 0.110)"),
+    "little": (0.7, 0.93, (0.004, -0.002, 0.01), "More rows of the same kind would help little: "),
+    "unknown": (0.7, 0.72, (0.02, -0.05, 0.09), "Whether more rows of the same kind would help cannot be told"),
+    "one fold": (0.7, 0.72, (0.02, np.nan, np.nan), "Whether more rows of the same kind would help cannot be told"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_whether_more_rows_would_help_is_said_as_far_as_the_folds_tell(name):
+    value, seen, (gain, low, high), words = CURVES[name]
+    lines = [
+        {"rows": rows, "split": split, "value": end, "std": 0.03, "gain": gain, "gain_low": low, "gain_high": high}
+        for split, end in (("train", seen), ("cross-validation", value))
+        for rows in (50, 100)
+    ]
+    table, problem = pd.DataFrame(lines), Problem("late", positive=1)
+    ended, answer = summarize_curve(table, problem, 100)
+    assert answer.startswith(words)
+    assert "the model has" not in ended
+    assert "on the rows it learned from and 0.700 on others" in ended
+    assert ended.endswith("those rows only.") == (name == "little")
+    assert summarize_curve(table[table["rows"] == 100], problem, 100) == [ended]
 
 
 def test_a_scorer_turns_what_is_better_when_lower():

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbkit import formats, plots
-from nbkit.plots.picture import finish, new_figure, tell
+from nbkit.plots.distributions import _cut
+from nbkit.plots.picture import clip, finish, new_figure, tell
 from nbkit.problem import Problem
 from nbkit.report.figures import clean_svg
 
@@ -128,14 +129,44 @@ def test_a_forest_has_panels_bands_and_words_for_each():
     assert plots.draw_dots(FOREST.head(0), "group", "rate", "None", panel="what").alt == "None. No rows."
 
 
-def test_marks_are_drawn_over_a_histogram_and_one_beyond_it_has_an_arrow():
+def test_marks_are_drawn_over_a_histogram_and_of_one_beyond_it_the_name_stands_there_without_a_line():
     given = {}, {"half": 0.3, "limit": 9.0}
     plain, marked = (
         plots.draw_distributions(POINTS, ["x"], Problem("group"), "They differ", marks=each).svg for each in given
     )
-    assert marked.count("stroke-dasharray") == plain.count("stroke-dasharray") + 2
+    assert marked.count("stroke-dasharray") == plain.count("stroke-dasharray") + 1
     assert ">half<" in marked.replace(" ", "")
-    assert "limit →" in marked
+    assert "limit, beyond this axis →" in marked
+
+
+def test_bins_begin_at_round_numbers_and_the_last_says_that_it_holds_all_above():
+    skewed = pd.DataFrame({"delay": RNG.exponential(30, 3000), "time": RNG.integers(500, 2400, 3000), "y": Y})
+    labels, places, ticks, edges = _cut(skewed["delay"])
+    assert list(edges[:3]) == [0, 10, 20]
+    assert labels[-1] == f"{edges[-2]:.0f} and above"
+    assert (places == len(labels) - 1).sum() == (skewed["delay"] >= edges[-2]).sum()
+    assert {float(text.strip("≥<")) % 10 for text in ticks.values()} == {0}
+    assert len(set(ticks.values())) == len(ticks)
+    picture = plots.draw_distributions(skewed, ["delay"], Problem("y"), "Skewed")
+    assert f">≥{edges[-2]:.0f}<" in picture.svg
+    assert f"delay {edges[-2]:.0f} and above, " in picture.svg
+    assert "share of each class" in picture.svg
+    assert all(edge % 100 == 0 for edge in _cut(skewed["time"])[3])
+    for values in (
+        [1.0, np.inf, *range(20)],
+        [-1e-9 * each for each in range(20)],
+        [1e12 + each for each in range(20)],
+    ):
+        labels, places, ticks, _ = _cut(pd.Series(values))
+        assert len(set(labels)) == len(labels)
+        assert places.max() < len(labels)
+
+
+@pytest.mark.parametrize("names", [["recent_delay_carrier", "recent_delay_origin"], ["a" * 40 + "x", "a" * 40 + "y"]])
+def test_names_that_begin_alike_stay_apart_where_they_are_cut(names):
+    for width in (12, 14, 22, 28):
+        assert len({clip(name, width) for name in names}) == 2
+        assert all(len(clip(name, width)) <= width for name in names)
 
 
 def test_bars_tell_values_and_intervals():
@@ -253,4 +284,4 @@ def test_times_are_drawn_along_time_and_one_that_is_missing_is_in_no_bin():
     picture = plots.draw_distributions(table, ["at"], Problem("y"), "When")
     assert "2023-01-0" in picture.svg
     assert "NaT" not in picture.svg + picture.alt
-    assert re.search(r"at, y 0: most often 2023-\d\d-\d\d \(\d%\)", picture.alt), picture.alt
+    assert re.search(r"at, y 0: most often 2023-\d\d-\d\d to 2023-\d\d-\d\d \(\d%\)", picture.alt), picture.alt

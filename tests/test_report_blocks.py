@@ -54,6 +54,9 @@ def test_scraps_and_hidden_cells_are_left_out(write):
         "source": "An error",
     }
     assert write(scrap, cells=[hidden]) == []
+    widget = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "FloatProgress(value=0.0)"}
+    assert write({**scrap, "data": widget}) == []
+    assert [each.kind for each in write({**scrap, "data": {**widget, "text/html": "<p>its twin</p>"}})] == ["table"]
 
 
 def test_what_was_printed_stays_with_the_code(write, tmp_path):

@@ -18,6 +18,8 @@ WRITTEN = {"intended_users": "The desk", "licence": "MIT"}
 
 def make_card(project, card=WRITTEN, required=(), **more):
     frame = {"objective": "Fewer missed connections.", "decision": "Rebook.", "owner": "Ann", "protected": ["origin"]}
+    claims = [("Rates do", "rejected", None), ("The rule does", "kept", "roc_auc"), ("Nobody asks", "kept", None)]
+    frame["hypotheses"] = pd.DataFrame(claims, columns=["claim", "verdict", "answered_by"])
     scores = pd.DataFrame({"value": [0.74173, 4133.4], "low": [0.709, 3690], "high": [0.7731, 4692]})
     scores.index = pd.Index(["roc_auc", "cost"], name="metric")
     splits = [("train", 77911, "2013-01-01", "2013-03-31"), ("test", 1, None, None)]
@@ -30,7 +32,7 @@ def make_card(project, card=WRITTEN, required=(), **more):
             "sources": pd.DataFrame({"name": ["f"], "location": ["f.csv"], "rows": [9], "sha256": ["a" * 64]}),
         },
         "05_features": {"catalogue": catalogue, "refused": pd.DataFrame({"column": ["arr_delay"]})},
-        "07_evaluate": {"verdicts": VERDICTS, "scores": scores, "threshold": 0.2401},
+        "07_evaluate": {"verdicts": VERDICTS.assign(name=["roc_auc", "cost"]), "scores": scores, "threshold": 0.2401},
         "08_explain": {"importance": pd.DataFrame({"feature": ["temp", "x"], "share": [0.616, 0.2]})},
         "09_register": {"gates": GATES, "version": "toy@3", "digest": "d" * 64, "algorithm": "Ridge()"},
     }
@@ -43,7 +45,7 @@ def make_card(project, card=WRITTEN, required=(), **more):
 
 def test_what_the_run_fills_and_what_people_write_are_told_apart_and_counted(project):
     known, place, fields = make_card(project)
-    assert known["counted"] == "16 of 22 fields are filled; 5 need a person; 1 is not known yet."
+    assert known["counted"] == "17 of 23 fields are filled; 5 need a person; 1 is not known yet."
     assert fields["Licence"] | {"section": "", "annex": ""} == {
         "section": "", "name": "Licence", "annex": "", "asked": "card.licence", "said": ["MIT"], "status": "written by a person",
     }  # fmt: skip
@@ -51,6 +53,13 @@ def test_what_the_run_fills_and_what_people_write_are_told_apart_and_counted(pro
     assert fields["Monitoring"]["status"] == "not known yet"
     assert fields["Results"]["said"] == ["ROC AUC: 0.742 (0.709 to 0.773)", "cost: 4,100 (3,700 to 4,700)"]
     assert fields["Groups that are compared"]["said"] == ["origin"]
+    claims = fields["Claims that were kept to be tested"]["said"]
+    assert (
+        claims[0]
+        == "“The rule does” is tested by this criterion: auc is more than that of the rule, target > rule: pass."
+    )
+    assert claims[1].startswith("“Nobody asks”: no criterion that was judged is named as its test")
+    assert len(claims) == 2
     assert fields["What drives a prediction"]["said"][0] == "Temperature (temp): 62 % of the influence on a prediction."
     assert fields["Sources and rows"]["said"] == ["f: f.csv, 9 rows.", "77,911 rows to learn from, from 2013-01-01 to 2013-03-31."]  # fmt: skip
     assert fields["Rows it was judged on"]["said"][0] == "1 row set apart for the verdict."
@@ -87,7 +96,7 @@ def test_what_people_write_stays_words(project, words):
     )
     assert fields["Contact"]["said"] == [words]
     assert fields["Purpose"]["said"][0] == " ".join(words.split())
-    assert len(fields) == 22
+    assert len(fields) == 23
     page = check_page((place / "card.html").read_text())
     assert page.text.count(" ".join(words.split())) >= 3
     assert (place / "card.html").read_text().count("<script>") == 1  # the page's own
@@ -97,8 +106,8 @@ def test_what_people_write_stays_words(project, words):
 def test_a_run_that_ends_early_has_a_card_that_says_so(project):
     folder = write_run(project, status="failed", stages={"01_frame": PASSED}, **{"01_frame": {"objective": "x"}})
     page = check_page((write_report(folder).parent / "card.html").read_text())
-    assert "0 of 22 fields are filled; 10 need a person; 12 are not known yet." in page.text
-    assert page.text.count("The run did not come to this.") == 12
+    assert "0 of 23 fields are filled; 10 need a person; 13 are not known yet." in page.text
+    assert page.text.count("The run did not come to this.") == 13
 
 
 def test_an_unknown_entry_is_refused_with_the_nearest():

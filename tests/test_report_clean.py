@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from IPython.core.formatters import DisplayFormatter
 
 from nbkit.report.clean import clean_html
-from nbkit.tables import format_number, format_table, show_tables
+from nbkit.tables import caption, format_number, format_table, show_tables
 from tests.page_checks import Page
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -81,6 +81,22 @@ def test_an_index_that_only_counts_rows_goes_with_its_corner():
     long = shown(pd.DataFrame({"who": np.arange(500)}))
     assert 'scope="row"' not in long
     assert "500 rows" in long
+
+
+def test_no_value_is_shown_as_python_writes_it():
+    frame = pd.DataFrame(
+        {"from": [["a", "b"], ("c",), (), None], "min": [None, 0.1, 24.166379999999997, 7]}, dtype=object
+    )
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", shown(frame))
+    assert cells == ["a, b", "–", "c", "0.1", "", "24.1664", "–", "7"]
+    assert frame.loc[0, "from"] == ["a", "b"]  # the table itself stays as it is
+
+
+def test_a_table_has_the_words_above_it_that_it_was_given():
+    plain = pd.DataFrame({"a": [1]})
+    assert "<caption>By how much</caption>" in shown(caption(plain, "By how much"))
+    assert plain.attrs == {}
+    assert "<caption>" not in shown(plain)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,9 @@ def test_the_front_page_follows_a_look(project, registered):
     refresh_fronts(look(project, "toy-monitor-<a>", "<a>", "look"))
     html = page.read_text()
     assert '<a href="window_1.html">&lt;a&gt;</a>' in html
+    last = max(page.parent.glob("[01]*.html"))
+    assert '<a href="window_1.html">11 · Monitor: &lt;a&gt; →</a>' in last.read_text()
+    assert f'<a href="{last.name}">← ' in (page.parent / "window_1.html").read_text()
     assert "■ needs review" in html
 
 

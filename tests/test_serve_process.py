@@ -93,7 +93,7 @@ def is_alive(pid):
 @pytest.mark.slow
 def test_the_try_out(registry, tmp_path):
     predictor = Predictor.from_registry(registry, "flights@candidate")
-    with Service(registry, "flights@candidate", log=tmp_path / "log") as service:
+    with Service(registry, "flights@candidate", log=tmp_path / "log", token="secret") as service:
         pid = service.pid
         assert 0 < service.seconds < 60
         same = compare_answers(service, ROWS, predictor.predict(ROWS), chunk=150).iloc[0]
@@ -103,6 +103,12 @@ def test_the_try_out(registry, tmp_path):
         cases = bad_requests(service)
         assert cases["ok"].all(), cases.to_string()
         assert len(cases) > 15
+        assert cases.set_index("case").loc[["no token", "a wrong token", "a good row"], "status"].tolist() == [
+            401,
+            401,
+            200,
+        ]
+        assert not cases["expected"].str.contains("|", regex=False).any()
         measured = measure_latency(service, ROWS, requests=60, clients=[1, 4])
         assert measured["clients"].tolist() == [1, 4]
         answers = pd.DataFrame(measured.attrs["answers"], columns=["clients", "ms"])
@@ -182,7 +188,10 @@ def test_a_try_out_in_words_and_gates():
     required = judge_requirements(latency, {"latency_p95_ms": 10, "throughput_rps": 50})
     gates = judge_service(agreement, bad, required)
     assert gates["passed"].tolist() == [False, False, False]
-    assert gates["detail"].tolist()[1] == "0 of 1 requests are answered as they should be; no JSON: 500"
+    assert gates["detail"].tolist()[1] == (
+        "0 of 1 faulty or unusual requests are met as they should be, 0 of them refused; no JSON: 500"
+    )
+    assert gates["detail"].tolist()[2].startswith("95 % of the responses within (ms) 12 (limit 10); requests a second")
     assert judge_service(agreement, bad, judge_requirements(latency, {}))["passed"].tolist() == [False, False, True]
 
 

@@ -11,6 +11,7 @@ from nbkit.contract import ColumnRule, Contract
 from nbkit.data.personal import WITHHELD, looks_personal, withhold
 from nbkit.data.tables import register_table
 from nbkit.problem import Problem
+from nbkit.tables import write_value
 from nbkit.wording import format_count, suggest
 
 TYPES = ("integer", "number", "text", "datetime", "boolean")
@@ -71,7 +72,7 @@ def _point_at(
     """Describe the rows where ``bad`` is true."""
     places = np.flatnonzero(np.asarray(bad, dtype=bool))
     if len(places):
-        some = list(dict.fromkeys(str(values.iloc[place])[:40] for place in places[:1000]))[:3]
+        some = list(dict.fromkeys(write_value(values.iloc[place])[:40] for place in places[:1000]))[:3]
         examples = WITHHELD if personal else ", ".join(some)
         message = f"{values.name}: {len(places):,} of {len(values):,} {words}"
         message += " (values withheld)" if personal else f", such as {examples}"
@@ -138,9 +139,9 @@ def _check_column(column: "pd.Series[Any]", rule: ColumnRule) -> Iterator[dict[s
 
 def _find_breaches(rule: ColumnRule, values: "pd.Series[Any]") -> Iterator[tuple[str, str, Any]]:
     if rule.min is not None:
-        yield "min", f"are below {rule.min}", values < _bound(rule.min, values)
+        yield "min", f"are below {rule.min} {rule.unit}".strip(), values < _bound(rule.min, values)
     if rule.max is not None:
-        yield "max", f"are above {rule.max}", values > _bound(rule.max, values)
+        yield "max", f"are above {rule.max} {rule.unit}".strip(), values > _bound(rule.max, values)
     if rule.categories:
         known = list(_read_as(pd.Series(list(rule.categories), dtype=object), rule.type))
         yield "categories", "are not among the known values", ~values.isin(known)
@@ -218,16 +219,11 @@ def _infer_rule(name: str, column: "pd.Series[Any]", *, target: str, strict: boo
     listed = kind == "text" and 0 < distinct <= 30 and distinct <= len(values) / 2 and not personal
     classes = name == target and distinct <= 20
     return ColumnRule(
-        name,
-        kind,
-        max_missing=slack,
-        min=None if classes else low,
-        max=None if classes else high,
+        name, kind, max_missing=slack, min=None if classes else low, max=None if classes else high,
         categories=tuple(sorted(values.unique().tolist(), key=str)) if listed or classes else (),
         available_at="target" if name == target else "known",
-        severity="blocking" if strict else "warning",
-        personal=personal,
-    )
+        severity="blocking" if strict else "warning", personal=personal,
+    )  # fmt: skip
 
 
 def _infer_type(values: "pd.Series[Any]") -> str:

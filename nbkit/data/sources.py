@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from nbkit.scrub import Scrubber
 from nbkit.wording import format_count, suggest
 
 Spec = dict[str, Any]
-MANIFEST = ("name", "kind", "location", "rows", "columns", "bytes", "sha256", "modified")
+FACTS = "name kind location package modified rows columns bytes sha256"  # of a source
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Snapshot:
     table
         The rows.
     sources
-        One row a source: name, kind, location, rows, columns, bytes, sha256, modified (UTC, empty where unknown).
+        One row a source: name, kind, location, package (of a Python object: which version of what carries it), modified
+        (UTC; both empty where unknown), rows, columns, bytes (of its files), sha256.
     schema
         One row a column: column, type, missing, distinct.
     query
@@ -64,15 +67,9 @@ class Snapshot:
 
 
 def take_snapshot(
-    sources: Mapping[str, str | Spec],
-    query: str = "",
-    *,
-    root: str | os.PathLike[str] = ".",
-    rows: int = 0,
-    seed: int = 0,
-    keys: Sequence[str] = (),
-    threads: int = 1,
-) -> Snapshot:
+    sources: Mapping[str, str | Spec], query: str = "", *,
+    root: str | os.PathLike[str] = ".", rows: int = 0, seed: int = 0, keys: Sequence[str] = (), threads: int = 1,
+) -> Snapshot:  # fmt: skip
     """Read the sources, join them by a query, and describe the result.
 
     Parameters
@@ -113,7 +110,7 @@ def take_snapshot(
     secrets: list[str] = []
     try:
         with tempfile.TemporaryDirectory() as scratch, duckdb.connect() as con:
-            con.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
+            con.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false; SET enable_progress_bar = false")
             con.execute(f"SET temp_directory = {quote_text(scratch)}")
             manifest = []
             for name, spec in sources.items():
@@ -134,11 +131,11 @@ def take_snapshot(
         notes.append(f"a sample of {rows:,} of {format_count(len(table), 'row')} (seed {seed})")
         left_out = pd.concat([left_out, pd.DataFrame([("the sample", len(table) - rows, notes[-1])], columns=COLUMNS)])
         table = _sample(table, rows, seed, keys)
-    read, exclusions = pd.DataFrame(manifest), left_out.reindex(columns=COLUMNS).reset_index(drop=True)
+    read = pd.DataFrame(manifest).astype({"bytes": "Int64"})
+    exclusions = left_out.reindex(columns=COLUMNS).reset_index(drop=True)
     exclusions["sentence"] = [describe_left_out(*row) for row in exclusions.to_numpy()]
-    exclusions["left_out"] = exclusions["left_out"].astype(
-        "float64" if exclusions["left_out"].isna().any() else "int64"
-    )
+    many = exclusions["left_out"]
+    exclusions["left_out"] = many.astype("float64" if many.isna().any() else "int64")
     return Snapshot(table, read, describe_table(table), query, digest_table(table), notes, ordered, exclusions)
 
 
@@ -176,10 +173,18 @@ def _read_source(reading: Reading, secrets: list[str]) -> tuple[dict[str, Any], 
         install = "; install it, or place it beside the project" if isinstance(error, ImportError) else ""
         said = "; ".join((str(error).strip() or type(error).__name__).splitlines()[:3])[:300]
         raise BadSource(f"source {name!r} at {place} cannot be read as {kind}: {said}{install}") from None
-    columns, size = len(con.sql(everything).columns), sum(file.stat().st_size for file in read.files)
+    columns, size = len(con.sql(everything).columns), sum(file.stat().st_size for file in read.files) or None
+    carrier = _name_package(place.partition(":")[0].partition(".")[0]) if kind == "python" else ""
     changed = "" if "://" in place and kind != "sql" else _last_change(read.files)
-    line = (name, kind, _hide(place, []), int(count), columns, size, content, changed)
-    return dict(zip(MANIFEST, line, strict=True)), read.notes
+    line = (name, kind, _hide(place, []), carrier, changed, int(count), columns, size, content)
+    return dict(zip(FACTS.split(), line, strict=True)), read.notes
+
+
+@cache
+def _name_package(module: str) -> str:
+    """Return the package of a module with its version; empty if it is the project's own."""
+    found = metadata.packages_distributions().get(module, [])[:1]
+    return "".join(f"{name} {metadata.version(name)}" for name in found)
 
 
 def _note(spec: Spec, files: Sequence[Path], root: Path) -> None:

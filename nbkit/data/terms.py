@@ -35,7 +35,8 @@ def summarize_violations(violations: pd.DataFrame, contract: Contract, *, rows: 
     worst = violations.iloc[0]
     noun = {"blocked": "blocking violation", "warned": "warning"}[verdict]
     count = int((violations["severity"] == worst["severity"]).sum())
-    return f"{checked}: {format_count(count, noun)}, the first on {worst['rule']} of {worst['column'] or 'the table'}."
+    told = f"{worst.get('part', '')}, {worst['message'].partition(', such as ')[0]}".removeprefix(", ")
+    return f"{checked}: {format_count(count, noun)} ({told}{'; …' if count > 1 else ''})."
 
 
 def stop_if_blocking(violations: pd.DataFrame) -> None:

@@ -9,7 +9,8 @@ from nbkit.columns import column_kind, take_labelled
 from nbkit.errors import BadSource
 from nbkit.features.relations import line_up
 from nbkit.problem import Problem
-from nbkit.stats import t_quantile, wilson_interval
+from nbkit.stats import bound_means, bound_shares
+from nbkit.tables import write_value
 from nbkit.wording import format_count, suggest
 
 SUMMARY = ("column", "type", "missing", "distinct", "mean", "std", "min", "median", "max", "top", "top_share")
@@ -45,13 +46,13 @@ def _summarize(name: str, column: "pd.Series[Any]") -> dict[str, Any]:
     numbers = values.astype("float64") if kind in ("number", "boolean") else pd.Series(dtype="float64")
     numbers = numbers[np.isfinite(numbers)]
     ranged = numbers if kind != "datetime" else values
-    show: Any = str if kind == "datetime" else "{:.6g}".format
+    show: Any = str if kind == "datetime" else write_value
     found = (ranged.min(), ranged.median(), ranged.max()) if len(ranged) else ()
     low, middle, high = map(show, found) if found else ("", "", "")
     share = float(counts.max() / len(values)) if len(counts) else float("nan")
     missing = float(column.isna().mean()) if len(column) else 0.0
     average, spread = float(numbers.mean()), float(numbers.std())
-    line = (name, kind, missing, len(counts), average, spread, low, middle, high, str(top)[:60], share)
+    line = (name, kind, missing, len(counts), average, spread, low, middle, high, write_value(top)[:60], share)
     return dict(zip(SUMMARY, line, strict=True))
 
 
@@ -69,7 +70,8 @@ def summarize_target(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     -------
     DataFrame
         period (day, week or month, whichever makes 6 to 60 of them; ``all`` without time), class (empty for
-        regression), n, value (rate, or mean), low, high (95 %: Wilson 1927 for rates, Student 1908 for means).
+        regression), n, value (rate, or mean), low, high (95 %, from `nbkit.stats.bound_shares` and `bound_means`: where
+        the problem names blocks of rows that are alike, these count, and a period of one block has no interval).
     """
     target, task, positive, time = problem.target, problem.task, problem.positive, problem.time
     rows = take_labelled(table, target, task)
@@ -77,26 +79,18 @@ def summarize_target(table: pd.DataFrame, problem: Problem) -> pd.DataFrame:
     if time and time not in table.columns:
         raise BadSource(f"time {time!r} is not a column{suggest(time, table.columns)}")
     periods = _periods(rows[time]) if time else pd.Series("all", index=rows.index, dtype="str")
-    if task == "regression":
-        return _average(values.astype("float64"), periods)
+    codes, names = pd.factorize(periods, sort=True)
+    marks = problem.blocks(rows)
+    blocks = None if marks is None else pd.factorize(marks, use_na_sentinel=False)[0]
     levels = [values.max() if positive is None else positive] if task == "binary" else sorted(values.unique(), key=str)
     parts = [pd.DataFrame(columns=["period", "class", "n", "value", "low", "high"])]
-    for level in levels:
-        counts = (values == level).groupby(periods, sort=True).agg(["size", "sum"]).astype("float64")
-        low, high = wilson_interval(counts["sum"], counts["size"])
-        parts.append(_make_lines(counts["size"], str(level), counts["sum"] / counts["size"], low, high))
+    for level in levels if task != "regression" else [""]:
+        shown = (values == level if task != "regression" else values).to_numpy(dtype="float64")
+        bound = bound_means if task == "regression" else bound_shares
+        n, value, _, low, high = bound(shown, codes, len(names), blocks)
+        lines = {"period": names, "class": str(level), "n": n, "value": value, "low": low, "high": high}
+        parts.append(pd.DataFrame(lines))
     return pd.concat(parts[1:] or parts, ignore_index=True)
-
-
-def _average(values: "pd.Series[Any]", periods: "pd.Series[str]") -> pd.DataFrame:
-    found = values.groupby(periods, sort=True).agg(["size", "mean", "std"])
-    half = [t_quantile(size - 1) for size in found["size"]] * found["std"] / np.sqrt(found["size"])
-    return _make_lines(found["size"], "", found["mean"], found["mean"] - half, found["mean"] + half)
-
-
-def _make_lines(n: "pd.Series[Any]", level: str, value: Any, low: Any, high: Any) -> pd.DataFrame:
-    lines = {"class": level, "n": n.astype("int64"), "value": value, "low": low, "high": high}
-    return pd.DataFrame(lines, index=n.index).rename_axis("period").reset_index()
 
 
 def _periods(times: "pd.Series[Any]") -> "pd.Series[str]":
@@ -215,7 +209,8 @@ def _find_sentinels(filled: "pd.Series[Any]") -> list[str]:
         alone = len(others) >= 10 and low >= 0 > value and (nines or value == -1)
         if counts.iloc[place] >= 3 and (far or alone):
             rows = format_count(counts.iloc[place], "row")
-            found.append(f"{value:.15g} in {rows}, all others from {low:.6g} to {high:.6g}: this may mean missing")
+            said = f"all others from {write_value(low)} to {write_value(high)}: this may mean missing"
+            found.append(f"{write_value(value)} in {rows}, {said}")
     return found
 
 

@@ -81,6 +81,7 @@ def blank_params(name: str) -> str:
         Commented YAML.
     """
     empty = dict.fromkeys(("such", "fairness", "costs", "sample"), "")
+    empty |= dict.fromkeys(("keys", "protected", "slice_by"), "[]")
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         empty,
         head=f"# params/{name}.yaml: what a run of this project needs to know. Begin with what is marked: fill in.",
@@ -91,14 +92,11 @@ def blank_params(name: str) -> str:
         positive=1,
         time='""  # the column of the event\'s time',
         group='""  # the column that says to whom several rows belong',
-        keys="[]",
         metric="roc_auc",
         data="data.csv",
         query='""',
         better=">",
         split="{by: random, valid: 0.15, test: 0.15, production: 0.15, windows: 2}  # by: time, if there is one",
-        protected="[]",
-        slice_by="[]",
         features="numeric: auto\n  categorical: auto",
         min_rows=100,
     )
@@ -115,9 +113,9 @@ def propose_contract(inspection: Inspection) -> Contract:
     found = inspection
     contract = infer_contract(found.table, found.problem)
     suspects = set(found.drop.loc[found.drop["kind"] == SUSPECT, "column"])
-    columns = tuple(
-        dataclasses.replace(rule, available_at="after") if rule.name in suspects else rule for rule in contract.columns
-    )
+    known = ["after" if rule.name in suspects else rule.available_at for rule in contract.columns]
+    pairs = zip(contract.columns, known, strict=True)
+    columns = tuple(dataclasses.replace(rule, available_at=when) for rule, when in pairs)
     least = max(1, min(10, len(found.table) // 50))  # a window of the monitor may be small
     return dataclasses.replace(contract, columns=columns, min_rows=least)
 

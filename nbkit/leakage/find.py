@@ -110,7 +110,7 @@ def _look_alone(sample: Sample, name: str) -> Found | None:
     reason, suspect = judge_strength(score, sample.task)
     if suspect and not sample.is_number and len(column) < MANY_ROWS and score < 1:
         reason, suspect = judge_strength(UNUSUAL, sample.task)
-    evidence = f"alone it explains {score**2:.1%} of the target's variance"
+    evidence = f"a small tree of it alone explains {score**2:.1%} of the target's variance"
     if not suspect and column.isna().any():
         gone = sample.score(column.isna())
         by_absence = judge_strength(gone, sample.task, absence=True)

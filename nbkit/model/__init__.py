@@ -11,6 +11,6 @@ __getattr__, __dir__, __all__ = attach(
         "predictions": ["Predictions", "predict", "predict_values"],
         "search": ["Scorer"],
         "selection": ["compare_with_best", "summarize_training"],
-        "train": ["draw_rows", "draw_settings", "fit_each", "learning_curve", "pick"],
+        "train": ["draw_rows", "draw_settings", "fit_each", "learning_curve", "pick", "summarize_curve"],
     },
 )

@@ -100,9 +100,8 @@ def cost_matrix(costs: Mapping[Any, Any], task: str, names: list[Any]) -> Array:
     """Return cost by (actual, predicted)."""
     if task == "binary":
         price = read_costs(costs, "binary")
-        return np.array(
-            [[price["true_negative"], price["false_positive"]], [price["false_negative"], price["true_positive"]]]
-        )
+        cells = ("true_negative", "false_positive", "false_negative", "true_positive")
+        return np.array([price[cell] for cell in cells]).reshape(2, 2)
     matrix = 1.0 - np.eye(len(names))
     place = {str(name): code for code, name in enumerate(names)}
     for actual, row in costs.items():

@@ -1,5 +1,6 @@
 """Training: searches and pipelines fitted with a fixed number of threads, here or on a cluster."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from nbkit.formats import check_loadable
 from nbkit.model.metrics import METRICS, find_metric
 from nbkit.model.search import Scorer, fit, mean_std, run_search
 from nbkit.problem import Problem
-from nbkit.wording import format_count, suggest
+from nbkit.stats import TOLERANCE, t_quantile
+from nbkit.wording import describe, format_count, format_estimate, format_value, suggest
 
 TRIALS = ["candidate", "trial", "params", "mean", "std", "folds", "rows"]
 
@@ -94,13 +96,9 @@ def pick(candidates: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def fit_each(
-    candidates: Mapping[str, Any],
-    train: pd.DataFrame,
-    problem: Problem,
-    *,
-    sample: pd.DataFrame | None = None,
-    threads: int = 2,
-) -> Training:
+    candidates: Mapping[str, Any], train: pd.DataFrame, problem: Problem, *,
+    sample: pd.DataFrame | None = None, threads: int = 2,
+) -> Training:  # fmt: skip
     """Fit candidates on the train split: a search finds its best setting first, any other estimator is fitted as it is.
 
     Parameters
@@ -163,14 +161,9 @@ def check_candidate(name: str, candidate: Any, problem: Problem) -> None:
 
 
 def learning_curve(
-    model: Any,
-    train: pd.DataFrame,
-    problem: Problem,
-    *,
-    cv: Any = 3,
-    sizes: Sequence[float] = (0.1, 0.3, 0.6, 1.0),
-    threads: int = 2,
-) -> pd.DataFrame:
+    model: Any, train: pd.DataFrame, problem: Problem, *,
+    cv: Any = 3, sizes: Sequence[float] = (0.1, 0.3, 0.6, 1.0), threads: int = 2,
+) -> pd.DataFrame:  # fmt: skip
     """Score a model trained on more and more rows, which tells whether more data would pay.
 
     Parameters
@@ -192,7 +185,8 @@ def learning_curve(
     -------
     DataFrame
         Columns `rows`, `split` ("train": the rows learned from; "cross-validation": the rows left out), `value`
-        (mean over folds) and `std`.
+        (mean over folds), `std`, and `gain` (by how much it is better than with the size before, fold by fold) with
+        `gain_low` and `gain_high` (95 %, by Student's t over the folds).
     """
     X, y = problem.separate(train)
     with threadpool_limits(limits=threads), warnings.catch_warnings():
@@ -203,5 +197,42 @@ def learning_curve(
     parts = []
     for split, values in (("train", fitted), ("cross-validation", left_out)):
         mean, std = mean_std(values if METRICS[problem.metric].better == "higher" else -values)
-        parts.append(pd.DataFrame({"rows": rows, "split": split, "value": mean, "std": std}))
+        gain, spread = mean_std(steps := np.diff(values, axis=0, prepend=np.nan))
+        free = [max(int(np.isfinite(each).sum()) - 1, 0) for each in steps]
+        half = [t_quantile(n) * off / math.sqrt(n) if n else np.nan for n, off in zip(free, spread, strict=True)]
+        facts = {"rows": rows, "split": split, "value": mean, "std": std}
+        parts.append(pd.DataFrame({**facts, "gain": gain, "gain_low": gain - half, "gain_high": gain + half}))
     return pd.concat(parts, ignore_index=True)
+
+
+def summarize_curve(learning: pd.DataFrame, problem: Problem, rows: int) -> list[str]:
+    """Say where a learning curve ends, how far apart its lines are there, and whether more rows would help.
+
+    Parameters
+    ----------
+    learning
+        From `learning_curve`.
+    problem
+        For its metric, and what of it is bearable: `nbkit.stats.TOLERANCE` of its value.
+    rows
+        All that the model was fitted on.
+    """
+    ends = {split: part.iloc[-1] for split, part in learning.groupby("split")}
+    other, metric, turn = ends["cross-validation"], describe(problem.metric), METRICS[problem.metric].turn
+    reach, bearable = (other["value"] - other["std"], other["value"] + other["std"]), TOLERANCE * abs(other["value"])
+    seen, unseen = (format_value(ends[split]["value"], *reach) for split in ("train", "cross-validation"))
+    said = f"The learning curve ends at {format_count(other['rows'], 'row')}"
+    said += f", the most that each fold can learn from (the model has {rows:,})" if other["rows"] < rows else ""
+    said += f": {metric} is {seen} on the rows it learned from and {unseen} on others"
+    wide = turn(ends["train"]["value"]) - turn(other["value"]) > 2 * max(other["std"], bearable)
+    said += ", a wide gap: part of what it learned holds for those rows only." if wide else "."
+    sizes = learning.loc[learning["split"] == "cross-validation", "rows"].tolist()
+    if len(sizes) < 2:
+        return [said]
+    answer = "More rows of the same kind would help"
+    if other["gain_high"] < bearable:
+        answer += " little"
+    elif not other["gain_low"] > 0:
+        answer = "Whether more rows of the same kind would help cannot be told from these folds"
+    gained = format_estimate(other["gain"], other["gain_low"], other["gain_high"])
+    return [said, f"{answer}: from {sizes[-2]:,} to {format_count(sizes[-1], 'row')} {metric} improved by {gained}."]

@@ -140,12 +140,11 @@ def draw_panels(
             for number, (name, own) in enumerate(picture.split_levels(part, by)):
                 down, look = [levels.index(str(level)) for level in own[x]], number % len(COLOURS)
                 numbers = picture.to_floats(own[y])
-                style: Any = {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 4}
+                style: Any = {"color": COLOURS[look], "marker": MARKERS[look], "markersize": 4, "linewidth": 1}
                 if not by:
                     axes.hlines(down, 0, numbers, color=COLOURS[look], linewidth=1)
-                (dots,) = axes.plot(
-                    numbers, down, linestyle="-" if by else "none", linewidth=1, label="" if place else name, **style
-                )
+                style |= {"linestyle": "-" if by else "none", "label": "" if place else name}
+                (dots,) = axes.plot(numbers, down, **style)
                 picture.tell(dots, picture.tell_points(own, x, y, name))
                 label = " ".join(filter(None, (str(names[place]) if names else "", name)))
                 words.append(f"{label}: {picture.describe_course(own, x, y)}")
@@ -180,16 +179,13 @@ def draw_heatmap(
     """
     grid = table.pivot_table(index=y, columns=x, values=value, sort=False, aggfunc="first", observed=True)
     grid = grid.iloc[:24, :24]
-    texts = {
-        (row[y], row[x]): str(row[label]) if label else format_value(row[value]) for row in table.to_dict("records")
-    }
+    cells = table.to_dict("records")
+    texts = {(row[y], row[x]): str(row[label]) if label else format_value(row[value]) for row in cells}
     tall = 2.0 if any("\n" in text for text in texts.values()) else 1.0
     numbers, (rows, columns) = grid.to_numpy(dtype=float, na_value=np.nan), grid.shape
     top = float(np.max(np.abs(numbers), where=np.isfinite(numbers), initial=0.0)) or 1.0
-    with new_figure(title, width=min(0.62 * tall**1.5 * columns + 2, 9.0), height=0.38 * tall * rows + 1.2) as (
-        figure,
-        axes,
-    ):
+    width, height = min(0.62 * tall**1.5 * columns + 2, 9.0), 0.38 * tall * rows + 1.2
+    with new_figure(title, width=width, height=height) as (figure, axes):
         for down, across in np.argwhere(np.isfinite(numbers)):
             cell = float(numbers[down, across])
             colour, shade = COLOURS[0 if cell >= 0 else 1], 0.08 + 0.5 * abs(cell) / top
@@ -206,11 +202,13 @@ def draw_heatmap(
         axes.set_xlim(-0.5, max(columns, 1) - 0.5)
         axes.set_ylim(max(rows, 1) - 0.5, -0.5)
         picture.label_axes(axes, x, y)
-        cells = [
-            f"{y} {row[y]}, {x} {row[x]}: {texts[row[y], row[x]]} {unit}".replace("\n", ", ").strip()
-            for row in table.head(SHOWN).to_dict("records")
-        ]
-        return finish(figure, title, "; ".join(cells), len(table) - SHOWN)
+        if columns > 12 and rows:
+            parts = (0, 0.25, 0.5, 0.75, 1)
+            shades: Any = [axes.bar(0, 0, color=COLOURS[0], alpha=0.08 + 0.5 * part) for part in parts]
+            named = [format_value(top * part) for part in parts]
+            figure.legend(shades, named, title=unit or picture.in_words(value), loc="outside upper right", ncols=5)
+        said = [f"{y} {row[y]}, {x} {row[x]}: {texts[row[y], row[x]]} {unit}".strip() for row in cells[:SHOWN]]
+        return finish(figure, title, "; ".join(said).replace("\n", ", "), len(table) - SHOWN)
 
 
 def draw_map(shares: pd.DataFrame, title: str, *, x: str = "rows, in their order") -> Picture:
@@ -265,11 +263,8 @@ def draw_scatter(
     words = f"{len(table):,} rows" if len(sample) == len(table) else f"{len(sample):,} of {len(table):,} rows are drawn"
     if len(known) > 1 and known.nunique().min() > 1:
         words += f"; correlation {known[x].corr(known[y]):.2f}"
-    words += "".join(
-        f"; {picture.in_words(n)} {format_value(known[n].min())} to {format_value(known[n].max())}"
-        for n in (x, y)
-        if len(known)
-    )
+    for name in (x, y) if len(known) else ():
+        words += f"; {picture.in_words(name)} {format_value(known[name].min())} to {format_value(known[name].max())}"
     with new_figure(title) as (figure, axes):
         (dots,) = axes.plot(*sample.to_numpy().T, "o", markersize=3, alpha=0.6, color=COLOURS[0])
         picture.tell(dots, picture.tell_points(sample, x, y))

@@ -1,14 +1,17 @@
 """How columns are distributed, for each class of the target or each third of a number."""
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from nbkit.pictures import Picture
-from nbkit.plots.picture import COLOURS, INK, LINES, SHOWN, clip, finish, format_value, new_figure, tell_line, to_floats
+from nbkit.plots.picture import COLOURS, INK, LINES, SHOWN, clip, finish, new_figure, tell_line, to_floats
 from nbkit.problem import Problem
 
 PANELS = 6  # of a picture
@@ -18,7 +21,7 @@ EPOCH = pd.Timestamp("1970-01-01", tz="UTC")
 
 def draw_distributions(
     table: pd.DataFrame, columns: Sequence[str], problem: Problem, title: str, *,
-    marks: Mapping[str, float] = MappingProxyType({}), unit: str = "share of rows",
+    marks: Mapping[str, float] = MappingProxyType({}), unit: str = "",
 ) -> Picture:  # fmt: skip
     """Draw how columns are distributed for each class of the target, or each third of a number.
 
@@ -34,9 +37,9 @@ def draw_distributions(
     title
         The finding.
     marks
-        Names of numbers at which a line is drawn over each histogram, such as a threshold; one beyond it has an arrow.
+        Names of numbers at which a line is drawn over each histogram, such as a threshold; of one beyond it, its name.
     unit
-        What is counted.
+        What is counted: shares of the rows of each class, or of each third.
     """
     y = table[problem.target]
     if not problem.is_classification:
@@ -44,11 +47,11 @@ def draw_distributions(
     levels = list(y.cat.categories) if not problem.is_classification else list(y.value_counts().index[: len(COLOURS)])
     names, words = [name for name in columns if name != problem.target][:PANELS], []
     lines = max(-(-len(names) // 2), 1)
-    with new_figure(title, width=7.6, height=1.9 * lines + 0.8) as (figure, axes):
+    with new_figure(title, width=7.6, height=1.9 * lines + 0.8 + 0.15 * len(marks)) as (figure, axes):
         figure.delaxes(axes)
         for place, name in enumerate(names):
             axes = figure.add_subplot(lines, min(len(names), 2), place + 1)
-            labels, codes = _cut(table[name])
+            labels, codes, ticks, edges = _cut(table[name])
             for number, level in enumerate(levels):
                 own = codes[(y == level).to_numpy()]
                 share = np.bincount(own[own >= 0], minlength=len(labels)) / max(len(own), 1)
@@ -58,44 +61,61 @@ def draw_distributions(
                 tell_line(axes, range(len(labels)), share, list(said))
                 most = labels[int(share.argmax())] if len(labels) else "no value"
                 words.append(f"{name}, {problem.target} {level}: most often {most} ({share.max(initial=0):.0%})")
-            _draw_marks(axes, labels, marks)
-            room = 5 if max(map(len, labels), default=0) < 8 else 3
-            shown = range(0, len(labels), max(1, len(labels) // room))
-            axes.set_xticks(list(shown), [clip(labels[each], 10) for each in shown], fontsize=8)
-            axes.set_title(clip(name, 36), fontsize=9, loc="left")
+            _draw_marks(axes, edges, marks)
+            axes.set_xticks(list(ticks), list(ticks.values()), fontsize=8)
+            axes.set_title(clip(name, 36), fontsize=9, loc="left", pad=6 + 12 * len(marks))
             axes.tick_params(axis="y", labelsize=8)
-        figure.supylabel(unit, fontsize=9)
+        figure.supylabel(unit or f"share of each {'class' if problem.is_classification else 'third'}", fontsize=9)
         if names:
             figure.legend(loc="outside upper right", ncols=5, fontsize=8)
         return finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
 
 
-def _draw_marks(axes: Any, labels: Sequence[str], marks: Mapping[str, float]) -> None:
-    """Draw a line with its name at each of some numbers, between the bins that begin with these labels."""
-    for step, (name, at) in enumerate(sorted(marks.items(), key=lambda pair: pair[1])):
-        starts = [float(each.replace(",", "")) for each in labels]
-        across = float(np.interp(at, starts, range(len(starts)))) - 0.5
-        axes.axvline(across, color=INK, linestyle="--", linewidth=0.9)
-        words = f"{name} →" if at > 2 * starts[-1] - starts[-2] else name
-        side = "right" if across > len(starts) / 2 else "left"
-        axes.text(across, axes.get_ylim()[1] * (0.96 - 0.1 * step), f" {words} ", fontsize=8, ha=side)
+def _draw_marks(axes: Any, edges: Any, marks: Mapping[str, float]) -> None:
+    """Draw a line at each of some numbers, its name above the histogram; of one beyond its ends the name alone."""
+    ends = len(edges) - 1.5
+    for step, (name, at) in enumerate(sorted(marks.items(), key=lambda pair: -pair[1])):
+        across = float(np.interp(at, edges, np.arange(len(edges)))) - 0.5
+        inside = edges[0] <= at <= edges[-1]
+        if inside:
+            axes.axvline(across, color=INK, linestyle="--", linewidth=0.9)
+        words = name if inside else f"{name}, beyond this axis →" if at > edges[0] else f"← {name}, beyond this axis"
+        style: Any = {"ha": "right" if across > ends / 2 else "left", "transform": axes.get_xaxis_transform()}
+        axes.text(across, 1.03 + 0.12 * step, words, fontsize=8, **style)
 
 
-def _cut(column: "pd.Series[Any]") -> tuple[list[str], Any]:
-    """Return the labels of a column's bins or levels, and the place of each row among them; -1 if in none."""
+def _cut(column: "pd.Series[Any]") -> tuple[list[str], Any, dict[float, str], Any]:
+    """Return the labels of a column's bins or levels, each row's place among them (-1: in none), ticks, and edges."""
     moments = pd.api.types.is_datetime64_any_dtype(column.dtype)
     if (moments or pd.api.types.is_numeric_dtype(column.dtype)) and column.nunique() > LEVELS:
         days = (pd.to_datetime(column, utc=True) - EPOCH) / pd.Timedelta("1D") if moments else column
-        values = to_floats(days)
-        low, high = np.nanquantile(values, [0.01, 0.99])
-        edges = np.linspace(low, high if high > low else low + 1, BARS + 1)
-        places = np.clip(np.searchsorted(edges, np.nan_to_num(values), side="right") - 1, 0, BARS - 1)
-        starts = [
-            f"{EPOCH + pd.Timedelta(edge, 'D'):%Y-%m-%d}" if moments else format_value(edge) for edge in edges[:-1]
-        ]
-        return starts, np.where(np.isnan(values), -1, places)
+        return _cut_numbers(to_floats(days), moments=moments)
     texts = column.astype(object).where(column.notna(), "missing").astype(str)
     counts = texts.value_counts().head(LEVELS)
     numeric = pd.to_numeric(counts.index.to_series(), errors="coerce")
     order = counts.index if numeric.isna().any() else numeric.sort_values().index
-    return [str(level) for level in order], pd.Index(order).get_indexer(texts)
+    labels = [str(level) for level in order]
+    room = 5 if max(map(len, labels), default=0) < 8 else 3
+    ticks = {float(place): clip(labels[place], 10) for place in range(0, len(labels), max(1, len(labels) // room))}
+    return labels, pd.Index(order).get_indexer(texts), ticks, []
+
+
+def _cut_numbers(values: Any, *, moments: bool) -> tuple[list[str], Any, dict[float, str], Any]:
+    """Cut numbers at round ones; the bins at the ends hold what lies beyond their first and last hundredth, too."""
+    low, high = np.nanquantile(values, [0.01, 0.99])
+    whole = bool((values[np.isfinite(values)] % 1 == 0).all())
+    found = MaxNLocator(BARS, steps=[1, 2, 5, 10], integer=whole).tick_values(low, high if high > low else low + 1)
+    edges, width = np.asarray(found), found[1] - found[0]
+    digits = max(0, -math.floor(math.log10(width) + 1e-9))
+    names = [f"{EPOCH + pd.Timedelta(e, 'D'):%Y-%m-%d}" if moments else f"{e + 0.0:,.{digits}f}" for e in edges]
+    labels = [f"{start} to {end}" for start, end in pairwise(names)]
+    room, last, ends = 6 if max(map(len, names)) < 8 else 3, len(labels) - 1, {}
+    stride = next(each for each in (1, 2, 4, 5, 10) if len(labels) / each <= room)
+    if np.nanmin(values) < edges[0]:
+        labels[0], ends[0.0] = f"below {names[1]}", f"<{names[1]}"
+    if np.nanmax(values) > edges[-1]:
+        labels[-1], ends[float(last)] = f"{names[-2]} and above", f"≥{names[-2]}"
+    round_ones = [place for place, edge in enumerate(edges) if round(edge / width) % stride == 0]
+    ticks = {place - 0.5: names[place] for place in round_ones if all(abs(place - end) > 2.5 for end in ends)} | ends
+    places = np.clip(np.searchsorted(edges, np.nan_to_num(values), side="right") - 1, 0, last)
+    return labels, np.where(np.isnan(values), -1, places), ticks, edges

@@ -146,9 +146,8 @@ def draw_swarm(values: pd.DataFrame, data: pd.DataFrame, title: str, *, unit: st
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(f"movement in {unit}, one dot a row" if unit else "movement, one dot a row")
         if names:
-            figure.legend(
-                loc="outside lower center", ncols=3, fontsize=8, title="value of the column", title_fontsize=8
-            )
+            style: Any = {"loc": "outside lower center", "ncols": 3, "fontsize": 8, "title_fontsize": 8}
+            figure.legend(title="value of the column", **style)
         return finish(figure, title, "; ".join(words[:SHOWN]), len(words) - SHOWN)
 
 
@@ -188,8 +187,6 @@ def draw_cases(table: pd.DataFrame, title: str, *, unit: str = "points") -> Pict
             for bar, step, end in zip(bars, steps, ends, strict=True):
                 picture.tell(bar, [f"{step}, to {format_value(end)}"])
             words.append(f"{case}, from {format_value(start)} to {format_value(ends[-1])}: {', '.join(steps)}")
-        figure.supxlabel(
-            f"prediction{f' in {unit}' if unit else ''}: dotted where all rows start, solid where this one ends",
-            fontsize=9,
-        )
+        ends_at = "dotted where all rows start, solid where this one ends"
+        figure.supxlabel(f"prediction{f' in {unit}' if unit else ''}: {ends_at}", fontsize=9)
         return finish(figure, title, "; ".join(words))

@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import ScalarFormatter
 
 from nbkit import wording
 from nbkit.pictures import Picture
@@ -99,7 +100,10 @@ def new_panels(title: str, counts: list[int]) -> Iterator[tuple[Figure, list[Axe
 
 
 def finish(figure: Figure, title: str, words: str, more: int = 0) -> Picture:
-    """Turn a figure into a picture with its words."""
+    """Turn a figure into a picture with its words; large numbers along an axis have commas."""
+    for axis in (one for axes in figure.axes for one in (axes.xaxis, axes.yaxis)):
+        if type(axis.get_major_formatter()) is ScalarFormatter and max(map(abs, axis.get_view_interval())) >= 1e4:
+            axis.set_major_formatter("{x:,.0f}")
     return to_picture(figure, f"{title}. {words or 'No rows'}{f'; and {more} more' if more > 0 else ''}.", title)
 
 
@@ -204,9 +208,16 @@ def split_levels(table: pd.DataFrame, by: str) -> list[tuple[str, pd.DataFrame]]
 
 
 def clip(name: Any, width: int = 28) -> str:
-    """Cut a name to a width."""
+    """Cut a text to a width at its end, a name without blanks in its middle, as its end may tell it from others.
+
+    Examples
+    --------
+    >>> clip("recent_delay_carrier", 14), clip("a late evening", 8)
+    ('recent…carrier', 'a late …')
+    """
     text = f"{name:g}" if isinstance(name, float) else str(name)
-    return text if len(text) <= width else text[: width - 1] + "…"
+    tail = 0 if " " in text else width // 2
+    return text if len(text) <= width else text[: width - 1 - tail] + "…" + text[len(text) - tail :]
 
 
 def in_words(name: Any) -> str:
@@ -234,10 +245,8 @@ def tell_numbers(part: pd.DataFrame, x: str, y: str) -> list[str]:
 def tell_points(part: pd.DataFrame, x: str, y: str, name: str = "") -> list[str]:
     """Write out where each point of a line lies."""
     head = f"{name}: " if name else ""
-    return [
-        f"{head}{in_words(x)} {format_value(row[x])}, {in_words(y)} {_tell_value(row, y)}"
-        for row in part.to_dict("records")
-    ]
+    rows, across, up = part.to_dict("records"), in_words(x), in_words(y)
+    return [f"{head}{across} {format_value(row[x])}, {up} {_tell_value(row, y)}" for row in rows]
 
 
 def _tell_value(row: dict[Any, Any], y: str) -> str:
@@ -253,8 +262,6 @@ def describe_course(part: pd.DataFrame, x: str, y: str) -> str:
     if not len(known):
         return "no values"
     places = {"from": 0, "to": -1, "lowest": int(known[y].argmin()), "highest": int(known[y].argmax())}
-    words = [
-        f"{word} {format_value(known[y].iloc[place])} at {format_value(known[x].iloc[place])}"
-        for word, place in places.items()
-    ]
+    down, across = ([format_value(known[name].iloc[place]) for place in places.values()] for name in (y, x))
+    words = [f"{word} {value} at {at}" for word, value, at in zip(places, down, across, strict=True)]
     return f"{in_words(y)} {words[0]} {words[1]}, {words[2]}, {words[3]}"

@@ -22,10 +22,8 @@ def draw_calibration(table: pd.DataFrame, predictions: Any, title: str) -> Pictu
     title
         The finding.
     """
-    words = [
-        f"{format_value(a)} predicted, {format_value(b)} observed"
-        for a, b in table[["predicted", "observed"]].to_numpy()
-    ]
+    pairs = table[["predicted", "observed"]].map(format_value).to_numpy()
+    words = [f"{predicted} predicted, {observed} observed" for predicted, observed in pairs]
     with new_figure(title, width=4.8, height=4.8) as (figure, axes):
         figure.delaxes(axes)
         axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=[6, 1])

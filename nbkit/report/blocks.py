@@ -160,7 +160,8 @@ def _read_display(data: dict[str, Any], metadata: dict[str, Any], prefix: str, w
         missing = len(content) - SHOWN
         if made := render(content if missing <= 0 else content[:SHOWN].rpartition("\n")[0] or content[:SHOWN]):
             return [Block(kind, made), *([_describe_missing(missing, f"see {where}")] if missing > 0 else [])]
-    return [Block("text", shorten(plain, PRINTED, f"see {where}"))] if plain else []
+    told = plain and "application/vnd.jupyter.widget-view+json" not in data  # whose words are Python's
+    return [Block("text", shorten(plain, PRINTED, f"see {where}"))] if told else []
 
 
 def _text(value: Any) -> str:

@@ -84,6 +84,7 @@ def join_pages(pages: Mapping[str, str]) -> str:
     str
         One HTML page that asks the network for nothing.
     """
+    pages = {name: unlink_outside(html, pages) for name, html in pages.items()}  # the one file stands alone
     front, *others = pages
     titles = {name: _read_title(pages[name]) for name in others}
     listed = "".join(f'<li><a href="#page-{name[:-5]}">{title}</a></li>' for name, title in titles.items())

@@ -39,22 +39,28 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
     """
     folder = Path(folder)
     overview = read_overview(folder)
-    names = [page for page in overview.stages["page"] if page]
+    own = _list_own(overview)
     for stale in (folder / "report").glob("[0-9][0-9]*_*.html"):
-        if stale.name not in names:
+        if stale.name not in own["page"].tolist():
             stale.unlink()
-    pages = {
-        row["page"]: render_stage(overview, row, folder / f"{row['stage']}.ipynb", names)
-        for row in overview.stages.to_dict("records")
-        if row["page"]
-    }
+    rows = own.to_dict("records")
+    pages = {row["page"]: render_stage(overview, row, folder / f"{row['stage']}.ipynb", own) for row in rows}
     return _write_pages(folder, pages | _render_front(folder, overview))
+
+
+def _list_own(overview: Overview) -> pd.DataFrame:
+    """List the pages of a run's own stages, with their titles."""
+    return overview.stages[overview.stages["page"] != ""]
 
 
 def _render_front(folder: Path, overview: Overview) -> dict[str, str]:
     """Render the front page and what it leads to: glossary, model card, lineage, and the windows looked at since."""
     pages = {"glossary.html": render_glossary(folder, overview)}
-    since = overview.since.to_dict("records")
+    since, own = overview.since.to_dict("records"), _list_own(overview)
+    windows = overview.since.assign(title="11 · Monitor: " + overview.since["window"].astype(str)).tail(1)
+    for row in own.tail(1).to_dict("records") if since else []:  # what was looked at since follows on the last stage
+        around = pd.concat([own, windows])
+        pages[row["page"]] = render_stage(overview, row, folder / f"{row['stage']}.ipynb", around)
     for stale in set((folder / "report").glob("window_*.html")) - {folder / "report" / row["page"] for row in since}:
         stale.unlink()
     for row in since:
@@ -62,7 +68,7 @@ def _render_front(folder: Path, overview: Overview) -> dict[str, str]:
         seen = read_overview(other)
         stage = next(each for each in seen.stages.to_dict("records") if each["stage"] == MONITOR)
         told = {**stage, "page": row["page"], "title": f"{stage['title']}: {row['window']}"}
-        html = render_stage(seen, told, other / f"{MONITOR}.ipynb", [row["page"]])
+        html = render_stage(seen, told, other / f"{MONITOR}.ipynb", pd.concat([own.tail(1), pd.DataFrame([told])]))
         pages[row["page"]] = Scrubber.of(read_record(other).secrets).clean(html)
     if (folder / f"{FRAME}.ipynb").is_file():
         steps, title = read_lineage(folder), f"Lineage · {overview.project}"
@@ -94,16 +100,14 @@ def refresh_versions(root: Path, digests: Collection[str]) -> None:
 def render_index(overview: Overview) -> str:
     """Render the front page."""
     twin = {name: _plain(value) for name, value in asdict(overview).items()}
-    return find_template("index.html.j2").render(
-        o=overview, twin=embed_json(twin), title=f"{overview.project}: {overview.verdict}"
-    )
+    title = f"{overview.project}: {overview.verdict}"
+    return find_template("index.html.j2").render(o=overview, twin=embed_json(twin), title=title)
 
 
-def render_stage(overview: Overview, stage: dict[Any, Any], notebook: Path, pages: list[str]) -> str:
-    """Render the page of one stage, with links to its neighbours."""
-    place = pages.index(stage["page"])
-    titles = overview.stages.set_index("page")["title"]
-    before, after = ([(page, titles[page]) for page in part] for part in (pages[:place][-1:], pages[place + 1 :][:1]))
+def render_stage(overview: Overview, stage: dict[Any, Any], notebook: Path, pages: pd.DataFrame) -> str:
+    """Render the page of one stage, with links to its neighbours among these pages."""
+    titles, place = list(zip(pages["page"], pages["title"], strict=True)), pages["page"].tolist().index(stage["page"])
+    before, after = titles[:place][-1:], titles[place + 1 :][:1]
     return find_template("stage.html.j2").render(
         o=overview, stage=stage, page=read_page(notebook), before=before, after=after,
         title=f"{stage['title']} · {overview.project}",

@@ -11,7 +11,7 @@ from nbkit.wording import LABELS, describe, format_interval, format_value
 
 SILENT = {"n", "rows", "better", "currency", "judged", "column", "metric", "note"}  # said once if it is always the same
 VALUES = {"value", "difference", "ratio", "drop", "lift", "share", "observed", "extra", "roc_auc", "mean", "effect"}
-COUNTS = {"n", "rows", "cost", "bytes", "requests", "missing", "count", "levels", "unique", "left_out"}
+COUNTS = {"n", "rows", "cost", "bytes", "requests", "missing", "count", "levels", "unique", "left_out", "distinct"}
 METRICS = {"metric", "criterion", "name", "test", "requirement", "gate", ""}  # whose cells may name a metric
 WORDED = {"verdict", "severity", "level", "decision", "level_now"}
 NUMBER = re.compile(r"^[-+]?[\d,]*\.?\d+(e[-+]?\d+)?$")
@@ -77,13 +77,8 @@ def _rewrite(whole: str, inner: str) -> str:
     head, _, body = inner.partition("</thead>")
     heads = [[text for _, text in CELL.findall(row)] for row in ROW.findall(head)]
     rows = [CELL.findall(row) for row in ROW.findall(body)]
-    if (
-        len(heads) != 1
-        or not body
-        or "<table" in inner
-        or "span=" in inner
-        or any(len(row) != len(heads[0]) for row in rows)
-    ):
+    plain = len(heads) == 1 and body and "<table" not in inner and "span=" not in inner
+    if not plain or any(len(row) != len(heads[0]) for row in rows):
         return whole
     columns = [
         Column(name.strip(), [row[place][1].strip() for row in rows], bool(rows) and rows[0][place][0] == "th")
@@ -204,19 +199,18 @@ def _list_settings(cell: str) -> str:
 
 
 def _align(cells: list[str], *, counts: bool = False) -> list[str]:
-    """Write the numbers of a column with three digits of the largest, and large counts with commas.
+    """Write the numbers of a column with three digits of the largest, and counts with commas.
 
     Examples
     --------
-    >>> _align(["0.5223", "0.251", "–"]), _align(["14691", "7"], counts=True), _align(["1.2e-15", "0.5"])
-    (['0.522', '0.251', '–'], ['14,691', '7'], ['1.2e-15', '0.5'])
+    >>> _align(["0.5223", "0.251", "–"]), _align(["4691", "7"], counts=True), _align(["1.2e-15", "0.5"])
+    (['0.522', '0.251', '–'], ['4,691', '7'], ['1.2e-15', '0.5'])
     """
     if any("e" in cell or "%" in cell or re.match(r"[-+]?0\d", cell) for cell in cells):
         return [f"{float(cell):.2g}" if "e" in cell else cell for cell in cells]
     known = [abs(float(cell.replace(",", ""))) for cell in cells if cell != DASH]
     if not any("." in cell for cell in cells):
-        large = [f"{int(cell.replace(',', '')):,}" if len(cell) > 4 and cell != DASH else cell for cell in cells]
-        return large if counts else cells
+        return [cell if cell == DASH else f"{int(cell.replace(',', '')):,}" for cell in cells] if counts else cells
     sizes = [math.floor(math.log10(each)) for each in known if each] or [0]
     if max(sizes) - min(sizes) > 1:  # of several units, such as the scores of several metrics
         sized = {cell: float(cell.replace(",", "")) for cell in cells if cell != DASH}

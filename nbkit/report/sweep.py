@@ -37,16 +37,10 @@ def render_sweep(folder: Path) -> str:
         row["page"] = f"../../{row['run']}/report/index.html" if row["run"] and page.is_file() else ""
     word, tone = _sum_up(found)
     return find_template("sweep.html.j2").render(
-        o=found,
-        rows=[shorten(row) for row in found["rows"]],
-        word=word,
-        tone_of_all=tone,
-        drawing=_draw(scored, metric) if scored else None,
-        metric=metric,
-        again=write_command(folder),
-        twin=embed_json({"claim": found["claim"], "points": found["rows"]}),
-        title=f"{found['project']}: {word}",
-    )
+        o=found, rows=[shorten(row) for row in found["rows"]], word=word, tone_of_all=tone, metric=metric,
+        drawing=_draw(scored, metric) if scored else None, again=write_command(folder),
+        twin=embed_json({"claim": found["claim"], "points": found["rows"]}), title=f"{found['project']}: {word}",
+    )  # fmt: skip
 
 
 def _draw(scored: list[dict[str, Any]], metric: str) -> Any:

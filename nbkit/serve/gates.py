@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from nbkit.evaluation.criteria import REQUIREMENTS, check_requirements
+from nbkit.wording import describe, format_value
 
 
 def judge_requirements(measured: pd.DataFrame, requirements: Mapping[str, float]) -> pd.DataFrame:
@@ -63,15 +64,15 @@ def judge_service(agreement: pd.DataFrame, bad: pd.DataFrame, required: pd.DataF
     wrong = bad[~bad["ok"]]
     missed = required[~required["passed"]]
     rows = [
-        ("service_agrees", bool(first["equal"]),
+        ("service_agrees", bool(first["equal"]), True,
          f"{int(first['rows'])} answers, {int(first['different'])} differ, largest gap {first['max_difference']:.2g}"),
-        ("service_refuses_bad_requests", not len(wrong),
-         f"{len(bad) - len(wrong)} of {len(bad)} requests are answered as they should be"
+        ("service_refuses_bad_requests", not len(wrong), True,
+         f"{len(bad) - len(wrong)} of {len(bad)} faulty or unusual requests are met as they should be, "
+         f"{int(bad['status'].between(400, 499).sum())} of them refused"
          + "".join(f"; {row.case}: {row.status}" for row in wrong.itertuples())),
-        ("service_meets_requirements", not len(missed),
-         "; ".join(f"{row.requirement} {row.measured:.4g} (limit {row.limit:.4g})" for row in required.itertuples())
+        ("service_meets_requirements", not len(missed), True,
+         "; ".join(f"{describe(name)} {format_value(measured)} (limit {format_value(limit)})"
+                   for name, limit, measured, _ in required.to_numpy())
          or "none were stated"),
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["gate", "passed", "detail"]).assign(blocking=True)[
-        ["gate", "passed", "blocking", "detail"]
-    ]
+    return pd.DataFrame(rows, columns=["gate", "passed", "blocking", "detail"])
