@@ -1,5 +1,6 @@
 """The registry's widget without a browser: what it shows, that it asks first, and that it refuses as the command does."""
 
+import re
 import shutil
 
 import pytest
@@ -31,6 +32,10 @@ def choose(browser, reference, by="Ann Lee", why="it saves more"):
     browser.choice.value, browser.by.value, browser.why.value = reference, by, why
 
 
+def flatten(page):
+    return re.sub(r">\s+<", "><", page)
+
+
 def told(browser):
     return browser.said.value.replace("&#x27;", "'")
 
@@ -46,7 +51,7 @@ def test_a_version_is_shown_with_gates_approvals_lineage_and_beside_production(b
     browser.choice.value = "toy@3"
     page = browser.page.value
     assert "nobody has approved it for production" in page
-    assert '<th scope="row">criteria_met</th><td>closed</td><td>yes</td><td>because</td>' in page
+    assert "<td>criteria_met</td><td>closed</td><td>yes</td><td>because</td>" in flatten(page)
     assert "0.75 (0.7 to 0.8) (toy@1)" in page
     assert "the run that registered toy@3, r3, is not here any more" in page
     browser.choice.value = "toy@1"
@@ -155,7 +160,7 @@ def test_a_registry_that_cannot_be_written_refuses_and_is_still_shown(browser, m
 
 def test_the_static_twin_shows_all_versions_and_has_no_script(browser):
     page = browser.html()
-    assert "<caption>Registry: 5 versions</caption>" in page
-    assert '<th scope="row">toy@2</th><td>staging</td>' in page
+    assert "<p>Registry: 5 versions</p>" in page
+    assert "<td>toy@2</td><td>staging</td>" in flatten(page)
     assert "<script" not in page
     assert browser._repr_mimebundle_()["text/html"] == page

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nbkit.desk.parts import label
 from nbkit.stages import Parameter, Stage, resolve_params
 from nbkit.stages.params import GIVEN, SHARED, check_value, read_params, read_setting
 
@@ -73,7 +74,7 @@ class Form:
                 self.fields[place] = _make_field(parameter, self.given[place])
                 self.fields[place].observe(on_change, "value")
             allowed = f" ({parameter.allowed})" if parameter.allowed else ""
-            meaning = widgets.HTML(html.escape(f"{parameter.meaning}{allowed}"))
+            meaning = widgets.HTML(html.escape(f"{parameter.meaning}{allowed}"), layout={"flex": "1 1 16em"})
             rows.append(
                 widgets.HBox([self.fields[place], meaning], layout={"flex": "0 0 auto", "flex_flow": "row wrap"})
             )
@@ -109,14 +110,6 @@ class Form:
             Such as ``06_train.trials: 8 → 2``.
         """
         return [f"{place}: {_shorten(before)} → {_shorten(after)}" for place, before, after in self.list_changes()]
-
-
-def label(kind: str, description: str, **more: Any) -> Any:
-    """Return a widget with its label before it, in line with the others."""
-    import ipywidgets
-
-    width = {"style": {"description_width": "9rem"}, "layout": {"width": "min(34rem, 100%)"}}
-    return getattr(ipywidgets, kind)(description=description, **width, **more)
 
 
 def _make_field(parameter: Parameter, value: Any) -> Any:

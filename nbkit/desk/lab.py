@@ -21,7 +21,7 @@ from nbkit.project import find_notebooks
 from nbkit.record import iterate_runs, read_record
 from nbkit.scraps import read_notebook, write_notebook
 
-EXTENSIONS = Path(__file__).with_name("labextensions")  # what JupyterLab lacks to open at a cell
+EXTENSIONS = Path(__file__).with_name("labextensions")  # what JupyterLab lacks: see desk.js
 SPECS = "nbkit.kernels.specs.WarmSpecs"
 FLAGS = ["--no-browser", "--expose-app-in-browser", "--log-level=ERROR", "--LabApp.log_level=ERROR"]
 PATIENCE = 120.0  # seconds that JupyterLab has to answer

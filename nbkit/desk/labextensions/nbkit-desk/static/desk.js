@@ -1,0 +1,51 @@
+/* What JupyterLab and ipywidgets lack at the desk.
+   - It goes to the cell of `…/lab/tree/PATH#cell-id=ID`: JupyterLab does so for a notebook that is open, not at its start.
+   - A key pressed in a widget is the widget's: else `d d` on a slider or a list deletes its cell, and `a` adds another.
+   - The handle of a slider is called what stands before it, so that a screen reader can say it. */
+(globalThis._JUPYTERLAB ??= {})["nbkit-desk"] = {
+  init: () => {},
+  get: async () => () => ({ __esModule: true, default: { id: "nbkit-desk:desk", autoStart: true, activate } }),
+};
+
+function activate(app) {
+  addEventListener("keydown", keep, true);
+  new MutationObserver(nameSliders).observe(document.body, { childList: true, subtree: true });
+  goToCell(app);
+}
+
+function keep(event) {
+  const widget = event.target.closest?.(".jupyter-widgets");
+  const shortcut = event.ctrlKey || event.metaKey || event.altKey || event.key === "Escape";
+  if (widget) widget.dataset.lmSuppressShortcuts = String(!shortcut);
+}
+
+function nameSliders() {
+  for (const handle of document.querySelectorAll(".widget-slider .noUi-handle:not([aria-label])")) {
+    const name = handle.closest(".widget-slider").querySelector(".widget-label")?.textContent;
+    if (name) handle.setAttribute("aria-label", name);
+  }
+}
+
+function goToCell(app) {
+  const id = new URLSearchParams(location.hash.slice(1)).get("cell-id");
+  const path = decodeURIComponent(location.pathname).split("/tree/")[1];
+  if (!id || !path) return;
+  const go = async () => {
+    const panel = app.shell.currentWidget;
+    if (panel?.context?.path !== path) return; // another one, of the last time
+    app.shell.currentChanged.disconnect(go);
+    await Promise.all([panel.context.ready, panel.revealed]);
+    const notebook = panel.content;
+    const place = notebook.widgets.findIndex((cell) => cell.model.id === id);
+    if (place < 0) return;
+    notebook.activeCellIndex = place;
+    for (let tries = 0; tries < 8 && notebook.activeCellIndex === place; tries++) {
+      await notebook.scrollToItem(place, "center"); // again: outputs above it are still being drawn, and push it down
+      await new Promise((done) => setTimeout(done, 400));
+    }
+  };
+  app.restored.then(() => {
+    app.shell.currentChanged.connect(go);
+    go();
+  });
+}
