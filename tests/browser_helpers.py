@@ -51,6 +51,27 @@ class Desk:
         self.page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=PATIENCE)
         self.page.wait_for_function(IDLE, timeout=PATIENCE)
 
+    def go(self, notebook):
+        """Go to another notebook of the project, alone."""
+        start, _, token = self.address.partition("lab/tree/")
+        self.open(f"{start}lab/tree/{notebook}?{token.partition('?')[2].partition('#')[0]}&reset")
+
+    def field(self, name):
+        """Return the field of a widget that is labelled so: an input, a list or the handle of a slider."""
+        label = self.page.locator(".widget-label").get_by_text(name, exact=True)
+        widget = self.page.locator(".jupyter-widgets", has=label).last
+        return widget.locator("input:visible, select, textarea, .noUi-handle").first
+
+    def press(self, name):
+        """Press a button of a widget, the last one that is called so."""
+        self.page.locator(".jp-OutputArea").get_by_role("button", name=name, exact=True).last.click()
+
+    def read(self, words):
+        """Wait until words stand in a widget, and return the whole place where they do."""
+        place = self.page.locator(".widget-html-content", has_text=words).last
+        place.wait_for(timeout=60_000)
+        return place.inner_text()
+
     def active(self):
         """Return source and place of the active cell, and how much of it is in view."""
         return self.page.evaluate(

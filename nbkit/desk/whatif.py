@@ -144,7 +144,7 @@ class WhatIf(Face):
         moved = own.iloc[0].sort_values(key=lambda each: -each.abs(), kind="stable")
         shown = [_show(self.row[name].iloc[0]) for name in moved.index]
         return pd.DataFrame(
-            {"feature": moved.index, "value": shown, f"moved {unit}".strip(): moved.to_numpy().round(4)}
+            {"feature": moved.index, "value": shown, f"moved {unit}".strip(): [float(f"{each:.3g}") for each in moved]}
         )
 
     def list_unusual(self) -> pd.DataFrame:
@@ -181,7 +181,7 @@ class WhatIf(Face):
         import ipywidgets
 
         said, why = make_page("4.5em"), make_page("26em")
-        controls = ipywidgets.VBox(layout={"height": "22em", "overflow": "auto"})
+        controls = ipywidgets.VBox(layout={"max_height": "22em", "overflow": "auto"})
         place = ipywidgets.BoundedIntText(0, min=0, max=len(self.rows) - 1, description="Row")
         key = ipywidgets.Text(description="or key", continuous_update=False, placeholder=", ".join(self.problem.keys))
         more = ipywidgets.Combobox(description="Column", placeholder="search for another", continuous_update=False)

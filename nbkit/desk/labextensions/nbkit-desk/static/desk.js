@@ -1,7 +1,11 @@
 /* What JupyterLab and ipywidgets lack at the desk.
    - It goes to the cell of `…/lab/tree/PATH#cell-id=ID`: JupyterLab does so for a notebook that is open, not at its start.
    - A key pressed in a widget is the widget's: else `d d` on a slider or a list deletes its cell, and `a` adds another.
-   - The handle of a slider is called what stands before it, so that a screen reader can say it. */
+   - The handle of a slider is called what stands before it, so that a screen reader can say it.
+   - A widget whose kernel is gone shows its static twin, as it was saved, in place of "model not found". */
+const GONE = "Error displaying widget: model not found";
+const SAVED = "As it was when this notebook was saved; run the cell to have the widget.";
+
 (globalThis._JUPYTERLAB ??= {})["nbkit-desk"] = {
   init: () => {},
   get: async () => () => ({ __esModule: true, default: { id: "nbkit-desk:desk", autoStart: true, activate } }),
@@ -9,20 +13,41 @@
 
 function activate(app) {
   addEventListener("keydown", keep, true);
-  new MutationObserver(nameSliders).observe(document.body, { childList: true, subtree: true });
+  const mend = () => {
+    nameSliders();
+    showTwins(app);
+  };
+  new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
   goToCell(app);
 }
 
 function keep(event) {
-  const widget = event.target.closest?.(".jupyter-widgets");
+  if (!event.target.closest?.(".jupyter-widgets")) return;
   const shortcut = event.ctrlKey || event.metaKey || event.altKey || event.key === "Escape";
-  if (widget) widget.dataset.lmSuppressShortcuts = String(!shortcut);
+  event.target.toggleAttribute("data-lm-suppress-shortcuts", !shortcut);
 }
 
 function nameSliders() {
   for (const handle of document.querySelectorAll(".widget-slider .noUi-handle:not([aria-label])")) {
     const name = handle.closest(".widget-slider").querySelector(".widget-label")?.textContent;
     if (name) handle.setAttribute("aria-label", name);
+  }
+}
+
+async function showTwins(app) {
+  for (const node of document.querySelectorAll(".jp-OutputArea-output.jupyter-widgets")) {
+    if (node.textContent !== GONE) continue;
+    const child = node.closest(".jp-OutputArea-child");
+    const cells = app.shell.currentWidget?.content?.widgets ?? [];
+    const area = cells.find((cell) => cell.node.contains(node))?.outputArea;
+    const output = area?.model.get([...child.parentNode.children].indexOf(child));
+    if (!output?.data["text/html"]) continue;
+    const twin = area.rendermime.createRenderer("text/html");
+    const words = document.createElement("p");
+    words.append(SAVED);
+    node.replaceChildren(words, twin.node);
+    node.classList.replace("jupyter-widgets", "jp-RenderedHTMLCommon");
+    await twin.renderModel(output);
   }
 }
 
