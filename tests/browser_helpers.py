@@ -109,6 +109,19 @@ class Desk:
             .filter(cell => cell.model.type === 'code' && cell.model.outputs.length).map(cell => cell.model.trusted)"""
         )
 
+    def kill_kernel(self):
+        """Kill the kernel of the open notebook as the system does when memory is short, and wait for the next."""
+        pid = self.page.evaluate(
+            """() => new Promise(done => { const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+            const asked = kernel.requestExecute({code: 'import os; print(os.getpid())'});
+            asked.onIOPub = message => message.header.msg_type === 'stream' && done(message.content.text); })"""
+        )
+        os.kill(int(pid), signal.SIGKILL)
+        dialog = self.page.locator(".jp-Dialog", has_text="appears to have died")
+        dialog.wait_for(timeout=PATIENCE)
+        dialog.get_by_role("button").last.click()
+        self.page.wait_for_function(IDLE, timeout=PATIENCE)
+
     def save(self):
         self.call("docmanager:save")
 

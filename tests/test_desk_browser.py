@@ -81,6 +81,36 @@ def test_promote_asks_first_and_then_does_it(browser):
     assert "toy@1 is in production again" in told(browser)
 
 
+def test_of_two_who_promote_the_same_version_one_does_and_the_log_says_so_once(browser):
+    other = Browser(browser.root)
+    assert other.widget
+    for each, name in ((browser, "Ann"), (other, "Bob")):
+        choose(each, "toy@2", by=name)
+        each.buttons["Promote"].click()
+    before = len(browser.open().history("toy"))
+    browser.yes.click()
+    other.yes.click()
+    assert "toy@2 is now production" in told(browser)
+    assert "toy@2 is already in production, approved for production by Ann" in told(other)
+    moves = browser.open().history("toy").iloc[before:]
+    assert moves[moves["event"] == "promote"][["number", "by"]].to_numpy().tolist() == [[2, "Ann"]]
+
+
+def test_of_two_who_decide_otherwise_the_second_is_told_what_holds_now(browser):
+    other = Browser(browser.root)
+    assert other.widget
+    choose(browser, "toy@2", by="Ann")
+    browser.buttons["Reject"].click()
+    choose(other, "toy@2", by="Bob")
+    other.buttons["Promote"].click()
+    browser.yes.click()
+    other.yes.click()
+    assert 'role="alert"' in told(other)
+    assert "toy@2" in told(other)
+    assert browser.open().get("toy@production").number == 1
+    assert browser.open().history("toy").iloc[-1][["event", "by"]].tolist() == ["reject", "Ann"]
+
+
 def test_no_or_another_version_forgets_what_was_asked(browser):
     choose(browser, "toy@2")
     browser.buttons["Promote"].click()

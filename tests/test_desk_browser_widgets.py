@@ -96,11 +96,12 @@ def take_pictures(desk, name, words):
     """Take a picture in light and one in dark, of the place where words stand."""
     desk.page.get_by_text(words).last.scroll_into_view_if_needed()
     take_picture(desk, f"{name}-light")
-    desk.call("apputils:change-theme", theme="JupyterLab Dark")
-    desk.page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
-    take_picture(desk, f"{name}-dark")
-    desk.call("apputils:change-theme", theme="JupyterLab Light")
-    desk.page.locator("body[data-jp-theme-light=true]").wait_for(state="attached")
+    for theme in ("Dark", "Light"):
+        desk.call("apputils:change-theme", theme=f"JupyterLab {theme}")
+        desk.page.locator(f"body[data-jp-theme-name='JupyterLab {theme}']").wait_for(state="attached")
+        desk.page.locator("#jupyterlab-splash").wait_for(state="detached")
+        if theme == "Dark":
+            take_picture(desk, f"{name}-dark")
 
 
 def read_params(project):
@@ -233,3 +234,38 @@ def test_two_runs_are_compared(desk, project):
     desk.field("Before").select_option("second")
     desk.read("No cause is known")
     take_pictures(desk, "comparison", "No cause is known")
+
+
+def test_a_widget_whose_kernel_is_gone_shows_what_was_saved(desk, project):
+    make_notebook(project / "later.ipynb", f"import nbkit.desk\n\nnbkit.desk.Launcher({str(project)!r})")
+    open_and_run(desk, "later.ipynb")
+    desk.field("params file").wait_for()
+    desk.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    desk.go("later.ipynb")
+    output = desk.page.locator(".jp-OutputArea-output", has_text="As it was when this notebook was saved").first
+    output.get_by_text("nbkit run params/churn.yaml").wait_for(timeout=30_000)
+    take_picture(desk, "gone-light")
+    assert all("widget model not found" in each for each in desk.errors), desk.errors  # as ipywidgets notes it
+    desk.errors.clear()
+    desk.call("notebook:run-all-cells")
+    desk.field("params file").wait_for(timeout=60_000)
+
+
+def test_a_kernel_that_dies_leaves_the_run_alone_and_the_next_form_finds_it(desk, project):
+    open_and_run(desk, "notebooks/00_desk.ipynb")
+    section = desk.field("parameters")
+    section.select_option(next(each for each in section.locator("option").all_inner_texts() if "10_deploy" in each))
+    desk.field("requests").fill("100000")  # so that it is at work until it is cancelled
+    desk.field("requests").press("Enter")
+    desk.field("name of the run").fill("long")
+    desk.read("10_deploy.requests: 20 → 100000")
+    desk.press("Run")
+    desk.read(re.compile(r"^long: \d\d_\w+, cell"))
+    desk.kill_kernel()
+    assert run_all(desk) == []
+    desk.read(re.compile(r"^long: \d\d_\w+, cell"))
+    assert read_record(project / "runs" / "long").status == "running"
+    desk.press("Cancel")
+    desk.read("long was interrupted")
+    desk.read("`nbkit resume long` goes on")
+    assert read_record(project / "runs" / "long").status == "interrupted"

@@ -136,7 +136,8 @@ class Launcher(Face):
 
     def _show_changes(self, _: Any = None) -> str:
         assert self.form
-        self.changed.value = "".join(f"<div>{html.escape(each)}</div>" for each in self.form.describe_changes())
+        lines = "".join(f"<div>{html.escape(each)}</div>" for each in self.form.describe_changes())
+        self.changed.value = f'<div style="line-height: 1.4">{lines}</div>'
         return f"{len(list(self.form.list_changes()))} changed against {self.path.name}"
 
     # --- the run
