@@ -157,8 +157,9 @@ def test_what_the_model_refuses_is_said_in_the_widget(table, unexplained):
 
 def test_a_version_that_cannot_be_loaded_is_said(table, tmp_path):
     face = WhatIf("late@7", table, BINARY, registry=tmp_path / "registry")
-    assert "✕" in face.html()
-    assert "late" in face.html()
+    assert f"✕ there is no registry in {tmp_path / 'registry'} yet" in face.html()
+    assert "there is no registry" in face.widget.children[1].value
+    assert not (tmp_path / "registry").exists()
 
 
 @pytest.mark.parametrize(

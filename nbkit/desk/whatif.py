@@ -72,7 +72,7 @@ class WhatIf(Face):
             return self._model
         from nbkit.registry import Registry
 
-        return Registry(str(self.registry)).load(self._model)
+        return Registry(str(self.registry), create=False).load(self._model)
 
     @cached_property
     def columns(self) -> list[str]:
@@ -144,7 +144,7 @@ class WhatIf(Face):
         moved = own.iloc[0].sort_values(key=lambda each: -each.abs(), kind="stable")
         shown = [_show(self.row[name].iloc[0]) for name in moved.index]
         return pd.DataFrame(
-            {"feature": moved.index, "value": shown, f"moved {unit}".strip(): [float(f"{each:.3g}") for each in moved]}
+            {"feature": moved.index, "value": shown, f"moved {unit}".strip(): moved.to_numpy().round(4)}
         )
 
     def list_unusual(self) -> pd.DataFrame:
@@ -214,6 +214,11 @@ class WhatIf(Face):
             self.pick(place.value)
             fill()
 
+        def seek(change: Any) -> None:
+            said.value = tell("working: the row is looked for…")
+            place.value = self.find(change["new"])
+            show()
+
         def add(*_: Any) -> None:
             if more.value in more.options:
                 shown.insert(0, more.value)
@@ -221,7 +226,7 @@ class WhatIf(Face):
                 fill()
 
         place.observe(guard(said, start), "value")
-        key.observe(guard(said, lambda change: setattr(place, "value", self.find(change["new"]))), "value")
+        key.observe(guard(said, seek), "value")
         more.observe(guard(said, add), "value")
         reset.on_click(guard(said, start))
         ask.on_click(guard(why, show_why))
