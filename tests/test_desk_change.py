@@ -7,6 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from nbkit.desk.change import find_params, make_asker, plan_change
+from nbkit.desk.face import Face
 from nbkit.desk.parts import Later, make_page, thin
 from nbkit.errors import BadParameter
 from nbkit.model import Predictions
@@ -126,6 +127,16 @@ def test_what_keeps_it_from_being_planned_is_said_in_the_widget():
     use.click()
     assert "✕ nothing was moved" in said.value
     assert choice.layout.visibility == "hidden"
+
+
+def test_a_widget_that_cannot_be_told_stops_no_notebook(monkeypatch):
+    class Broken(Face):
+        def html(self):
+            raise BadParameter("a run is damaged")
+
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    monkeypatch.delenv("VSCODE_PID", raising=False)
+    assert Broken()._repr_mimebundle_()["text/html"] == '<p role="alert">✕ a run is damaged</p>'
 
 
 def test_slow_work_waits_until_a_hand_is_still(monkeypatch):

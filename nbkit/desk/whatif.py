@@ -261,6 +261,7 @@ def _make_slider(name: str, value: Any, known: "pd.Series[Any]", told: Any) -> A
     now = known.median() if absent else value
     low, high = min(known.min(), now), max(known.max(), now)
     high = high if high > low else low + 1
+    form: dict[str, Any]
     if whole := whole and now % 1 == 0:
         form = {"value": int(now), "min": int(low), "max": int(high), "step": 1}
     else:
