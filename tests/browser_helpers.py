@@ -69,7 +69,7 @@ class Desk:
     def read(self, words):
         """Wait until words stand in a widget, and return the whole place where they do."""
         place = self.page.locator(".widget-html-content", has_text=words).last
-        place.wait_for(timeout=60_000)
+        place.wait_for(timeout=2 * PATIENCE)
         return place.inner_text()
 
     def active(self):

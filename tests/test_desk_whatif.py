@@ -87,6 +87,18 @@ def test_a_browser_that_moves_a_value_to_the_nearest_step_changes_nothing(model,
     assert face.row["temp"].iloc[0] == slider.value
 
 
+def test_a_slider_stands_on_the_value_of_the_row_and_counts_where_the_column_does(unexplained):
+    table = pd.DataFrame({"hour": [3, 20] * 50, "age": [18.0, 44.0, 79.0, np.nan] * 25, "paid": np.arange(100) * 1.37})
+    face = WhatIf(Picky(), table.iloc[41:], BINARY, train=table)
+    for name, kind in (("age", "IntSlider"), ("paid", "FloatSlider")):
+        slider, value = find(face, name), table[name].iloc[41]
+        steps = (value - slider.min) / slider.step
+        assert (type(slider).__name__, slider.value) == (kind, value)
+        assert steps == pytest.approx(round(steps), abs=1e-6)  # so that a browser need not move it
+        assert table[name].min() <= slider.min < table[name].min() + slider.step
+        assert slider.max == table[name].max()
+
+
 def test_a_value_can_be_said_to_be_missing(model, table):
     face = WhatIf(model, table, BINARY)
     gap = next(each for each in walk(face.widget) if type(each).__name__ == "Checkbox")
