@@ -118,6 +118,9 @@ def test_the_threshold_moves_the_money_and_goes_into_the_params_file_and_a_cohor
     desk.read(re.compile(r"^From 0 on: (saves|costs)"))
     desk.page.keyboard.press("PageUp")
     after = desk.read(re.compile(r"^From 0.005 on: (saves|costs)"))
+    named = desk.page.locator(".jp-RenderedSVG img").evaluate_all("images => images.map(each => each.alt)")
+    assert any("of the decisions are right" in each for each in named)
+    assert all(named)
     cells = len(desk.outputs())
     desk.page.keyboard.press("a")  # which adds a cell where JupyterLab gets it
     assert before != after

@@ -2,6 +2,7 @@
    - It goes to the cell of `…/lab/tree/PATH#cell-id=ID`: JupyterLab does so for a notebook that is open, not at its start.
    - A key pressed in a widget is the widget's: else `d d` on a slider or a list deletes its cell, and `a` adds another.
    - The handle of a slider is called what stands before it, so that a screen reader can say it.
+   - A picture of nbkit is called what its SVG is called: JupyterLab shows it as an image without a name.
    - A widget whose kernel is gone shows its static twin, as it was saved, in place of "model not found". */
 const GONE = "Error displaying widget: model not found";
 const SAVED = "As it was when this notebook was saved; run the cell to have the widget.";
@@ -15,6 +16,7 @@ function activate(app) {
   addEventListener("keydown", keep, true);
   const mend = () => {
     nameSliders();
+    namePictures();
     showTwins(app);
   };
   new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
@@ -31,6 +33,14 @@ function nameSliders() {
   for (const handle of document.querySelectorAll(".widget-slider .noUi-handle:not([aria-label])")) {
     const name = handle.closest(".widget-slider").querySelector(".widget-label")?.textContent;
     if (name) handle.setAttribute("aria-label", name);
+  }
+}
+
+function namePictures() {
+  for (const image of document.querySelectorAll(".jp-RenderedSVG img:not([alt])")) {
+    const source = decodeURIComponent(image.src.slice(image.src.indexOf(",") + 1));
+    const svg = new DOMParser().parseFromString(source, "image/svg+xml").documentElement;
+    image.alt = svg.getAttribute("aria-label") ?? "";
   }
 }
 
