@@ -99,6 +99,15 @@ def test_a_slider_stands_on_the_value_of_the_row_and_counts_where_the_column_doe
         assert slider.max == table[name].max()
 
 
+def test_an_infinite_value_ends_no_slider(unexplained):
+    table = pd.DataFrame({"hour": [3, 20], "paid": [np.inf, 1.0]})
+    face = WhatIf(Picky(), table, BINARY)
+    slider = find(face, "paid")
+    assert (slider.min, slider.max, slider.disabled) == (1, 2, True)
+    assert "0.6" in face.widget.children[1].value
+    assert face.row["paid"].iloc[0] == np.inf
+
+
 def test_a_value_can_be_said_to_be_missing(model, table):
     face = WhatIf(model, table, BINARY)
     gap = next(each for each in walk(face.widget) if type(each).__name__ == "Checkbox")

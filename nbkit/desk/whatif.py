@@ -240,7 +240,9 @@ class WhatIf(Face):
 def _make_control(face: WhatIf, name: str, tell_value: Any) -> Any:
     """Return a slider within the training range, or a list of the known levels, which can also say "missing"."""
     known = face.train[name].dropna()
-    make = _make_slider if known.dtype.kind in "iuf" and len(known) else _make_list
+    if number := known.dtype.kind in "iuf":
+        known = known[np.isfinite(known)]
+    make = _make_slider if number and len(known) else _make_list
     return make(name, face.row[name].iloc[0], known, lambda value: tell_value(name, value))
 
 
@@ -257,7 +259,7 @@ def _make_list(name: str, value: Any, known: "pd.Series[Any]", told: Any) -> Any
 def _make_slider(name: str, value: Any, known: "pd.Series[Any]", told: Any) -> Any:
     import ipywidgets
 
-    absent, whole = bool(pd.isna(value)), bool((known % 1 == 0).all())
+    absent, whole = bool(pd.isna(value)) or not np.isfinite(value), bool((known % 1 == 0).all())
     now = known.median() if absent else value
     low, high = min(known.min(), now), max(known.max(), now)
     high = high if high > low else low + 1
