@@ -177,6 +177,7 @@ def test_another_window_and_column_change_the_histogram(desk):
     drawn = set()
     for window in windows:
         desk.field("Window").select_option(window)
+        desk.read(re.compile(rf"in {window}: psi"))
         for column in ("calls", "spend"):
             desk.field("Column").select_option(column)
             desk.read(re.compile(rf"{column} in {window}: psi"))
