@@ -59,7 +59,17 @@ def shorten(value: Any, most: int = 60) -> str:
     >>> shorten("a" * 9, most=8)
     "'aaaa…"
     """
-    text = repr(value)
+    return clip(repr(value), most)
+
+
+def clip(text: str, most: int = 60) -> str:
+    """Return a text, cut with a mark where it is long.
+
+    Examples
+    --------
+    >>> clip("a" * 9, most=8)
+    'aaaaa…'
+    """
     return text if len(text) <= most else f"{text[: most - 3]}…"
 
 

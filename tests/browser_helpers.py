@@ -51,6 +51,27 @@ class Desk:
         self.page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=PATIENCE)
         self.page.wait_for_function(IDLE, timeout=PATIENCE)
 
+    def go(self, notebook):
+        """Go to another notebook of the project, alone."""
+        start, _, token = self.address.partition("lab/tree/")
+        self.open(f"{start}lab/tree/{notebook}?{token.partition('?')[2].partition('#')[0]}&reset")
+
+    def field(self, name):
+        """Return the field of a widget that is labelled so: an input, a list or the handle of a slider."""
+        label = self.page.locator(".widget-label").get_by_text(name, exact=True)
+        widget = self.page.locator(".jupyter-widgets", has=label).last
+        return widget.locator("input:visible, select, textarea, .noUi-handle").first
+
+    def press(self, name):
+        """Press a button of a widget, the last one that is called so."""
+        self.page.locator(".jp-OutputArea").get_by_role("button", name=name, exact=True).last.click()
+
+    def read(self, words):
+        """Wait until words stand in a widget, and return the whole place where they do."""
+        place = self.page.locator(".widget-html-content", has_text=words).last
+        place.wait_for(timeout=2 * PATIENCE)
+        return place.inner_text()
+
     def active(self):
         """Return source and place of the active cell, and how much of it is in view."""
         return self.page.evaluate(
@@ -87,6 +108,19 @@ class Desk:
             """() => window.jupyterapp.shell.currentWidget.content.widgets
             .filter(cell => cell.model.type === 'code' && cell.model.outputs.length).map(cell => cell.model.trusted)"""
         )
+
+    def kill_kernel(self):
+        """Kill the kernel of the open notebook as the system does when memory is short, and wait for the next."""
+        pid = self.page.evaluate(
+            """() => new Promise(done => { const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+            const asked = kernel.requestExecute({code: 'import os; print(os.getpid())'});
+            asked.onIOPub = message => message.header.msg_type === 'stream' && done(message.content.text); })"""
+        )
+        os.kill(int(pid), signal.SIGKILL)
+        dialog = self.page.locator(".jp-Dialog", has_text="appears to have died")
+        dialog.wait_for(timeout=PATIENCE)
+        dialog.get_by_role("button").last.click()
+        self.page.wait_for_function(IDLE, timeout=PATIENCE)
 
     def save(self):
         self.call("docmanager:save")

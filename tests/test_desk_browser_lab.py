@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import psutil
 import pytest
 from browser_helpers import open_lab, require_browser, run_all, take_picture
 from conftest import make_notebook
@@ -77,6 +78,17 @@ def test_a_stage_takes_the_inputs_of_the_run_that_is_named_in_a_warm_kernel(proj
     assert [cell["execution_count"] for cell in saved["cells"][1:]] == [1, 2, 3, 4]
     spec = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
     assert saved["metadata"]["kernelspec"] == spec  # so that git has nothing to show
+
+
+def test_who_ends_it_ends_jupyterlab_too(project):
+    command = [sys.executable, "-u", "-m", "nbkit", "lab", "--no-browser"]
+    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        while "Ctrl-C" not in process.stdout.readline():
+            assert process.poll() is None
+        (server,) = psutil.Process(process.pid).children()
+        process.terminate()
+        process.wait(60)
+        assert not server.is_running()
 
 
 WIDGETS = {  # name: the source of a cell that shows a widget, what is pressed, and what is then to be read

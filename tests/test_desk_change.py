@@ -7,7 +7,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from nbkit.desk.change import find_params, make_asker, plan_change
-from nbkit.desk.parts import Later, lay, thin
+from nbkit.desk.face import Face
+from nbkit.desk.parts import Later, make_page, thin
 from nbkit.errors import BadParameter
 from nbkit.model import Predictions
 from nbkit.problem import Problem
@@ -128,6 +129,16 @@ def test_what_keeps_it_from_being_planned_is_said_in_the_widget():
     assert choice.layout.visibility == "hidden"
 
 
+def test_a_widget_that_cannot_be_told_stops_no_notebook(monkeypatch):
+    class Broken(Face):
+        def html(self):
+            raise BadParameter("a run is damaged")
+
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    monkeypatch.delenv("VSCODE_PID", raising=False)
+    assert Broken()._repr_mimebundle_()["text/html"] == '<p role="alert">✕ a run is damaged</p>'
+
+
 def test_slow_work_waits_until_a_hand_is_still(monkeypatch):
     monkeypatch.setattr("nbkit.desk.parts.STILL", 0.01)
     done, place = [], SimpleNamespace(value="")
@@ -151,12 +162,9 @@ def test_a_long_table_is_sampled_and_says_so():
     few, said = thin(o, 100)
     assert (len(few), said) == (100, "Shown is a sample of 100 of 1,000 rows.")
     assert thin(o)[1] == ""
-    assert lay("3em").layout.height == "3em"
 
 
-def test_what_does_not_fit_scrolls_and_is_not_squeezed():
-    import ipywidgets
-
-    inner = ipywidgets.VBox()
-    box = lay("3em", inner)
-    assert (box.layout.height, box.layout.overflow, inner.layout.flex) == ("3em", "auto", "0 0 auto")
+def test_what_does_not_fit_scrolls_also_by_keyboard():
+    page = make_page("3em")
+    assert (page.layout.height, page.layout.overflow, page.layout.flex) == ("3em", "auto", "0 0 auto")
+    assert page.tabbable

@@ -39,8 +39,8 @@ def test_the_two_latest_of_a_project_are_compared_and_others_can_be_chosen(proje
     assert "The scores cannot be compared" in html
     before, after = face.widget.children[:2]
     before.value = "wine-1"
-    shown = face.widget.children[2].children[0].value
+    shown = face.widget.children[2].value
     assert "wine-1: " in shown
     assert "<td>2</td>" in shown
     after.value = "wine-1"
-    assert "No cause is known" in face.widget.children[2].children[0].value
+    assert "No cause is known" in face.widget.children[2].value

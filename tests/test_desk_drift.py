@@ -84,8 +84,8 @@ def test_a_column_of_a_window_is_told_and_drawn(root):
     )
     assert "reference" in face.draw("2013-07", "temp").alt
     assert face.draw("2013-07", "hour") is None
-    window, column = face.widget.children[1].children
-    shown = face.widget.children[2].children[0]
+    window, column = face.widget.children[1:3]
+    shown = face.widget.children[3]
     assert "No histogram was kept" in shown.value
     column.value = "temp"
     assert "<svg" in shown.value
@@ -113,7 +113,7 @@ def test_of_many_columns_the_most_influential_are_shown_and_the_rest_can_be_sear
     weights = pd.DataFrame({"feature": [f"x{n}" for n in range(300)], "share": [n / 50_000 for n in range(300)]})
     own = {"drift": drift, "shares": make_shares(), "reasons": pd.DataFrame(), "decision": "ok"}
     face = DriftExplorer(root, "late", now={"w": own}, earlier=False, weights=weights)
-    assert face.html().count("<tr><th>x") == 30
-    assert "<tr><th>x299" in face.html()
+    assert face.html().count("<th>x") == 30
+    assert face.html().index("<th>x299") < face.html().index("<th>x298")
     assert "30 columns with the most influence of 301" in face.html()
-    assert len(face.widget.children[1].children[1].options) == 301
+    assert len(face.widget.children[2].options) == 301

@@ -27,7 +27,7 @@ def lines(face):
 
 
 def shown(face):
-    return face.widget.children[3].children[0].value
+    return face.widget.children[3].value
 
 
 def test_the_metrics_are_those_of_the_rows_and_of_the_rest(told):

@@ -23,12 +23,13 @@ def test_the_page_reads_well_where_nothing_has_been_run(project, monkeypatch):
             *body, last = "".join(cell["source"]).splitlines()
             exec("\n".join(body), space)
             shown.append(eval(last, space) if last.startswith("home.") else exec(last, space))
-    tables, (launcher, browser) = shown[2:7], shown[7:]
+    tables, (launcher, comparison, browser) = shown[2:7], shown[7:]
     assert [len(table) for table in tables] == [0, 0, 0, 0, 1]
     assert tables[4].to_dict("records") == [
         {"stage": "01_a", "latest result": "", "saved": "", "freshness": "it has not run"}
     ]
     assert "`nbkit new NAME --data FILE --target COLUMN` writes one" in launcher._repr_mimebundle_()["text/html"]
+    assert "Two runs are needed to compare them" in comparison._repr_mimebundle_()["text/html"]
     assert "there is no registry in" in browser._repr_mimebundle_()["text/html"]
     assert not (project / "registry").exists()
 

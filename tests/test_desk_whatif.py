@@ -64,7 +64,7 @@ def test_controls_stay_within_what_the_model_has_seen_and_move_the_answer(model,
     slider, levels = find(face, "hour"), find(face, "carrier")
     assert (slider.min, slider.max) == (table["hour"].min(), table["hour"].max())
     assert set(levels.options) == {"AA", "B6", "Ünited", "missing"}
-    said = face.widget.children[1].children[0]
+    said = face.widget.children[1]
     before = said.value
     slider.value = 22 if slider.value != 22 else 5
     levels.value = "missing"
@@ -85,6 +85,27 @@ def test_a_browser_that_moves_a_value_to_the_nearest_step_changes_nothing(model,
     assert face.row["temp"].iloc[0] == was
     slider.value += slider.step
     assert face.row["temp"].iloc[0] == slider.value
+
+
+def test_a_slider_stands_on_the_value_of_the_row_and_counts_where_the_column_does(unexplained):
+    table = pd.DataFrame({"hour": [3, 20] * 50, "age": [18.0, 44.0, 79.0, np.nan] * 25, "paid": np.arange(100) * 1.37})
+    face = WhatIf(Picky(), table.iloc[41:], BINARY, train=table)
+    for name, kind in (("age", "IntSlider"), ("paid", "FloatSlider")):
+        slider, value = find(face, name), table[name].iloc[41]
+        steps = (value - slider.min) / slider.step
+        assert (type(slider).__name__, slider.value) == (kind, value)
+        assert steps == pytest.approx(round(steps), abs=1e-6)  # so that a browser need not move it
+        assert table[name].min() <= slider.min < table[name].min() + slider.step
+        assert slider.max == table[name].max()
+
+
+def test_an_infinite_value_ends_no_slider(unexplained):
+    table = pd.DataFrame({"hour": [3, 20], "paid": [np.inf, 1.0]})
+    face = WhatIf(Picky(), table, BINARY)
+    slider = find(face, "paid")
+    assert (slider.min, slider.max, slider.disabled) == (1, 2, True)
+    assert "0.6" in face.widget.children[1].value
+    assert face.row["paid"].iloc[0] == np.inf
 
 
 def test_a_value_can_be_said_to_be_missing(model, table):
@@ -122,7 +143,7 @@ def test_a_row_is_found_by_its_key(model, table):
     key.value = f"F9,{keyed['carrier'].iloc[9]}"
     assert face.place == 9
     key.value = "nobody, AA"
-    assert "✕ no row has the key nobody, AA" in face.widget.children[1].children[0].value
+    assert "✕ no row has the key nobody, AA" in face.widget.children[1].value
     with pytest.raises(BadParameter, match="go from 0 to 799"):
         face.pick(800)
 
@@ -147,7 +168,7 @@ class Picky:
 def test_what_the_model_refuses_is_said_in_the_widget(table, unexplained):
     early = table[table["hour"] <= 20]
     face = WhatIf(Picky(), early, BINARY)
-    said = face.widget.children[1].children[0]
+    said = face.widget.children[1]
     assert "0.6" in said.value
     face.rows = face.rows.assign(hour=22)
     find(face, "Reset").click()
@@ -157,8 +178,9 @@ def test_what_the_model_refuses_is_said_in_the_widget(table, unexplained):
 
 def test_a_version_that_cannot_be_loaded_is_said(table, tmp_path):
     face = WhatIf("late@7", table, BINARY, registry=tmp_path / "registry")
-    assert "✕" in face.html()
-    assert "late" in face.html()
+    assert f"✕ there is no registry in {tmp_path / 'registry'} yet" in face.html()
+    assert "there is no registry" in face.widget.children[1].value
+    assert not (tmp_path / "registry").exists()
 
 
 @pytest.mark.parametrize(
@@ -180,9 +202,9 @@ def test_of_many_columns_the_strongest_have_a_control_and_the_rest_a_search(unex
     wide = pd.DataFrame(rng.normal(size=(50, 300)), columns=[f"x{n}" for n in range(300)]).assign(hour=1)
     order = SimpleNamespace(importance=pd.DataFrame({"feature": [f"x{n}" for n in range(299, -1, -1)]}))
     face = WhatIf(Picky(), wide, BINARY, explanation=order)
-    controls = face.widget.children[2].children[0]
+    controls = face.widget.children[2]
     assert [each.children[0].description for each in controls.children] == [f"x{n}" for n in range(299, 269, -1)]
-    assert "it is not explained here" in face.widget.children[-1].children[0].value
+    assert "it is not explained here" in face.widget.children[-1].value
     search = find(face, "Column")
     assert len(search.options) == 270
     search.value = "x7"
@@ -194,7 +216,7 @@ def test_of_many_columns_the_strongest_have_a_control_and_the_rest_a_search(unex
 def test_an_explanation_that_takes_long_waits_to_be_asked_for(model, table, monkeypatch):
     monkeypatch.setattr("nbkit.desk.whatif.SLOW", -1.0)
     face = WhatIf(model, table, BINARY)
-    why, ask = face.widget.children[-1].children[0], find(face, "What moved it")
+    why, ask = face.widget.children[-1], find(face, "What moved it")
     assert "<table" in why.value
     find(face, "hour").value = 9
     assert "takes" in why.value

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import pandas as pd
+
 from nbkit.desk.face import Face, guard, tell
-from nbkit.desk.form import label
-from nbkit.desk.twin import write_list, write_table
+from nbkit.desk.parts import label, make_page, tabulate, write_list
 from nbkit.errors import BadParameter, NbkitError
 from nbkit.project import find_root
 from nbkit.registry.events import describe_moves
@@ -82,7 +83,7 @@ class Browser(Face):
         except (NbkitError, OSError) as error:
             return tell(str(error), bad=True)
         caption = f"Registry: {format_count(len(rows), 'version')}"
-        return write_table(caption, HEADS, map(list, map(dict.values, rows))) + newest
+        return tabulate(pd.DataFrame(rows, columns=HEADS), caption) + newest
 
     def describe(self, reference: str) -> str:
         """Return all that is known of a version, as HTML: verdict, approvals, gates, scores, lineage.
@@ -108,8 +109,9 @@ class Browser(Face):
         gates = version.gates.assign(passed=version.gates["passed"].map({True: "open"}).fillna("closed"))
         gates["blocking"] = gates["blocking"].map({True: "yes"}).fillna("no")
         parts = [f"<h4>{html.escape(version.reference)}</h4>", write_list(facts)]
-        parts.append(write_table("Gates", GATES, gates[["gate", "passed", "blocking", "detail"]].to_numpy()))
-        parts.append(write_table("Scores", SCORES, self._compare(registry, version)))
+        gates = gates[["gate", "passed", "blocking", "detail"]].set_axis(GATES, axis="columns")
+        parts.append(tabulate(gates, "Gates"))
+        parts.append(tabulate(pd.DataFrame(self._compare(registry, version), columns=SCORES), "Scores"))
         return "".join([*parts, "<p>Lineage</p>", write_list(lineage)])
 
     def _compare(self, registry: Any, version: Any) -> Iterator[tuple[str, str, str]]:
@@ -130,8 +132,7 @@ class Browser(Face):
         self.choice = label("Dropdown", "version")
         self.by = label("Text", "your name", placeholder="for the log")
         self.why = label("Text", "reason", placeholder="for the log")
-        self.page = widgets.HTML(layout={"height": "28em", "overflow": "auto"})
-        self.said = widgets.HTML(layout={"height": "5em", "overflow": "auto"})
+        self.page, self.said = make_page("28em"), make_page("5em")
         self.buttons = {name: widgets.Button(description=name) for name in (*MOVES, "Look again", "Yes", "No")}
         self.yes, self.no = self.buttons["Yes"], self.buttons["No"]
         self.yes.layout.width = "18rem"

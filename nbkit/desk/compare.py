@@ -6,8 +6,7 @@ from typing import Any
 import pandas as pd
 
 from nbkit.desk.face import Face, guard, tell
-from nbkit.desk.parts import Later, lay, tabulate
-from nbkit.desk.twin import write_list
+from nbkit.desk.parts import Later, label, make_page, tabulate, write_list
 from nbkit.pipeline import compare_models, compare_runs, find_run
 from nbkit.record import iterate_runs, read_record
 from nbkit.report.compare import CAUSES
@@ -65,14 +64,10 @@ class RunComparison(Face):
         """Return two lists of runs, and what they differ in."""
         import ipywidgets
 
-        shown = ipywidgets.HTML()
         if not (self.before and self.after):
             return ipywidgets.HTML(tell(ONE))
-        wide = ipywidgets.Layout(width="34em", max_width="100%")
-        before, after = (
-            ipywidgets.Dropdown(options=self.runs, value=value, description=name, layout=wide)
-            for name, value in (("Before", self.before), ("After", self.after))
-        )
+        before = label("Dropdown", "Before", options=self.runs, value=self.before)
+        after, shown = label("Dropdown", "After", options=self.runs, value=self.after), make_page("32em")
 
         def show(*_: Any) -> None:
             self.before, self.after = before.value, after.value
@@ -82,4 +77,4 @@ class RunComparison(Face):
         for each in (before, after):
             each.observe(later, "value")
         later()
-        return ipywidgets.VBox([before, after, lay("32em", shown)])
+        return ipywidgets.VBox([before, after, shown])

@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 
 from nbkit.desk.face import Face, guard, tell
-from nbkit.desk.parts import lay, tabulate
+from nbkit.desk.parts import label, make_page, tabulate
 from nbkit.errors import NbkitError
 from nbkit.lifecycle import MONITOR
 from nbkit.plots import draw_panels
 from nbkit.record import iterate_runs
 from nbkit.registry import Registry
 from nbkit.scraps import read_value
+from nbkit.tables import DASH
 from nbkit.wording import format_share
 
 LEVELS = ("ok", "not judged", "watch", "drift")  # the worst last
@@ -99,17 +100,16 @@ class DriftExplorer(Face):
 
     def _draw_grid(self) -> str:
         table = self.lay_out()
-        head = "".join(f"<th>{html.escape(str(each))}</th>" for each in ("column", "influence", *table.columns))
-        rows = []
-        for name, levels in table.head(STRONGEST).iterrows():
-            share = format_share(self.shares[name]) if name in self.shares else "–"
-            cells = "".join(map(_draw_cell, levels))
-            rows.append(f"<tr><th>{html.escape(str(name))}</th><td>{share}</td>{cells}</tr>")
+        shown = table.head(STRONGEST).replace({level: f"{sign} {level}" for level, sign in SIGNS.items()})
+        shares = [format_share(self.shares[name]) if name in self.shares else DASH for name in shown.index]
+        shown.insert(0, "influence", shares)
         more = f" Shown are the {STRONGEST} columns with the most influence of {len(table)}."
         more = more if len(table) > STRONGEST else ""
         said = "; ".join(f"{window} {seen['decision']}" for window, seen in self.windows.items())
-        said = html.escape(f"{self.name}: {said}.{more}")
-        return f"<p>{said}</p><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        text = tabulate(shown.rename_axis("column"), f"{self.name}: {said}.{more}")
+        for level, ink in INKS.items():
+            text = text.replace(f"<td>{SIGNS[level]}", f'<td style="color: {ink}">{SIGNS[level]}')
+        return text
 
     def _tell_reasons(self, window: str) -> str:
         seen = self.windows[window]
@@ -123,12 +123,10 @@ class DriftExplorer(Face):
         if not self.windows:
             return ipywidgets.HTML(tell(NONE.format(self.name)))
         table = self.lay_out()
-        window = ipywidgets.Dropdown(options=list(table.columns), description="Window")
-        column = ipywidgets.Combobox(
-            value=str(table.index[0]), options=[str(each) for each in table.index], description="Column",
-            ensure_option=True, continuous_update=False,
-        )  # fmt: skip
-        shown = ipywidgets.HTML()
+        window = label("Dropdown", "Window", options=list(table.columns))
+        column = label("Dropdown", "Column", options=[str(each) for each in table.index])
+        grid, shown = make_page("18em"), make_page("30em")
+        grid.value = self._draw_grid()
 
         def show(*_: Any) -> None:
             picture = self.draw(window.value, column.value)
@@ -143,9 +141,7 @@ class DriftExplorer(Face):
         for each in (window, column):
             each.observe(guard(shown, show), "value")
         guard(shown, show)()
-        return ipywidgets.VBox(
-            [lay("18em", ipywidgets.HTML(self._draw_grid())), ipywidgets.HBox([window, column]), lay("30em", shown)]
-        )
+        return ipywidgets.VBox([grid, window, column, shown])
 
 
 def read_windows(root: Path, name: str) -> dict[str, dict[str, Any]]:
@@ -169,9 +165,3 @@ def _read_weights(root: Path, seen: Window) -> pd.DataFrame | None:
     except UNREADABLE:
         return None
     return bundle if isinstance(bundle, pd.DataFrame) else None
-
-
-def _draw_cell(level: Any) -> str:
-    if not isinstance(level, str):
-        return "<td>–</td>"
-    return f'<td style="color: {INKS.get(level, "inherit")}">{SIGNS[level]} {level}</td>'

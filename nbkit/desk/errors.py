@@ -9,7 +9,7 @@ import pandas as pd
 
 from nbkit.desk.change import Change, find_params, make_asker, plan_change
 from nbkit.desk.face import Face, guard, tell
-from nbkit.desk.parts import Later, lay, tabulate, thin
+from nbkit.desk.parts import Later, make_page, tabulate, thin
 from nbkit.errors import BadParameter
 from nbkit.evaluation.cohorts import OPERATORS, OTHERS, describe_cohort, find_cohort
 from nbkit.evaluation.slices import judge_slices
@@ -115,7 +115,7 @@ class ErrorExplorer(Face):
         """Return the conditions, what holds in the cohort, and the way into the params file."""
         import ipywidgets
 
-        shown = ipywidgets.HTML()
+        shown = make_page("14em")
         lines = [self._build_condition(place) for place in range(CONDITIONS)]
         name = ipywidgets.Text(description="Save as", placeholder="name of the slice", continuous_update=False)
 
@@ -137,7 +137,7 @@ class ErrorExplorer(Face):
                 part.observe(guard(shown, collect), "value")
         name.observe(lambda change: setattr(self, "name", change["new"]), "value")
         show()
-        return ipywidgets.VBox([*lines, lay("14em", shown), name, make_asker(self.plan)])
+        return ipywidgets.VBox([*lines, shown, name, make_asker(self.plan)])
 
     def _build_condition(self, place: int) -> Any:
         import ipywidgets

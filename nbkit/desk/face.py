@@ -4,6 +4,7 @@ import html
 import importlib.util
 import os
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from nbkit.errors import NbkitError, ServiceFailed
@@ -39,7 +40,9 @@ class Face:
         return self._widget
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = {"text/html": self.html(), "text/plain": type(self).__name__}
+        place = SimpleNamespace(value="")
+        guard(place, lambda: setattr(place, "value", self.html()))()
+        bundle: dict[str, Any] = {"text/html": place.value, "text/plain": type(self).__name__}
         if any(os.environ.get(name) for name in SOMEBODY):
             bundle |= self.widget._repr_mimebundle_()
         return bundle

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nbkit.desk.parts import label
 from nbkit.stages import Parameter, Stage, resolve_params
-from nbkit.stages.params import GIVEN, SHARED, check_value, read_params, read_setting
+from nbkit.stages.params import GIVEN, LONG, SHARED, check_value, read_params, read_setting
+from nbkit.wording import clip
 
 WIDE = 60  # characters above which a value is shown in several lines
 
@@ -73,7 +75,7 @@ class Form:
                 self.fields[place] = _make_field(parameter, self.given[place])
                 self.fields[place].observe(on_change, "value")
             allowed = f" ({parameter.allowed})" if parameter.allowed else ""
-            meaning = widgets.HTML(html.escape(f"{parameter.meaning}{allowed}"))
+            meaning = widgets.HTML(html.escape(f"{parameter.meaning}{allowed}"), layout={"flex": "1 1 16em"})
             rows.append(
                 widgets.HBox([self.fields[place], meaning], layout={"flex": "0 0 auto", "flex_flow": "row wrap"})
             )
@@ -92,7 +94,7 @@ class Form:
             parameter, value = self.sections[section][key], field.value
             if isinstance(value, str) and parameter.annotation != "str":
                 value = read_setting(f"{place}={value}").value
-            value = check_value(value, parameter, f"--set {place}={field.value}")
+            value = check_value(value, parameter, f"--set {clip(f'{place}={field.value}', LONG)}")
             if value != self.given[place]:
                 yield place, self.given[place], value
 
@@ -108,15 +110,7 @@ class Form:
         list of str
             Such as ``06_train.trials: 8 → 2``.
         """
-        return [f"{place}: {_shorten(before)} → {_shorten(after)}" for place, before, after in self.list_changes()]
-
-
-def label(kind: str, description: str, **more: Any) -> Any:
-    """Return a widget with its label before it, in line with the others."""
-    import ipywidgets
-
-    width = {"style": {"description_width": "9rem"}, "layout": {"width": "min(34rem, 100%)"}}
-    return getattr(ipywidgets, kind)(description=description, **width, **more)
+        return [f"{place}: {_tell(before, after)}" for place, before, after in self.list_changes()]
 
 
 def _make_field(parameter: Parameter, value: Any) -> Any:
@@ -135,6 +129,11 @@ def _write(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _shorten(value: Any) -> str:
-    text = _write(value)
-    return text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"
+def _tell(before: Any, after: Any) -> str:
+    """Say how a value has changed; of a long list what has gone and what has come."""
+    if isinstance(before, list) and isinstance(after, list) and len(_write(before)) > WIDE:
+        gone, new = [each for each in before if each not in after], [each for each in after if each not in before]
+        if gone or new:
+            before, after = [f"−{each}" for each in gone], [f"+{each}" for each in new]
+            return clip(", ".join([*before, *after]), 2 * WIDE)
+    return f"{clip(_write(before), WIDE)} → {clip(_write(after), WIDE)}"

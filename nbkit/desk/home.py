@@ -7,6 +7,7 @@ import os
 import pandas as pd
 
 from nbkit.desk.browser import HEADS, Browser
+from nbkit.desk.compare import RunComparison
 from nbkit.desk.launcher import Launcher
 from nbkit.desk.runs import list_params
 from nbkit.desk.stages import list_desk
@@ -84,6 +85,10 @@ class Home:
     def launcher(self, file: str = "") -> Launcher:
         """Return the widget that starts runs."""
         return Launcher(self.root, file)
+
+    def comparison(self) -> RunComparison:
+        """Return the widget that says what two runs differ in."""
+        return RunComparison(self.root)
 
     def browser(self) -> Browser:
         """Return the widget that shows versions and moves them."""

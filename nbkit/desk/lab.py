@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from nbkit.project import find_notebooks
 from nbkit.record import iterate_runs, read_record
 from nbkit.scraps import read_notebook, write_notebook
 
-EXTENSIONS = Path(__file__).with_name("labextensions")  # what JupyterLab lacks to open at a cell
+EXTENSIONS = Path(__file__).with_name("labextensions")  # what JupyterLab lacks: see desk.js
 SPECS = "nbkit.kernels.specs.WarmSpecs"
 FLAGS = ["--no-browser", "--expose-app-in-browser", "--log-level=ERROR", "--LabApp.log_level=ERROR"]
 PATIENCE = 120.0  # seconds that JupyterLab has to answer
@@ -120,6 +121,7 @@ def open_lab(root: Path, place: Place, *, browser: bool = True, port: int = 0, t
     token = secrets.token_hex(24)  # of one that it makes itself, JupyterLab prints addresses of its own
     environment = make_environment(JUPYTER_TOKEN=token, **({CHOSEN: place.run} if place.run else {}))
     process = subprocess.Popen(command, env=environment, cwd=root)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else it ends alone, and JupyterLab stays behind
     try:
         server = _wait_for(process)
         fragment = _run_above(server, root, place, tell) if place.cell else ""

@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+import pandas as pd
+
 from nbkit.desk.face import Face, guard, tell
-from nbkit.desk.form import Form, label
+from nbkit.desk.form import Form
+from nbkit.desk.parts import label, make_page, tabulate
 from nbkit.desk.runs import is_alive, link_to, list_params, show_stages, start_process
-from nbkit.desk.twin import write_table
 from nbkit.errors import BadParameter
 from nbkit.pipeline import Chosen, plan_run
 from nbkit.pipeline.runs import is_held
@@ -79,7 +81,7 @@ class Launcher(Face):
             return tell(f"there is no params file in {self.root / 'params'}: {how}")
         at_work = f"{self.folder.name} is at work." if self.folder and self.at_work else "No run is at work."
         rows = [(name, f"nbkit run params/{name}.yaml") for name in self.projects]
-        table = write_table("Launcher: what can be run", ["project", "in a terminal"], rows)
+        table = tabulate(pd.DataFrame(rows, columns=["project", "in a terminal"]), "Launcher: what can be run")
         return f"{table}<p>{html.escape(at_work)} In JupyterLab this is a form that starts a run.</p>"
 
     # --- the form
@@ -99,8 +101,7 @@ class Launcher(Face):
         self.section = label("Dropdown", "parameters")
         self.rows = widgets.VBox(layout={"height": "19em", "overflow": "auto"})
         heights = "4.5em", "4.5em", f"{1.6 * len(stages) + 1.5}em"
-        pages = [widgets.HTML(layout={"height": height, "overflow": "auto"}) for height in heights]
-        self.changed, self.said, self.progress = pages
+        self.changed, self.said, self.progress = map(make_page, heights)
         self.run_button = widgets.Button(description="Run", button_style="primary")
         self.cancel_button = widgets.Button(description="Cancel", disabled=True)
         self.run_button.on_click(guard(self.said, lambda _: self.run()))
@@ -135,7 +136,8 @@ class Launcher(Face):
 
     def _show_changes(self, _: Any = None) -> str:
         assert self.form
-        self.changed.value = "".join(f"<div>{html.escape(each)}</div>" for each in self.form.describe_changes())
+        lines = "".join(f"<div>{html.escape(each)}</div>" for each in self.form.describe_changes())
+        self.changed.value = f'<div style="line-height: 1.4">{lines}</div>'
         return f"{len(list(self.form.list_changes()))} changed against {self.path.name}"
 
     # --- the run

@@ -1,8 +1,8 @@
-"""Parts that widgets of the desk share: tables, a box of fixed height, and work that waits until a hand is still."""
+"""Parts that widgets of the desk share: fields, pages, tables, and work that waits until a hand is still."""
 
 import asyncio
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
@@ -14,6 +14,7 @@ from nbkit.tables import format_table
 
 STILL = 0.25  # seconds for which nothing was moved, after which slow work begins
 MOST = 100_000  # rows that a widget looks at
+STYLED = ("jp-RenderedHTMLCommon", "jp-OutputArea-output")  # as JupyterLab shows tables, in each theme
 
 
 class Later:
@@ -44,13 +45,20 @@ class Later:
         self._timer = loop.call_later(STILL, self.work)
 
 
-def lay(height: str, *children: Any) -> Any:
-    """Return a box of fixed height that scrolls, so that nothing below it jumps."""
+def label(kind: str, description: str, **more: Any) -> Any:
+    """Return a widget with its label before it, in line with the others."""
     import ipywidgets
 
-    for each in children:
-        each.layout.flex = "0 0 auto"  # else what does not fit is squeezed
-    return ipywidgets.VBox(children, layout=ipywidgets.Layout(height=height, overflow="auto", width="100%"))
+    width = {"style": {"description_width": "9rem"}, "layout": {"width": "min(34rem, 100%)", "flex": "0 0 auto"}}
+    return getattr(ipywidgets, kind)(description=description, **width, **more)
+
+
+def make_page(height: str) -> Any:
+    """Return a place for HTML of fixed height, so that nothing below it jumps, which scrolls also by keyboard."""
+    import ipywidgets
+
+    layout = {"height": height, "overflow": "auto", "width": "auto", "flex": "0 0 auto"}
+    return ipywidgets.HTML(layout=layout, tabbable=True, _dom_classes=STYLED)
 
 
 def tabulate(table: pd.DataFrame, caption: str = "") -> str:
@@ -62,6 +70,17 @@ def tabulate(table: pd.DataFrame, caption: str = "") -> str:
     '<p>One &lt; two.</p><t'
     """
     return (f"<p>{html.escape(caption)}</p>" if caption else "") + format_table(table)
+
+
+def write_list(words: Iterable[object]) -> str:
+    """Write sentences as a list.
+
+    Examples
+    --------
+    >>> write_list(["a", "b"])
+    '<ul><li>a</li><li>b</li></ul>'
+    """
+    return "<ul>" + "".join(f"<li>{html.escape(str(each))}</li>" for each in words) + "</ul>"
 
 
 def thin(predictions: Predictions, most: int = MOST) -> tuple[Predictions, str]:

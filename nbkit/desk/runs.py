@@ -104,4 +104,5 @@ def show_stages(stages: list[StageRecord]) -> str:
         took = f"{each.seconds:.1f} s" if each.seconds is not None and not each.borrowed else ""
         where = f"taken from {each.borrowed}" if each.borrowed else cell or took
         rows.append(f"<li>{MARKS.get(each.status, '?')} {each.stage} {each.status} {html.escape(where)}</li>")
-    return f'<ol style="list-style: none; padding: 0; margin: 0" aria-label="stages">{"".join(rows)}</ol>'
+    look = "list-style: none; padding: 0; margin: 0; line-height: 1.6"
+    return f'<ol style="{look}" aria-label="stages">{"".join(rows)}</ol>'

@@ -9,7 +9,7 @@ import pandas as pd
 
 from nbkit.desk.change import Change, find_params, make_asker, plan_change
 from nbkit.desk.face import Face, guard, tell
-from nbkit.desk.parts import lay, tabulate, thin
+from nbkit.desk.parts import label, make_page, tabulate, thin
 from nbkit.errors import BadParameter
 from nbkit.evaluation import choose_threshold
 from nbkit.lifecycle import EVALUATE, FRAME
@@ -164,17 +164,14 @@ class Threshold(Face):
 
         if not self.settable:
             return ipywidgets.HTML(tell(NOTHING))
-        wide = {"style": {"description_width": "11em"}, "layout": ipywidgets.Layout(width="32em", max_width="100%")}
         first = float(np.clip(self.start, 0, 1))
-        slider = ipywidgets.FloatSlider(
-            first, min=0, max=1, step=0.001, readout_format=".3f", description="Act from", **wide
+        slider = label("FloatSlider", "Act from", value=first, min=0, max=1, step=0.001, readout_format=".3f")
+        fields = {key: label("FloatText", f"A {key.replace('_', ' ')} costs", value=self.costs[key]) for key in MOVED}
+        column = label("Dropdown", "Groups of", options=[each for each in self._groups if each])
+        best = ipywidgets.Button(
+            description="Where it costs least", layout={"width": "auto", "align_self": "flex-start"}
         )
-        fields = {
-            key: ipywidgets.FloatText(self.costs[key], description=f"A {key.replace('_', ' ')} costs", **wide)
-            for key in MOVED
-        }
-        column = ipywidgets.Dropdown(options=[each for each in self._groups if each], description="Groups of", **wide)
-        best, shown = ipywidgets.Button(description="Where it costs least", layout={"width": "auto"}), ipywidgets.HTML()
+        shown = make_page("18em")
 
         def show(*_: Any) -> None:
             self.costs |= {key: float(field.value) for key, field in fields.items()}
@@ -190,15 +187,8 @@ class Threshold(Face):
             each.observe(guard(shown, show), "value")
         best.on_click(guard(shown, seek))
         show()
-        parts = [
-            slider,
-            *fields.values(),
-            *([column] if len(self._groups) > 1 else []),
-            best,
-            lay("18em", shown),
-            make_asker(self.plan),
-        ]
-        return ipywidgets.VBox(parts)
+        groups = [column] if len(self._groups) > 1 else []
+        return ipywidgets.VBox([slider, *fields.values(), *groups, best, shown, make_asker(self.plan)])
 
 
 def _draw_units(o: Predictions) -> tuple[Array, Array | None]:

@@ -1,7 +1,6 @@
 """One row, its columns moved by hand: what the model says now, what moved it there, and how unusual the row is."""
 
 import time
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from nbkit.contract import Contract
 from nbkit.data.personal import withhold
 from nbkit.desk.face import Face, guard, tell
-from nbkit.desk.parts import MOST, Later, lay, tabulate
+from nbkit.desk.parts import MOST, Later, label, make_page, tabulate
 from nbkit.errors import BadModel, BadParameter
 from nbkit.explanation import Explanation, explain
 from nbkit.model.predictions import predict_values
@@ -73,7 +72,7 @@ class WhatIf(Face):
             return self._model
         from nbkit.registry import Registry
 
-        return Registry(str(self.registry)).load(self._model)
+        return Registry(str(self.registry), create=False).load(self._model)
 
     @cached_property
     def columns(self) -> list[str]:
@@ -181,7 +180,8 @@ class WhatIf(Face):
         """Return the choice of a row, a control for each strong column, and what the model makes of them."""
         import ipywidgets
 
-        said, why, controls = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.VBox()
+        said, why = make_page("4.5em"), make_page("26em")
+        controls = ipywidgets.VBox(layout={"max_height": "22em", "overflow": "auto"})
         place = ipywidgets.BoundedIntText(0, min=0, max=len(self.rows) - 1, description="Row")
         key = ipywidgets.Text(description="or key", continuous_update=False, placeholder=", ".join(self.problem.keys))
         more = ipywidgets.Combobox(description="Column", placeholder="search for another", continuous_update=False)
@@ -214,6 +214,11 @@ class WhatIf(Face):
             self.pick(place.value)
             fill()
 
+        def seek(change: Any) -> None:
+            said.value = tell("working: the row is looked for…")
+            place.value = self.find(change["new"])
+            show()
+
         def add(*_: Any) -> None:
             if more.value in more.options:
                 shown.insert(0, more.value)
@@ -221,7 +226,7 @@ class WhatIf(Face):
                 fill()
 
         place.observe(guard(said, start), "value")
-        key.observe(guard(said, lambda change: setattr(place, "value", self.find(change["new"]))), "value")
+        key.observe(guard(said, seek), "value")
         more.observe(guard(said, add), "value")
         reset.on_click(guard(said, start))
         ask.on_click(guard(why, show_why))
@@ -229,57 +234,53 @@ class WhatIf(Face):
         asked = [place, *([key] if self.problem.keys else []), reset, ask]
         head = ipywidgets.HBox(asked, layout=ipywidgets.Layout(flex_flow="row wrap"))
         extra = [more] if more.options else []
-        return ipywidgets.VBox([head, lay("4.5em", said), lay("22em", controls), *extra, lay("26em", why)])
+        return ipywidgets.VBox([head, said, controls, *extra, why])
 
 
 def _make_control(face: WhatIf, name: str, tell_value: Any) -> Any:
     """Return a slider within the training range, or a list of the known levels, which can also say "missing"."""
-    import ipywidgets
-
-    look: Mapping[str, Any] = {
-        "description": name, "style": {"description_width": "13em"},
-        "layout": ipywidgets.Layout(width="34em", max_width="100%"),
-    }  # fmt: skip
     known = face.train[name].dropna()
-    number = known.dtype.kind in "iuf" and len(known)
-    return (_make_slider if number else _make_list)(face.row[name].iloc[0], known, look, lambda v: tell_value(name, v))
+    if number := known.dtype.kind in "iuf":
+        known = known[np.isfinite(known)]
+    make = _make_slider if number and len(known) else _make_list
+    return make(name, face.row[name].iloc[0], known, lambda value: tell_value(name, value))
 
 
-def _make_list(value: Any, known: "pd.Series[Any]", look: Mapping[str, Any], told: Any) -> Any:
-    import ipywidgets
-
+def _make_list(name: str, value: Any, known: "pd.Series[Any]", told: Any) -> Any:
     levels = list(known.value_counts().index[:LEVELS])
     if known.dtype.kind == "M":
         levels = list(known.sort_values().iloc[np.linspace(0, len(known) - 1, LEVELS).astype(int)].unique())
     options = {_show(each): each for each in [*levels, *([] if pd.isna(value) else [value])]} | {"missing": None}
-    chosen = ipywidgets.Dropdown(options=list(options), value=_show(value), **look)
+    chosen = label("Dropdown", name, options=list(options), value=_show(value))
     chosen.observe(lambda change: told(options[change["new"]]), "value")
     return chosen
 
 
-def _make_slider(value: Any, known: "pd.Series[Any]", look: Mapping[str, Any], told: Any) -> Any:
+def _make_slider(name: str, value: Any, known: "pd.Series[Any]", told: Any) -> Any:
     import ipywidgets
 
-    absent, whole = bool(pd.isna(value)), known.dtype.kind in "iu"
+    absent, whole = bool(pd.isna(value)) or not np.isfinite(value), bool((known % 1 == 0).all())
     now = known.median() if absent else value
     low, high = min(known.min(), now), max(known.max(), now)
     high = high if high > low else low + 1
-    step = 1.0 if whole else float(high - low) / STEPS
-    if whole:
-        slider = ipywidgets.IntSlider(int(now), min=int(low), max=int(high), disabled=absent, **look)
+    form: dict[str, Any]
+    if whole := whole and now % 1 == 0:
+        form = {"value": int(now), "min": int(low), "max": int(high), "step": 1}
     else:
-        form = {"step": step, "readout_format": ".4g", "disabled": absent}
-        slider = ipywidgets.FloatSlider(float(now), min=float(low), max=float(high), **form, **look)
+        step = float(high - low) / STEPS
+        low = now - step * np.floor((now - low) / step)  # so that the value as it is in the data is a step
+        form = {"value": float(now), "min": float(low), "max": float(high), "step": step, "readout_format": ".4g"}
+    slider = label("IntSlider" if whole else "FloatSlider", name, disabled=absent, **form)
     gap = ipywidgets.Checkbox(absent, description="missing", indent=False, layout=ipywidgets.Layout(width="7em"))
 
     def change(*_: Any) -> None:
         slider.disabled = gap.value
-        still = not absent and abs(slider.value - now) <= step / 2  # a browser moves a value to the nearest step
+        still = not absent and abs(slider.value - now) <= slider.step / 2  # a browser moves a value to the nearest step
         told(None if gap.value else value if still else slider.value)
 
     for each in (slider, gap):
         each.observe(change, "value")
-    return ipywidgets.HBox([slider, gap], layout=ipywidgets.Layout(flex_flow="row wrap"))
+    return ipywidgets.HBox([slider, gap], layout={"flex_flow": "row wrap", "flex": "0 0 auto"})
 
 
 def _show(value: Any) -> str:

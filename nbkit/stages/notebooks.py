@@ -57,8 +57,8 @@ class Parameter:
         """What is allowed, in words; empty if anything of the type is."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
-        low = "" if self.low is None else f"{'at least' if self.closed[0] else 'more than'} {self.low:g}"
-        high = "" if self.high is None else f"{'at most' if self.closed[1] else 'less than'} {self.high:g}"
+        low = "" if self.low is None else f"{'at least' if self.closed[0] else 'more than'} {self.low:.10g}"
+        high = "" if self.high is None else f"{'at most' if self.closed[1] else 'less than'} {self.high:.10g}"
         return " and ".join(filter(None, (low, high)))
 
 

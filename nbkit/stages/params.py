@@ -10,11 +10,12 @@ from typing import Any
 from nbkit.errors import BadParameter, UnknownParameter
 from nbkit.stages.notebooks import Parameter, Stage, spell_stage
 from nbkit.threads import count_cores
-from nbkit.wording import suggest
+from nbkit.wording import clip, shorten, suggest
 
 SHARED = "shared"
 DATE = "tag:yaml.org,2002:timestamp"
 GIVEN = "run_dir"  # the runner gives it
+LONG = 120  # characters of a setting that a message repeats
 LIMITS = {  # how a stage is executed; keys of any section, in `shared` for all stages
     "cell_timeout": Parameter("cell_timeout", "float", 3600, "seconds that one cell may take, 0 = no limit", low=0),
     "stage_timeout": Parameter("stage_timeout", "float", 7200, "seconds that a stage may take, 0 = no limit", low=0),
@@ -194,7 +195,7 @@ def read_setting(text: str, option: str = "--set") -> Entry:
     """
     target, equals, value = text.partition("=")
     section, dot, key = target.strip().partition(".")
-    place = f"{option} {text}"
+    place = f"{option} {clip(text, LONG)}"
     if not (equals and dot and key):
         raise BadParameter(f"{place}: write it as STAGE.KEY=VALUE, such as {option} 06_train.trials=10")
     return Entry(section, key, _plain(_parse_yaml(value, place)) if value.strip() else "", place)
@@ -252,7 +253,7 @@ def check_value(value: Any, parameter: Parameter, place: str) -> Any:
     except msgspec.ValidationError as error:
         if said := _describe_demand(value, parameter):
             raise BadParameter(f"{place}: {said}") from None
-        wrong = f"{value!r} is not of type {parameter.annotation} ({error})"
+        wrong = f"{shorten(value, LONG)} is not of type {parameter.annotation} ({error})"
         raise BadParameter(f"{place}: {parameter.name} = {wrong}: {_explain(parameter)}") from None
     items = value if isinstance(value, list) else list(value) if isinstance(value, dict) else [value]
     outside = [item for item in items if not _is_allowed(item, parameter)]
