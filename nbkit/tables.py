@@ -27,13 +27,14 @@ def format_table(table: "pd.DataFrame") -> str:
     Parameters
     ----------
     table
-        Any table; of a long one the first and the last rows show, with the number of all; an empty one says so. A list
-        in a cell shows as its items, and None as missing.
+        Any table; of a long one the first and the last rows show, with the number of all; an empty one says so. In one
+        that shows whole, a list in a cell shows as its items, and None as missing.
     """
     import pandas as pd
 
     title = f"<caption>{escape(str(table.attrs['caption']))}</caption>" if "caption" in table.attrs else ""
-    table = table.apply(lambda column: column.map(_spell) if column.dtype.kind == "O" else column)
+    if len(table) <= ROWS:  # of a long one few rows show, and each cell takes its time
+        table = table.apply(lambda column: column.map(_spell) if column.dtype.kind == "O" else column)
     index = table.index
     counts = index.nlevels == 1 and index.name is None and index.equals(pd.RangeIndex(len(table)))
     if index.nlevels == table.columns.nlevels == 1 and not counts:  # one name goes into the corner: one line of heads

@@ -199,12 +199,8 @@ def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> I
         elif not weight < IMPORTANT and not judged:
             yield f"{column} drifted", "warning", words, f"look at its source{labels}"
         else:
-            action = (
-                "no action: the measured performance decides"
-                if judged
-                else f"no action: less than {IMPORTANT:.0%} of the attributions"
-            )
-            yield f"{column} drifted", "note", words, action
+            why = "the measured performance decides" if judged else f"less than {IMPORTANT:.0%} of the attributions"
+            yield f"{column} drifted", "note", words, f"no action: {why}"
 
 
 def _gaps(drift: pd.DataFrame, importance: pd.DataFrame | None) -> Iterator[Finding]:
@@ -217,12 +213,8 @@ def _gaps(drift: pd.DataFrame, importance: pd.DataFrame | None) -> Iterator[Find
     if len(blind):
         names = list(dict.fromkeys(map(str, blind["column"])))
         words = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}: {blind['detail'].iloc[0]}"
-        yield (
-            f"drift of {format_count(len(names), 'column')} that the model uses could not be judged",
-            "unsure",
-            words,
-            MORE,
-        )
+        many = format_count(len(names), "column")
+        yield f"drift of {many} that the model uses could not be judged", "unsure", words, MORE
 
 
 def _estimates(table: pd.DataFrame, drift: pd.DataFrame) -> Iterator[Finding]:

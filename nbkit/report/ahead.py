@@ -34,12 +34,8 @@ def read_ahead(folder: Path, record: RunRecord, reached: Verdict, since: pd.Data
 
     contract = read_or(folder, VALIDATE, "contract", None)
     known = {"withheld": describe_withheld(contract) if contract else "", "bearable": MATERIAL, "tolerance": TOLERANCE}
-    known |= {
-        "record": record,
-        "reached": reached,
-        "since": since.to_dict("records"),
-        "detectable": DETECTABLE / Z / 2**0.5,
-    }
+    known |= {"record": record, "reached": reached, "since": since.to_dict("records")}
+    known["detectable"] = DETECTABLE / Z / 2**0.5  # a loss, as a multiple of a score's whole interval
     rows = [line.split("\t") for line in render_facts("ahead.txt.j2", folder, **known) if line.strip()]
     table = pd.DataFrame([row for row in rows if row[0] != "audience"], columns=["what", "sentence"])
     return "".join(row[1] for row in rows if row[0] == "audience"), table

@@ -10,15 +10,7 @@ import pandas as pd
 from nbkit.lifecycle import EVALUATE, EXPLAIN, FRAME, INGEST, VALIDATE
 from nbkit.report.judgement import describe_alternatives
 from nbkit.report.scraps import read_or, read_rows
-from nbkit.wording import (
-    capitalize,
-    describe,
-    end_sentence,
-    format_count,
-    format_estimate,
-    format_share,
-    format_value,
-)  # fmt: skip
+from nbkit.wording import describe, end_sentence, format_count, format_estimate, format_share, format_value
 
 WEAK = 3  # weak spots that are told
 MISFIT, OUTSIDE = 0.25, 0.05  # shares from which to tell: of bins (3 of 10 are 1 in 100 by chance), of rows
@@ -102,6 +94,6 @@ def _describe_slices(folder: Path, rows: Sequence[Mapping[Any, Any]]) -> list[st
         parts = [str(row[name]).split(" and ") for name in ("column", "slice")]
         parts = parts if len(parts[0]) == len(parts[1]) else [[str(row["column"])], [str(row["slice"])]]
         where = ", ".join(f"{describe(column)} {level}" for column, level in zip(*parts, strict=True))
-        words = f"{where}: predictions are further off than on the whole, by {off}, on {format_count(row['n'], 'row')}."
-        found.append(capitalize(words))
+        rows_there = format_count(row["n"], "row")
+        found.append(f"{where}: predictions are further off than on the whole, by {off}, on {rows_there}.")
     return found
