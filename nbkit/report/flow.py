@@ -1,17 +1,12 @@
 """Which stage of a run needs what of which."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from nbkit.errors import NbkitError
 from nbkit.project import find_notebooks
 from nbkit.record import read_record
-from nbkit.stages.graph import build_graph
 from nbkit.stages.notebooks import Stage, read_stage, read_stages
-
-Row = dict[str, Any]
 
 
 def read_run_stages(folder: Path) -> dict[str, Stage]:
@@ -27,8 +22,3 @@ def read_run_stages(folder: Path) -> dict[str, Stage]:
         with contextlib.suppress(NbkitError):
             stages[path.stem] = read_stage(path)
     return dict(sorted(stages.items()))
-
-
-def list_edges(stages: Mapping[str, Stage], chosen: Sequence[str]) -> list[Row]:
-    """List what the chosen stages hand to each other: source, target, names."""
-    return build_graph({name: stage for name, stage in stages.items() if name in chosen}).rows()

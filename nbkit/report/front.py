@@ -18,13 +18,15 @@ Plain = bool | int | float
 Score = tuple[str, float, float, float]  # a metric, its value, and the ends of its interval
 CARDS = 4  # large numbers
 PRICED = {  # which cost is for what
-    "false_positive": "each time one acts in vain", "false_negative": "each case that is missed",
-    "true_positive": "each case acted on", "true_negative": "each row rightly left alone",
-    "over": "each unit too high", "under": "each unit too low",
+    "false_positive": "acting in vain", "false_negative": "a missed case", "over": "each unit too high",
+    "true_positive": "acting on a case", "true_negative": "rightly not acting", "under": "each unit too low",
 }  # fmt: skip
 PER_ROW = "saved per row"  # which the costs below show
 REQUIREMENTS = {  # how a limit of 01 is said on a card
-    "latency_p95_ms": ("{:,.0f} ms", "response time: 95 % of the requests take no longer (limit {:,.0f} ms)"),
+    "latency_p95_ms": (
+        "{:,.0f} ms",
+        "response time: 95 % of the requests take no longer, with several clients at once (limit {:,.0f} ms)",
+    ),
     "throughput_rps": ("{:,.0f}/s", "requests answered each second ({:,.0f} are needed)"),
 }
 

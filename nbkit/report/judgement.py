@@ -105,7 +105,7 @@ def _judge(
 
 def _list_windows(since: pd.DataFrame) -> list[str]:
     """Return windows with what asks for a person there; those with the same as one."""
-    parts = since.groupby("found", sort=False)["window"].agg(", ".join).to_dict()
+    parts = since.groupby("found", sort=False)["window"].agg(", ".join)
     return [f"{windows} ({found})" if found else str(windows) for found, windows in parts.items()]
 
 

@@ -10,12 +10,13 @@ from nbkit.lifecycle import FRAME, INGEST, MONITOR, REGISTER
 from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
 from nbkit.report.ahead import read_ahead
-from nbkit.report.flow import list_edges, read_run_stages
+from nbkit.report.flow import read_run_stages
 from nbkit.report.front import describe_changes, read_cards, read_costs, read_drivers
 from nbkit.report.judgement import judge_run, read_approval, read_criteria
 from nbkit.report.scraps import describe_code, list_lacking, read_or
 from nbkit.report.since import describe_earlier, find_earlier, read_since
 from nbkit.report.watch import read_watch
+from nbkit.stages.graph import build_graph
 from nbkit.stages.notebooks import Stage
 from nbkit.wording import end_sentence, format_count
 
@@ -107,7 +108,8 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
     criteria, since, earlier = read_criteria(folder), read_since(folder), find_earlier(folder)
     reached = judge_run(folder, record, criteria, since, earlier)
     audience, ahead = read_ahead(folder, record, reached, since)
-    stages, names = read_run_stages(folder), [each.stage for each in record.stages]
+    stages = read_run_stages(folder)
+    chosen = {name: stage for name, stage in stages.items() if record.find(name)}
     return Overview(
         run=folder.name,
         project=record.project,
@@ -124,7 +126,7 @@ def read_overview(folder: str | os.PathLike[str]) -> Overview:
         approval=read_approval(folder, record)[0],
         criteria=criteria,
         stages=_read_stages(folder, record, stages, since),
-        edges=pd.DataFrame(list_edges(stages, names), columns=["source", "target", "names"]),
+        edges=pd.DataFrame(build_graph(chosen).rows(), columns=["source", "target", "names"]),
         since=since,
         judged=describe_earlier(folder, earlier),
         cards=read_cards(folder),

@@ -15,7 +15,6 @@ from nbkit.wording import format_count
 
 Key = tuple[str, str, str]
 Bound = tuple[float, str]
-GRAVE = ("critical", "warning")  # what the monitor asks a person to look at
 ASKED = ("metric", "operator", "bound", "reference", "split")
 COLUMNS = ["window", "decision", "headline", "found", "run", "page"]
 
@@ -31,16 +30,20 @@ def read_since(folder: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        window, decision, headline, found (what asks for a person there), run, page (a copy of what the monitor said, in
-        this report), sorted by window.
+        window, decision, headline, found (what asks for a person there, and what to do), run, page (a copy of what the
+        monitor said, in this report), sorted by window.
     """
     digest = read_or(folder, REGISTER, "digest")
     looks: dict[str, tuple[str, ...]] = {}
     for other, _ in iterate_runs(folder.parent.parent) if digest else ():  # newest first
         if other != folder and read_or(other, MONITOR, "digest") == digest:
             window, decision, headline = (str(read_or(other, MONITOR, name)) for name in COLUMNS[:3])
-            reasons = [row["finding"] for row in read_rows(other, MONITOR, "reasons") if row["severity"] in GRAVE]
-            looks.setdefault(window, (window, decision, headline, ", ".join(reasons), other.name))
+            todo: dict[str, list[str]] = {}
+            for row in read_rows(other, MONITOR, "reasons"):
+                if row["severity"] in ("critical", "warning") or row["finding"].startswith("criterion "):
+                    todo.setdefault(row["action"], []).append(row["finding"])
+            found = "; ".join(f"{', '.join(findings)} → {action}" for action, findings in todo.items())
+            looks.setdefault(window, (window, decision, headline, found, other.name))
     rows = [(*looks[window], f"window_{place}.html") for place, window in enumerate(sorted(looks), start=1)]
     return pd.DataFrame(rows, columns=COLUMNS)
 

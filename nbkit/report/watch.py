@@ -33,17 +33,14 @@ def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
         *(("Data", f"{str(row['message']).rstrip('.')} ({row['severity']})", VALIDATE) for row in broken),
         *([] if order.get("respected", True) else [("Order of the rows", order["sentence"], INGEST)]),
     ]
-    if check and _is_loose(check[0].get("top5_stable", math.nan), len(read_rows(folder, EXPLAIN, "importance"))):
-        found.append(("Explanation", read_or(folder, EXPLAIN, "firmness"), EXPLAIN))
+    if check:
+        from nbkit.explanation import NOT_FIRM, judge_firmness
+
+        stable, many = float(check[0].get("top5_stable", math.nan)), len(read_rows(folder, EXPLAIN, "importance"))
+        if judge_firmness(stable, many) == NOT_FIRM:
+            found.append(("Explanation", read_or(folder, EXPLAIN, "firmness"), EXPLAIN))
     rows = [(topic, end_sentence(words), page) for topic, words, page in found if words not in told]
     return pd.DataFrame(rows, columns=["topic", "sentence", "page"])
-
-
-def _is_loose(stable: float, many: int) -> bool:
-    """Return whether the order of the strongest columns is not firm."""
-    from nbkit.explanation import NOT_FIRM, judge_firmness
-
-    return bool(judge_firmness(float(stable), many) == NOT_FIRM)
 
 
 def _list_outside(folder: Path) -> list[str]:
