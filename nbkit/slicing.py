@@ -53,6 +53,18 @@ def cut_slices(column: pd.Series, *, bins: int = 4) -> pd.Series:
     return pd.Series(pd.Categorical(labels, categories=list(dict.fromkeys(names))), index=column.index)
 
 
+def spell_edges(edges: Any, digits: int = 6) -> list[str]:
+    """Write different numbers in so many digits, or as many as tell them apart.
+
+    Examples
+    --------
+    >>> spell_edges([0.5, 24.75]), spell_edges([20230109.0, 20230117.0])
+    (['0.5', '24.75'], ['20230109', '20230117'])
+    """
+    written = ([f"{edge:.{more}g}" for edge in edges] for more in range(digits, 18))
+    return next(names for names in written if len(set(names)) == len(names))
+
+
 def _show(value: Any) -> str:
     return f"{value + 0.0:.15g}" if isinstance(value, float) else str(value)
 
@@ -75,13 +87,13 @@ def _cut_quantiles(column: pd.Series, bins: int) -> pd.Series:
         cuts = np.quantile(rest, np.linspace(0, 1, max(round(bins * len(rest) / len(finite)), 1) + 1))
         edges = np.unique(np.r_[cuts, frequent[(frequent > rest.min()) & (frequent < rest.max())]])
 
-    def show(value: float) -> str:
-        return str(pd.Timestamp(int(value), unit=column.dt.unit).date()) if time else f"{value:.4g}"
-
+    ends = np.union1d(edges, frequent)
+    told = [str(pd.Timestamp(int(end), unit=column.dt.unit).date()) for end in ends] if time else spell_edges(ends, 4)
+    show = dict(zip(ends, told, strict=True))
     place = np.clip(np.searchsorted(edges[1:-1], values, side="right"), 0, max(len(edges) - 2, 0))
-    shown = [show(edge) for edge in edges]
+    shown = [show[edge] for edge in edges]
     names = np.asarray([f"{low} to {high}" for low, high in pairwise(shown)] or shown, object)
     labels = pd.Series(names[place], index=column.index)
     for value in frequent:
-        labels = labels.where(values != value, show(value))
+        labels = labels.where(values != value, show[value])
     return labels

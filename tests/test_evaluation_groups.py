@@ -310,3 +310,13 @@ def test_odd_names_and_tiny_groups_are_no_trouble(name):
     rates = compare_all(told, ["g"])
     assert not rates.loc[(rates["group"] == "c"), "judged"].any()
     assert judge_groups(compare_groups(rates, told))["verdict"].tolist() != []
+
+
+@pytest.mark.parametrize("names", ["abc", "cba"])
+def test_groups_that_tie_are_not_compared_with_themselves_but_the_two_smallest(names):
+    big, small, other = names
+    group = pd.Series([big] * 500 + [small] * 15 + [other] * 16)
+    rates = rates_by_group(np.tile([1, 0, 1], 177), np.ones(531), group, min_rows=5)
+    gap = compare_groups(rates).set_index("rate").loc["selection_rate"]
+    assert {gap["lowest"], gap["highest"]} == {small, other}
+    assert gap["n"] == 31

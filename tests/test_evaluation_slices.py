@@ -175,3 +175,17 @@ def test_a_level_that_is_called_missing_is_not_laid_together_with_gaps():
     assert labels.cat.categories.tolist() == ["a", "missing", "no value"]
     numbers = cut_slices(pd.Series([1.0, None]))
     assert numbers.tolist() == ["1", "missing"]
+
+
+def test_without_a_column_to_slice_by_there_are_no_slices_and_their_columns_stay():
+    """Such a table could not be asked for its judged slices: 07 stopped on tables of numbers alone."""
+    p = np.linspace(0.1, 0.9, 200)
+    slices = score_slices(pd.DataFrame({"x": p}), np.tile([0, 1], 100), p, [], metric="brier", positive=True, draws=0)
+    assert list(slices[slices["judged"]].columns) == list(slices.columns)
+    assert len(worst_slices(slices)) == 0
+
+
+@pytest.mark.parametrize("start", [1_000_000, 20230100, 2**53])
+def test_numbers_that_lie_close_together_far_from_zero_are_different_slices(start):
+    slices = cut_slices(pd.Series(start + np.arange(200) % 100 * 4))
+    assert len(slices.cat.categories) == 4

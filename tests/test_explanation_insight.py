@@ -322,3 +322,13 @@ def test_a_moment_is_judged_by_what_the_recipe_makes_of_it():
     pairs = pair_influence(found, permuted, model, old, NUMBER).set_index("feature")
     assert pairs.at["at", "finding"] == "out of the training range"
     assert pairs.at["at", "detail"] == "at_month, made of it: 100% of the new rows have values that train never had"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [20230100 + np.arange(200) % 31, 2.0**53 + 2 * np.arange(200), 1e9 + np.linspace(0, 1e-3, 200), 1000 + np.linspace(0, 0.01, 200)],
+)  # fmt: skip
+def test_bins_of_numbers_that_lie_close_together_have_names_of_their_own(values):
+    """Dates as 20230301 made two bins of one name, and 08 stopped."""
+    found = cut_rounded(pd.Series(values))
+    assert len(found.cat.categories) >= 2

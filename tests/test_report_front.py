@@ -35,7 +35,7 @@ def test_the_large_numbers_are_those_of_07_and_of_the_service_four_at_most(proje
     assert read_cards(folder).values.tolist() == [
         ["47,000 USD", "A."],
         ["67 %", "D."],
-        ["43 ms", "response time: 95 % of the requests take no longer, with several clients at once (limit 250 ms)"],
+        ["43 ms", "response time of 95 % of the requests, several at once (limit 250 ms)"],
         ["118/s", "requests answered each second (20 are needed)"],
     ]
 

@@ -1,6 +1,7 @@
 """What the monitor has found since stands on the front page of the run that registered the version."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -86,6 +87,27 @@ def test_a_bound_that_was_loosened_is_a_condition(project):
     ]
     back = judged_on(project, "four", "2026-01-04", {**strict, "ece": "<= 0.05", "f1": "> 0.1"})
     assert read_overview(back).verdict == "APPROVE"
+
+
+def test_a_rule_that_was_stated_since_drops_no_criterion_but_one_that_was_given_up_does(project):
+    """Without a rule, `> rule` is read as `> dummy`; who then states one was told to have dropped a criterion."""
+    judged_on(project, "one", "2026-01-01", {"roc_auc": "> dummy"})
+    assert read_overview(judged_on(project, "two", "2026-01-02", {"roc_auc": "> rule"})).conditions == []
+    (told,) = read_overview(judged_on(project, "three", "2026-01-03", {"roc_auc": "> dummy"})).conditions
+    assert told.startswith("ROC AUC was to be > rule in two (APPROVE); this criterion was dropped")
+
+
+def test_a_threshold_that_a_person_has_set_after_the_rows_were_judged_is_a_condition(project):
+    first = judged_on(project, "one", "2026-01-01", {"ece": "<= 0.1"})
+    second = judged_on(project, "two", "2026-01-02", {"ece": "<= 0.1"})
+    known = json.loads((second / "run.json").read_text()) | {"parameters": {"07_evaluate": {"threshold": 0.2}}}
+    (second / "run.json").write_text(json.dumps(known))
+    assert read_overview(first).conditions == []
+    assert read_overview(second).conditions == [
+        "A person has set the threshold to 0.2 after these rows had been judged at another in one."
+    ]
+    shutil.rmtree(first)
+    assert read_overview(second).conditions == []
 
 
 def test_nothing_is_told_before_the_monitor_has_looked(project, registered):

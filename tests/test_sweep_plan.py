@@ -37,6 +37,12 @@ def test_what_cannot_work_is_refused_before_anything_runs(project, toy, grid, as
     assert not (project / "runs").exists()
 
 
+def test_modules_of_the_project_are_imported_first_as_a_criterion_may_name_their_metric(project, toy):
+    toy.write_text(f"shared: {{use: [no_such_checks]}}\n{toy.read_text()}")
+    with pytest.raises(BadParameter, match="no_such_checks"):
+        plan(project, "02.k=1,2")
+
+
 def test_points_do_not_register(project, toy):
     make_notebook(project / "notebooks" / "09_register.ipynb", "1", nbkit={"effects": "always"})
     with pytest.raises(BadParameter, match="points do not come to 09_register"):

@@ -12,7 +12,7 @@ from nbkit.wording import suggest
 if TYPE_CHECKING:
     from nbkit.contract import Contract
 
-REMEDY = "Leave them out of `features`"
+REMEDY = "Leave them out of the lists of 05_features in the params"
 UNITS = {"min": "min", "m": "min", "h": "h", "d": "D", "w": "W", "s": "s"}
 
 

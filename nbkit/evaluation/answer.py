@@ -1,5 +1,6 @@
 """The answer of an evaluation in at most four numbers with their sentences: what it saves, finds and gets right."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def state_answer(
         what, kind, words = WORDS[metric]
         said = format_estimate(*limits, unit) if metric == "mae" else format_share(*limits)
         before = (format_estimate if metric == "mae" else format_share)(then, *limits[1:]).partition(" (")[0]
-        words = f"{words.format(share=said, event=meaning)} ({name}: {before}; {lead})"
+        words = words.format(share=said, event=meaning) + f" ({name}: {before}; {lead})" * math.isfinite(then)
         if metric == "precision":
             words += f"; {format_share(float(np.mean(o.label)))} of all rows get a warning"
         rows.append((what, *limits, kind or unit, words))

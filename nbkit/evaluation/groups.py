@@ -139,12 +139,13 @@ def compare_groups(rates: pd.DataFrame, predictions: Predictions | None = None) 
     rows: list[tuple[Any, ...]] = []
     cut: dict[str, pd.Series] = {}
     for key, part in rates.groupby(keys, sort=False):
-        judged = part[part["judged"].astype(bool) & part["value"].notna()]
+        judged = part[part["judged"].astype(bool) & part["value"].notna()].sort_values("n", kind="stable")
         k = len(judged)
         if k < 2:
             rows.append((*key, "", "", *[np.nan] * 8, int(judged["n"].sum()), k, False))
             continue
-        least, most = (judged.iloc[int(place)] for place in (judged["value"].argmin(), judged["value"].argmax()))
+        least = judged.iloc[int(judged["value"].argmin())]  # of equals the smallest, of which least is known
+        most = (rest := judged.drop(least.name)).iloc[int(rest["value"].argmax())]
         level = 1 - (1 - LEVEL) / (k * (k - 1) / 2)
         together = 0.0
         if predictions is not None and predictions.blocks is not None:

@@ -207,7 +207,7 @@ def judge_slices(o: Predictions, slices: list[Array], *, min_rows: int) -> pd.Da
         blocks = None if o.blocks is None else o.blocks[inside]
         looks = [_look(o.task, truth[inside], q[inside], blocks, tests if enough else 0) for q in (said, raw)]
         rows.append(min(looks, key=lambda look: (look[4], look[3]) if enough else (look[3],)))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"judged": bool})
 
 
 def _is_enough(o: Predictions, inside: Array, said: Array, min_rows: int) -> bool:

@@ -141,11 +141,8 @@ def _approach(model: Any, own: pd.DataFrame, change: tuple[str, Any], o: Predict
         between = [*(steps.round() if pd.api.types.is_integer_dtype(column) else steps)]
     said, label = _ask(model, own, [(name, each) for each in between], o)
     place = int(np.argmax(label[1:] != label[0]))
-    return (
-        column.dtype.type(between[place]) if len(between) > 1 else value,
-        float(said[place + 1]),
-        int(label[place + 1]),
-    )
+    nearest = column.dtype.type(between[place]) if len(between) > 1 else value
+    return nearest, float(said[place + 1]), int(label[place + 1])
 
 
 def _ask(model: Any, own: pd.DataFrame, changes: list[tuple[str, Any]], o: Predictions) -> tuple[Array, Array]:

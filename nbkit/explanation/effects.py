@@ -9,7 +9,7 @@ import pandas as pd
 from nbkit.columns import column_kind
 from nbkit.contract import Contract, describe_column
 from nbkit.explanation.attribution import Explanation
-from nbkit.slicing import cut_slices
+from nbkit.slicing import cut_slices, spell_edges
 from nbkit.stats import Array, Z, normal_quantile
 from nbkit.wording import capitalize, format_count
 
@@ -69,8 +69,8 @@ def cut_rounded(column: "pd.Series[Any]", bins: int = 8) -> "pd.Series[Any]":
         return labels
     values = column.to_numpy(dtype=float, na_value=np.nan)
     edges = round_edges(values, bins)
-    names = [f"under {edges[0]:g}", *(f"{a:g} to {b:g}" for a, b in pairwise(edges))]
-    names.append(f"{edges[-1]:g} and above")
+    shown = spell_edges(edges)
+    names = [f"under {shown[0]}", *(f"{a} to {b}" for a, b in pairwise(shown)), f"{shown[-1]} and above"]
     told = np.array([*names, "missing"], dtype=object)[
         np.where(np.isnan(values), len(names), np.searchsorted(edges, values, side="right"))
     ]
@@ -255,7 +255,7 @@ def _tell_threshold(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, 
     halves = [Z * side.std(ddof=1) / np.sqrt(len(side)) for side in (moved[x >= edge], moved[x < edge])]
     if abs(above - below) <= normal_quantile(1 - 0.05 / len(edges)) / Z * np.hypot(*halves):
         return "These rows show no direction", False
-    value = f"{edge:,.0f} {measure}" if abs(edge) >= 10_000 else f"{edge:g} {measure}"
+    value = f"{edge:,.0f} {measure}" if abs(edge) >= 10_000 else f"{spell_edges(edges)[edges.index(edge)]} {measure}"
     ends = [say_points(end, unit, max(halves)) for end in (above, below)]
     return f"{value.strip()} or more: {ends[0]}; less: {ends[1]}", True
 

@@ -57,11 +57,8 @@ def describe_reasons(reasons: pd.DataFrame, most: int = 5) -> list[str]:
         for row in reasons.head(most).to_dict("records")
     ]
     rest = len(reasons) - most
-    return (
-        [*said, f"{format_count(rest, 'more finding')} of less weight in the table of 11_monitor."]
-        if rest > 0
-        else said
-    )
+    more = f"{format_count(rest, 'more finding')} of less weight in the table of 11_monitor."
+    return [*said, more] if rest > 0 else said
 
 
 def summarize_window(found: Monitoring, version: str, window: str, *, metric: str) -> str:

@@ -23,10 +23,7 @@ PRICED = {  # which cost is for what
 }  # fmt: skip
 PER_ROW = "saved per row"  # which the costs below show
 REQUIREMENTS = {  # how a limit of 01 is said on a card
-    "latency_p95_ms": (
-        "{:,.0f} ms",
-        "response time: 95 % of the requests take no longer, with several clients at once (limit {:,.0f} ms)",
-    ),
+    "latency_p95_ms": ("{:,.0f} ms", "response time of 95 % of the requests, several at once (limit {:,.0f} ms)"),
     "throughput_rps": ("{:,.0f}/s", "requests answered each second ({:,.0f} are needed)"),
 }
 

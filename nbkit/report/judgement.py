@@ -14,7 +14,7 @@ from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
 from nbkit.registry.verdict import GATE_COLUMNS, REJECT, STOPPED, UNDECIDED, Evidence, Verdict, reach_verdict
 from nbkit.report.scraps import list_lacking, read_or, read_rows
-from nbkit.report.since import find_earlier, list_loosened, list_redeclared, read_since
+from nbkit.report.since import find_earlier, find_threshold, list_loosened, list_redeclared, read_since
 from nbkit.wording import describe, format_interval, format_value
 
 if TYPE_CHECKING:
@@ -128,19 +128,17 @@ def _describe_cost(row: Mapping[Any, Any]) -> str:
 
 def _describe_loosened(folder: Path, earlier: Sequence[Path]) -> list[str]:
     """Describe which bounds were loosened after an earlier run on the same rows, and how that run came out."""
-    found = [
-        (f"{describe(what)} was to be {before} in {run.name} ({_read_word(run)})", now)
-        for what, before, now, run in list_loosened(folder, earlier)
-    ]
-    return [
-        f"{then}, and is now to be {now}: the bound was loosened after these rows had been judged."
-        if now
-        else f"{then}; this criterion was dropped after these rows had been judged."
-        for then, now in found
-    ] + [
-        f"The test of behaviour {name!r} {became} in {run.name} ({_read_word(run)}), after these rows had been judged."
-        for name, became, run in list_redeclared(folder, earlier)
-    ]
+    told, (own, other) = [], find_threshold(folder, earlier)
+    if other:
+        told = [f"A person has set the threshold to {own:g} after these rows had been judged at another in {other}."]
+    for what, before, now, run in list_loosened(folder, earlier):
+        then = f"{describe(what)} was to be {before} in {run.name} ({_read_word(run)})"
+        loosened = f", and is now to be {now}: the bound was loosened after these rows had been judged."
+        told.append(then + (loosened if now else "; this criterion was dropped after these rows had been judged."))
+    for name, became, run in list_redeclared(folder, earlier):
+        since = f"in {run.name} ({_read_word(run)}), after these rows had been judged."
+        told.append(f"The test of behaviour {name!r} {became} {since}")
+    return told
 
 
 def _read_word(folder: Path) -> str:

@@ -107,8 +107,16 @@ def list_loosened(folder: Path, earlier: Sequence[Path]) -> list[tuple[str, str,
     return [
         (key[0], before[1], now[key][1] if key in now else "", run)
         for key, (before, run) in strictest.items()
-        if key not in now or before[0] > now[key][0]
+        if (key not in now and not (key[1] == "dummy" and (key[0], "rule", key[2]) in now))  # a rule was stated since
+        or (key in now and before[0] > now[key][0])
     ]
+
+
+def find_threshold(folder: Path, earlier: Sequence[Path]) -> tuple[float, str]:
+    """Return the threshold that a person has set, and an earlier run with another one; empty if neither is so."""
+    own, *others = (read_record(run).parameters.get(EVALUATE, {}).get("threshold", -1.0) for run in (folder, *earlier))
+    other = next((run.name for run, value in zip(earlier, others, strict=True) if value != own), "")
+    return (own, other) if own >= 0 else (own, "")
 
 
 def list_redeclared(folder: Path, earlier: Sequence[Path]) -> list[tuple[str, str, Path]]:

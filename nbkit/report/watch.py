@@ -49,10 +49,15 @@ def _list_outside(folder: Path) -> list[str]:
     rows = [(row[side], side, row) for row in known for side in SIDES]
     rows = sorted((each for each in rows if each[0] >= OUTSIDE), key=lambda each: -each[0])
     return [
-        f"In {format_share(share)} of the test rows {describe(row['column'])} is {side} the {SIDES[side]} in training, "
-        f"{format_value(row[SIDES[side]])}: the model has learned from no such row."
+        f"In {format_share(share)} of the test rows {describe(row['column'])} is {side} the {SIDES[side]} in training"
+        f"{_name_end(row[SIDES[side]])}: the model has learned from no such row."
         for share, side, row in rows
     ]
+
+
+def _name_end(end: float) -> str:
+    """Name the end of a range; that of a personal column is not known here."""
+    return f", {format_value(end)}" if math.isfinite(end) else ""
 
 
 def _list_misfits(folder: Path) -> list[str]:

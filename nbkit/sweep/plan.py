@@ -13,7 +13,7 @@ from nbkit.project import find_notebooks
 from nbkit.record import SWEEP
 from nbkit.stages.notebooks import Stage, read_stages
 from nbkit.stages.params import resolve_params
-from nbkit.stages.preflight import check_sense
+from nbkit.stages.preflight import check_sense, import_used
 from nbkit.sweep.points import Point
 from nbkit.wording import suggest
 
@@ -91,6 +91,7 @@ def plan_sweep(sweep: Sweep) -> Sweep:
         keys = ", ".join(sweep.points[0])
         raise BadParameter(f"{keys}: the points do not differ in any stage that they run ({names[0]} to {names[-1]})")
     for each in resolved:
+        import_used(each.limits, names, sweep.root, each.places)
         check_sense(each.values, names, sweep.root, each.places)
     _check_metric(sweep.metric, [each.values.get(FRAME, {}) for each in resolved])
     return replace(sweep, last=names[-1], project=plan.project, judge=judge, own=own)
