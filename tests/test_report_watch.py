@@ -50,6 +50,14 @@ def test_probabilities_that_are_off_are_to_be_watched_if_more_bins_are_than_chan
     assert told == [words] * (out == 3)
 
 
+def test_costs_that_nobody_stated_are_not_to_be_watched(project):
+    row = {"alternative": "never acting", "cost_per_row": 0.29, "model": 0.24, "low": -0.13, "high": 0.03}
+    other = pd.DataFrame([row | {"verdict": "inconclusive", "note": ""}])
+    for stated, told in (({}, 0), ({"false_positive": 1.0}, 1)):
+        values = {"01_frame": {"costs": stated}, "07_evaluate": {"alternatives": other}}
+        assert len(read_watch(write_run(project, **values))) == told
+
+
 def test_what_would_help_a_group_is_told(project):
     remedies = pd.DataFrame({"column": ["g"], "sentence": ["a threshold for each g brings the ratio to 1.08"]})
     told = read_watch(write_run(project, **{"07_evaluate": {"remedies": remedies}}))

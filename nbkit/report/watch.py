@@ -23,13 +23,14 @@ def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
     groups = [row for row in read_rows(folder, EVALUATE, "group_verdicts") if row["verdict"] != "pass"]
     order, check = read_or(folder, INGEST, "order", {}), read_rows(folder, EXPLAIN, "check")
     broken = read_rows(folder, VALIDATE, "violations")[:3]
+    costs = describe_alternatives(folder, "inconclusive") if read_or(folder, FRAME, "costs", {"": 1.0}) else []
     found = [
         *((f"Groups by {row.get('column', 'group')}", row["sentence"], EVALUATE) for row in groups),
         *(("Remedy", row["sentence"], EVALUATE) for row in read_rows(folder, EVALUATE, "remedies")),
         *(("Weak spot", words, EVALUATE) for words in _list_weak(folder)[:WEAK]),
         *(("Not learned", words, EVALUATE) for words in _list_outside(folder)[:2]),
         *(("Calibration", words, EVALUATE) for words in _list_misfits(folder)),
-        *(("Cost", words.removeprefix("Cost: "), EVALUATE) for words in describe_alternatives(folder, "inconclusive")),
+        *(("Cost", words.removeprefix("Cost: "), EVALUATE) for words in costs),
         *(("Data", f"{str(row['message']).rstrip('.')} ({row['severity']})", VALIDATE) for row in broken),
         *([] if order.get("respected", True) else [("Order of the rows", order["sentence"], INGEST)]),
     ]
