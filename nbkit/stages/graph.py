@@ -108,7 +108,7 @@ class Graph:
         for source, name, target in sorted(
             (edge.source, name, edge.target) for edge in self.edges for name in edge.names
         ):
-            users.setdefault((source, name), []).append(target[:2])
+            users.setdefault((source, name), []).append(target.partition("_")[0])
         for stage in SCRAPS.keys() & self.stages.keys():
             for name in SCRAPS[stage]:
                 users.setdefault((stage, name), []).append("report")
