@@ -61,7 +61,9 @@ def spell_edges(edges: Any, digits: int = 6) -> list[str]:
     >>> spell_edges([0.5, 24.75]), spell_edges([20230109.0, 20230117.0])
     (['0.5', '24.75'], ['20230109', '20230117'])
     """
-    written = ([f"{edge:.{more}g}" for edge in edges] for more in range(digits, 18))
+    whole = len(f"{max(map(abs, edges), default=0.0):.0f}")
+    least = max(digits, whole if whole <= 10 else 0)  # up to ten digits before the point no power of ten is written
+    written = ([f"{edge:.{more}g}" for edge in edges] for more in range(least, 18))
     return next(names for names in written if len(set(names)) == len(names))
 
 

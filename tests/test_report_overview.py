@@ -244,7 +244,7 @@ def test_weak_spots_are_to_be_watched(project):
     )
     o = judged(project, **{"07_evaluate": {"verdicts": VERDICTS, "worst": worst}})
     assert o.watch["sentence"].tolist() == [
-        "Origin JFK: predictions are further off than on the whole, by 8.1 points (5.0 to 12.0), on 1,200 rows."
+        "Origin JFK: predictions are off by 8.1 points (5.0 to 12.0) more than on the whole, on 1,200 rows."
     ]
 
 

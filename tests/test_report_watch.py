@@ -79,7 +79,7 @@ def test_at_most_three_weak_spots_are_told_slices_then_those_of_the_error_tree_t
     folder = write_run(project, stages={"07_evaluate": PASSED}, **values, **problem)
     told = read_watch(folder)["sentence"].tolist()
     assert told == [
-        "C a: predictions are further off than on the whole, by 4.2 min (3.1 to 5.4), on 200 rows.",
+        "C a: predictions are off by 4.2 min (3.1 to 5.4) more than on the whole, on 200 rows.",
         "Errors are 1.58 (1.20 to 1.96) times as large as on the whole where x above 3, on 500 rows.",
-        "C a, d 5 to 9: predictions are further off than on the whole, by 4.2 min (3.1 to 5.4), on 200 rows.",
+        "C a, d 5 to 9: predictions are off by 4.2 min (3.1 to 5.4) more than on the whole, on 200 rows.",
     ]

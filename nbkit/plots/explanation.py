@@ -132,9 +132,8 @@ def draw_swarm(values: pd.DataFrame, data: pd.DataFrame, title: str, *, unit: st
             number = column_kind(column) == "number"
             rank = column.astype(float).rank(pct=True).to_numpy() if number else np.full(len(moved), np.nan)
             pairs = zip(column, moved, strict=True)
-            told = np.array(
-                [f"{clip(name)} {format_value(own)}: {format_value(far)} {unit}".strip() for own, far in pairs]
-            )
+            words = [f"{clip(name)} {format_value(own)}: {format_value(far)} {unit}".strip() for own, far in pairs]
+            told = np.array(words)
             looks = (("#888888", np.isnan(rank)), (COLOURS[0], rank <= 0.5), (COLOURS[1], rank > 0.5))
             for (colour, mask), label in zip(looks, HALVES, strict=True):
                 shown = label if name == names[0] else ""

@@ -97,6 +97,7 @@ def _describe_slices(folder: Path, rows: Sequence[Mapping[Any, Any]]) -> list[st
         parts = [str(row[name]).split(" and ") for name in ("column", "slice")]
         parts = parts if len(parts[0]) == len(parts[1]) else [[str(row["column"])], [str(row["slice"])]]
         where = ", ".join(f"{describe(column)} {level}" for column, level in zip(*parts, strict=True))
-        rows_there = format_count(row["n"], "row")
-        found.append(f"{where}: predictions are further off than on the whole, by {off}, on {rows_there}.")
+        found.append(
+            f"{where}: predictions are off by {off} more than on the whole, on {format_count(row['n'], 'row')}."
+        )
     return found
