@@ -12,7 +12,6 @@ from nbkit.report.judgement import describe_alternatives
 from nbkit.report.scraps import read_or, read_rows
 from nbkit.wording import describe, end_sentence, format_count, format_estimate, format_share, format_value
 
-WEAK = 3  # weak spots that are told
 MISFIT, OUTSIDE = 0.25, 0.05  # shares from which to tell: of bins (3 of 10 are 1 in 100 by chance), of rows
 CHANCE = 0.001  # that training has narrower ends by itself: of two ends of fifty columns one in ten is told in vain
 SIDES = {"below": "lowest", "above": "highest"}
@@ -27,7 +26,7 @@ def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
     found = [
         *((f"Groups by {row.get('column', 'group')}", row["sentence"], EVALUATE) for row in groups),
         *(("Remedy", row["sentence"], EVALUATE) for row in read_rows(folder, EVALUATE, "remedies")),
-        *(("Weak spot", words, EVALUATE) for words in _list_weak(folder)[:WEAK]),
+        *(("Weak spot", words, EVALUATE) for words in _list_weak(folder)[:3]),
         *(("Not learned", words, EVALUATE) for words in _list_outside(folder)[:2]),
         *(("Calibration", words, EVALUATE) for words in _list_misfits(folder)),
         *(("Cost", words.removeprefix("Cost: "), EVALUATE) for words in costs),
@@ -97,7 +96,6 @@ def _describe_slices(folder: Path, rows: Sequence[Mapping[Any, Any]]) -> list[st
         parts = [str(row[name]).split(" and ") for name in ("column", "slice")]
         parts = parts if len(parts[0]) == len(parts[1]) else [[str(row["column"])], [str(row["slice"])]]
         where = ", ".join(f"{describe(column)} {level}" for column, level in zip(*parts, strict=True))
-        found.append(
-            f"{where}: predictions are off by {off} more than on the whole, on {format_count(row['n'], 'row')}."
-        )
+        words = f"predictions are off by {off} more than on the whole"
+        found.append(f"{where}: {words}, on {format_count(row['n'], 'row')}.")
     return found
