@@ -138,6 +138,8 @@ def test_the_threshold_moves_the_money_and_goes_into_the_params_file_and_a_cohor
         field = desk.page.locator(".widget-hbox", has=desk.page.get_by_text("Column 1")).get_by_label(name)
         field.fill(value)
         field.press("Enter")
+        # the values of the column are offered by then; before, they would put back what is being typed
+        desk.page.locator('datalist option[value="basic"]').first.wait_for(state="attached")
     cohort = desk.read(re.compile(r"plan .*basic.*: [\d,]+ rows of [\d,]+"))
     assert re.search(r"ROC AUC\s+0\.\d+ \(0\.\d+ to 0\.\d+\)\s+0\.\d+ \(0\.\d+ to 0\.\d+\)", cohort)
     desk.field("Save as").fill("basic plan")
