@@ -108,7 +108,7 @@ def test_every_direct_dependency_is_pinned():
 
 
 BUDGET = 22_700  # lines of code in nbkit/; DESIGN wants 16,000 when all is furnished: from here on it may only fall
-CORE = 4_680  # of what one must understand to trust a run; on its way to 3,500
+CORE = 4_511  # of what one must understand to trust a run; on its way to 3,500
 TRUST_A_RUN = (
     "run.py", "scraps.py", "formats.py", "pictures.py", "values.py", "store.py", "errors.py", "record.py", "observe.py",
     "pipeline", "stages", "kernels",
