@@ -244,7 +244,10 @@ def test_permutation_there_and_back_has_the_values_of_the_definition_where_colum
     np.testing.assert_allclose(base, ask(around).mean(axis=0))
     for row, own in zip(matrix, values, strict=True):
         for place in range(2):
-            worth = lambda known: ask(np.where([c in known for c in range(4)], row, around))[:, place].mean()  # noqa: B023, E731
+
+            def worth(known, row=row, place=place):
+                return ask(np.where([column in known for column in range(4)], row, around))[:, place].mean()
+
             np.testing.assert_allclose(own[:, place], shapley_by_definition(worth, 4), atol=1e-12)
 
 

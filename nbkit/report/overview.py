@@ -10,11 +10,11 @@ from nbkit.lifecycle import FRAME, INGEST, MONITOR, REGISTER
 from nbkit.pipeline.runs import read_status
 from nbkit.record import RunRecord, read_record
 from nbkit.report.ahead import read_ahead
-from nbkit.report.flow import read_run_stages
 from nbkit.report.front import describe_changes, read_cards, read_costs, read_drivers
 from nbkit.report.judgement import judge_run, read_approval, read_criteria
 from nbkit.report.scraps import describe_code, list_lacking, read_or
 from nbkit.report.since import describe_earlier, find_earlier, read_since
+from nbkit.report.stages import read_run_stages
 from nbkit.report.watch import read_watch
 from nbkit.stages.graph import build_graph
 from nbkit.stages.notebooks import Stage

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from nbkit.contract import describe_column
 from nbkit.lifecycle import EVALUATE, EXPLAIN, FRAME, INGEST, VALIDATE
 from nbkit.report.judgement import describe_alternatives
 from nbkit.report.scraps import read_or, read_rows
@@ -46,12 +47,11 @@ def read_watch(folder: Path, told: Sequence[str] = ()) -> pd.DataFrame:
 def _list_outside(folder: Path) -> list[str]:
     """Say which columns leave the range that training has seen, the farthest first."""
     known = [row for row in read_rows(folder, EVALUATE, "outside") if row["chance"] < CHANCE]
-    rows = [(row[side], side, row) for row in known for side in SIDES]
-    rows = sorted((each for each in rows if each[0] >= OUTSIDE), key=lambda each: -each[0])
+    rows = [(row[side], side, row) for row in known if row[side := max(SIDES, key=row.__getitem__)] >= OUTSIDE]
     return [
         f"In {format_share(share)} of the test rows {describe(row['column'])} is {side} the {SIDES[side]} in training"
         f"{_name_end(row[SIDES[side]])}: the model has learned from no such row."
-        for share, side, row in rows
+        for share, side, row in sorted(rows, key=lambda each: -each[0])
     ]
 
 
@@ -73,23 +73,22 @@ def _list_misfits(folder: Path) -> list[str]:
 
 def _list_weak(folder: Path) -> list[str]:
     """Say where it errs: the worst slices of one column, the parts of the error tree, the worst slices of two."""
-    slices = [row for row in read_rows(folder, EVALUATE, "slices") if row.get("verdict") == "worse"]
-    found = _describe_slices(folder, slices)
+    weak = _describe_slices(folder, [row for row in read_rows(folder, EVALUATE, "slices") if row["verdict"] == "worse"])
     far = getattr(read_or(folder, FRAME, "problem", None), "task", "") == "regression"
     head, tail = ("Errors are", "as large") if far else ("Wrong decisions are", "as frequent")
     for row in read_rows(folder, EVALUATE, "error_tree"):
         if row["verdict"] == "worse":
             times = format_estimate(row["lift"], row["low"], row["high"])
             words = f"{head} {times} times {tail} as on the whole where {row['rule']}, on "
-            found.append(f"{words}{format_count(row['n'], 'row')}.")
-    return found + _describe_slices(folder, [row for row in read_rows(folder, EVALUATE, "worst") if "gap" in row])
+            weak.append(f"{words}{format_count(row['n'], 'row')}.")
+    return weak + _describe_slices(folder, [row for row in read_rows(folder, EVALUATE, "worst") if "gap" in row])
 
 
 def _describe_slices(folder: Path, rows: Sequence[Mapping[Any, Any]]) -> list[str]:
     """Say for which rows predictions are further off than on the whole, the farthest first."""
     problem, contract = (read_or(folder, *place, None) for place in ((FRAME, "problem"), (VALIDATE, "contract")))
-    target = [rule.unit for rule in getattr(contract, "columns", ()) if rule.name == getattr(problem, "target", "")]
-    scale, unit = (1, "".join(target)) if getattr(problem, "task", "") == "regression" else (100, "points")
+    far = getattr(problem, "task", "") == "regression"
+    scale, unit = (1, describe_column(contract, problem.target)[1]) if far else (100, "points")
     found = []
     for row in sorted(rows, key=lambda each: -each["gap_low"]):
         off = format_estimate(scale * row["gap"], scale * row["gap_low"], scale * row["gap_high"], unit)

@@ -90,8 +90,9 @@ def plan_sweep(sweep: Sweep) -> Sweep:
     if len(given) == 1 < len(own):
         keys = ", ".join(sweep.points[0])
         raise BadParameter(f"{keys}: the points do not differ in any stage that they run ({names[0]} to {names[-1]})")
+    for each in {json.dumps([each.limits[name]["use"] for name in names]): each for each in resolved}.values():
+        import_used(each.limits, names, sweep.root, each.places)  # once for all points that use the same
     for each in resolved:
-        import_used(each.limits, names, sweep.root, each.places)
         check_sense(each.values, names, sweep.root, each.places)
     _check_metric(sweep.metric, [each.values.get(FRAME, {}) for each in resolved])
     return replace(sweep, last=names[-1], project=plan.project, judge=judge, own=own)

@@ -1,4 +1,4 @@
-"""Which stage of a run needs what of which."""
+"""The stages of a run, read from its executed notebooks."""
 
 import contextlib
 from pathlib import Path

@@ -1,8 +1,8 @@
 import json
 
-from nbkit.report.flow import read_run_stages
 from nbkit.report.overview import read_overview
 from nbkit.report.pages import render_index
+from nbkit.report.stages import read_run_stages
 from tests.conftest import make_notebook
 from tests.test_report_overview import PASSED, write_run
 
