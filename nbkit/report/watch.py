@@ -50,14 +50,9 @@ def _list_outside(folder: Path) -> list[str]:
     rows = [(row[side], side, row) for row in known if row[side := max(SIDES, key=row.__getitem__)] >= OUTSIDE]
     return [
         f"In {format_share(share)} of the test rows {describe(row['column'])} is {side} the {SIDES[side]} in training"
-        f"{_name_end(row[SIDES[side]])}: the model has learned from no such row."
+        f"{math.isfinite(end := row[SIDES[side]]) * f', {format_value(end)}'}: the model has learned from no such row."
         for share, side, row in sorted(rows, key=lambda each: -each[0])
     ]
-
-
-def _name_end(end: float) -> str:
-    """Name the end of a range; that of a personal column is not known here."""
-    return f", {format_value(end)}" if math.isfinite(end) else ""
 
 
 def _list_misfits(folder: Path) -> list[str]:
@@ -73,7 +68,8 @@ def _list_misfits(folder: Path) -> list[str]:
 
 def _list_weak(folder: Path) -> list[str]:
     """Say where it errs: the worst slices of one column, the parts of the error tree, the worst slices of two."""
-    weak = _describe_slices(folder, [row for row in read_rows(folder, EVALUATE, "slices") if row["verdict"] == "worse"])
+    slices = [row for row in read_rows(folder, EVALUATE, "slices") if row.get("verdict") == "worse"]
+    weak = _describe_slices(folder, slices)
     far = getattr(read_or(folder, FRAME, "problem", None), "task", "") == "regression"
     head, tail = ("Errors are", "as large") if far else ("Wrong decisions are", "as frequent")
     for row in read_rows(folder, EVALUATE, "error_tree"):
