@@ -20,24 +20,24 @@ def scores(**values):
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("roc_auc", ">= 0.65", ("roc_auc", ">=", 0.65, "", "test")),
-        ("roc_auc", ">=.65 on valid", ("roc_auc", ">=", 0.65, "", "valid")),
-        ("brier", "<= 1e-1", ("brier", "<=", 0.1, "", "test")),
-        ("recall", "> 60%", ("recall", ">", 0.6, "", "test")),
-        ("roc_auc", 0.7, ("roc_auc", ">=", 0.7, "", "test")),
-        ("brier", 1, ("brier", "<=", 1.0, "", "test")),
-        ("roc_auc", "> rule", ("roc_auc", ">", 0.0, "rule", "test")),
-        ("roc_auc", "> rule + 0.02 on valid", ("roc_auc", ">", 0.02, "rule", "valid")),
-        ("brier", "< baseline", ("brier", "<", 0.0, "dummy", "test")),
-        ("Besser als heute", "roc_auc >= Rule", ("roc_auc", ">=", 0.0, "rule", "test")),
-        ("cost_per_row", "< champion - 0.5", ("cost_per_row", "<", -0.5, "champion", "test")),
-        ("slice_gap", "<= 0.1", ("slice_gap", "<=", 0.1, "", "test")),
+        ("roc_auc", ">= 0.65", ("roc_auc", ">=", 0.65, "")),
+        ("roc_auc", ">=.65 on test", ("roc_auc", ">=", 0.65, "")),
+        ("brier", "<= 1e-1", ("brier", "<=", 0.1, "")),
+        ("recall", "> 60%", ("recall", ">", 0.6, "")),
+        ("roc_auc", 0.7, ("roc_auc", ">=", 0.7, "")),
+        ("brier", 1, ("brier", "<=", 1.0, "")),
+        ("roc_auc", "> rule", ("roc_auc", ">", 0.0, "rule")),
+        ("roc_auc", "> rule + 0.02 on Test", ("roc_auc", ">", 0.02, "rule")),
+        ("brier", "< baseline", ("brier", "<", 0.0, "dummy")),
+        ("Besser als heute", "roc_auc >= Rule", ("roc_auc", ">=", 0.0, "rule")),
+        ("cost_per_row", "< dummy - 0.5", ("cost_per_row", "<", -0.5, "dummy")),
+        ("slice_gap", "<= 0.1", ("slice_gap", "<=", 0.1, "")),
     ],
 )
 def test_what_can_be_written(name, value, expected):
     row = read_criteria({name: value}, "binary").iloc[0]
-    assert tuple(row[["metric", "operator", "bound", "reference", "split"]]) == expected
-    assert row["words"].endswith(f"on the {expected[-1]} split")
+    assert tuple(row[["metric", "operator", "bound", "reference"]]) == expected
+    assert row["words"].endswith("on the test split")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,9 @@ def test_what_can_be_written(name, value, expected):
         ({"roc_auc": "> rul"}, "did you mean 'rule'"),
         ({"roc_auc": "<= 0.6"}, "more is better"),
         ({"brier": "> rule"}, "less is better"),
-        ({"roc_auc": ">= 0.6 on tset"}, "no split 'tset'"),
+        ({"roc_auc": ">= 0.6 on tset"}, "there is no 'tset'"),
+        ({"roc_auc": ">= 0.6 on valid"}, "the valid split has chosen the model"),
+        ({"roc_auc": "> champion"}, "nothing to compare with called 'champion'"),
         ({"roc_auc": "=> 0.6"}, "cannot read"),
         ({"roc_auc": ""}, "cannot read"),
         ({"roc_auc": None}, "nothing to compare with called 'None'"),
@@ -89,11 +91,11 @@ def test_verdicts_never_contradict_the_value(operator, bound, a, b, c):
 
 
 def test_missing_numbers_cannot_tell():
-    criteria = read_criteria({"roc_auc": "> rule", "brier": "<= 0.2", "f1": ">= 0.1 on valid"}, "binary")
-    table = judge(criteria, {"test": scores(roc_auc=(0.7, 0.6, 0.8))})
+    criteria = read_criteria({"roc_auc": "> rule", "brier": "<= 0.2", "f1": ">= 0.1"}, "binary")
+    table = judge(criteria, scores(roc_auc=(0.7, 0.6, 0.8)))
     assert table["verdict"].tolist() == ["inconclusive"] * 3
     assert "no roc_auc of the rule" in table["why"][0]
-    assert "not measured on the valid split" in table["why"][2]
+    assert "f1 was not measured on the test split" in table["why"][2]
 
 
 def test_a_paired_comparison_is_used():

@@ -21,9 +21,8 @@ REQUIREMENTS: dict[str, tuple[str, str]] = {  # of the service: column of measur
     "errors": ("errors", "max"),
     "throughput_rps": ("throughput_rps", "min"),
 }
-REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "constant": "dummy", "champion": "champion"}
-SPOKEN = {"rule": "the rule in use today", "dummy": "a constant prediction", "champion": "the champion"}
-SPLITS = ("test", "valid")
+REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "constant": "dummy"}
+SPOKEN = {"rule": "the rule in use today", "dummy": "a constant prediction"}
 COMPARE = {">=": ge, ">": gt, "<=": le, "<": lt}
 OPERATORS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
 PREFERRED = {"higher": "more", "lower": "less", "zero": "nearer to zero"}
@@ -42,14 +41,14 @@ def read_criteria(criteria: Mapping[str, Any] | None, task: str, *, rule: bool =
     ----------
     criteria
         Name to what is demanded: ``roc_auc: ">= 0.65"``, ``brier: "<= 0.17"``, ``roc_auc: "> rule"`` (better than the
-        rule in use today; also ``dummy`` or ``champion``), with a margin ``"> rule + 0.02"``, on another split ``">=
-        0.6 on valid"``. The name is a metric of the task (see `known_metrics`) or one of these three, all of the test
-        split: ``cost_per_row`` (what a decision costs on average, in the currency of the costs: ``"<= 12"``),
-        ``slice_gap`` (by how much predictions are off in the worst slice with enough rows, beyond what they are on the
-        whole, in units of the target or as a probability: ``"<= 0.05"``), ``rate_ratio`` (binary, with protected
-        columns: the share acted on in the least favoured group over that in the most favoured one: ``">= 0.8"``, the
-        four-fifths rule). Or the name is any words, and then the metric comes first in the value: ``beats the rule:
-        "roc_auc > rule"``. A number alone means at least or at most, whichever is better.
+        rule in use today; also ``dummy``), with a margin ``"> rule + 0.02"``. All are judged on the test split: the
+        valid split has chosen the model and its threshold, and flatters both. The name is a metric of the task (see
+        `known_metrics`) or one of these three: ``cost_per_row`` (what a decision costs on average, in the currency of
+        the costs: ``"<= 12"``), ``slice_gap`` (by how much predictions are off in the worst slice with enough rows,
+        beyond what they are on the whole, in units of the target or as a probability: ``"<= 0.05"``), ``rate_ratio``
+        (binary, with protected columns: the share acted on in the least favoured group over that in the most favoured
+        one: ``">= 0.8"``, the four-fifths rule). Or the name is any words, and then the metric comes first in the
+        value: ``beats the rule: "roc_auc > rule"``. A number alone means at least or at most, whichever is better.
     task
         "binary", "multiclass" or "regression".
     rule
@@ -59,7 +58,7 @@ def read_criteria(criteria: Mapping[str, Any] | None, task: str, *, rule: bool =
     -------
     DataFrame
         Columns `name`, `metric`, `operator`, `bound` (a number; of a comparison the margin, 0 if none), `reference`
-        ("" or rule, dummy, champion), `split`, `words` (a sentence).
+        ("", rule or dummy), `words` (a sentence).
 
     Raises
     ------
@@ -75,7 +74,7 @@ def read_criteria(criteria: Mapping[str, Any] | None, task: str, *, rule: bool =
     if criteria is not None and not isinstance(criteria, Mapping):
         raise BadCriterion(f'criteria are written as name: "demand", such as roc_auc: ">= 0.65"; got {criteria!r}')
     rows = [_read(str(name), value, task, rule=rule) for name, value in (criteria or {}).items()]
-    columns = ["name", "metric", "operator", "bound", "reference", "split", "words"]
+    columns = ["name", "metric", "operator", "bound", "reference", "words"]
     return pd.DataFrame(rows, columns=columns).astype({"bound": float})
 
 
@@ -94,7 +93,7 @@ def check_requirements(requirements: Mapping[str, Any]) -> None:
 
 def judge(
     criteria: pd.DataFrame,
-    scores: pd.DataFrame | Mapping[str, pd.DataFrame],
+    scores: pd.DataFrame,
     reference: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
     """Judge a model by the criteria.
@@ -105,9 +104,9 @@ def judge(
         From `read_criteria`.
     scores
         The model's scores as `nbkit.model.score` returns them, with rows of `score_cost`, `slice_gap` or
-        `rate_ratio` appended where a criterion asks for them; or a mapping from split to such tables.
+        `rate_ratio` appended where a criterion asks for them.
     reference
-        "rule", "dummy", "champion" to their scores; or to the table of `nbkit.model.compare` (a: the reference, b: the
+        "rule" and "dummy" to their scores; or to the table of `nbkit.model.compare` (a: the reference, b: the
         model), whose paired interval is narrower.
 
     Returns
@@ -126,17 +125,15 @@ def judge(
 def _read(name: str, value: Any, task: str, *, rule: bool) -> tuple[Any, ...]:
     found = PATTERN.match(str(value))
     if isinstance(value, bool) or not found:
-        raise BadCriterion(
-            f'criterion {name!r}: cannot read {value!r}; write ">= 0.65", "<= 0.17 on valid" or "> rule + 0.02"'
-        )
+        raise BadCriterion(f'criterion {name!r}: cannot read {value!r}; write ">= 0.65", "<= 0.17" or "> rule + 0.02"')
     metric = found["metric"] or name
     better, words = _find_measure(metric, task, name)
     operator = found["operator"] or (">=" if better == "higher" else "<=")
     if (operator[0] == ">") != (better == "higher"):
         raise BadCriterion(f"criterion {name!r}: of {metric} {PREFERRED[better]} is better, yet it demands {value!r}")
-    split = (found["split"] or "test").lower()
-    if split not in SPLITS:
-        raise BadCriterion(f"criterion {name!r}: no split {split!r} to judge on; there are {' and '.join(SPLITS)}")
+    if (split := (found["split"] or "test").lower()) != "test":
+        why = "the valid split has chosen the model and its threshold" if split == "valid" else f"there is no {split!r}"
+        raise BadCriterion(f"criterion {name!r}: criteria are judged on the test split ({why}): leave out 'on {split}'")
     if word := found["reference"]:
         if word.lower() not in REFERENCES:
             near = suggest(word.lower(), REFERENCES)
@@ -149,8 +146,8 @@ def _read(name: str, value: Any, task: str, *, rule: bool) -> tuple[Any, ...]:
         bound = float(number.rstrip("%")) / (100 if number.endswith("%") else 1)
         target = f"{bound:g}"
     what = f"{'the size of ' if better == 'zero' else ''}{describe(metric).partition(' (')[0]} ({words})"
-    sentence = f"{what} is {OPERATORS[operator]} {target} on the {split} split"
-    return name, metric, operator, bound, reference, split, sentence
+    sentence = f"{what} is {OPERATORS[operator]} {target} on the test split"
+    return name, metric, operator, bound, reference, sentence
 
 
 def _find_measure(metric: str, task: str, name: str) -> tuple[str, str]:
@@ -162,10 +159,9 @@ def _find_measure(metric: str, task: str, name: str) -> tuple[str, str]:
     raise BadCriterion(f"criterion {name!r}: no metric {metric!r} for {task}{suggest(metric, [*known, *MEASURES])}")
 
 
-def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.DataFrame]) -> tuple[Any, ...]:
+def _judge(criterion: dict[Any, Any], scores: pd.DataFrame, reference: Mapping[str, pd.DataFrame]) -> tuple[Any, ...]:
     metric, other, bound = criterion["metric"], criterion["reference"], criterion["bound"]
-    table = scores if isinstance(scores, pd.DataFrame) else scores.get(criterion["split"])
-    value, low, high = _look_up(table, metric)
+    value, low, high = _look_up(scores, metric)
     bases = {name: _look_up_base(reference.get(name), metric) for name in {"rule", other} - {""}}
     target = describe_target(criterion, bases.get(other, np.nan), low, high)
     zero = metric in METRICS and METRICS[metric].better == "zero"
@@ -173,7 +169,7 @@ def _judge(criterion: dict[Any, Any], scores: Any, reference: Mapping[str, pd.Da
         target += ", which today's rule meets, too"
     head = (criterion["name"], describe_measure(metric), bases["rule"], target)
     if not np.isfinite(value):
-        return *head, value, low, high, "inconclusive", f"{metric} was not measured on the {criterion['split']} split"
+        return *head, value, low, high, "inconclusive", f"{metric} was not measured on the test split"
     seen = (value, low, high)
     what = metric
     if other:
@@ -199,7 +195,7 @@ def describe_target(
     other, bound = criterion["reference"], criterion["bound"]
     if not other:
         return f"{OPERATORS[criterion['operator']]} {bound:g}"
-    than = {"rule": "today's", "dummy": "a constant prediction's"}.get(other, f"the {other}'s")
+    than = {"rule": "today's", "dummy": "a constant prediction's"}[other]
     better = "no worse than" if criterion["operator"].endswith("=") else "better than"
     value = format_value(base, low, high) if np.isfinite(base) else "value"
     return f"{better} {than} {value}" + (f" by {abs(bound):g}" if bound else "")

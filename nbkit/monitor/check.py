@@ -117,7 +117,7 @@ def _judge_criteria(criteria: pd.DataFrame | None, performance: pd.DataFrame) ->
     """Judge the declared criteria that demand a number of a metric, on the window."""
     if criteria is None or criteria.empty or performance.empty or not (performance["level"] != "not judged").any():
         return None
-    plain = (criteria["reference"] == "") & (criteria["split"] == "test") & criteria["metric"].isin(performance.index)
+    plain = (criteria["reference"] == "") & criteria["metric"].isin(performance.index)
     known = performance[["low", "high"]].notna().all(axis=1)
     judged: pd.DataFrame = judge(criteria[plain], performance[known])
     return judged

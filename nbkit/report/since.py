@@ -13,9 +13,9 @@ from nbkit.report.scraps import read_or, read_rows
 from nbkit.scraps import digest_value, read_scraps
 from nbkit.wording import format_count
 
-Key = tuple[str, str, str]
+Key = tuple[str, str]
 Bound = tuple[float, str]
-ASKED = ("metric", "operator", "bound", "reference", "split")
+ASKED = ("metric", "operator", "bound", "reference")
 COLUMNS = ["window", "decision", "headline", "found", "run", "page"]
 
 
@@ -107,7 +107,7 @@ def list_loosened(folder: Path, earlier: Sequence[Path]) -> list[tuple[str, str,
     return [
         (key[0], before[1], now[key][1] if key in now else "", run)
         for key, (before, run) in strictest.items()
-        if (key not in now and not (key[1] == "dummy" and (key[0], "rule", key[2]) in now))  # a rule was stated since
+        if (key not in now and not (key[1] == "dummy" and (key[0], "rule") in now))  # a rule was stated since
         or (key in now and before[0] > now[key][0])
     ]
 
@@ -139,7 +139,7 @@ def _read_tests(folder: Path) -> dict[str, Any]:
 
 
 def _read_bounds(folder: Path) -> dict[Key, Bound]:
-    """Return the strictest bound of each metric, reference and split: how strict (more is stricter), and as written."""
+    """Return the strictest bound of each metric and reference: how strict (more is stricter), and as written."""
     found: dict[Key, Bound] = {}
     for row in read_rows(folder, FRAME, "criteria"):
         if "bound" not in row:
@@ -147,7 +147,7 @@ def _read_bounds(folder: Path) -> dict[Key, Bound]:
         bound, other = float(row["bound"]), row["reference"]
         words = f"{row['operator']} " + (f"{other}{f' {bound:+g}' if bound else ''}" if other else f"{bound:g}")
         strict = (bound if row["operator"].startswith(">") else -bound), words
-        key = row["metric"], other, row["split"]
+        key = row["metric"], other
         found[key] = max(found.get(key, strict), strict)
     return found
 
