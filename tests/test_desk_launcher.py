@@ -53,7 +53,7 @@ def toy(project):
     )
     (project / "params" / "toy.yaml").write_text(PARAMS)
     (project / "params" / "toy.contract.yaml").write_text("columns: {}\n")
-    (project / "params" / "small.yaml").write_text("01_a:\n  rows: 2\n")
+    (project / "params" / "small.yaml").write_text("01_a:\n  rows: 2\n02_b:\n  wait: 0.25\n")
     return project
 
 
@@ -181,6 +181,28 @@ def test_another_params_file_fills_the_form_again(toy):
     assert launcher.changed.value == ""
 
 
+def test_a_file_that_only_overrides_lies_over_the_project_that_is_chosen(launcher):
+    assert list(launcher.overrides.options) == list_params(launcher.root, overrides=True) == ["small"]
+    launcher.section.value = "01_a"
+    assert launcher.form.fields["01_a.rows"].value == "7"
+    launcher.overrides.value = ["small"]
+    assert "toy.yaml and small.yaml: nothing is changed" in launcher.said.value
+    launcher.section.value = "01_a"
+    assert launcher.form.fields["01_a.rows"].value == "2"
+    launcher.form.fields["01_a.rows"].value = "3"
+    assert launcher.form.list_settings() == ["01_a.rows=3"]
+    assert "1 changed against toy.yaml and small.yaml" in launcher.said.value
+
+
+def test_an_override_that_does_not_fit_is_refused_with_the_words_of_the_command(launcher):
+    (launcher.root / "params" / "small.yaml").write_text("09_x:\n  rows: 2\n")
+    launcher.overrides.value = ["small"]
+    assert "small.yaml:2: no section is called" in launcher.said.value
+    launcher.run_button.click()
+    assert launcher.process is None
+    assert "small.yaml:2: no section is called" in launcher.said.value
+
+
 def test_a_params_file_that_cannot_be_read_is_offered_and_explained(toy):
     (toy / "params" / "broken.yaml").write_text("shared: [")
     launcher = Launcher(toy, "broken")
@@ -231,6 +253,7 @@ def test_the_report_is_linked_as_the_server_has_it(toy, monkeypatch):
 
 @pytest.mark.slow
 def test_a_run_is_started_watched_to_its_end_and_not_repeated(launcher):
+    launcher.overrides.value = ["small"]
     launcher.section.value = "01_a"
     launcher.form.fields["01_a.rows"].value = "9"
     launcher.name.value = "mine"
@@ -243,6 +266,7 @@ def test_a_run_is_started_watched_to_its_end_and_not_repeated(launcher):
     wait_for(lambda: launcher.cancel_button.disabled)
     record = read_record(launcher.root / "runs" / "mine")
     assert (record.status, record.exit, record.settings) == ("passed", 0, ["01_a.rows=9"])
+    assert record.parameters["02_b"]["wait"] == 0.25
     assert record.pid == launcher.pid != os.getpid()
     assert record.command[:2] == ["nbkit", "run"]
     assert any("… 01_a running" in each for each in seen)

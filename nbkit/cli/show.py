@@ -114,9 +114,11 @@ def lineage(name: str, data: str, as_json: bool, place: str) -> None:  # noqa: F
 @click.option("-o", "target", type=click.Path(path_type=Path, file_okay=False), help="Copy the reports there, too.")
 def site(target: Path | None) -> None:
     """Write one searchable page over the runs, versions and windows of a project: runs/index.html, or into a folder."""
+    from nbkit.desk import read_twins
     from nbkit.report import write_site
 
-    click.echo(write_site(find_root(), target))
+    root = find_root()
+    click.echo(write_site(root, target, read_twins(root)))
 
 
 COMMANDS = (params, report, lineage, site)

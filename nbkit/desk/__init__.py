@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "compare": ["RunComparison"],
         "drift": ["DriftExplorer"],
         "errors": ["ErrorExplorer"],
-        "home": ["Home"],
+        "home": ["Home", "read_twins"],
         "lab": ["find_place", "open_lab"],
         "launcher": ["Launcher"],
         "threshold": ["Threshold"],

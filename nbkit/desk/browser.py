@@ -69,7 +69,7 @@ class Browser(Face):
         registry, rows = self.open(), []
         moves = [event for event in registry.history().to_dict("records") if event["event"] == "promote"]
         approved = {(event["name"], event["number"]): event["by"] for event in moves}
-        for row in registry.list().to_dict("records"):
+        for row in registry.list().sort_values("created", ascending=False, kind="stable").to_dict("records"):
             by = approved.get((row["name"], row["number"]), "nobody")
             facts = (f"{row['name']}@{row['number']}", row["state"], row["aliases"], row["created"][:10], by)
             rows.append(dict(zip(HEADS, facts, strict=True)))

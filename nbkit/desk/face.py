@@ -39,10 +39,14 @@ class Face:
             self._widget = self.build()
         return self._widget
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def read_twin(self) -> str:
+        """Return the static twin, or what is wrong."""
         place = SimpleNamespace(value="")
         guard(place, lambda: setattr(place, "value", self.html()))()
-        bundle: dict[str, Any] = {"text/html": place.value, "text/plain": type(self).__name__}
+        return str(place.value)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        bundle: dict[str, Any] = {"text/html": self.read_twin(), "text/plain": type(self).__name__}
         if any(os.environ.get(name) for name in SOMEBODY):
             bundle |= self.widget._repr_mimebundle_()
         return bundle

@@ -3,21 +3,37 @@
 import contextlib
 import datetime as dt
 import os
+from pathlib import Path
 
 import pandas as pd
 
 from nbkit.desk.browser import HEADS, Browser
 from nbkit.desk.compare import RunComparison
+from nbkit.desk.face import Face
 from nbkit.desk.launcher import Launcher
 from nbkit.desk.runs import list_params
 from nbkit.desk.stages import list_desk
 from nbkit.errors import NbkitError
-from nbkit.lifecycle import MONITOR
+from nbkit.lifecycle import MONITOR, REGISTER
 from nbkit.pipeline.runs import read_status
 from nbkit.project import find_root
 from nbkit.record import iterate_runs
 from nbkit.report.scraps import read_front, read_or
 from nbkit.tables import show_tables
+
+
+def read_twins(root: Path) -> dict[str, str]:
+    """Return what the widgets of the starting page say without anybody at the desk, as HTML by heading.
+
+    Parameters
+    ----------
+    root
+        The project; of its registries those that its runs name.
+    """
+    places = {str(record.parameters.get(REGISTER, {}).get("registry", "")) for _, record in iterate_runs(root)}
+    faces: dict[str, Face] = {f"Versions in {place}": Browser(root, place) for place in sorted(places - {""})}
+    faces |= {"The latest two runs": RunComparison(root), "What can be run": Launcher(root)}
+    return {heading: face.read_twin() for heading, face in faces.items()}
 
 
 class Home:

@@ -70,9 +70,9 @@ class Launcher(Face):
         self.pid, self._began, self._stopping = found[0][1].pid if found else 0, "", False
 
     @property
-    def path(self) -> Path:
-        """The params file that is chosen."""
-        return self.root / "params" / f"{self.project}.yaml"
+    def files(self) -> list[Path]:
+        """The params files that are chosen: the project's, and what overrides it."""
+        return [self.root / "params" / f"{name}.yaml" for name in (self.project, *self.overrides.value)]
 
     def html(self) -> str:
         """Return the projects, how each is run, and what is at work."""
@@ -95,6 +95,8 @@ class Launcher(Face):
         known = read_stages(find_notebooks(self.root)).values()
         stages = [(stage.name, stage.name) for stage in known if stage.cadence == "run"]
         self.choose_project = label("Dropdown", "params file", options=self.projects, value=self.project)
+        overrides = list_params(self.root, overrides=True)
+        self.overrides = label("SelectMultiple", "overridden by", options=overrides, rows=min(3, len(overrides)) or 1)
         self.first = label("Dropdown", "from", options=[("the beginning, only what changed", ""), *stages])
         self.last = label("Dropdown", "until", options=[("the end", ""), *stages])
         self.name = label("Text", "name of the run", placeholder="project and time")
@@ -107,25 +109,28 @@ class Launcher(Face):
         self.run_button.on_click(guard(self.said, lambda _: self.run()))
         self.cancel_button.on_click(guard(self.said, lambda _: self.cancel()))
         self.section.observe(guard(self.said, lambda _: self._open()), "value")
-        self.choose_project.observe(guard(self.said, lambda _: self._choose()), "value")
+        for each in (self.choose_project, self.overrides):
+            each.observe(guard(self.said, lambda _: self._choose()), "value")
         guard(self.said, self._choose)()
         if self.folder:
             self._follow()
-        choices = [self.choose_project, self.first, self.last, self.name, self.section, self.rows, self.changed]
+        files = [self.choose_project, *([self.overrides] if overrides else [])]
+        choices = [*files, self.first, self.last, self.name, self.section, self.rows, self.changed]
         return widgets.VBox([*choices, widgets.HBox([self.run_button, self.cancel_button]), self.said, self.progress])
 
     def _choose(self) -> None:
-        """Read the params file that is chosen; what was changed in the form is forgotten."""
+        """Read the params files that are chosen; what was changed in the form is forgotten."""
         self.project, self.form = self.choose_project.value, None
         self.section.options, self.changed.value = (), ""
         every = read_stages(find_notebooks(self.root))
-        self.form = Form([self.path], every)
+        self._names = " and ".join(path.name for path in self.files)
+        self.form = Form(self.files, every)
         counts = {name: len(parameters) for name, parameters in self.form.sections.items()}
         shown = [name for name in counts if counts[name] and (name == SHARED or every[name].cadence == "run")]
         self.section.options = [(f"{name} ({counts[name]})", name) for name in shown]
         self.section.value = shown[0]
         self.progress.value = show_stages([StageRecord(name, "pending") for name in shown if name != SHARED])
-        self.said.value = tell(f"{self.path.name}: nothing is changed")
+        self.said.value = tell(f"{self._names}: nothing is changed")
 
     def _open(self) -> None:
         """Show the fields of the section that is chosen."""
@@ -138,7 +143,7 @@ class Launcher(Face):
         assert self.form
         lines = "".join(f"<div>{html.escape(each)}</div>" for each in self.form.describe_changes())
         self.changed.value = f'<div style="line-height: 1.4">{lines}</div>'
-        return f"{len(list(self.form.list_changes()))} changed against {self.path.name}"
+        return f"{len(list(self.form.list_changes()))} changed against {self._names}"
 
     # --- the run
 
@@ -157,7 +162,7 @@ class Launcher(Face):
         assert self.form
         settings, name = self.form.list_settings(), self.name.value.strip()
         chosen = Chosen(self.first.value, self.last.value)
-        plan = plan_run(self.root, [self.path], settings, stages=chosen, name=name)
+        plan = plan_run(self.root, self.files, settings, stages=chosen, name=name)
         if plan.nothing_to_do and plan.folder:
             self.folder, self.pid, self.process = plan.folder, 0, None
             self.tick()
@@ -166,7 +171,8 @@ class Launcher(Face):
         ends = [("--from", chosen.first), ("--until", chosen.last), ("--name", name)]
         given = [*(("--set", each) for each in settings), *(pair for pair in ends if pair[1])]
         self.progress.value = show_stages([StageRecord(step.stage.name, "pending") for step in plan.steps])
-        self._start(["run", str(self.path), *(word for pair in given for word in pair)])
+        words = ["run", *(path.relative_to(self.root).as_posix() for path in self.files)]
+        self._start([*words, *(word for pair in given for word in pair)])
         self.said.value = tell(f"{name or plan.project} is being started…")
         self._follow()
 

@@ -52,15 +52,15 @@ def start_process(words: list[str], root: Path, heard: IO[bytes]) -> "subprocess
     return subprocess.Popen(command, cwd=root, env=inherited, start_new_session=True, **talk)
 
 
-def list_params(root: Path) -> list[str]:
-    """List the params files of a project by their names, without those that only override others.
+def list_params(root: Path, *, overrides: bool = False) -> list[str]:
+    """List the params files that name a project, or those that only override others, by their names.
 
-    One that cannot be read is among them: whoever chooses it is told what is wrong.
+    One that cannot be read is among the first: whoever chooses it is told what is wrong.
     """
     return [
         path.stem
         for path in sorted((root / "params").glob("*.yaml"))
-        if not path.name.endswith(".contract.yaml") and _names_project(path)
+        if not path.name.endswith(".contract.yaml") and _names_project(path) != overrides
     ]
 
 

@@ -1,16 +1,17 @@
-"""One static index over the runs, versions and windows of a project, which a browser can search."""
+"""One static index over the runs and windows of a project and what the desk shows, which a browser can search."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
-from nbkit.errors import NbkitError
 from nbkit.lifecycle import EVALUATE, MONITOR, REGISTER
 from nbkit.record import SWEEP, iterate_runs
+from nbkit.report.clean import clean_html
 from nbkit.report.overview import read_overview
 from nbkit.report.pack import FRONT, read_files
+from nbkit.report.readable import make_readable
 from nbkit.report.scraps import read_or
 from nbkit.report.shell import find_template, hash_script
 from nbkit.store import write_atomic
@@ -18,7 +19,7 @@ from nbkit.store import write_atomic
 SCRIPT = Path(__file__).with_name("search.js")
 
 
-def write_site(root: Path, target: Path | None = None) -> Path:
+def write_site(root: Path, target: Path | None = None, twins: Mapping[str, str] = MappingProxyType({})) -> Path:
     """Write the index of a project.
 
     Parameters
@@ -28,6 +29,8 @@ def write_site(root: Path, target: Path | None = None) -> Path:
     target
         A folder to put the index and a copy of every report in, to be laid on any web server; by default the index
         goes to ``runs/`` and leads to the reports where they are.
+    twins
+        Headings to HTML that goes below, as `nbkit.desk.read_twins` returns it.
     """
     runs = root / "runs"
     rows = [_read_run(folder) for folder, _ in iterate_runs(root, points=False)]
@@ -40,15 +43,16 @@ def write_site(root: Path, target: Path | None = None) -> Path:
             if target:
                 _copy_report(runs / name / "report", target / name)
     script = SCRIPT.read_text(encoding="utf-8")
-    html = find_template("site.html.j2").render(
+    page = find_template("site.html.j2").render(
         o=SimpleNamespace(run=root.name, started=max((row["started"] for row in rows), default="")), pages=pages,
         title=f"Models of {root.name}",
         runs=[row for row in rows if not row["window"]], windows=[row for row in rows if row["window"]],
-        sweeps=[folder.name for folder in sweeps], versions=list(_list_versions(root)),
+        sweeps=[folder.name for folder in sweeps],
+        twins={title: make_readable(clean_html(html.replace(str(root), root.name))) for title, html in twins.items()},
         script=script, script_hash=hash_script(script),
     )  # fmt: skip
     place = (target or runs) / FRONT
-    write_atomic(place, html.encode())
+    write_atomic(place, page.encode())
     return place
 
 
@@ -64,17 +68,3 @@ def _read_run(folder: Path) -> dict[str, Any]:
     told = {"verdict": o.verdict, "tone": o.tone, "approval": o.approval, "said": said, "window": window}
     version = read_or(folder, REGISTER, "version") or seen
     return {"run": folder.name, "project": o.project, "started": o.started, "version": version, **told}
-
-
-def _list_versions(root: Path) -> Iterator[dict[str, Any]]:
-    """Yield the versions in the registries that the runs of a project name; a registry that cannot be read says why."""
-    from nbkit.registry import Registry
-
-    places = {str(record.parameters.get(REGISTER, {}).get("registry", "")) for _, record in iterate_runs(root)}
-    for place in sorted(places - {""}):
-        try:
-            found = Registry(place if "://" in place else str(root / place), create=False).list()
-        except (NbkitError, OSError, ValueError) as error:
-            yield {"name": "–", "state": f"The registry cannot be read: {str(error).replace(str(root), root.name)}"}
-            continue
-        yield from found.to_dict("records")
