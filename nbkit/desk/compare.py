@@ -53,9 +53,8 @@ class RunComparison(Face):
         others = len(rows) - len(causes)
         caused = [{key: str(value)[:WIDTH] for key, value in row.items()} for row in causes[:MOST]]
         words = f"What may have caused it ({format_count(len(causes), 'difference')}; {others:,} more elsewhere):"
-        parts = [write_list(verdicts)]
-        parts.append(tabulate(told, said) if len(told) else tell(said))
-        text = "".join([*parts, tabulate(pd.DataFrame(caused), words) if caused else tell("No cause is known.")])
+        text = write_list(verdicts) + (tabulate(told, said) if len(told) else tell(said))
+        text += tabulate(pd.DataFrame(caused), words) if caused else tell("No cause is known.")
         for folder in folders:
             text = Scrubber.of(read_record(folder).secrets).clean(text)
         return text

@@ -78,11 +78,9 @@ class DriftExplorer(Face):
             f"{row.test} {row.value:.3g}, {row.level}{f' ({row.detail})' if row.detail else ''}"
             for row in own.itertuples()
         ]
-        depends = (
-            "its influence is not known"
-            if share is None
-            else f"it makes {format_share(share)} of all movement of predictions"
-        )
+        depends = "its influence is not known"
+        if share is not None:
+            depends = f"it makes {format_share(share)} of all movement of predictions"
         return f"{column} in {window}: {'; '.join(found) or 'not looked at'}; {depends}."
 
     def draw(self, window: str, column: str) -> Any:

@@ -125,7 +125,6 @@ class ErrorExplorer(Face):
         later = Later(guard(shown, show), shown)
 
         def collect(*_: Any) -> None:
-            self.name = name.value
             asked = [[part.value for part in line.children] for line in lines]
             self.conditions = [
                 self.read(*each) for each in asked if each[0] and (each[2] or each[1] in ("missing", "known"))
