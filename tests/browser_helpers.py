@@ -187,6 +187,14 @@ def run_all(desk, minutes=5):
     return [each for each in desk.outputs() if '"output_type":"error"' in each]
 
 
+def find_violations(page, context=None):
+    """Return what axe finds on a page, or in the elements that a selector names, against WCAG 2.1 A and AA."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, context, {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}).response["violations"]
+    return [f"{each['id']}: {node['html'][:200]}" for each in found for node in each["nodes"]]
+
+
 def take_picture(desk, name):
     """Write a screenshot to the folder that NBKIT_PICTURES names, for people to look at; nowhere without it."""
     if folder := os.environ.get("NBKIT_PICTURES"):

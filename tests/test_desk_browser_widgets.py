@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from browser_helpers import open_lab, require_browser, run_all, take_picture
+from browser_helpers import find_violations, open_lab, require_browser, run_all, take_picture
 from conftest import make_notebook
 from ruamel.yaml import YAML
 
@@ -26,6 +26,7 @@ QUICK = {
     "09_register": {"enforce": False},
     "10_deploy": {"compared_rows": 20, "requests": 20, "enforce": False},
 }
+WIDGETS = ".jp-OutputArea-output:has(.jupyter-widgets)"
 STATED = {"objective": "Fewer customers leave", "decision": "Call those who may", "owner": "Sales"}
 
 
@@ -92,16 +93,18 @@ def open_and_run(desk, notebook):
     assert run_all(desk) == []
 
 
-def take_pictures(desk, name, words):
-    """Take a picture in light and one in dark, of the place where words stand."""
+def look_at(desk, name, words):
+    """Take a picture in light and one in dark, of the place where words stand; axe finds nothing wrong in either."""
     desk.page.get_by_text(words).last.scroll_into_view_if_needed()
     take_picture(desk, f"{name}-light")
+    assert find_violations(desk.page, WIDGETS) == []
     for theme in ("Dark", "Light"):
         desk.call("apputils:change-theme", theme=f"JupyterLab {theme}")
         desk.page.locator(f"body[data-jp-theme-name='JupyterLab {theme}']").wait_for(state="attached")
         desk.page.locator("#jupyterlab-splash").wait_for(state="detached")
         if theme == "Dark":
             take_picture(desk, f"{name}-dark")
+            assert find_violations(desk.page, WIDGETS) == []
 
 
 def read_params(project):
@@ -126,7 +129,7 @@ def test_the_threshold_moves_the_money_and_goes_into_the_params_file_and_a_cohor
     assert before != after
     assert len(desk.outputs()) == cells
     assert "north" in after
-    take_pictures(desk, "threshold", "From 0.005 on")
+    look_at(desk, "threshold", "From 0.005 on")
     desk.page.get_by_role("button", name="Use this").first.click()
     assert "threshold: 0.005" in desk.read("This would change churn.yaml")
     assert "threshold" not in read_params(project)["07_evaluate"]
@@ -146,7 +149,7 @@ def test_the_threshold_moves_the_money_and_goes_into_the_params_file_and_a_cohor
     desk.field("Save as").press("Enter")
     desk.press("Use this")
     desk.press("Change the file")
-    take_pictures(desk, "cohort", "Column 1")
+    look_at(desk, "cohort", "Column 1")
     desk.read("does not concern is taken over")
     assert read_params(project)["07_evaluate"]["cohorts"] == {
         "basic plan": [{"column": "plan", "op": "==", "value": "basic"}]
@@ -169,7 +172,7 @@ def test_what_if_shows_what_the_registered_pipeline_predicts(desk, project):
     moved = moved.assign(plan=pd.Series(["pro"], index=row.index, dtype=row["plan"].dtype))
     desk.read(f"probability that churned is yes: {predict_values(model, moved, problem).iloc[0]:.4g}, so")
     desk.read(re.compile(r"What moved it most:[\s\S]*pro[\s\S]*Unusual"))
-    take_pictures(desk, "what-if", "What moved it most")
+    look_at(desk, "what-if", "What moved it most")
 
 
 def test_another_window_and_column_change_the_histogram(desk):
@@ -187,7 +190,7 @@ def test_another_window_and_column_change_the_histogram(desk):
             figure.wait_for()
             drawn.add(figure.locator("svg").inner_html())
     assert len(drawn) == 4
-    take_pictures(desk, "drift", "Window")
+    look_at(desk, "drift", "Window")
 
 
 def test_a_version_is_refused_then_what_is_missing_is_stated_in_the_launcher_and_it_is_promoted(desk, project):
@@ -208,7 +211,7 @@ def test_a_version_is_refused_then_what_is_missing_is_stated_in_the_launcher_and
     desk.read(re.compile(r"01_frame\.owner: .*Sales"))
     desk.press("Run")
     desk.read(re.compile(r"second: \d\d_\w+, cell \d+ of \d+"))
-    take_pictures(desk, "launcher", "name of the run")
+    look_at(desk, "launcher", "name of the run")
     desk.read("second passed: ")
     stages = desk.read("10_deploy passed")
     assert re.search(r"✓ 06_train passed taken from first[\s\S]*✓ 09_register passed \d", stages)
@@ -232,7 +235,7 @@ def test_a_version_is_refused_then_what_is_missing_is_stated_in_the_launcher_and
         desk.field("version").locator("option:checked").inner_text().replace("\xa0", " ")
     )  # as ipywidgets writes it
     assert chosen == f"{newest}, production, approved by Ann"
-    take_pictures(desk, "registry", "your name")
+    look_at(desk, "registry", "your name")
 
 
 def test_two_runs_are_compared(desk, project):
@@ -242,7 +245,7 @@ def test_two_runs_are_compared(desk, project):
     assert re.search(r"01_frame\.objective[\s\S]*Fewer customers leave", desk.read("What may have caused it"))
     desk.field("Before").select_option("second")
     desk.read("No cause is known")
-    take_pictures(desk, "comparison", "No cause is known")
+    look_at(desk, "comparison", "No cause is known")
 
 
 def test_a_widget_whose_kernel_is_gone_shows_what_was_saved(desk, project):
@@ -278,3 +281,26 @@ def test_a_kernel_that_dies_leaves_the_run_alone_and_the_next_form_finds_it(desk
     desk.read("long was interrupted")
     desk.read("`nbkit resume long` goes on")
     assert read_record(project / "runs" / "long").status == "interrupted"
+
+
+TWINS = {  # page to what the static twins of the widgets on it say
+    "first/report/07_evaluate.html": [r"From [\d.]+ on: (saves|costs) .* against ", "No condition is set|rows of"],
+    "first/report/08_explain.html": ["Row 0: probability that churned is yes", "What moved it most"],
+    "11": [r"churn: 2024-1[12] \w+"],
+    "index.html": ["Registry: ", "What can be run", "What may have caused it", "nbkit run params/churn.yaml"],
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_each_static_twin_stands_on_a_page_on_which_axe_finds_nothing(desk, project, scheme):
+    code, said = nbkit(project, "site")
+    assert code == 0, said
+    page = desk.page.context.browser.new_page(color_scheme=scheme)
+    looked = next(project.glob("runs/*monitor*/report/11_monitor.html"))
+    for name, twins in TWINS.items():
+        page.goto((looked if name == "11" else project / "runs" / name).as_uri())
+        shown = page.locator("main").inner_text()
+        for words in twins:
+            assert re.search(words, shown), (name, words)
+        assert find_violations(page) == []
+    page.close()
