@@ -96,7 +96,7 @@ class Launcher(Face):
         stages = [(stage.name, stage.name) for stage in known if stage.cadence == "run"]
         self.choose_project = label("Dropdown", "params file", options=self.projects, value=self.project)
         overrides = list_params(self.root, overrides=True)
-        self.overrides = label("SelectMultiple", "overridden by", options=overrides, rows=min(3, len(overrides)) or 1)
+        self.overrides = label("SelectMultiple", "overridden by", options=overrides, rows=3)
         self.first = label("Dropdown", "from", options=[("the beginning, only what changed", ""), *stages])
         self.last = label("Dropdown", "until", options=[("the end", ""), *stages])
         self.name = label("Text", "name of the run", placeholder="project and time")

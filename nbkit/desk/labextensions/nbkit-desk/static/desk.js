@@ -3,8 +3,10 @@
    - A key pressed in a widget is the widget's: else `d d` on a slider or a list deletes its cell, and `a` adds another.
    - The handle of a slider is called what stands before it, so that a screen reader can say it.
    - A picture of nbkit is called what its SVG is called: JupyterLab shows it as an image without a name.
+   - The arrow of a list is light in a dark theme: ipywidgets draws it in one color.
    - A widget whose kernel is gone shows its static twin, as it was saved, in place of "model not found". */
 const GONE = "Error displaying widget: model not found";
+const ARROW = `[data-jp-theme-light="false"] { --jp-widgets-dropdown-arrow: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E%3Cpath fill='%23ccc' d='M5 7h8l-4 4z'/%3E%3C/svg%3E"); }`;
 const SAVED = "As it was when this notebook was saved; run the cell to have the widget.";
 
 (globalThis._JUPYTERLAB ??= {})["nbkit-desk"] = {
@@ -19,6 +21,9 @@ function activate(app) {
     namePictures();
     showTwins(app);
   };
+  const style = document.createElement("style");
+  style.textContent = ARROW;
+  document.head.append(style);
   new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
   goToCell(app);
 }
