@@ -11,7 +11,6 @@ from nbkit.model.metrics import compare, score
 from nbkit.model.predictions import Predictions
 from nbkit.wording import format_count, format_estimate, format_share
 
-COLUMNS = ["what", "value", "low", "high", "unit", "sentence"]
 LEADS = {"better": "the model is better", "worse": "the model is worse", "inconclusive": "the difference may be chance"}
 
 WORDS = {  # metric to what it is, its unit, and its sentence
@@ -64,8 +63,9 @@ def state_answer(
         words = words.format(share=said, event=meaning) + f" ({name}: {before}; {lead})" * math.isfinite(then)
         if metric == "precision":
             words += f"; {format_share(float(np.mean(o.label)))} of all rows get a warning"
+            words = words if o.label.any() else "No row gets a warning"
         rows.append((what, *limits, kind or unit, words))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=["what", "value", "low", "high", "unit", "sentence"])
 
 
 def describe_basis(o: Predictions) -> str:
