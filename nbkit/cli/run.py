@@ -72,7 +72,8 @@ def run(
         chosen = Chosen(first, last, only)
         plan = plan_run(root, params, settings, stages=chosen, name=name, reuse=reuse, storage=storage)
         if dry_run:
-            check_plan(plan)
+            if odd := check_plan(plan):
+                click.echo(f"nbkit: a run could start, but {odd}", err=True)
             _print_plan(plan, as_json=as_json)
             return
         _finish(plan, jobs, as_json=as_json)

@@ -54,7 +54,8 @@ def check_notebooks(folder: Path, files: Sequence[Path] = (), settings: Sequence
         try:
             resolved = resolve_params(files, settings, stages)
             import_used(resolved.limits, list(stages), root, resolved.places)
-            check_sense(resolved.values, list(stages), root, resolved.places)
+            if odd := check_sense(resolved.values, list(stages), root, resolved.places):
+                problems.append(Finding("hint", "params", 0, f"fit, but {odd}"))
         except NbkitError as error:
             problems.append(Finding("error", "params", 0, f"do not fit: {error}"))
     return replace(graph, stages=stages, problems=tuple(problems))

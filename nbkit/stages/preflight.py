@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbkit.errors import BadParameter, NbkitError
+from nbkit.errors import BadParameter, LeakedFeature, NbkitError
 from nbkit.extend import import_modules
 from nbkit.lifecycle import COLUMNS, EVALUATE, FEATURES, FRAME, INGEST, VALIDATE
 from nbkit.problem import Problem
 from nbkit.stages.params import read_params
 from nbkit.wording import suggest
+
+if TYPE_CHECKING:
+    from nbkit.contract import Contract
 
 Values = dict[str, Any]
 Check = Callable[[Any, Values], object]
@@ -55,10 +58,11 @@ def list_used(root: Path) -> list[str]:
 
 def check_sense(
     values: dict[str, Values], chosen: list[str], root: Path, places: Mapping[str, str] | None = None
-) -> None:
+) -> str:
     """Let the libraries read what types and ranges cannot judge: metrics, criteria, costs, the contract, columns.
 
-    Where 03_validate names a contract, every column that the params name has to be in it.
+    Where 03_validate names a contract, every column that the params name has to be in it, and those that 05_features
+    names have to be known when the prediction is due.
 
     Parameters
     ----------
@@ -70,6 +74,11 @@ def check_sense(
         The project.
     places
         ``STAGE.KEY`` to the file and line that give it.
+
+    Returns
+    -------
+    str
+        What is odd and stops no run: that the contract has changed since it was confirmed; empty if nothing is.
 
     Raises
     ------
@@ -84,7 +93,7 @@ def check_sense(
                 check(given[key], {**frame, **given})
             except NbkitError as error:
                 raise BadParameter(f"{_name_place(stage, key, places)}: {error}") from None
-    _check_columns(values, chosen, root, places)
+    return _check_columns(values, chosen, root, places)
 
 
 def _list_checks(root: Path) -> dict[tuple[str, str], Check]:
@@ -128,9 +137,18 @@ def _name_place(stage: str, key: str, places: Mapping[str, str] | None) -> str:
     return f"{place}: {stage}.{key}" if place else f"{stage}.{key}"
 
 
-def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, places: Mapping[str, str] | None) -> None:
-    """Refuse a column that neither the contract nor the query knows; a contract that allows others tells nothing."""
+def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, places: Mapping[str, str] | None) -> str:
+    """Refuse a column that neither the contract nor the query knows, and a feature that is known too late.
+
+    Return what is odd about the contract. One that allows other columns does not tell which there are.
+    """
+    from nbkit.contract import doubt_contract
+    from nbkit.data import refuse_leaks
+
     path = values.get(VALIDATE, {}).get("contract", "")
+    agreed = _read_agreed(root / path, (root / path).stat().st_mtime_ns) if path and (root / path).is_file() else None
+    if agreed is None:
+        return ""
     named = [
         (stage, key, column)
         for stage in chosen
@@ -141,9 +159,7 @@ def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, pla
         named += [
             (EVALUATE, "behaviour", str(column)) for column in [*test.get("row", ()), *_listed(test.get("column"))]
         ]
-    if not path or not named or not (root / path).is_file():
-        return
-    known = _read_columns(root / path, (root / path).stat().st_mtime_ns)
+    known = [] if agreed.others == "allow" else [rule.name for rule in agreed.columns]
     query = str(values.get(INGEST, {}).get("query", ""))
     for stage, key, column in named:
         if known and column not in known and not re.search(rf"(?<!\w){re.escape(column)}(?!\w)", query):
@@ -151,18 +167,24 @@ def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, pla
                 f"{_name_place(stage, key, places)}: no column {column!r} in {path} (where the table has it, add it "
                 f"there){suggest(column, known)}"
             )
+    for kind in COLUMNS[FEATURES][:-1]:  # not what is dropped
+        features = [column for stage, key, column in named if (stage, key) == (FEATURES, kind)]
+        try:
+            refuse_leaks(features, agreed, lead=values.get(FRAME, {}).get("lead", ""))
+        except LeakedFeature as error:
+            raise BadParameter(f"{_name_place(FEATURES, kind, places)}: {error}") from None
+    doubt = doubt_contract(agreed) if agreed.confirmed else ""
+    return doubt and f"{doubt}: `nbkit contract confirm {path} --by 'YOUR NAME'`, else a gate of 09 asks for it"
 
 
 @lru_cache(maxsize=8)
-def _read_columns(path: Path, changed: int) -> tuple[str, ...]:
-    """Return the columns of a contract; none if it allows others, or cannot be read, which `CHECKS` tells."""
+def _read_agreed(path: Path, changed: int) -> "Contract | None":
+    """Return a contract; None if it cannot be read, which `_list_checks` tells."""
     from nbkit.data import read_contract
 
-    try:
-        agreed = read_contract(path)
-    except NbkitError:
-        return ()
-    return () if agreed.others == "allow" else tuple(rule.name for rule in agreed.columns)
+    with contextlib.suppress(NbkitError):
+        return read_contract(path)
+    return None
 
 
 def _listed(value: Any) -> list[Any]:
