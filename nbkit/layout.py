@@ -50,7 +50,7 @@ def check_name(name: str) -> None:
 
 
 def check_free(folder: Path, paths: list[str]) -> None:
-    """Refuse to write where something lies already.
+    """Refuse to write where something lies already, also under a name that differs only in case.
 
     Parameters
     ----------
@@ -66,9 +66,13 @@ def check_free(folder: Path, paths: list[str]) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise BadParameter(f"{folder} is a file, not a folder")
-    if taken := [path for path in paths if (folder / path).exists()]:
-        verb, them = ("exists", "it") if len(taken) == 1 else ("exist", "them")
-        raise BadParameter(f"{' and '.join(taken)} {verb} already: choose another name, or replace {them} with --force")
+    names = {path: Path(path).name.casefold() for path in paths}
+    there = [(each, path) for path in paths for each in (folder / path).parent.glob("*")]
+    if taken := [each.relative_to(folder).as_posix() for each, path in there if each.name.casefold() == names[path]]:
+        same = set(taken) <= names.keys()
+        remedy = ", or replace what is there with --force" if same else "; many disks do not tell A from a"
+        verb = "exists" if len(taken) == 1 else "exist"
+        raise BadParameter(f"{' and '.join(taken)} {verb} already: choose another name{remedy}")
 
 
 def lay_project(folder: Path, name: str, files: Mapping[str, str]) -> list[Path]:
@@ -122,7 +126,7 @@ def lay_stage(folder: Path, stage: str) -> list[Path]:
     Raises
     ------
     BadParameter
-        If the name is none of a stage, the stage exists, or there is no project.
+        If the name is none of a stage, the stage exists (also if only its case differs), or there is no project.
     """
     if not STAGE_NAME.fullmatch(stage):
         raise BadParameter(f"{stage!r} is not a stage's name: write it as 06b_ensemble, which runs between 06 and 07")

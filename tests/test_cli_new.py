@@ -459,6 +459,19 @@ def test_a_stage_of_one_s_own(here):
     assert "write it as 06b_ensemble" in call("new", "--stage", "ensemble").stderr
 
 
+def test_a_name_that_differs_only_in_case_is_refused_as_many_disks_do_not_tell_them_apart(here):
+    write_species(here / "d.csv")
+    call("new", "p", "--data", "d.csv", "--target", "kind")
+    done = call("new", "--stage", "06_Train")
+    assert done.exit_code == 2
+    assert "notebooks/06_train.ipynb exists already: choose another name; many disks" in done.stderr
+    assert len([path for path in (here / "notebooks").iterdir() if "06_train" in path.name.lower()]) == 1
+    assert "06_Train" not in (here / "params" / "p.yaml").read_text()
+    again = call("new", "P", "--data", "d.csv", "--target", "kind")
+    assert "params/p.yaml and params/p.contract.yaml exist already: choose another name; many disks" in again.stderr
+    assert call("new", "--stage", "06b_train").exit_code == 0
+
+
 def test_the_hooks_of_pre_commit_are_commands_that_pass_here_and_watch_what_can_break(here, monkeypatch):
     write_customers(here / "d.csv", 200)
     subprocess.run(["git", "init", "-q"], check=True)
