@@ -22,6 +22,7 @@ from nbkit.wording import format_count, suggest
 SUSPECT, KEY, OTHER = "suspect", "key", "other"  # kinds of columns that are left out
 SLICES = 3
 PROTECTED = {"sex", "gender", "race", "ethnicity", "nationality", "religion", "disability", "marital", "birth", "dob"}
+LATER = {"after", "afterward", "afterwards", "later", "subsequent", "subsequently", "eventual", "eventually"}
 AGED = {"age", "applicant", "client", "customer", "driver", "employee", "patient", "person", "user"}  # not plane_age
 NAMES_ONE = re.compile(r"(^|[_\s.-])(id|ID|Id)$|[a-z](Id|ID)$|^(customer|patient|user|subject|client)$")
 
@@ -101,9 +102,9 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     group = _find_group(table.drop(columns=[target, *([time] if time else []), *drop]))
     suspects = [column for column, (kind, _) in drop.items() if kind == SUSPECT and not _names_each(table[column])]
     if set(table.columns) <= {target, time, group, *drop} and suspects:
-        words = "too good to be true, kept as there is no other; make sure it is known in time"
+        reasons = {drop.pop(column)[1].partition(":")[0] for column in suspects}
+        words = f"{' and '.join(sorted(reasons))}, kept as there is no other; make sure it is known in time"
         notes.append(f"{', '.join(suspects)}: {words}")
-        drop = {column: found for column, found in drop.items() if column not in suspects}
     left_out = [f"{column} is left out: {reason}" for column, (_, reason) in drop.items()]
     features = _propose_features(table, target, time, group, list(drop))
     if not any(features.values()):
@@ -139,8 +140,12 @@ def _tells_of_people(name: str) -> bool:
     >>> [_tells_of_people(name) for name in ("Sex", "customerAge", "age_years", "plane_age", "page")]
     [True, True, True, False, False]
     """
-    words = [word.casefold() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
+    words = _split_words(name)
     return bool(PROTECTED & set(words)) or ("age" in words and words[0] in AGED)
+
+
+def _split_words(name: str) -> list[str]:
+    return [word.casefold() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
 
 
 def _find_column(table: pd.DataFrame, wanted: str) -> str:
@@ -204,6 +209,10 @@ def _find_drops(table: pd.DataFrame, problem: Problem) -> dict[str, tuple[str, s
             drops[name] = (SUSPECT, f"too good to be true: {words}; keep it if it is known in time")
     idle = {name: _find_idle(column) for name, column in rest.items() if name not in drops}
     drops |= {str(name): found for name, found in idle.items() if found[0]}
+    words = (
+        "said by its name to become known later: if it is known in time, correct its available_at, and list it in 05"
+    )
+    drops |= {str(name): (SUSPECT, words) for name in rest if name not in drops and LATER & {*_split_words(str(name))}}
     return {str(name): drops[str(name)] for name in rest if str(name) in drops}
 
 

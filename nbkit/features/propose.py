@@ -103,7 +103,7 @@ def blank_params(name: str) -> str:
 
 
 def propose_contract(inspection: Inspection) -> Contract:
-    """Propose a contract for a table: `infer_contract`, with what is too good to be true known only afterwards.
+    """Propose a contract for a table: `infer_contract`, with what is suspected of coming later known only afterwards.
 
     Parameters
     ----------
