@@ -10,10 +10,11 @@ from sklearn.base import clone
 from nbkit.columns import column_kind
 from nbkit.data.availability import refuse_leaks, usable_columns
 from nbkit.errors import BadFeature
+from nbkit.features.encoders import LARGEST
 from nbkit.formats import check_loadable
 from nbkit.lineage import find_types, read_columns, trace_columns
 from nbkit.problem import Problem
-from nbkit.wording import suggest
+from nbkit.wording import format_count, suggest
 
 if TYPE_CHECKING:
     from nbkit.contract import Contract
@@ -133,8 +134,8 @@ def fit_recipe(
     Raises
     ------
     BadFeature
-        If it reads a column that the data do not have, drops or adds rows, or makes other numbers of one row alone than
-        of the same row among many.
+        If it reads a column that the data do not have or whose numbers are too large, drops or adds rows, or makes
+        other numbers of one row alone than of the same row among many.
     LeakedFeature
         If it reads a column that is not known at prediction time.
     UntrustedType
@@ -151,6 +152,14 @@ def fit_recipe(
             "through FunctionTransformer"
         )
     refuse_leaks(read, contract, lead=problem.lead)
+    for name in (each for each in read if column_kind(X[each]) == "number"):
+        sizes = X[name].abs().astype("float64")
+        if far := int(((sizes > LARGEST) & np.isfinite(sizes)).sum()):
+            raise BadFeature(
+                f"column {name!r} holds numbers beyond {LARGEST:.1e} in {far:,} of {format_count(len(X), 'row')}, with "
+                "which models cannot compute: correct them at their source, divide the column in the query of "
+                "02_ingest, or take it out of the lists of 05_features"
+            )
     if np.shape(made)[0] != len(X):
         raise BadFeature(f"the recipe makes {np.shape(made)[0]} rows of {len(X)}: a feature table has one row a row")
     encoded = trace_columns(fitted, X.head(min(len(X), 200))).matrix
