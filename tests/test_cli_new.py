@@ -3,6 +3,7 @@ import csv
 import io
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -445,6 +446,20 @@ def test_git_drops_outputs_of_notebooks(here):
     assert "secret" in path.read_text()
     assert "secret" not in kept.stdout
     assert "language_info" not in kept.stdout
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_pages_that_are_written_to_be_sent_stay_out_of_git_and_data_do_not(here, own):
+    write_species(here / "d.csv")
+    if own:
+        shutil.copy(Path(__file__).parents[1] / ".gitignore", here)
+    assert call("new", "p", "--data", "d.csv", "--target", "kind").exit_code == 0
+    subprocess.run(["git", "init", "-q"], check=True)
+    written = ["compare.html", "diff.html", "first.html", "p-20261130T1756Z.html", "first.pdf", "p-20261130T1756Z.zip"]
+    written += ["p-monitor-2013-06.zip"]
+    kept = ["d.csv", "data.zip", "sales-2013.zip", "docs/page.html", "params/p.yaml", "notebooks/01_frame.ipynb"]
+    done = subprocess.run(["git", "check-ignore", *written, *kept], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == written
 
 
 def test_a_stage_of_one_s_own(here):
