@@ -1,13 +1,11 @@
 """Lays a project out: params, notebooks, tests, what git and CI need; nothing that is there is overwritten."""
 
-import json
 import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from nbkit.errors import BadParameter
 from nbkit.lifecycle import STAGE_NAME
@@ -66,11 +64,9 @@ def check_free(folder: Path, paths: list[str]) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise BadParameter(f"{folder} is a file, not a folder")
-    names = {path: Path(path).name.casefold() for path in paths}
-    there = [(each, path) for path in paths for each in (folder / path).parent.glob("*")]
-    if taken := [each.relative_to(folder).as_posix() for each, path in there if each.name.casefold() == names[path]]:
-        same = set(taken) <= names.keys()
-        remedy = ", or replace what is there with --force" if same else "; many disks do not tell A from a"
+    there = {each.relative_to(folder).as_posix() for path in paths for each in (folder / path).parent.glob("*")}
+    if taken := [each for path in paths for each in sorted(there) if each.casefold() == path.casefold()]:
+        remedy = ", or replace it with --force" if {*taken} <= {*paths} else "; many disks do not tell A from a"
         verb = "exists" if len(taken) == 1 else "exist"
         raise BadParameter(f"{' and '.join(taken)} {verb} already: choose another name{remedy}")
 
@@ -137,8 +133,7 @@ def lay_stage(folder: Path, stage: str) -> list[Path]:
         raise BadParameter(f"{folder} holds no project: make one with `nbkit new NAME --data FILE --target COLUMN`")
     check_free(folder, [f"notebooks/{stage}.ipynb"])
     number, title = stage.split("_", 1)
-    cells = json.loads(_fill("stage.json", number=number, title=title.replace("_", " ").capitalize()))
-    contents = {notebook: _spell_notebook(cells).encode()}
+    contents = {notebook: _fill("stage.json", number=number, title=title.replace("_", " ").capitalize()).encode()}
     for path, text in params.items():
         contents[path] = f"{text.rstrip()}\n\n{stage}:\n  rows: 5\n".encode()
     write_files(contents)
@@ -167,18 +162,6 @@ def install_filter(folder: Path) -> str:
 
 def _fill(template: str, **words: str) -> str:
     return Template((STARTER / template).read_text(encoding="utf-8")).substitute(words)
-
-
-def _spell_notebook(cells: list[tuple[str, str, list[str]]]) -> str:
-    """Write a notebook of cells, each its type, source and tags."""
-    made = []
-    for place, (kind, source, tags) in enumerate(cells):
-        cell: dict[str, Any] = {"cell_type": kind, "id": str(place), "metadata": {"tags": tags} if tags else {}}
-        cell |= {"execution_count": None, "outputs": []} if kind == "code" else {}
-        made.append(cell | {"source": source.splitlines(keepends=True)})
-    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    facts = {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-    return json.dumps(facts, indent=1) + "\n"
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:

@@ -205,6 +205,8 @@ def test_what_its_name_says_comes_later_is_asked_and_not_taken_as_known(look, na
     assert {rule.name: rule.available_at for rule in propose_contract(found).columns}[name] == "after"
     told = f"{name} is left out: said by its name to become known later: if it is known in time, correct"
     assert any(note.startswith(told) for note in found.notes)
+    texts = look(table.assign(**{name: [f"note {n}" for n in range(300)]}, y=random.integers(0, 2, 300)), "y")
+    assert {rule.name: rule.available_at for rule in propose_contract(texts).columns}[name] == "after"
     alone = look(table.drop(columns="x").assign(y=random.integers(0, 2, 300)), "y")
     assert f"{name}: said by its name to become known later, kept as there is no other; make sure" in str(alone.notes)
 

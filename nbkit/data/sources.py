@@ -105,9 +105,8 @@ def take_snapshot(
     """
     if not sources:
         raise BadSource(
-            "no source is named: do so in `sources` of the params. A notebook that was started by itself, as by "
-            "`jupyter nbconvert`, got no parameters: use `nbkit run PARAMS`, then `nbkit lab`, or papermill -f with a "
-            "file of its own parameters"
+            "no source is named: do so in `sources` of the params. A notebook that jupyter nbconvert started got no "
+            "parameters: use `nbkit run PARAMS`, then `nbkit lab`, or papermill -f with a file of its own parameters"
         )
     if not query.strip() and len(sources) > 1:
         raise BadSource(f"{len(sources)} sources and no query: say in `query` how to join {', '.join(sources)}")

@@ -60,13 +60,7 @@ def cut_rounded(column: "pd.Series[Any]", bins: int = 8) -> "pd.Series[Any]":
     ['under 30', '30 to 50', '50 to 80', '80 and above']
     """
     if column_kind(column) != "number" or column.nunique() <= LEVELS:
-        labels = cut_slices(column)
-        often = labels.value_counts().index[:LEVELS]
-        kept = [name for name in labels.cat.categories if name in often]
-        if len(kept) < len(labels.cat.categories):
-            labels = pd.Series(pd.Categorical(labels.astype(str).where(labels.isin(kept), "others"), [*kept, "others"]))
-            labels.index = column.index
-        return labels
+        return cut_slices(column, levels=LEVELS)
     values = column.to_numpy(dtype=float, na_value=np.nan)
     edges = round_edges(values, bins)
     shown = spell_edges(edges)
@@ -88,11 +82,9 @@ def round_edges(values: Array, bins: int) -> Array:
     """
     known = values[np.isfinite(values)]
     levels, counts = np.unique(known, return_counts=True)
-    if 2 * counts.max() > len(known) > counts.max():  # most rows have one value: it is the others that are parted
-        rest = known[known != levels[counts.argmax()]]
-        bins = max(round(bins * len(rest) / len(known)), 2)
-    else:
-        rest = known
+    most = 2 * counts.max() > len(known) > counts.max()  # rows have one value: it is the others that are parted
+    rest = known[known != levels[counts.argmax()]] if most else known
+    bins = max(round(bins * len(rest) / len(known)), 2)
     quarters = rest / 4  # of the largest numbers there are no differences
     inner = 4 * np.quantile(quarters, np.linspace(0, 1, bins + 1)[1:-1])
     reach = float(np.subtract(*np.quantile(quarters, [0.95, 0.05]))) or float(np.ptp(quarters)) or 0.25

@@ -209,23 +209,22 @@ def _find_drops(table: pd.DataFrame, problem: Problem) -> dict[str, tuple[str, s
             drops[name] = (SUSPECT, f"too good to be true: {words}; keep it if it is known in time")
     idle = {name: _find_idle(column) for name, column in rest.items() if name not in drops}
     drops |= {str(name): found for name, found in idle.items() if found[0]}
-    words = (
-        "said by its name to become known later: if it is known in time, correct its available_at, and list it in 05"
-    )
-    drops |= {str(name): (SUSPECT, words) for name in rest if name not in drops and LATER & {*_split_words(str(name))}}
     return {str(name): drops[str(name)] for name in rest if str(name) in drops}
 
 
 def _find_idle(column: "pd.Series[Any]") -> tuple[str, str]:
-    """Describe why a column cannot help a model; empty if it may."""
+    """Describe why a column cannot help a model, or may come too late for it; empty if neither."""
     distinct = column.astype("str").nunique() if column.dtype.kind == "O" else column.nunique()
     values = format_count(distinct, "value")
-    if _names_each(column):
-        return (KEY if column.notna().all() else OTHER), f"names each row ({values})"
     if column.isna().all():
         return OTHER, "empty"
     if distinct == 1 and column.notna().all():  # that it is missing may tell something
         return OTHER, f"constant (always {column.iloc[0]})"
+    if LATER & {*_split_words(str(column.name))}:
+        how = "correct its available_at, and list it in 05_features"
+        return SUSPECT, f"said by its name to become known later: if it is known in time, {how}"
+    if _names_each(column):
+        return (KEY if column.notna().all() else OTHER), f"names each row ({values})"
     if column_kind(column) == "text" and distinct > max(50, len(column) / 2):
         return OTHER, f"free text or an identifier ({values})"
     return "", ""

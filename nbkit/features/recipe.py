@@ -14,7 +14,7 @@ from nbkit.features.encoders import LARGEST
 from nbkit.formats import check_loadable
 from nbkit.lineage import find_types, read_columns, trace_columns
 from nbkit.problem import Problem
-from nbkit.wording import format_count, suggest
+from nbkit.wording import suggest
 
 if TYPE_CHECKING:
     from nbkit.contract import Contract
@@ -156,9 +156,8 @@ def fit_recipe(
         sizes = X[name].abs().astype("float64")
         if far := int(((sizes > LARGEST) & np.isfinite(sizes)).sum()):
             raise BadFeature(
-                f"column {name!r} holds numbers beyond {LARGEST:.1e} in {far:,} of {format_count(len(X), 'row')}, with "
-                "which models cannot compute: correct them at their source, divide the column in the query of "
-                "02_ingest, or take it out of the lists of 05_features"
+                f"column {name!r} holds numbers beyond {LARGEST:.1e} in {far:,} of {len(X):,} rows, too large to learn "
+                "from: correct them, divide the column in the query of 02_ingest, or take it out of 05_features' lists"
             )
     if np.shape(made)[0] != len(X):
         raise BadFeature(f"the recipe makes {np.shape(made)[0]} rows of {len(X)}: a feature table has one row a row")

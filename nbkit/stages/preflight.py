@@ -4,19 +4,17 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nbkit.errors import BadParameter, LeakedFeature, NbkitError
+from nbkit.contract import Contract, doubt_contract
+from nbkit.errors import BadParameter, NbkitError
 from nbkit.extend import import_modules
 from nbkit.lifecycle import COLUMNS, EVALUATE, FEATURES, FRAME, INGEST, VALIDATE
 from nbkit.problem import Problem
 from nbkit.stages.params import read_params
 from nbkit.wording import suggest
-
-if TYPE_CHECKING:
-    from nbkit.contract import Contract
 
 Values = dict[str, Any]
 Check = Callable[[Any, Values], object]
@@ -85,20 +83,27 @@ def check_sense(
     BadParameter
         Naming the place, the stage and the parameter.
     """
-    frame = values.get(FRAME, {})
-    for (stage, key), check in _list_checks(root).items() if JUDGED.intersection(chosen) else ():
+    from nbkit.data.contract_file import find_contract
+
+    frame, path = values.get(FRAME, {}), values.get(VALIDATE, {}).get("contract", "")
+    agreed = find_contract(root / path) if path else None
+    for (stage, key), check in _list_checks(root, agreed).items() if JUDGED.intersection(chosen) else ():
         given = values.get(stage, {})
         if stage in chosen and given.get(key):
             try:
                 check(given[key], {**frame, **given})
             except NbkitError as error:
                 raise BadParameter(f"{_name_place(stage, key, places)}: {error}") from None
-    return _check_columns(values, chosen, root, places)
+    if agreed is None:
+        return ""
+    _check_columns(values, chosen, agreed, places)
+    doubt = doubt_contract(agreed) if agreed.confirmed else ""
+    return doubt and f"{doubt}: `nbkit contract confirm {path} --by 'YOUR NAME'`, else a gate of 09 asks for it"
 
 
-def _list_checks(root: Path) -> dict[tuple[str, str], Check]:
+def _list_checks(root: Path, agreed: Contract | None) -> dict[tuple[str, str], Check]:
     """Return what judges a parameter, given its value and those of its stage and of 01_frame."""
-    from nbkit.data import check_split, read_contract
+    from nbkit.data import check_split, read_contract, refuse_leaks
     from nbkit.evaluation.behaviour import read_behaviour
     from nbkit.evaluation.criteria import check_requirements, read_criteria
     from nbkit.features import check_features
@@ -111,6 +116,9 @@ def _list_checks(root: Path) -> dict[tuple[str, str], Check]:
 
     def check_names(kind: str, names: Any, given: Values) -> None:
         check_features({kind: names})
+        if agreed and kind != "drop":  # what the contract does not know is told by `_check_columns`
+            known = {rule.name for rule in agreed.columns}.intersection(map(str, _listed(names)))
+            refuse_leaks(sorted(known), agreed, lead=given.get("lead", ""))
 
     def check_problem(target: Any, given: Values) -> None:
         Problem(**{each.name: given[each.name] for each in fields(Problem) if each.name in given})
@@ -137,18 +145,10 @@ def _name_place(stage: str, key: str, places: Mapping[str, str] | None) -> str:
     return f"{place}: {stage}.{key}" if place else f"{stage}.{key}"
 
 
-def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, places: Mapping[str, str] | None) -> str:
-    """Refuse a column that neither the contract nor the query knows, and a feature that is known too late.
-
-    Return what is odd about the contract. One that allows other columns does not tell which there are.
-    """
-    from nbkit.contract import doubt_contract
-    from nbkit.data import refuse_leaks
-
-    path = values.get(VALIDATE, {}).get("contract", "")
-    agreed = _read_agreed(root / path, (root / path).stat().st_mtime_ns) if path and (root / path).is_file() else None
-    if agreed is None:
-        return ""
+def _check_columns(
+    values: dict[str, Values], chosen: list[str], agreed: Contract, places: Mapping[str, str] | None
+) -> None:
+    """Refuse a column that neither the contract nor the query knows; a contract that allows others tells nothing."""
     named = [
         (stage, key, column)
         for stage in chosen
@@ -156,35 +156,16 @@ def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, pla
         for column in map(str, filter(None, _listed(values.get(stage, {}).get(key))))
     ]
     for test in (values.get(EVALUATE, {}).get("behaviour") or ()) if EVALUATE in chosen else ():
-        named += [
-            (EVALUATE, "behaviour", str(column)) for column in [*test.get("row", ()), *_listed(test.get("column"))]
-        ]
+        columns = [*test.get("row", ()), *_listed(test.get("column"))]
+        named += [(EVALUATE, "behaviour", str(column)) for column in columns]
     known = [] if agreed.others == "allow" else [rule.name for rule in agreed.columns]
     query = str(values.get(INGEST, {}).get("query", ""))
     for stage, key, column in named:
         if known and column not in known and not re.search(rf"(?<!\w){re.escape(column)}(?!\w)", query):
             raise BadParameter(
-                f"{_name_place(stage, key, places)}: no column {column!r} in {path} (where the table has it, add it "
-                f"there){suggest(column, known)}"
+                f"{_name_place(stage, key, places)}: no column {column!r} in {values[VALIDATE]['contract']} (where the "
+                f"table has it, add it there){suggest(column, known)}"
             )
-    for kind in COLUMNS[FEATURES][:-1]:  # not what is dropped
-        features = [column for stage, key, column in named if (stage, key) == (FEATURES, kind)]
-        try:
-            refuse_leaks(features, agreed, lead=values.get(FRAME, {}).get("lead", ""))
-        except LeakedFeature as error:
-            raise BadParameter(f"{_name_place(FEATURES, kind, places)}: {error}") from None
-    doubt = doubt_contract(agreed) if agreed.confirmed else ""
-    return doubt and f"{doubt}: `nbkit contract confirm {path} --by 'YOUR NAME'`, else a gate of 09 asks for it"
-
-
-@lru_cache(maxsize=8)
-def _read_agreed(path: Path, changed: int) -> "Contract | None":
-    """Return a contract; None if it cannot be read, which `_list_checks` tells."""
-    from nbkit.data import read_contract
-
-    with contextlib.suppress(NbkitError):
-        return read_contract(path)
-    return None
 
 
 def _listed(value: Any) -> list[Any]:
