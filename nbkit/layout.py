@@ -1,13 +1,11 @@
 """Lays a project out: params, notebooks, tests, what git and CI need; nothing that is there is overwritten."""
 
-import json
 import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from nbkit.errors import BadParameter
 from nbkit.lifecycle import STAGE_NAME
@@ -50,7 +48,7 @@ def check_name(name: str) -> None:
 
 
 def check_free(folder: Path, paths: list[str]) -> None:
-    """Refuse to write where something lies already.
+    """Refuse to write where something lies already, also under a name that differs only in case.
 
     Parameters
     ----------
@@ -66,9 +64,11 @@ def check_free(folder: Path, paths: list[str]) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise BadParameter(f"{folder} is a file, not a folder")
-    if taken := [path for path in paths if (folder / path).exists()]:
-        verb, them = ("exists", "it") if len(taken) == 1 else ("exist", "them")
-        raise BadParameter(f"{' and '.join(taken)} {verb} already: choose another name, or replace {them} with --force")
+    there = {each.relative_to(folder).as_posix() for path in paths for each in (folder / path).parent.glob("*")}
+    if taken := [each for path in paths for each in sorted(there) if each.casefold() == path.casefold()]:
+        remedy = ", or replace it with --force" if {*taken} <= {*paths} else "; many disks do not tell A from a"
+        verb = "exists" if len(taken) == 1 else "exist"
+        raise BadParameter(f"{' and '.join(taken)} {verb} already: choose another name{remedy}")
 
 
 def lay_project(folder: Path, name: str, files: Mapping[str, str]) -> list[Path]:
@@ -122,7 +122,7 @@ def lay_stage(folder: Path, stage: str) -> list[Path]:
     Raises
     ------
     BadParameter
-        If the name is none of a stage, the stage exists, or there is no project.
+        If the name is none of a stage, the stage exists (also if only its case differs), or there is no project.
     """
     if not STAGE_NAME.fullmatch(stage):
         raise BadParameter(f"{stage!r} is not a stage's name: write it as 06b_ensemble, which runs between 06 and 07")
@@ -133,8 +133,7 @@ def lay_stage(folder: Path, stage: str) -> list[Path]:
         raise BadParameter(f"{folder} holds no project: make one with `nbkit new NAME --data FILE --target COLUMN`")
     check_free(folder, [f"notebooks/{stage}.ipynb"])
     number, title = stage.split("_", 1)
-    cells = json.loads(_fill("stage.json", number=number, title=title.replace("_", " ").capitalize()))
-    contents = {notebook: _spell_notebook(cells).encode()}
+    contents = {notebook: _fill("stage.json", number=number, title=title.replace("_", " ").capitalize()).encode()}
     for path, text in params.items():
         contents[path] = f"{text.rstrip()}\n\n{stage}:\n  rows: 5\n".encode()
     write_files(contents)
@@ -163,18 +162,6 @@ def install_filter(folder: Path) -> str:
 
 def _fill(template: str, **words: str) -> str:
     return Template((STARTER / template).read_text(encoding="utf-8")).substitute(words)
-
-
-def _spell_notebook(cells: list[tuple[str, str, list[str]]]) -> str:
-    """Write a notebook of cells, each its type, source and tags."""
-    made = []
-    for place, (kind, source, tags) in enumerate(cells):
-        cell: dict[str, Any] = {"cell_type": kind, "id": str(place), "metadata": {"tags": tags} if tags else {}}
-        cell |= {"execution_count": None, "outputs": []} if kind == "code" else {}
-        made.append(cell | {"source": source.splitlines(keepends=True)})
-    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    facts = {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-    return json.dumps(facts, indent=1) + "\n"
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:

@@ -14,7 +14,7 @@ from nbkit.freshness import Desk
 from nbkit.lighten import defer_imports
 from nbkit.observe import note_load
 from nbkit.project import find_root
-from nbkit.record import RECORD, RunRecord, iterate_runs, read_record, to_plain
+from nbkit.record import RECORD, RunRecord, read_record, to_plain
 from nbkit.scraps import (
     ALL,
     digest_value,
@@ -224,9 +224,10 @@ class Run:
     # --- parameters at the desk
 
     def _adopt(self, namespace: MutableMapping[str, Any], stage: str, record: RunRecord) -> None:
-        if not stage and any(True for _ in iterate_runs(self.root)):
-            print("parameters: as in the cell, as nobody says which notebook this is (papermill: -f or -p)")  # noqa: T201
         if stage not in record.parameters:
+            why = f"no run has given {stage} others yet" if stage else "nobody says which notebook this is"
+            how = "`nbkit run PARAMS` gives a notebook its own, `nbkit lab` those of the latest run (papermill: -p, -f)"
+            print(f"parameters: as in the cell, as {why}: {how}")  # noqa: T201
             return
         defaults = record.defaults.get(stage, {})
         taken = {

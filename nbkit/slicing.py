@@ -11,7 +11,7 @@ from nbkit.wording import format_count
 LEVELS = 30
 
 
-def cut_slices(column: pd.Series, *, bins: int = 4) -> pd.Series:
+def cut_slices(column: pd.Series, *, bins: int = 4, levels: int = LEVELS) -> pd.Series:
     """Return a categorical column of slices: levels as they are, numbers and times cut at their quantiles.
 
     Parameters
@@ -20,6 +20,8 @@ def cut_slices(column: pd.Series, *, bins: int = 4) -> pd.Series:
         Any dtype.
     bins
         Quantile bins of numbers with more than 12 distinct values and of times.
+    levels
+        So many levels are slices of their own, the most frequent; the others are one together.
 
     Returns
     -------
@@ -43,10 +45,10 @@ def cut_slices(column: pd.Series, *, bins: int = 4) -> pd.Series:
         texts = isinstance(column.dtype, pd.StringDtype)
         labels = column.astype(object) if texts else column.astype(object).map(_show)
         counts = labels[known].value_counts()
-        names = list(counts.sort_index(key=_natural).index) if len(counts) <= LEVELS else list(counts.index[:LEVELS])
-        if len(counts) > LEVELS:
-            labels = labels.where(labels.isin(names), f"other ({format_count(len(counts) - LEVELS, 'level')})")
-            names.append(f"other ({format_count(len(counts) - LEVELS, 'level')})")
+        names = list(counts.sort_index(key=_natural).index) if len(counts) <= levels else list(counts.index[:levels])
+        if len(counts) > levels:
+            labels = labels.where(labels.isin(names), f"other ({format_count(len(counts) - levels, 'level')})")
+            names.append(f"other ({format_count(len(counts) - levels, 'level')})")
     if not known.all():
         gap = "missing" if "missing" not in names else "no value"  # a level may be called so
         labels, names = labels.where(known, gap), [*names, gap]

@@ -3,6 +3,7 @@ import csv
 import io
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -447,6 +448,20 @@ def test_git_drops_outputs_of_notebooks(here):
     assert "language_info" not in kept.stdout
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_pages_that_are_written_to_be_sent_stay_out_of_git_and_data_do_not(here, own):
+    write_species(here / "d.csv")
+    if own:
+        shutil.copy(Path(__file__).parents[1] / ".gitignore", here)
+    assert call("new", "p", "--data", "d.csv", "--target", "kind").exit_code == 0
+    subprocess.run(["git", "init", "-q"], check=True)
+    written = ["compare.html", "diff.html", "first.html", "p-20261130T1756Z.html", "first.pdf", "p-20261130T1756Z.zip"]
+    written += ["p-monitor-2013-06.zip"]
+    kept = ["d.csv", "data.zip", "sales-2013.zip", "docs/page.html", "params/p.yaml", "notebooks/01_frame.ipynb"]
+    done = subprocess.run(["git", "check-ignore", *written, *kept], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == written
+
+
 def test_a_stage_of_one_s_own(here):
     write_species(here / "d.csv")
     assert "holds no project" in call("new", "--stage", "06b_ensemble").stderr
@@ -457,6 +472,19 @@ def test_a_stage_of_one_s_own(here):
     assert (checked.exit_code, "0 errors, 0 hints" in checked.output) == (0, True), checked.output
     assert "exists already" in call("new", "--stage", "06b_ensemble").stderr
     assert "write it as 06b_ensemble" in call("new", "--stage", "ensemble").stderr
+
+
+def test_a_name_that_differs_only_in_case_is_refused_as_many_disks_do_not_tell_them_apart(here):
+    write_species(here / "d.csv")
+    call("new", "p", "--data", "d.csv", "--target", "kind")
+    done = call("new", "--stage", "06_Train")
+    assert done.exit_code == 2
+    assert "notebooks/06_train.ipynb exists already: choose another name; many disks" in done.stderr
+    assert len([path for path in (here / "notebooks").iterdir() if "06_train" in path.name.lower()]) == 1
+    assert "06_Train" not in (here / "params" / "p.yaml").read_text()
+    again = call("new", "P", "--data", "d.csv", "--target", "kind")
+    assert "params/p.yaml and params/p.contract.yaml exist already: choose another name; many disks" in again.stderr
+    assert call("new", "--stage", "06b_train").exit_code == 0
 
 
 def test_the_hooks_of_pre_commit_are_commands_that_pass_here_and_watch_what_can_break(here, monkeypatch):

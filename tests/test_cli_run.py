@@ -146,6 +146,18 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(toy):
     assert not (toy / "runs").exists()
 
 
+def test_a_dry_run_and_a_check_tell_of_a_contract_that_was_edited_after_it_was_confirmed(toy):
+    make_notebook(toy / "notebooks" / "03_validate.ipynb", IMPORTS, parameters="contract: str = ''")
+    (toy / "params" / "toy.yaml").write_text("03_validate: {contract: params/toy.contract.yaml}\n")
+    (toy / "params" / "toy.contract.yaml").write_text(
+        "columns: {a: }\nconfirmed: {by: Ann Lee, on: 2026-11-30, digest: '0'}\n"
+    )
+    done, told = nbkit("run", "params/toy.yaml", "--dry-run"), "the contract has changed since Ann Lee confirmed it"
+    assert (done.exit_code, told in done.stderr) == (0, True)
+    done = nbkit("check", "params/toy.yaml")
+    assert (done.exit_code, f"hint: params fit, but {told}" in done.stdout) == (0, True)
+
+
 def test_a_run_prints_a_line_a_stage_and_where_the_report_is(toy, fake):
     done = nbkit("run", "params/toy.yaml", "--name", "one")
     assert done.exit_code == 0

@@ -299,7 +299,7 @@ def test_query_types_and_errors(tmp_path):
         take_snapshot({"d": "d.csv"}, "FROM tmp_path", root=tmp_path)  # Python's variables are no tables
     with pytest.raises(BadSource, match="no query"):
         take_snapshot({"d": "d.csv", "e": "d.csv"}, root=tmp_path)
-    with pytest.raises(BadSource, match="no query"):
+    with pytest.raises(BadSource, match=r"no source is named.*got no parameters: use `nbkit run PARAMS`"):
         take_snapshot({})
 
 

@@ -5,6 +5,8 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from model_helpers import BINARY, binary_recipe, load_table, make_binary, make_candidate, make_recipe
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestRegressor
@@ -30,7 +32,7 @@ from nbkit.explanation import (
     permute_features,
 )
 from nbkit.explanation.cases import _approach
-from nbkit.explanation.effects import cut_rounded
+from nbkit.explanation.effects import _tell_threshold, cut_rounded
 from nbkit.features import name_date_parts, to_date_parts
 from nbkit.model import Predictions, predict
 from nbkit.model.search import fit
@@ -332,3 +334,49 @@ def test_bins_of_numbers_that_lie_close_together_have_names_of_their_own(values)
     """Dates as 20230301 made two bins of one name, and 08 stopped."""
     found = cut_rounded(pd.Series(values))
     assert len(found.cat.categories) >= 2
+
+
+SIZES = [5e-324, 1e-300, 1e-15, 1e-3, 1.0, 1e9, 1e153, 1.7e308]
+SPREAD = st.sampled_from(SIZES).flatmap(lambda size: st.floats(-1, 1).map(lambda share: share * size))
+ONE_SCALE = st.sampled_from(SIZES).flatmap(
+    lambda size: st.lists(st.floats(-1, 1).map(lambda share: share * size), min_size=11, max_size=80)
+)
+COLUMNS = ONE_SCALE | st.lists(SPREAD | st.floats() | st.integers(-99, 99).map(float), min_size=11, max_size=80)
+
+
+@settings(max_examples=300, deadline=None)
+@given(COLUMNS, st.sampled_from([3, 8, 12]), st.booleans())
+@example([*np.linspace(-1.0, 1.0, 50) * 1.7e308], 8, False)
+@example([1.7976931348623157e308 * share for share in np.linspace(0.9, 1, 50)], 8, False)
+@example([1e-15 * n for n in range(-40, 40)], 8, True)
+@example([*range(1, 21)], 8, True)
+def test_bins_hold_their_rows_and_none_is_empty_doubled_or_without_a_name(values, bins, mostly_zeros):
+    """Of ±1.7e308 there was one bin, "under nan"; values about 1e-15, or zeros in nine of ten rows, made one, too."""
+    column = pd.Series([*values, *[0.0] * (9 * len(values) if mostly_zeros else 0)])
+    labels = cut_rounded(column, bins)
+    names = list(labels.cat.categories)
+    assert labels.notna().all()
+    assert len(set(names)) == len(names)
+    assert labels.value_counts().min() > 0
+    known = column[np.isfinite(column)]
+    if column.nunique() <= 10 or known.nunique() < 2:
+        return
+    assert len(set(names) - {"missing"}) >= 2
+    assert (labels.eq("missing") == column.isna()).all()
+    assert labels[known.sort_values(kind="stable").index].cat.codes.is_monotonic_increasing
+    for name, rows in column.dropna().groupby(labels.dropna(), observed=True):
+        if name != "missing":
+            ends = [float(end) for end in name.removeprefix("under ").removesuffix(" and above").split(" to ")]
+            assert np.isfinite(ends).all()
+            low = -np.inf if name.startswith("under") else ends[0]
+            high = np.inf if name.endswith("above") else ends[-1]
+            slack = max(map(abs, ends)) * 1e-5  # an edge is written in six digits
+            assert rows.min() >= low - slack, name
+            assert rows.max() <= high + slack, name
+
+
+def test_a_threshold_of_a_huge_number_is_written_shortly():
+    column = pd.Series(np.linspace(1, 1.7e38, 300))
+    own = pd.Series(np.where(column > 8e37, 5.0, -5.0) + np.arange(300) % 7 / 100)
+    told, clear = _tell_threshold(column, own, "points", "km")
+    assert (told, clear) == ("8.5e+37 km or more: +5.0 points; less: −4.4 points", True)

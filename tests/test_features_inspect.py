@@ -5,7 +5,7 @@ from ruamel.yaml import YAML
 
 from nbkit.data import check_contract, infer_contract, read_contract, split_table, take_snapshot
 from nbkit.errors import BadSource
-from nbkit.features import choose_columns, inspect_snapshot, propose_params
+from nbkit.features import choose_columns, inspect_snapshot, propose_contract, propose_params
 from nbkit.problem import Problem
 from tests.table_helpers import write_contract
 
@@ -194,6 +194,28 @@ def test_a_column_that_lacks_values_is_no_key(look):
         "empty": "other",
         "closed on account": "suspect",
     }
+
+
+@pytest.mark.parametrize("name", ["score_after", "after_30_days", "ScoreAfterwards", "later visits", "AFTER_CARE"])
+def test_what_its_name_says_comes_later_is_asked_and_not_taken_as_known(look, name):
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({name: random.normal(size=300), "x": random.normal(size=300)})
+    found = look(table.assign(y=random.integers(0, 2, 300)), "y")
+    assert found.features["numeric"] == ["x"]
+    assert {rule.name: rule.available_at for rule in propose_contract(found).columns}[name] == "after"
+    told = f"{name} is left out: said by its name to become known later: if it is known in time, correct"
+    assert any(note.startswith(told) for note in found.notes)
+    texts = look(table.assign(**{name: [f"note {n}" for n in range(300)]}, y=random.integers(0, 2, 300)), "y")
+    assert {rule.name: rule.available_at for rule in propose_contract(texts).columns}[name] == "after"
+    alone = look(table.drop(columns="x").assign(y=random.integers(0, 2, 300)), "y")
+    assert f"{name}: said by its name to become known later, kept as there is no other; make sure" in str(alone.notes)
+
+
+@pytest.mark.parametrize("name", ["rafter", "afternoon", "post_code", "lateral"])
+def test_a_word_within_another_says_nothing_of_when(look, name):
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({name: random.normal(size=300), "y": random.integers(0, 2, 300)})
+    assert look(table, "y").features["numeric"] == [name]
 
 
 def test_what_is_chosen_without_a_sign_is_said(look):

@@ -175,6 +175,25 @@ def test_values_are_what_they_say():
     assert made[["c", "x"]].isna().all(axis=1).tolist() == [True, True, False]
 
 
+@pytest.mark.parametrize("value", [1e300, -1e300, 3.5e38])
+def test_numbers_that_no_model_can_compute_with_are_told_with_column_and_rows(value):
+    far = TABLE["x"].astype("float64").where(TABLE.index >= 2, value)
+    with pytest.raises(
+        BadFeature, match=rf"column 'x' .* beyond 3\.4e\+38 in 2 of {len(TABLE)} rows.*divide the column"
+    ):
+        fit_recipe(make_recipe(), TABLE.assign(x=far), PROBLEM, CONTRACT)
+    fitted, _ = fit_recipe(make_recipe(), TABLE, PROBLEM, CONTRACT)
+    assert np.isnan(fitted.transform(TABLE.head(1).assign(x=value))[0, 0])  # as what is infinite, in new rows
+
+
+def test_an_infinite_number_is_a_missing_one_and_integers_are_never_too_large():
+    odd = TABLE["x"].astype("float64").where(TABLE.index >= 2, np.inf)
+    _, table = fit_recipe(make_recipe(), TABLE.assign(x=odd), PROBLEM, CONTRACT)
+    assert table["x"].isna().sum() == 2 + TABLE["x"].iloc[2:].isna().sum()
+    whole = pd.Series([2**62] * len(TABLE), dtype="Int64").mask(TABLE.index == 0)
+    fit_recipe(make_recipe(), TABLE.assign(x=whole), PROBLEM, CONTRACT)
+
+
 def test_one_row_gives_the_same_as_many_also_from_json():
     fitted, _ = fit_recipe(make_recipe(), TABLE, PROBLEM, CONTRACT)
     many = fitted.transform(TABLE)

@@ -134,7 +134,16 @@ def test_where_nobody_says_which_notebook_it_is_the_cell_counts_and_that_is_said
     cell = {"seed": 0}
     Run(".", cell)
     assert cell == {"seed": 0}
-    assert "parameters: as in the cell, as nobody says which notebook this is" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "parameters: as in the cell, as nobody says which notebook this is: `nbkit run PARAMS` gives" in said
+
+
+def test_where_no_run_has_given_parameters_the_cell_counts_and_that_is_said(project, monkeypatch, capsys):
+    make_notebook(project / "notebooks" / "01_first.ipynb")
+    monkeypatch.chdir(project / "notebooks")
+    monkeypatch.setenv("JPY_SESSION_NAME", "/somewhere/notebooks/01_first.ipynb")
+    Run(".", {"seed": 0})
+    assert "as in the cell, as no run has given 01_first others yet: `nbkit run PARAMS`" in capsys.readouterr().out
 
 
 def test_parameters_come_from_a_run_that_has_the_stage(batch, project, monkeypatch, capsys):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from nbkit.data import confirm_contract
 from nbkit.errors import BadParameter
 from nbkit.stages import read_stages, resolve_params
 from nbkit.stages.preflight import check_sense
@@ -86,7 +87,7 @@ def agreed(project):
         path = project / "params" / "toy.yaml"
         path.write_text("03_validate: {contract: params/toy.contract.yaml}\nshared: {target: late}\n")
         resolved = resolve_params([path], settings, read_stages(HERE / "notebooks"))
-        check_sense(resolved.values, list(resolved.values), project, resolved.places)
+        return check_sense(resolved.values, list(resolved.values), project, resolved.places)
 
     return check
 
@@ -129,6 +130,30 @@ def test_columns_that_are_there_or_are_made_are_not_refused(agreed, settings):
 def test_a_contract_that_allows_others_tells_nothing_of_them(agreed, project):
     (project / "params" / "toy.contract.yaml").write_text(f"others: allow\n{CONTRACT}")
     agreed(["01_frame.rule=[other]"])
+
+
+@pytest.mark.parametrize("kind", ["numeric", "categorical", "datetime", "target_encoded"])
+def test_a_feature_that_is_known_too_late_is_refused_before_a_kernel_starts(agreed, project, kind):
+    late = "closed: {available_at: after}, called: {available_at: -1h}, late:"
+    (project / "params" / "toy.contract.yaml").write_text(CONTRACT.replace("late:", late))
+    agreed([f"05_features.{kind}=[region, called]", "05_features.drop=[closed]"])
+    with pytest.raises(BadParameter, match=rf"(?s)05_features\.{kind}: .*closed: known only after.*Leave them out"):
+        agreed([f"05_features.{kind}=[closed]"])
+    with pytest.raises(BadParameter, match="called: known only 1h before the event"):
+        agreed([f"05_features.{kind}=[called]", "shared.lead=2h"])
+    with pytest.raises(BadParameter, match="late: it is the target"):
+        agreed([f"05_features.{kind}=[late]"])
+
+
+def test_a_contract_that_was_edited_after_it_was_confirmed_is_told_and_stops_nothing(agreed, project):
+    path = project / "params" / "toy.contract.yaml"
+    assert agreed([]) == ""  # proposed: that the next steps of `nbkit new` say
+    confirm_contract(path, "Ann Lee", "2026-11-30")
+    assert agreed([]) == ""
+    path.write_text(path.read_text().replace("calls: {type: integer}", "calls: {type: integer, min: 0}"))
+    said = agreed([])
+    assert said.startswith("the contract has changed since Ann Lee confirmed it on 2026-11-30")
+    assert "`nbkit contract confirm params/toy.contract.yaml --by" in said
 
 
 @pytest.mark.parametrize("name", ["flights", "diabetes", "wine"])

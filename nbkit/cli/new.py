@@ -64,9 +64,8 @@ def new(
         )
     files = [f"params/{name}.yaml", f"params/{name}.contract.yaml"]
     check_free(out, [] if force else files[: 1 if blank else 2])
-    made, notes = (
-        _start_blank(name) if blank else _propose(name, data, out, target, time, {"table": table, "query": query})
-    )
+    part = {"table": table, "query": query}
+    made, notes = _propose(name, "" if blank else data, out, target, time, part)
     written = lay_project(out, name, dict(zip(files, made, strict=False)))
     click.echo("".join(f"- {note}\n" for note in [*notes, install_filter(out)]))
     click.echo("\n".join(_show(path) for path in _fold(written)))
@@ -81,19 +80,16 @@ def new(
     click.echo(f"  nbkit contract confirm {terms} --by 'YOUR NAME'\n  nbkit run {params}")
 
 
-def _start_blank(name: str) -> tuple[list[str], list[str]]:
-    from nbkit.features.propose import blank_params
-
-    return [blank_params(name)], []
-
-
 def _propose(
     name: str, data: str, out: Path, target: str, time: str, part: dict[str, str]
 ) -> tuple[list[str], list[str]]:
-    """Return the texts of params and contract, and each decision with its reason."""
+    """Return the texts of params and contract, and each decision with its reason; without data those to fill in."""
     from nbkit.data import spell_contract, take_snapshot
     from nbkit.features import inspect_snapshot, propose_contract, propose_params
+    from nbkit.features.propose import blank_params
 
+    if not data:
+        return [blank_params(name)], []
     location: Any = _relate(data, out)
     part = {key: value for key, value in part.items() if value}
     source = {"location": location, **part} if part else location

@@ -13,7 +13,7 @@ import click
 
 from nbkit.project import find_notebooks, find_root
 from nbkit.record import read_record, to_plain
-from nbkit.wording import format_score
+from nbkit.wording import clip, format_score
 
 TOLD = "decision, or what stopped it"
 PARAMS = click.argument("params", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -72,7 +72,8 @@ def run(
         chosen = Chosen(first, last, only)
         plan = plan_run(root, params, settings, stages=chosen, name=name, reuse=reuse, storage=storage)
         if dry_run:
-            check_plan(plan)
+            if odd := check_plan(plan):
+                click.echo(f"nbkit: a run could start, but {odd}", err=True)
             _print_plan(plan, as_json=as_json)
             return
         _finish(plan, jobs, as_json=as_json)
@@ -151,16 +152,14 @@ def _condense(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     from nbkit.pipeline.compare import group_artifacts
 
     told = [
-        row | {key: _cut(str(row[key])) for key in ("before", "after")} for row in rows if row["what"] != "artifact"
+        row | {key: clip(str(row[key]), 100) for key in ("before", "after")}
+        for row in rows
+        if row["what"] != "artifact"
     ]
     return told + [
         {"what": "artifacts", "where": stage, "after": ", ".join(names)}
         for stage, names in group_artifacts(rows).items()
     ]
-
-
-def _cut(text: str, width: int = 100) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 COMMANDS = (run, resume, runs, compare)
@@ -172,13 +171,11 @@ def root_of(params: tuple[Path, ...]) -> Path:
     return folder.parent if folder.name == "params" else find_root(folder if folder.is_dir() else ".")
 
 
-def _warm_up(root: Path) -> contextlib.AbstractContextManager[Any]:
+def _warm_up(root: Path) -> Any:
     """Let a server import for the kernels while the run is planned."""
     from nbkit.kernels import use_server
 
-    notebooks = sorted(find_notebooks(root).glob("[0-9][0-9]*_*.ipynb"))
-    server: contextlib.AbstractContextManager[Any] = use_server(notebooks)
-    return server
+    return use_server(sorted(find_notebooks(root).glob("[0-9][0-9]*_*.ipynb")))
 
 
 def _finish(plan: Any, jobs: int, *, as_json: bool) -> None:
@@ -251,13 +248,9 @@ def write_report(folder: Path) -> Path | None:
 
 
 def _print_plan(plan: Any, *, as_json: bool) -> None:
+    values = plan.resolved.values
     rows = [
-        {
-            "stage": step.stage.name,
-            "action": step.action,
-            "why": step.why,
-            "parameters": plan.resolved.values[step.stage.name],
-        }
+        {"stage": step.stage.name, "action": step.action, "why": step.why, "parameters": values[step.stage.name]}
         for step in plan.steps
     ]
     if as_json:

@@ -1,11 +1,13 @@
 """A contract on disk: YAML that a person likes to edit, read strictly."""
 
+import contextlib
 import dataclasses
 import json
 import math
 import os
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,18 @@ def read_contract(path: str | os.PathLike[str]) -> Contract:
         near = suggest(file.name, sorted(each.name for each in file.parent.glob("*.contract.yaml")))
         raise BadContract(f"no contract {file.name}{near}; `nbkit contract infer` writes one")
     return _parse(file.read_bytes(), file.name)
+
+
+def find_contract(path: Path) -> Contract | None:
+    """Return the contract of a file, read once as long as it is not written again; None if it cannot be read."""
+    with contextlib.suppress(BadContract, OSError):
+        return _read_again(path, path.stat().st_mtime_ns)
+    return None
+
+
+@lru_cache(maxsize=8)
+def _read_again(path: Path, changed: int) -> Contract:
+    return _parse(path.read_bytes(), path.name)
 
 
 def _parse(content: bytes, file: str) -> Contract:
@@ -210,12 +224,8 @@ def _read_column(named: CommentedMap, key: Any, file: str) -> ColumnRule:
 
 def _bare(value: Any) -> Any:
     """Strip ruamel's own types."""
-    if isinstance(value, list):
-        return tuple(_bare(item) for item in value)
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
+    plain = json.loads(json.dumps(value, default=str))
+    return tuple(plain) if isinstance(plain, list) else plain
 
 
 def _check_range(data: CommentedMap, name: str, file: str) -> None:

@@ -103,9 +103,13 @@ def take_snapshot(
     BadSource
         If a source or the query cannot be read; what was filled from the environment is never shown.
     """
-    if not sources or (not query.strip() and len(sources) > 1):
-        how = f"say in `query` how to join {', '.join(sources) or 'them'}"
-        raise BadSource(f"{len(sources)} sources and no query: {how}")
+    if not sources:
+        raise BadSource(
+            "no source is named: do so in `sources` of the params. A notebook that jupyter nbconvert started got no "
+            "parameters: use `nbkit run PARAMS`, then `nbkit lab`, or papermill -f with a file of its own parameters"
+        )
+    if not query.strip() and len(sources) > 1:
+        raise BadSource(f"{len(sources)} sources and no query: say in `query` how to join {', '.join(sources)}")
     notes: list[str] = []
     secrets: list[str] = []
     try:

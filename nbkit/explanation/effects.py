@@ -60,13 +60,7 @@ def cut_rounded(column: "pd.Series[Any]", bins: int = 8) -> "pd.Series[Any]":
     ['under 30', '30 to 50', '50 to 80', '80 and above']
     """
     if column_kind(column) != "number" or column.nunique() <= LEVELS:
-        labels = cut_slices(column)
-        often = labels.value_counts().index[:LEVELS]
-        kept = [name for name in labels.cat.categories if name in often]
-        if len(kept) < len(labels.cat.categories):
-            labels = pd.Series(pd.Categorical(labels.astype(str).where(labels.isin(kept), "others"), [*kept, "others"]))
-            labels.index = column.index
-        return labels
+        return cut_slices(column, levels=LEVELS)
     values = column.to_numpy(dtype=float, na_value=np.nan)
     edges = round_edges(values, bins)
     shown = spell_edges(edges)
@@ -87,14 +81,21 @@ def round_edges(values: Array, bins: int) -> Array:
     [20.0, 50.0, 70.0]
     """
     known = values[np.isfinite(values)]
-    inner = np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1])
-    reach = float(np.subtract(*np.quantile(known, [0.95, 0.05]))) or float(np.ptp(known)) or 1.0
-    rough = reach / bins / 2
-    size = 10.0 ** np.floor(np.log10(rough))
-    step = max(each for each in (1, 2, 5) if each * size <= rough * 1.0001) * size
+    levels, counts = np.unique(known, return_counts=True)
+    most = 2 * counts.max() > len(known) > counts.max()  # rows have one value: it is the others that are parted
+    rest = known[known != levels[counts.argmax()]] if most else known
+    bins = max(round(bins * len(rest) / len(known)), 2)
+    quarters = rest / 4  # of the largest numbers there are no differences
+    inner = 4 * np.quantile(quarters, np.linspace(0, 1, bins + 1)[1:-1])
+    reach = float(np.subtract(*np.quantile(quarters, [0.95, 0.05]))) or float(np.ptp(quarters)) or 0.25
+    rough = max(reach / bins * 2, 1e-300)
+    digits = int(np.floor(np.log10(rough)))
+    step = max(each for each in (1, 2, 5) if each * 10.0**digits <= rough * 1.0001) * 10.0**digits
     step = max(step, 1.0) if np.all(known == np.round(known)) else step
-    edges = np.unique(np.round(np.round(inner / step) * step, 12) + 0.0)
-    return edges[(edges > known.min()) & (edges <= known.max())] if (edges > known.min()).any() else edges[:1]
+    with np.errstate(over="ignore", invalid="ignore"):  # rounded beyond the largest number: no edge
+        edges = np.unique(np.round(np.round(inner / step) * step, -digits) + 0.0)
+    inside = edges[(edges > known.min()) & (edges <= known.max())]
+    return inside if len(inside) else levels[len(levels) // 2 :][:1]
 
 
 def list_drivers(explanation: Explanation, contract: Contract | None = None, *, top: int = 5) -> pd.DataFrame:
@@ -255,9 +256,9 @@ def _tell_threshold(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, 
     halves = [Z * side.std(ddof=1) / np.sqrt(len(side)) for side in (moved[x >= edge], moved[x < edge])]
     if abs(above - below) <= normal_quantile(1 - 0.05 / len(edges)) / Z * np.hypot(*halves):
         return "These rows show no direction", False
-    value = f"{edge:,.0f} {measure}" if abs(edge) >= 10_000 else f"{spell_edges(edges)[edges.index(edge)]} {measure}"
+    value = f"{edge:,.0f}" if 10_000 <= abs(edge) < 1e15 else spell_edges(edges)[edges.index(edge)]
     ends = [say_points(end, unit, max(halves)) for end in (above, below)]
-    return f"{value.strip()} or more: {ends[0]}; less: {ends[1]}", True
+    return f"{f'{value} {measure}'.strip()} or more: {ends[0]}; less: {ends[1]}", True
 
 
 def _tell_levels(column: "pd.Series[Any]", own: "pd.Series[Any]", unit: str, measure: str) -> tuple[str, bool]:

@@ -11,6 +11,7 @@ from nbkit.errors import BadFeature
 from nbkit.wording import suggest
 
 PARTS = ("year", "quarter", "month", "week", "day", "dayofyear", "weekday", "is_weekend", "hour", "minute")
+LARGEST = float(np.finfo("float32").max)  # trees compute with no larger numbers
 OTHERWISE = {  # than the attribute of that name
     "week": lambda dates: dates.isocalendar().week,
     "dayofyear": lambda dates: dates.day_of_year,
@@ -20,7 +21,7 @@ OTHERWISE = {  # than the attribute of that name
 
 
 def to_numbers(table: pd.DataFrame) -> np.ndarray:
-    """Turn columns into floats: yes and no become 1 and 0, missing and infinite values NaN.
+    """Turn columns into floats: yes and no become 1 and 0, missing and infinite values and those beyond 3.4e38 NaN.
 
     Raises
     ------
@@ -33,7 +34,7 @@ def to_numbers(table: pd.DataFrame) -> np.ndarray:
     [[1.0, 1.0, nan], [2.0, nan, 0.5]]
     """
     values = np.column_stack([_read_numbers(table[name]) for name in table.columns]).astype(float)
-    values[np.isinf(values)] = np.nan
+    values[np.abs(values) > LARGEST] = np.nan
     return values
 
 

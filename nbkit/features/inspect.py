@@ -22,6 +22,7 @@ from nbkit.wording import format_count, suggest
 SUSPECT, KEY, OTHER = "suspect", "key", "other"  # kinds of columns that are left out
 SLICES = 3
 PROTECTED = {"sex", "gender", "race", "ethnicity", "nationality", "religion", "disability", "marital", "birth", "dob"}
+LATER = {"after", "afterward", "afterwards", "later", "subsequent", "subsequently", "eventual", "eventually"}
 AGED = {"age", "applicant", "client", "customer", "driver", "employee", "patient", "person", "user"}  # not plane_age
 NAMES_ONE = re.compile(r"(^|[_\s.-])(id|ID|Id)$|[a-z](Id|ID)$|^(customer|patient|user|subject|client)$")
 
@@ -101,9 +102,9 @@ def inspect_snapshot(snapshot: Snapshot, *, target: str, time: str = "", name: s
     group = _find_group(table.drop(columns=[target, *([time] if time else []), *drop]))
     suspects = [column for column, (kind, _) in drop.items() if kind == SUSPECT and not _names_each(table[column])]
     if set(table.columns) <= {target, time, group, *drop} and suspects:
-        words = "too good to be true, kept as there is no other; make sure it is known in time"
+        reasons = {drop.pop(column)[1].partition(":")[0] for column in suspects}
+        words = f"{' and '.join(sorted(reasons))}, kept as there is no other; make sure it is known in time"
         notes.append(f"{', '.join(suspects)}: {words}")
-        drop = {column: found for column, found in drop.items() if column not in suspects}
     left_out = [f"{column} is left out: {reason}" for column, (_, reason) in drop.items()]
     features = _propose_features(table, target, time, group, list(drop))
     if not any(features.values()):
@@ -139,8 +140,12 @@ def _tells_of_people(name: str) -> bool:
     >>> [_tells_of_people(name) for name in ("Sex", "customerAge", "age_years", "plane_age", "page")]
     [True, True, True, False, False]
     """
-    words = [word.casefold() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
+    words = _split_words(name)
     return bool(PROTECTED & set(words)) or ("age" in words and words[0] in AGED)
+
+
+def _split_words(name: str) -> list[str]:
+    return [word.casefold() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
 
 
 def _find_column(table: pd.DataFrame, wanted: str) -> str:
@@ -208,15 +213,18 @@ def _find_drops(table: pd.DataFrame, problem: Problem) -> dict[str, tuple[str, s
 
 
 def _find_idle(column: "pd.Series[Any]") -> tuple[str, str]:
-    """Describe why a column cannot help a model; empty if it may."""
+    """Describe why a column cannot help a model, or may come too late for it; empty if neither."""
     distinct = column.astype("str").nunique() if column.dtype.kind == "O" else column.nunique()
     values = format_count(distinct, "value")
-    if _names_each(column):
-        return (KEY if column.notna().all() else OTHER), f"names each row ({values})"
     if column.isna().all():
         return OTHER, "empty"
     if distinct == 1 and column.notna().all():  # that it is missing may tell something
         return OTHER, f"constant (always {column.iloc[0]})"
+    if LATER & {*_split_words(str(column.name))}:
+        how = "correct its available_at, and list it in 05_features"
+        return SUSPECT, f"said by its name to become known later: if it is known in time, {how}"
+    if _names_each(column):
+        return (KEY if column.notna().all() else OTHER), f"names each row ({values})"
     if column_kind(column) == "text" and distinct > max(50, len(column) / 2):
         return OTHER, f"free text or an identifier ({values})"
     return "", ""

@@ -1,6 +1,7 @@
 """What was found in a table becomes the files of a project: params from a template, and a contract."""
 
 import dataclasses
+import json
 import textwrap
 from pathlib import Path
 from string import Template
@@ -12,6 +13,7 @@ from nbkit.data.delimited import quote_name
 from nbkit.features.inspect import SUSPECT, Inspection, few_valued
 
 TEMPLATE = Path(__file__).with_name("new_params.yaml")
+BLANK = Path(__file__).with_name("new_blank.json")  # what it says of a table that nobody has looked at
 BETTER = {"roc_auc": ">", "log_loss": "<", "mae": "<"}
 COSTS = {
     "binary": ", such as {false_positive: 1, false_negative: 5}",
@@ -80,30 +82,16 @@ def blank_params(name: str) -> str:
     str
         Commented YAML.
     """
-    empty = dict.fromkeys(("such", "fairness", "costs", "sample"), "")
-    empty |= dict.fromkeys(("keys", "protected", "slice_by"), "[]")
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        empty,
+        json.loads(BLANK.read_text(encoding="utf-8")),
         head=f"# params/{name}.yaml: what a run of this project needs to know. Begin with what is marked: fill in.",
         name=spell_value(name),
         contract=spell_value(f"params/{name}.contract.yaml"),
-        target="target  # fill in: the column to predict",
-        task="binary  # fill in: binary, multiclass or regression",
-        positive=1,
-        time='""  # the column of the event\'s time',
-        group='""  # the column that says to whom several rows belong',
-        metric="roc_auc",
-        data="data.csv",
-        query='""',
-        better=">",
-        split="{by: random, valid: 0.15, test: 0.15, production: 0.15, windows: 2}  # by: time, if there is one",
-        features="numeric: auto\n  categorical: auto",
-        min_rows=100,
     )
 
 
 def propose_contract(inspection: Inspection) -> Contract:
-    """Propose a contract for a table: `infer_contract`, with what is too good to be true known only afterwards.
+    """Propose a contract for a table: `infer_contract`, with what is suspected of coming later known only afterwards.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from nbkit.columns import column_kind
 from nbkit.data.availability import refuse_leaks, usable_columns
 from nbkit.errors import BadFeature
+from nbkit.features.encoders import LARGEST
 from nbkit.formats import check_loadable
 from nbkit.lineage import find_types, read_columns, trace_columns
 from nbkit.problem import Problem
@@ -133,8 +134,8 @@ def fit_recipe(
     Raises
     ------
     BadFeature
-        If it reads a column that the data do not have, drops or adds rows, or makes other numbers of one row alone than
-        of the same row among many.
+        If it reads a column that the data do not have or whose numbers are too large, drops or adds rows, or makes
+        other numbers of one row alone than of the same row among many.
     LeakedFeature
         If it reads a column that is not known at prediction time.
     UntrustedType
@@ -151,6 +152,13 @@ def fit_recipe(
             "through FunctionTransformer"
         )
     refuse_leaks(read, contract, lead=problem.lead)
+    for name in (each for each in read if column_kind(X[each]) == "number"):
+        sizes = X[name].abs().astype("float64")
+        if far := int(((sizes > LARGEST) & np.isfinite(sizes)).sum()):
+            raise BadFeature(
+                f"column {name!r} holds numbers beyond {LARGEST:.1e} in {far:,} of {len(X):,} rows, too large to learn "
+                "from: correct them, divide the column in the query of 02_ingest, or take it out of 05_features' lists"
+            )
     if np.shape(made)[0] != len(X):
         raise BadFeature(f"the recipe makes {np.shape(made)[0]} rows of {len(X)}: a feature table has one row a row")
     encoded = trace_columns(fitted, X.head(min(len(X), 200))).matrix

@@ -200,8 +200,13 @@ def is_unstored(record: RunRecord, root: Path, url: str) -> bool:
     return storage is not None and (storage.url != record.storage or bool(record.not_stored))
 
 
-def check_plan(plan: Plan) -> None:
+def check_plan(plan: Plan) -> str:
     """Let the libraries read what the stages that will run are given; apart from planning, as it loads them.
+
+    Returns
+    -------
+    str
+        What is odd and stops no run, as from `check_sense`.
 
     Raises
     ------
@@ -210,7 +215,7 @@ def check_plan(plan: Plan) -> None:
     """
     running = [step.stage.name for step in plan.steps if step.action != "skip"]
     import_used(plan.resolved.limits, running, plan.root, plan.resolved.places)
-    check_sense(plan.resolved.values, running, plan.root, plan.resolved.places)
+    return check_sense(plan.resolved.values, running, plan.root, plan.resolved.places)
 
 
 def _choose(stages: dict[str, Stage], chosen: Chosen) -> list[str]:

@@ -1,5 +1,6 @@
 """All that can be said about a project's notebooks without running them."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -54,7 +55,8 @@ def check_notebooks(folder: Path, files: Sequence[Path] = (), settings: Sequence
         try:
             resolved = resolve_params(files, settings, stages)
             import_used(resolved.limits, list(stages), root, resolved.places)
-            check_sense(resolved.values, list(stages), root, resolved.places)
+            if odd := check_sense(resolved.values, list(stages), root, resolved.places):
+                problems.append(Finding("hint", "params", 0, f"fit, but {odd}"))
         except NbkitError as error:
             problems.append(Finding("error", "params", 0, f"do not fit: {error}"))
     return replace(graph, stages=stages, problems=tuple(problems))
@@ -65,10 +67,7 @@ def _find_strangers(folder: Path) -> Iterator[Finding]:
     for path in sorted(folder.glob("*.ipynb")):
         if STAGE_NAME.fullmatch(path.stem):
             continue
-        try:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             cells = json.loads(path.read_bytes())["cells"]
-            uses = any(cell["cell_type"] == "code" and RUN.search("".join(cell["source"])) for cell in cells)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if uses:
-            yield Finding("hint", path.name, 0, "uses nbkit.Run and is not a stage: a stage is named NN_name.ipynb")
+            if any(cell["cell_type"] == "code" and RUN.search("".join(cell["source"])) for cell in cells):
+                yield Finding("hint", path.name, 0, "uses nbkit.Run and is not a stage: a stage is named NN_name.ipynb")

@@ -4,10 +4,11 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nbkit.contract import Contract, doubt_contract
 from nbkit.errors import BadParameter, NbkitError
 from nbkit.extend import import_modules
 from nbkit.lifecycle import COLUMNS, EVALUATE, FEATURES, FRAME, INGEST, VALIDATE
@@ -55,10 +56,11 @@ def list_used(root: Path) -> list[str]:
 
 def check_sense(
     values: dict[str, Values], chosen: list[str], root: Path, places: Mapping[str, str] | None = None
-) -> None:
+) -> str:
     """Let the libraries read what types and ranges cannot judge: metrics, criteria, costs, the contract, columns.
 
-    Where 03_validate names a contract, every column that the params name has to be in it.
+    Where 03_validate names a contract, every column that the params name has to be in it, and those that 05_features
+    names have to be known when the prediction is due.
 
     Parameters
     ----------
@@ -71,25 +73,37 @@ def check_sense(
     places
         ``STAGE.KEY`` to the file and line that give it.
 
+    Returns
+    -------
+    str
+        What is odd and stops no run: that the contract has changed since it was confirmed; empty if nothing is.
+
     Raises
     ------
     BadParameter
         Naming the place, the stage and the parameter.
     """
-    frame = values.get(FRAME, {})
-    for (stage, key), check in _list_checks(root).items() if JUDGED.intersection(chosen) else ():
+    from nbkit.data.contract_file import find_contract
+
+    frame, path = values.get(FRAME, {}), values.get(VALIDATE, {}).get("contract", "")
+    agreed = find_contract(root / path) if path else None
+    for (stage, key), check in _list_checks(root, agreed).items() if JUDGED.intersection(chosen) else ():
         given = values.get(stage, {})
         if stage in chosen and given.get(key):
             try:
                 check(given[key], {**frame, **given})
             except NbkitError as error:
                 raise BadParameter(f"{_name_place(stage, key, places)}: {error}") from None
-    _check_columns(values, chosen, root, places)
+    if agreed is None:
+        return ""
+    _check_columns(values, chosen, agreed, places)
+    doubt = doubt_contract(agreed) if agreed.confirmed else ""
+    return doubt and f"{doubt}: `nbkit contract confirm {path} --by 'YOUR NAME'`, else a gate of 09 asks for it"
 
 
-def _list_checks(root: Path) -> dict[tuple[str, str], Check]:
+def _list_checks(root: Path, agreed: Contract | None) -> dict[tuple[str, str], Check]:
     """Return what judges a parameter, given its value and those of its stage and of 01_frame."""
-    from nbkit.data import check_split, read_contract
+    from nbkit.data import check_split, read_contract, refuse_leaks
     from nbkit.evaluation.behaviour import read_behaviour
     from nbkit.evaluation.criteria import check_requirements, read_criteria
     from nbkit.features import check_features
@@ -102,6 +116,9 @@ def _list_checks(root: Path) -> dict[tuple[str, str], Check]:
 
     def check_names(kind: str, names: Any, given: Values) -> None:
         check_features({kind: names})
+        if agreed and kind != "drop":  # what the contract does not know is told by `_check_columns`
+            known = {rule.name for rule in agreed.columns}.intersection(map(str, _listed(names)))
+            refuse_leaks(sorted(known), agreed, lead=given.get("lead", ""))
 
     def check_problem(target: Any, given: Values) -> None:
         Problem(**{each.name: given[each.name] for each in fields(Problem) if each.name in given})
@@ -128,9 +145,10 @@ def _name_place(stage: str, key: str, places: Mapping[str, str] | None) -> str:
     return f"{place}: {stage}.{key}" if place else f"{stage}.{key}"
 
 
-def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, places: Mapping[str, str] | None) -> None:
+def _check_columns(
+    values: dict[str, Values], chosen: list[str], agreed: Contract, places: Mapping[str, str] | None
+) -> None:
     """Refuse a column that neither the contract nor the query knows; a contract that allows others tells nothing."""
-    path = values.get(VALIDATE, {}).get("contract", "")
     named = [
         (stage, key, column)
         for stage in chosen
@@ -138,31 +156,16 @@ def _check_columns(values: dict[str, Values], chosen: list[str], root: Path, pla
         for column in map(str, filter(None, _listed(values.get(stage, {}).get(key))))
     ]
     for test in (values.get(EVALUATE, {}).get("behaviour") or ()) if EVALUATE in chosen else ():
-        named += [
-            (EVALUATE, "behaviour", str(column)) for column in [*test.get("row", ()), *_listed(test.get("column"))]
-        ]
-    if not path or not named or not (root / path).is_file():
-        return
-    known = _read_columns(root / path, (root / path).stat().st_mtime_ns)
+        columns = [*test.get("row", ()), *_listed(test.get("column"))]
+        named += [(EVALUATE, "behaviour", str(column)) for column in columns]
+    known = [] if agreed.others == "allow" else [rule.name for rule in agreed.columns]
     query = str(values.get(INGEST, {}).get("query", ""))
     for stage, key, column in named:
         if known and column not in known and not re.search(rf"(?<!\w){re.escape(column)}(?!\w)", query):
             raise BadParameter(
-                f"{_name_place(stage, key, places)}: no column {column!r} in {path} (where the table has it, add it "
-                f"there){suggest(column, known)}"
+                f"{_name_place(stage, key, places)}: no column {column!r} in {values[VALIDATE]['contract']} (where the "
+                f"table has it, add it there){suggest(column, known)}"
             )
-
-
-@lru_cache(maxsize=8)
-def _read_columns(path: Path, changed: int) -> tuple[str, ...]:
-    """Return the columns of a contract; none if it allows others, or cannot be read, which `CHECKS` tells."""
-    from nbkit.data import read_contract
-
-    try:
-        agreed = read_contract(path)
-    except NbkitError:
-        return ()
-    return () if agreed.others == "allow" else tuple(rule.name for rule in agreed.columns)
 
 
 def _listed(value: Any) -> list[Any]:
