@@ -70,8 +70,8 @@ def decide(
     5. an estimated ROC AUC 0.02 below the reference together with drift: **look** as long as labels are missing;
     6. a deciding metric whose loss may be more than is bearable; or, until it is judged, important columns with too few
        rows to see a drift; or nothing that was looked at: **inconclusive**;
-    7. all else (warnings of the contract, a loss within tolerance, drift of unimportant features, important columns with
-       too few rows once the deciding metric is judged) is a note.
+    7. all else (warnings of the contract, a loss within tolerance, drift of unimportant features, too few rows to see
+       that of important ones once the deciding metric is judged) is a note.
 
     Parameters
     ----------

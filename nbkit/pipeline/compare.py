@@ -60,7 +60,8 @@ def compare_models(before: Path, after: Path) -> tuple[list[Row], str]:
     -------
     list of dict
         metric, before, after (each value, low, high), difference (after − before), low, high (of the difference; 95 %
-        for each metric by itself) and verdict on the second: "better", "worse", "inconclusive"; empty if not compared.
+        for each metric by itself) and verdict on the second: "better", "worse", "inconclusive", or "the same" where
+        each row has the same prediction (decision, for a metric of decisions); empty if not compared.
     str
         What was compared, or why nothing was, as a sentence.
     """
@@ -99,7 +100,10 @@ def _describe_question(problem: Any) -> str:
 
 def _pair(folders: tuple[Path, Path], names: list[str]) -> Any:
     """Compare the second run's model with that of the first, each deciding at its own threshold."""
+    import numpy as np
+
     from nbkit.model import compare, known_metrics, predict
+    from nbkit.model.metrics import METRICS
 
     problem, costs = (read_value(folders[1], FRAME, name) for name in ("problem", "costs"))
     test, same = read_value(folders[0], INGEST, "test"), costs == read_value(folders[0], FRAME, "costs")
@@ -108,7 +112,10 @@ def _pair(folders: tuple[Path, Path], names: list[str]) -> Any:
         for folder in folders
     )
     known = [name for name in names if name in known_metrics(problem.task)]
-    return compare(after, before, known, costs=costs if same and "cost_per_row" in names else None)
+    found = compare(after, before, known, costs=costs if same and "cost_per_row" in names else None)
+    equal = {part: np.array_equal(getattr(before, part), getattr(after, part)) for part in ("score", "label")}
+    kinds = ["score" if name in known and METRICS[name].needs == "score" else "label" for name in found.index]
+    return found.assign(verdict=found["verdict"].mask([equal[kind] for kind in kinds], "the same"))
 
 
 def group_artifacts(rows: list[Row]) -> dict[str, list[str]]:
