@@ -38,6 +38,8 @@ class Predictions:
         The raw rows; None where there are none.
     left_out
         How many rows were left out because their truth is unknown.
+    constant
+        Whether the model, scikit-learn's dummy, says the same of any row: then its ranking is certain.
     """
 
     problem: Problem
@@ -50,6 +52,7 @@ class Predictions:
     blocks: Array | None = None
     rows: pd.DataFrame | None = None
     left_out: int = 0
+    constant: bool = False
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -174,9 +177,12 @@ def predict(model: Any, rows: pd.DataFrame, problem: Problem, *, threshold: floa
     BadModel
         If the model gives no probabilities, or a prediction is not a finite number.
     """
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
     X, y = problem.separate(rows)
     values = predict_values(model, X, problem)
-    return Predictions.align(y, values, problem, threshold=threshold, blocks=problem.blocks(rows), rows=rows)
+    said = Predictions.align(y, values, problem, threshold=threshold, blocks=problem.blocks(rows), rows=rows)
+    return replace(said, constant=isinstance(model, DummyClassifier | DummyRegressor))
 
 
 def predict_values(model: Any, X: pd.DataFrame, problem: Problem) -> Any:
