@@ -1,5 +1,6 @@
 """The success criteria: read from params before anything is trained, judged once the test split has spoken."""
 
+import math
 import re
 from collections.abc import Mapping
 from operator import ge, gt, le, lt
@@ -25,6 +26,8 @@ REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "constant":
 SPOKEN = {"rule": "the rule in use today", "dummy": "a constant prediction"}
 COMPARE = {">=": ge, ">": gt, "<=": le, "<": lt}
 OPERATORS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+LEANING = ("ece", "slice_gap", "rate_ratio")  # move to one side as rows become more: how many would tell is not known
+MANYFOLD = 100  # as many rows as nobody gets
 PREFERRED = {"higher": "more", "lower": "less", "zero": "nearer to zero"}
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 PATTERN = re.compile(
@@ -115,7 +118,8 @@ def judge(
         Columns `name`, `words` (what is measured, for a layman), `today` (the rule's value on the same rows, NaN where
         there is none), `target` (in words), `value`, `low`, `high`, `verdict` and `why`. The verdict is **pass** if the
         whole 95 % interval satisfies the criterion, **fail** if none of it does, **inconclusive** if the bound lies
-        inside the interval or a number is missing. A comparison is judged by the difference (model − reference).
+        inside the interval or a number is missing. A comparison is judged by the difference (model − reference). Where
+        rows are too few to tell, `why` says about how many would, by the column `n` of the scores.
     """
     rows = [_judge(criterion, scores, reference or {}) for criterion in criteria.to_dict("records")]
     columns = ["name", "words", "today", "target", "value", "low", "high", "verdict", "why"]
@@ -179,7 +183,8 @@ def _judge(criterion: dict[Any, Any], scores: pd.DataFrame, reference: Mapping[s
             return *head, value, low, high, "inconclusive", f"there is no {metric} of {SPOKEN[other]} to compare with"
     elif zero:
         seen, what = _size(*seen), f"the size of {metric}"
-    return *head, value, low, high, *_decide(criterion["operator"], bound, *seen, what)
+    rows = float(scores["n"].max()) if "n" in scores and metric not in LEANING else np.nan
+    return *head, value, low, high, *_decide(criterion["operator"], bound, *seen, what, rows)
 
 
 def describe_measure(metric: str) -> str:
@@ -239,7 +244,9 @@ def _size(value: float, low: float, high: float) -> tuple[float, float, float]:
     return abs(value), 0.0 if inside else min(abs(low), abs(high)), max(abs(low), abs(high))
 
 
-def _decide(operator: str, bound: float, value: float, low: float, high: float, what: str) -> tuple[str, str]:
+def _decide(
+    operator: str, bound: float, value: float, low: float, high: float, what: str, rows: float = np.nan
+) -> tuple[str, str]:
     if np.isnan(low) or np.isnan(high):
         return "inconclusive", f"{what} is {format_value(value)}, on too few rows, cases or blocks to say how sure"
     holds = [COMPARE[operator](end, bound) for end in (low, high)]
@@ -249,4 +256,23 @@ def _decide(operator: str, bound: float, value: float, low: float, high: float, 
         return "pass", f"{span}: all of it is {operator} {bound:g}"
     if not any(holds):
         return "fail", f"{span}: none of it is {operator} {bound:g}"
-    return "inconclusive", f"{span}: {bound:g} lies inside, so more rows are needed to tell"
+    return "inconclusive", f"{span}: {bound:g} lies inside, {_count_needed(bound, value, low, high, rows)}"
+
+
+def _count_needed(bound: float, value: float, low: float, high: float, rows: float) -> str:
+    """State about how many rows would tell: the interval narrows with their root, and has to end at the bound.
+
+    If the truth is the value of today, as many new rows give a value on either side of it, so half of such draws tell;
+    57 % do over all that the truth may be, and hardly any where it is the bound itself.
+    """
+    if np.isnan(rows) or not low <= value <= high:
+        return "so more rows are needed to tell"
+    half, off = (value - low if bound < value else high - value), abs(value - bound)
+    if half > off * math.sqrt(MANYFOLD):
+        return f"too near to tell in practice: it would take more than {MANYFOLD} times the {rows:,.0f} rows"
+    needed = rows * (half / off) ** 2
+    step = 10 ** max(math.floor(math.log10(needed)) - 1, 0)
+    about = math.ceil(needed / step) * step
+    return (
+        f"so more rows are needed to tell: about {about:,} in place of {rows:,.0f} for an even chance, if it stays so"
+    )

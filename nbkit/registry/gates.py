@@ -131,7 +131,10 @@ def _judge(row: Gate, given: Mapping[str, Any]) -> Verdict:
 def criteria_met(criteria: pd.DataFrame) -> Verdict:
     """Every success criterion has the verdict *pass*."""
     open_ones = criteria[criteria["verdict"] != "pass"]
-    words = [f"{row['name']}: {row['verdict']}" for _, row in open_ones.iterrows()]
+    words = []
+    for _, row in open_ones.iterrows():
+        why = f", {row['why']}" if row["verdict"] == "inconclusive" and row.get("why") else ""
+        words.append(f"{row['name']}: {row['verdict']}{why}")
     if not len(criteria):
         return None, "there is no criterion; state one in 01_frame.criteria"
     met = True if not words else False if (criteria["verdict"] == "fail").any() else None
