@@ -113,7 +113,7 @@ def test_all_pass_on_good_evidence():
         (
             {"unstated": ["state `owner`: who"]},
             "stated_and_confirmed",
-            "1 thing to state or confirm before production: state `owner`",
+            "1 thing to state or confirm before production:\nstate `owner`",
         ),
         (
             {"demanded": read_criteria({"roc_auc": "> rule"}, "binary", rule=False)},

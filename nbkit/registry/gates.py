@@ -270,7 +270,7 @@ def stated_and_confirmed(unstated: Sequence[str], contract: Any, demanded: pd.Da
         )
     if open_ones:
         things = format_count(len(open_ones), "thing")
-        return False, f"{things} to state or confirm before production: {'; '.join(open_ones)}"
+        return False, f"{things} to state or confirm before production:\n" + ";\n".join(open_ones)
     who = contract.confirmed
     return True, f"all that is required is stated; the contract was confirmed by {who.by} on {who.on}"
 
