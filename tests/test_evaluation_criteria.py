@@ -95,14 +95,14 @@ def test_verdicts_never_contradict_the_value(operator, bound, a, b, c):
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        ((0.66, 0.64, 0.68), "0.65 lies inside, so more rows are needed to tell: about 4,000 in place of 1,000 for an"),
+        ((0.66, 0.64, 0.68), "0.65 lies inside; more rows are needed to tell: about 4,000 in place of 1,000 for an"),
         ((0.66, 0.6499, 0.68), "about 1,100 in place of 1,000"),
         ((0.64, 0.6, 0.66), "about 4,000 in place of 1,000"),
         ((0.62, 0.5, 0.71), "about 9,000 in place of 1,000"),
         ((0.653, 0.63, 0.68), "about 59,000 in place of 1,000"),
         (
             (0.65, 0.6, 0.7),
-            "0.65 lies inside, too near to tell in practice: it would take more than 100 times the 1,000",
+            "0.65 lies inside; it is too near to tell in practice: more than 100 times the 1,000 rows",
         ),
         ((0.6501, 0.6, 0.7), "too near to tell in practice"),
     ],
@@ -112,9 +112,7 @@ def test_a_bound_inside_the_interval_says_about_how_many_rows_would_tell(row, to
     why = judge(criteria, scores(roc_auc=row).assign(n=1_000))["why"].iloc[0]
     assert told in why
     assert (
-        judge(criteria, scores(roc_auc=row))["why"]
-        .iloc[0]
-        .endswith("0.65 lies inside, so more rows are needed to tell")
+        judge(criteria, scores(roc_auc=row))["why"].iloc[0].endswith("0.65 lies inside; more rows are needed to tell")
     )
 
 
@@ -122,7 +120,7 @@ def test_of_a_value_that_leans_to_one_side_no_number_of_rows_is_said():
     for demand, row in (("slice_gap", (0.1, 0.02, 0.2)), ("ece", (0.05, 0.0, 0.06)), ("rate_ratio", (0.8, 0.6, 1.0))):
         criteria = read_criteria({demand: ">= 0.7" if demand == "rate_ratio" else "<= 0.04"}, "binary")
         why = judge(criteria, scores(**{demand: row}).assign(n=1_000))["why"].iloc[0]
-        assert why.endswith("lies inside, so more rows are needed to tell")
+        assert why.endswith("lies inside; more rows are needed to tell")
 
 
 def draw_binary(chance, n, spread=1.0):

@@ -1,6 +1,5 @@
 """The success criteria: read from params before anything is trained, judged once the test split has spoken."""
 
-import math
 import re
 from collections.abc import Mapping
 from operator import ge, gt, le, lt
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadCriterion
-from nbkit.evaluation.words import name_metric
+from nbkit.evaluation.words import describe_need, name_metric
 from nbkit.model.metrics import MEASURES, METRICS, known_metrics
 from nbkit.wording import describe, format_value, suggest
 
@@ -27,7 +26,6 @@ SPOKEN = {"rule": "the rule in use today", "dummy": "a constant prediction"}
 COMPARE = {">=": ge, ">": gt, "<=": le, "<": lt}
 OPERATORS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
 LEANING = ("ece", "slice_gap", "rate_ratio")  # move to one side as rows become more: how many would tell is not known
-MANYFOLD = 100  # as many rows as nobody gets
 PREFERRED = {"higher": "more", "lower": "less", "zero": "nearer to zero"}
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 PATTERN = re.compile(
@@ -256,23 +254,6 @@ def _decide(
         return "pass", f"{span}: all of it is {operator} {bound:g}"
     if not any(holds):
         return "fail", f"{span}: none of it is {operator} {bound:g}"
-    return "inconclusive", f"{span}: {bound:g} lies inside, {_count_needed(bound, value, low, high, rows)}"
-
-
-def _count_needed(bound: float, value: float, low: float, high: float, rows: float) -> str:
-    """State about how many rows would tell: the interval narrows with their root, and has to end at the bound.
-
-    If the truth is the value of today, as many new rows give a value on either side of it, so half of such draws tell;
-    57 % do over all that the truth may be, and hardly any where it is the bound itself.
-    """
-    if np.isnan(rows) or not low <= value <= high:
-        return "so more rows are needed to tell"
-    half, off = (value - low if bound < value else high - value), abs(value - bound)
-    if half > off * math.sqrt(MANYFOLD):
-        return f"too near to tell in practice: it would take more than {MANYFOLD} times the {rows:,.0f} rows"
-    needed = rows * (half / off) ** 2
-    step = 10 ** max(math.floor(math.log10(needed)) - 1, 0)
-    about = math.ceil(needed / step) * step
-    return (
-        f"so more rows are needed to tell: about {about:,} in place of {rows:,.0f} for an even chance, if it stays so"
-    )
+    half, off = value - low if bound < value else high - value, abs(value - bound)
+    needed = np.nan if not low <= value <= high else rows * (half / off) * (half / off) if off else np.inf
+    return "inconclusive", f"{span}: {bound:g} lies inside; {describe_need(needed, rows)}"
