@@ -107,8 +107,7 @@ def judge(
         The model's scores as `nbkit.model.score` returns them, with rows of `score_cost`, `slice_gap` or
         `rate_ratio` appended where a criterion asks for them.
     reference
-        "rule" and "dummy" to their scores; or to the table of `nbkit.model.compare` (a: the reference, b: the
-        model), whose paired interval is narrower.
+        "rule" and "dummy" to the table of `nbkit.model.compare` that holds the model against it.
 
     Returns
     -------
@@ -164,7 +163,7 @@ def _find_measure(metric: str, task: str, name: str) -> tuple[str, str]:
 def _judge(criterion: dict[Any, Any], scores: pd.DataFrame, reference: Mapping[str, pd.DataFrame]) -> tuple[Any, ...]:
     metric, other, bound = criterion["metric"], criterion["reference"], criterion["bound"]
     value, low, high = _look_up(scores, metric)
-    bases = {name: _look_up_base(reference.get(name), metric) for name in {"rule", other} - {""}}
+    bases = {name: _look_up(reference.get(name), metric, "reference")[0] for name in {"rule", other} - {""}}
     target = describe_target(criterion, bases.get(other, np.nan), low, high)
     zero = metric in METRICS and METRICS[metric].better == "zero"
     if not other and COMPARE[criterion["operator"]](abs(bases["rule"]) if zero else bases["rule"], bound):  # no NaN is
@@ -175,7 +174,7 @@ def _judge(criterion: dict[Any, Any], scores: pd.DataFrame, reference: Mapping[s
     seen = (value, low, high)
     what = metric
     if other:
-        seen = _difference(reference.get(other), metric, seen)
+        seen = _look_up(reference.get(other), metric, "difference")
         what = f"the difference to {SPOKEN[other]}"
         if not np.isfinite(seen[0]):
             return *head, value, low, high, "inconclusive", f"there is no {metric} of {SPOKEN[other]} to compare with"
@@ -204,37 +203,14 @@ def describe_target(
     return f"{better} {than} {value}" + (f" by {abs(bound):g}" if bound else "")
 
 
-def _look_up_base(table: pd.DataFrame | None, metric: str) -> float:
-    """Return a reference's own value: of a paired comparison, or of its scores."""
-    if table is not None and "reference" in table.columns:
-        return float(table["reference"].get(metric, np.nan))
-    return _look_up(table, metric)[0]
-
-
-def _look_up(table: pd.DataFrame | None, metric: str) -> tuple[float, float, float]:
+def _look_up(table: pd.DataFrame | None, metric: str, column: str = "value") -> tuple[float, float, float]:
+    """Return a number of a metric with the limits in its row."""
     if table is not None and "metric" in table.columns:
         table = table.set_index("metric")
     if table is None or metric not in table.index:
         return np.nan, np.nan, np.nan
-    return _three(table, metric, "value")
-
-
-def _three(table: pd.DataFrame, metric: str, column: str) -> tuple[float, float, float]:
     value, low, high = (float(table[name][metric]) for name in (column, "low", "high"))
     return value, low, high
-
-
-def _difference(
-    table: pd.DataFrame | None, metric: str, seen: tuple[float, float, float]
-) -> tuple[float, float, float]:
-    """Return model − reference with its interval: the paired one if `compare` made it, else as if independent."""
-    if table is not None and "difference" in table.columns and metric in table.index:
-        return _three(table, metric, "difference")
-    zero = metric in METRICS and METRICS[metric].better == "zero"
-    pair = (seen, _look_up(table, metric))
-    (value, low, high), (base, base_low, base_high) = (_size(*each) if zero else each for each in pair)
-    down, up = np.hypot(value - low, base_high - base), np.hypot(high - value, base - base_low)
-    return value - base, value - base - down, value - base + up
 
 
 def _size(value: float, low: float, high: float) -> tuple[float, float, float]:

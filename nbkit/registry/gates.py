@@ -130,15 +130,19 @@ def _judge(row: Gate, given: Mapping[str, Any]) -> Verdict:
 @gate()
 def criteria_met(criteria: pd.DataFrame) -> Verdict:
     """Every success criterion has the verdict *pass*."""
-    open_ones = criteria[criteria["verdict"] != "pass"]
-    words = []
-    for _, row in open_ones.iterrows():
-        why = f", {row['why']}" if row["verdict"] == "inconclusive" and row.get("why") else ""
-        words.append(f"{row['name']}: {row['verdict']}{why}")
     if not len(criteria):
         return None, "there is no criterion; state one in 01_frame.criteria"
-    met = True if not words else False if (criteria["verdict"] == "fail").any() else None
-    return met, "; ".join(words) or f"every criterion is met ({len(criteria)})"
+    met, words = _list_open(criteria, "name")
+    return met, words or f"every criterion is met ({len(criteria)})"
+
+
+def _list_open(table: pd.DataFrame, name: str) -> Verdict:
+    """Return whether every row has passed, and of the others what is said of them, where it cannot be told also why."""
+    words = []
+    for row in table[table["verdict"] != "pass"].to_dict("records"):
+        why = f", {row['why']}" if row["verdict"] == "inconclusive" and row.get("why") else ""
+        words.append(f"{row[name]}: {row['verdict']}{why}")
+    return True if not words else False if (table["verdict"] == "fail").any() else None, "; ".join(words)
 
 
 @gate()
@@ -171,10 +175,8 @@ def behaves_as_declared(behaviour: pd.DataFrame) -> Verdict:
     """The model behaves as the tests of 07_evaluate.behaviour demand."""
     if not len(behaviour):
         return True, "none declared: no test of behaviour stands in 07_evaluate.behaviour"
-    open_ones = behaviour[behaviour["verdict"] != "pass"]
-    words = [f"{row['sentence']}: {row['verdict']}" for row in open_ones.to_dict("records")]
-    kept = True if not words else False if (behaviour["verdict"] == "fail").any() else None
-    return kept, "; ".join(words) or f"it behaves as declared ({format_count(len(behaviour), 'test')})"
+    kept, words = _list_open(behaviour, "sentence")
+    return kept, words or f"it behaves as declared ({format_count(len(behaviour), 'test')})"
 
 
 @gate()
