@@ -217,7 +217,7 @@ def test_without_a_rule_the_gate_says_that_a_constant_was_beaten():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"gate": "beats_rule"}, "cannot be opened by a person"),
+        ({"gate": "beats_rule"}, "no person can open gate"),
         ({"by": " "}, "by must not be empty"),
         ({"why": ""}, "why must not be empty"),
         ({"on": "yesterday"}, "on must be a date"),

@@ -117,9 +117,7 @@ def runs(as_json: bool) -> None:  # noqa: FBT001
 @click.argument("before", metavar="RUN")
 @click.argument("after", metavar="RUN")
 @click.option("--html", "as_html", is_flag=True, help="Write a page for people: verdicts, scores, figures, causes.")
-@click.option(
-    "-o", "target", type=click.Path(path_type=Path), help="Where the page goes; by default compare.html here."
-)
+@click.option("-o", "target", type=click.Path(path_type=Path), help="Where the page goes; by default compare.html.")
 @JSON
 def compare(before: str, after: str, as_html: bool, target: Path | None, as_json: bool) -> None:  # noqa: FBT001
     """Describe what two runs differ in: scores first, then parameters, what they handed over, headlines, versions."""

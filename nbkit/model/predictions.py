@@ -119,9 +119,7 @@ class Predictions:
             return cls(**_align_classes(truth, table), **given)
         score = np.asarray(table, dtype=float)
         if score.ndim != 1:
-            raise BadModel(
-                f"a {problem.task} prediction is one number a row, this one has the shape {score.shape}: use predict()"
-            )
+            raise BadModel(f"a {problem.task} prediction is one number a row, not {score.shape}: use predict()")
         _check_finite(score)
         if problem.task == "regression":
             return cls(truth=_to_numbers(truth), score=score, label=score, classes=(), **given)

@@ -175,9 +175,7 @@ def _failures(table: pd.DataFrame) -> Iterator[Finding]:
 
 def _weigh_columns(importance: pd.DataFrame | None) -> dict[Any, float]:
     """Return the share of the attributions of each column that is known."""
-    return (
-        {} if importance is None else dict(zip(importance["feature"], importance["share"].astype(float), strict=True))
-    )
+    return {} if importance is None else importance.set_index("feature")["share"].astype(float).to_dict()
 
 
 def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> Iterator[Finding]:

@@ -77,19 +77,15 @@ def compare_models(before: Path, after: Path) -> tuple[list[Row], str]:
         if asked[0] != asked[1]:
             return [], f"The runs predict different things ({'; '.join(asked)}), so their scores are not compared."
         if tests[0] != tests[1]:
-            return (
-                rows,
-                "The runs were judged on different rows: a difference may come from the rows or from the model.",
-            )
+            return rows, "The runs were judged on different rows: a difference may come from these or from the model."
         if all(first == second for first, second in same):
             return [], "The model, the test rows and the scores are the same."
         found = _pair(folders, list(first))
     except UNREADABLE as error:
         told = str(error).replace(str(before), before.name).replace(str(after), after.name)  # a page may be sent
         return [], f"The scores cannot be compared: {told}."
-    said = (
-        f"Both models were scored on the same {format_count(found['n'].max(), 'test row')}; the differences are paired."
-    )
+    tested = format_count(found["n"].max(), "test row")
+    said = f"Both models were scored on the same {tested}; the differences are paired."
     told = found[["difference", "low", "high", "verdict"]].to_dict("index")
     return [row | told.get(row["metric"], {}) for row in rows], said
 
@@ -160,9 +156,7 @@ def _compare_scraps(before: Path, after: Path) -> Iterator[Row]:
 
 
 def _describe(where: str, old: Any, new: Any) -> Row:
-    kinds = [
-        data["value"]["kind"] if isinstance(data, dict) and data.get(TAG) == "artifact" else "" for data in (old, new)
-    ]
+    kinds = [one["value"]["kind"] if isinstance(one, dict) and one.get(TAG) == "artifact" else "" for one in (old, new)]
     if any(kinds):
         return {"what": "artifact", "where": where, "before": _name(old, kinds[0]), "after": _name(new, kinds[1])}
     what = "headline" if where.endswith(".headline") else "value"

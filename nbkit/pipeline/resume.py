@@ -33,7 +33,7 @@ def plan_resume(root: Path, name: str = "", storage: str = "") -> Plan:
     record = read_record(folder)
     if not (record.project and record.files and record.stages):
         raise UnknownRun(
-            f"{folder / RECORD} is damaged, so nobody knows what has passed: `nbkit run PARAMS` makes a new run"
+            f"{folder / RECORD} is damaged, so nobody knows what passed: `nbkit run PARAMS` makes a new one"
         )
     check_graph(stages)
     resolved = resolve_params([root / path for path in record.files], record.settings, stages)

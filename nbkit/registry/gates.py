@@ -155,10 +155,8 @@ def beats_rule(
     if "verdict" in rule_scores:  # compared on the same rows, from nbkit.model.compare(model, rule)
         pair = rule_scores.loc[metric].to_dict()
         if np.isnan(pair["low"]):
-            return (
-                None,
-                f"{describe(metric)} cannot be compared with that of {today}: {pair.get('note') or 'too few rows'}",
-            )
+            why = pair.get("note") or "too few rows"
+            return None, f"{describe(metric)} cannot be compared with that of {today}: {why}"
         by = format_estimate(pair["difference"], pair["low"], pair["high"], sign="+")
         words = f"{describe(metric)} differs from that of {today} by {by} on the same rows"
         return {"better": True, "worse": False}.get(pair["verdict"]), words
@@ -221,9 +219,8 @@ def not_too_good_to_be_true(
     heavy = _find_heavy(importance)
     if heavy:
         share = importance.set_index("feature")["share"].loc[heavy].sum()
-        doubts.append(
-            f"{' and '.join(heavy)} {'carries' if len(heavy) == 1 else 'carry'} {share:.0%} of the importance"
-        )
+        carry = "carries" if len(heavy) == 1 else "carry"
+        doubts.append(f"{' and '.join(heavy)} {carry} {share:.0%} of the importance")
         named += heavy
     if not doubts:
         return True, "no score is nearly perfect, and no one or two columns carry nearly all of the importance"
@@ -268,7 +265,7 @@ def stated_and_confirmed(unstated: Sequence[str], contract: Any, demanded: pd.Da
     open_ones = [*unstated, *([f"{doubt}: nbkit contract confirm"] if doubt else [])]
     if len(demanded) and (demanded["reference"] == "dummy").all():
         open_ones.append(
-            "state a criterion with a bound, or the rule in use today: all there is to beat is a constant prediction"
+            "state a criterion with a bound, or today's rule: all there is to beat is a constant prediction"
         )
     if open_ones:
         things = format_count(len(open_ones), "thing")
@@ -282,9 +279,8 @@ def explanation_adds_up(explanation: pd.DataFrame) -> Verdict:
     """The attributions add up to what the model says."""
     row = explanation.iloc[0]
     error = float(row["relative" if "relative" in explanation else "max_error"])
-    return bool(
-        np.isfinite(error) and error <= 1e-3
-    ), f"largest gap {error:.2g} of the spread on {format_count(row['rows'], 'row')}"
+    adds_up = bool(np.isfinite(error) and error <= 1e-3)
+    return adds_up, f"largest gap {error:.2g} of the spread on {format_count(row['rows'], 'row')}"
 
 
 @gate()
