@@ -78,7 +78,7 @@ def describe_need(needed: float, n: float) -> str:
     Examples
     --------
     >>> describe_need(4123, 1000)
-    'more rows are needed to tell: about 4,200 in place of 1,000 for an even chance, if the value stays'
+    'more rows are needed to tell: about 4,200 in place of 1,000 for an even chance if the value stays'
     >>> describe_need(200_000, 1000)
     'it is too near to tell in practice: more than 100 times the 1,000 rows would be needed'
     """
@@ -87,7 +87,5 @@ def describe_need(needed: float, n: float) -> str:
     if needed > FARTHEST * n:
         return f"it is too near to tell in practice: more than {FARTHEST} times the {n:,.0f} rows would be needed"
     step = 10 ** max(np.floor(np.log10(needed)) - 1, 0)
-    about = step * np.ceil(needed / step)
-    return (
-        f"more rows are needed to tell: about {about:,.0f} in place of {n:,.0f} for an even chance, if the value stays"
-    )
+    many = step * np.ceil(needed / step)
+    return f"more rows are needed to tell: about {many:,.0f} in place of {n:,.0f} for an even chance if the value stays"
