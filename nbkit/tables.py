@@ -11,7 +11,7 @@ ROWS, COLUMNS = 60, 40  # that show whole
 FEW = 10  # rows of a longer table that show
 DASH = "–"  # for what is missing
 WIDTH = 300  # characters of a cell
-NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?|None|<NA>")
+NUMBER = re.compile(r"(?=.*([.e]|\d{4}))[-+]?[\d,]*\.?\d+(e[-+]?\d+)?|None|<NA>")  # of which digits might change
 TEXT = "\u2060"  # a word joiner, which does not show
 MARKED = re.compile(f">{TEXT}([^<]*)<")
 

@@ -94,6 +94,8 @@ def test_texts_that_look_like_numbers_stay_as_they_are():
     assert read(pd.DataFrame({"n": [1200, 7]}, index=["00123", "250.00"]))[1] == [["00123", "1,200"], ["250.00", "7"]]
     mixed = pd.DataFrame({"what": ["00123", 0.741732, None, "<b>", 7]}, dtype=object)
     assert read(mixed)[1] == [["00123"], ["0.741732"], ["–"], ["<b>"], ["7"]]
+    assert "<span>" not in format_table(pd.DataFrame({"seed": ["2", "3"]}))
+    assert read(pd.DataFrame({"text": ["None", "<NA>", None]}))[1] == [["None"], ["<NA>"], ["–"]]
     long = pd.DataFrame({"code": ["00123"] * 100, "share": [0.123456] * 100})
     assert ["00123", "0.123456"] in read(long)[1]
 
