@@ -250,9 +250,7 @@ def find_class(positive: Any, classes: Sequence[Any]) -> Any:
         if set(classes) <= {0, 1}:
             return next((value for value in classes if value == 1), 1)
         raise BadProblem(f"which class is the positive one? Give `positive`, one of {', '.join(map(str, classes))}")
-    same = [value for value in classes if value == positive] or [
-        value for value in classes if str(value) == str(positive)
-    ]
+    same = [each for each in classes if each == positive] or [each for each in classes if str(each) == str(positive)]
     if same:
         return same[0]
     raise BadProblem(f"no class {positive!r}{suggest(str(positive), [str(value) for value in classes])}")

@@ -79,20 +79,32 @@ def _natural(index: pd.Index) -> pd.Index:
 
 
 def _cut_quantiles(column: pd.Series, bins: int) -> pd.Series:
-    """Cut at quantiles; a value so frequent that two of them fall on it is a slice of its own."""
+    """Cut at quantiles; a value so frequent that two of them fall on it is a slice of its own.
+
+    Times are cut at years or months where slices are as long, so that no end is the day of a single row, such as the
+    birth date of a person.
+    """
     time = pd.api.types.is_datetime64_any_dtype(column)
-    values = column.astype("int64").astype(float).where(column.notna()) if time else column.astype("Float64")
-    values = pd.Series(values.to_numpy(dtype=float, na_value=np.nan), index=column.index)
+    unit: Any = "D"
+    method: Any = "nearest" if time else "linear"
+    if time:
+        days = (column.max() - column.min()).days / bins
+        unit = "Y" if days >= 366 else "M" if days >= 31 else "D"
+        moments = column.dt.tz_localize(None).to_numpy().astype(f"datetime64[{unit}]")
+        values = pd.Series(moments.astype("int64").astype(float), index=column.index).where(column.notna())
+    else:
+        values = pd.Series(column.astype("Float64").to_numpy(dtype=float, na_value=np.nan), index=column.index)
     finite = values[np.isfinite(values)]
-    edges, often = np.unique(np.quantile(finite, np.linspace(0, 1, bins + 1)), return_counts=True)
+    edges, often = np.unique(np.quantile(finite, np.linspace(0, 1, bins + 1), method=method), return_counts=True)
     frequent = edges[often > 1]
     rest = finite[~np.isin(finite, frequent)]
     if len(frequent) and len(rest):
-        cuts = np.quantile(rest, np.linspace(0, 1, max(round(bins * len(rest) / len(finite)), 1) + 1))
+        parts = np.linspace(0, 1, max(round(bins * len(rest) / len(finite)), 1) + 1)
+        cuts = np.quantile(rest, parts, method=method)
         edges = np.unique(np.r_[cuts, frequent[(frequent > rest.min()) & (frequent < rest.max())]])
 
     ends = np.union1d(edges, frequent)
-    told = [str(pd.Timestamp(int(end), unit=column.dt.unit).date()) for end in ends] if time else spell_edges(ends, 4)
+    told = list(map(str, ends.astype("int64").astype(f"datetime64[{unit}]"))) if time else spell_edges(ends, 4)
     show = dict(zip(ends, told, strict=True))
     place = np.clip(np.searchsorted(edges[1:-1], values, side="right"), 0, max(len(edges) - 2, 0))
     shown = [show[edge] for edge in edges]

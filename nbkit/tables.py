@@ -1,5 +1,6 @@
 """How a table shows in a notebook, and so on the page of the report that is made of it."""
 
+import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ ROWS, COLUMNS = 60, 40  # that show whole
 FEW = 10  # rows of a longer table that show
 DASH = "–"  # for what is missing
 WIDTH = 300  # characters of a cell
+NUMBER = re.compile(r"(?=.*([.e]|\d{4}))[-+]?[\d,]*\.?\d+(e[-+]?\d+)?|None|<NA>")  # of which digits might change
+TEXT = "\u2060"  # a word joiner, which does not show
+MARKED = re.compile(f">{TEXT}([^<]*)<")
 
 
 def show_tables() -> None:
@@ -27,25 +31,28 @@ def format_table(table: "pd.DataFrame") -> str:
     Parameters
     ----------
     table
-        Any table; of a long one the first and the last rows show, with the number of all; an empty one says so. In one
-        that shows whole, a list in a cell shows as its items, and None as missing.
+        Any table; of a long one the first and the last rows show, with the number of all; an empty one says so. A list
+        in a cell shows as its items, and None as missing. A text that looks like a number stands in a span, by which
+        the report knows that it is none.
     """
     import pandas as pd
 
     title = f"<caption>{escape(str(table.attrs['caption']))}</caption>" if "caption" in table.attrs else ""
-    if len(table) <= ROWS:  # of a long one few rows show, and each cell takes its time
-        table = table.apply(lambda column: column.map(_spell) if column.dtype.kind == "O" else column)
     index = table.index
     counts = index.nlevels == 1 and index.name is None and index.equals(pd.RangeIndex(len(table)))
     if index.nlevels == table.columns.nlevels == 1 and not counts:  # one name goes into the corner: one line of heads
         corner = index.name if index.name is not None else table.columns.name
         table = table.set_axis(index.rename(None)).set_axis(table.columns.rename(corner), axis="columns")
+    if index.dtype.kind == "O" and index.nlevels == 1 and len(table) <= ROWS:
+        table = table.set_axis(table.index.map(_write))
     rows = ROWS if len(table) <= ROWS else FEW
     whole = len(table) <= ROWS and len(table.columns) <= COLUMNS
     options: dict[str, Any] = {"max_rows": rows, "max_cols": COLUMNS, "show_dimensions": not whole}
+    options["formatters"] = [_write if dtype.kind == "O" else None for dtype in table.dtypes]
     with pd.option_context("display.max_colwidth", WIDTH):
         html = table.to_html(index=not counts, border=0, na_rep=DASH, float_format=format_number, **options)
-    html = html.replace("<td>&lt;NA&gt;</td>", f"<td>{DASH}</td>").replace("<thead>", f"{title}<thead>", 1)
+    html = MARKED.sub(r"><span>\1</span><", html)
+    html = re.sub("<td>(&lt;NA&gt;|None)</td>", f"<td>{DASH}</td>", html).replace("<thead>", f"{title}<thead>", 1)
     return str(html) + ("" if len(table) else "\n<p>No rows.</p>")
 
 
@@ -63,8 +70,13 @@ def caption(table: "pd.DataFrame", words: str) -> "pd.DataFrame":
     return shown
 
 
-def _spell(value: Any) -> Any:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else float("nan") if value is None else value
+def _write(value: Any) -> Any:
+    """Write a value of a column of texts; a text that looks like a number, or like what is missing, is marked."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return format_number(value)
+    return f"{TEXT}{value}" if isinstance(value, str) and NUMBER.fullmatch(value.strip()) else value
 
 
 def write_value(value: Any) -> str:

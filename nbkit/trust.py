@@ -121,9 +121,7 @@ def _check_line(name: str, where: str) -> str:
             "a prefix or a pattern vouches for code that nobody has read"
         )
     if parts[0] in sys.stdlib_module_names:
-        raise BadParameter(
-            f"{where}: {name!r} is part of Python itself; a model needs no such class, and it can run code"
-        )
+        raise BadParameter(f"{where}: {name!r} is part of Python; a model needs no such class, and it can run code")
     return name
 
 
@@ -138,9 +136,7 @@ def _read_schema(content: bytes) -> dict[str, Any]:
         raise CorruptArtifact("this is not a model file: it holds two members of one name")
     protocol = schema.get("protocol") if isinstance(schema, dict) else None
     if type(protocol) is not int or protocol < OLDEST_PROTOCOL:
-        raise UntrustedType(
-            f"the model was written with protocol {protocol!r} of skops; register it again from its run"
-        )
+        raise UntrustedType(f"the model was written with protocol {protocol!r} of skops; register it anew from its run")
     return dict(schema)
 
 

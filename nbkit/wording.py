@@ -154,17 +154,20 @@ def format_interval(low: float, high: float, *, sign: str = "") -> str:
 
 
 def format_estimate(value: float, low: float, high: float, *units: str, sign: str = "") -> str:
-    """Return a number with its units and its interval, all in the same digits.
+    """Return a number with its units and its interval, all in the same digits; of a certain number without one.
 
     Examples
     --------
     >>> format_estimate(55021.3, 35111, 74002, "USD"), format_estimate(1.96, math.nan, math.nan)
     ('55,000 USD (35,000 to 74,000)', '1.96 (interval unknown)')
+    >>> format_estimate(0.5, 0.5, 0.5)
+    '0.5'
     """
     if not math.isfinite(value):
         return "unknown"
     span = "interval unknown" if math.isnan(low + high) else format_interval(low, high, sign=sign)
-    return " ".join([format_value(value, low, high, sign=sign), *filter(None, units), f"({span})"])
+    said = [format_value(value, low, high, sign=sign), *filter(None, units), f"({span})"]
+    return " ".join(said if not low == value == high else said[:-1])
 
 
 def format_share(value: float, low: float = math.nan, high: float = math.nan) -> str:

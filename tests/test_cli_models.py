@@ -288,7 +288,7 @@ def test_a_taken_port_is_told(registry):
 def test_only_a_version_that_is_named_or_in_production_is_served(registry):
     done = nbkit("serve", "toy", "--port", "0")
     assert done.exit_code == 2
-    assert "no version of toy is in production: say which to serve; there are toy@1 (staging), toy@2" in done.stderr
+    assert "no toy is in production: say which to serve; there are toy@1 (staging), toy@2" in done.stderr
     registry.promote("toy@1", by="ann", why="better")
     assert (find_served(registry, "toy").number, find_served(registry, "toy@2").number) == (1, 2)
 

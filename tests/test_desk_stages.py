@@ -2,12 +2,13 @@
 
 import json
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from conftest import make_notebook
 
 from nbkit.cli import main
-from nbkit.desk.stages import find_stage, list_desk, refresh, verify
+from nbkit.desk.stages import _differ, find_stage, list_desk, refresh, verify
 from nbkit.errors import UnknownStage
 from nbkit.run import Run
 from nbkit.scraps import read_value
@@ -90,6 +91,21 @@ def test_numbers_may_differ_by_rounding_and_tables_are_compared(desk):
     assert [row["what"] for row in verify(desk, "01_a")] == ["hidden state"]
     edit(desk, "01_a", "2.5 + 1e-12", "2.6")
     assert [row["what"] for row in verify(desk, "01_a")] == ["hidden state", "table"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "told"),
+    [
+        ("ac", 2, "only at the desk: b; only in a fresh kernel: c"),
+        ("ab", 3, "2 rows at the desk, 3 rows in a fresh kernel"),
+        ("a", 1, "only at the desk: b; 2 rows at the desk, 1 row in a fresh kernel"),
+        ("abcdefghi", 2, "only in a fresh kernel: c, d, e, f, g and 2 more"),
+    ],
+)
+def test_a_table_of_other_columns_or_rows_is_told_with_what_is_other(columns, rows, told):
+    desk, batch = (pd.DataFrame({name: range(many) for name in names}) for names, many in (("ab", 2), (columns, rows)))
+    assert [row["message"] for row in _differ("table", desk, batch)] == [told]
+    assert [row["what"] for row in _differ("series", desk["a"], desk["a"].head(1))] == ["table"]
 
 
 def test_a_stage_that_has_not_run_cannot_be_compared(desk):

@@ -1,5 +1,7 @@
 """Criteria: read strictly, judged by the whole interval."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,12 +92,90 @@ def test_verdicts_never_contradict_the_value(operator, bound, a, b, c):
     assert verdict == "inconclusive" or (verdict == "pass") == holds
 
 
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ((0.66, 0.64, 0.68), "0.65 lies inside; more rows are needed to tell: about 4,000 in place of 1,000 for an"),
+        ((0.66, 0.6499, 0.68), "about 1,100 in place of 1,000"),
+        ((0.64, 0.6, 0.66), "about 4,000 in place of 1,000"),
+        ((0.62, 0.5, 0.71), "about 9,000 in place of 1,000"),
+        ((0.653, 0.63, 0.68), "about 59,000 in place of 1,000"),
+        (
+            (0.65, 0.6, 0.7),
+            "0.65 lies inside; it is too near to tell in practice: more than 100 times the 1,000 rows",
+        ),
+        ((0.6501, 0.6, 0.7), "too near to tell in practice"),
+    ],
+)
+def test_a_bound_inside_the_interval_says_about_how_many_rows_would_tell(row, told):
+    criteria = read_criteria({"roc_auc": ">= 0.65"}, "binary")
+    why = judge(criteria, scores(roc_auc=row).assign(n=1_000))["why"].iloc[0]
+    assert told in why
+    assert (
+        judge(criteria, scores(roc_auc=row))["why"].iloc[0].endswith("0.65 lies inside; more rows are needed to tell")
+    )
+
+
+def test_of_a_value_that_leans_to_one_side_no_number_of_rows_is_said():
+    for demand, row in (("slice_gap", (0.1, 0.02, 0.2)), ("ece", (0.05, 0.0, 0.06)), ("rate_ratio", (0.8, 0.6, 1.0))):
+        criteria = read_criteria({demand: ">= 0.7" if demand == "rate_ratio" else "<= 0.04"}, "binary")
+        why = judge(criteria, scores(**{demand: row}).assign(n=1_000))["why"].iloc[0]
+        assert why.endswith("lies inside; more rows are needed to tell")
+
+
+def draw_binary(chance, n, spread=1.0):
+    p = 1 / (1 + np.exp(-spread * chance.normal(size=n)))
+    return (chance.random(n) < p).astype(int), p
+
+
+def read_needed(why):
+    return int(re.search(r"about ([\d,]+) in place of [\d,]+ for an even chance", why)[1].replace(",", ""))
+
+
+@pytest.mark.parametrize(("metric", "demand"), [("accuracy", ">="), ("brier", "<="), ("roc_auc", ">=")])
+def test_with_as_many_rows_as_are_named_half_of_all_draws_tell_if_the_value_stays(metric, demand):
+    chance, told = np.random.default_rng(1), []
+    truth = score_predictions(*draw_binary(chance, 400_000), [metric], draws=0)["value"].iloc[0]
+    for off in (0.8, 1.4):  # standard errors between truth and bound
+        seen = score_predictions(*draw_binary(chance, 500), [metric], draws=60)
+        error = (seen["high"] - seen["low"]).iloc[0] / 2 / 1.96
+        bound = truth - off * error if demand == ">=" else truth + off * error
+        criteria = read_criteria({metric: f"{demand} {bound:.6f}"}, "binary")
+        stays = seen.assign(value=truth, low=truth - 1.96 * error, high=truth + 1.96 * error)
+        needed = read_needed(judge(criteria, stays)["why"].iloc[0])
+        assert needed == pytest.approx(500 * (1.96 / off) ** 2, rel=0.06)
+        for _ in range(40):
+            again = score_predictions(*draw_binary(chance, needed), [metric], draws=60)
+            told.append(judge(criteria, again)["verdict"].iloc[0] != "inconclusive")
+    assert 0.35 < np.mean(told) < 0.7, np.mean(told)  # 80 draws of one half, the width of whose interval is drawn, too
+
+
+def test_with_as_many_rows_as_are_named_half_tell_over_all_that_the_truth_may_be():
+    chance, criteria, told = np.random.default_rng(2), read_criteria({"bias": "<= 1"}, "regression"), []
+    for truth in chance.uniform(1 - 5 * 0.1, 1 + 5 * 0.1, 1_200):  # five standard errors to either side of the bound
+        value = chance.normal(truth, 0.1)
+        row = judge(criteria, scores(bias=(value, value - 0.196, value + 0.196)).assign(n=1_000)).iloc[0]
+        if "in place of" in row["why"]:
+            error = 0.1 * np.sqrt(1_000 / read_needed(row["why"]))
+            again = chance.normal(truth, error)
+            second = judge(criteria, scores(bias=(again, again - 1.96 * error, again + 1.96 * error)))
+            told.append(second["verdict"].iloc[0] != "inconclusive")
+    assert len(told) > 300
+    assert 0.5 < np.mean(told) < 0.65, np.mean(told)
+
+
 def test_missing_numbers_cannot_tell():
     criteria = read_criteria({"roc_auc": "> rule", "brier": "<= 0.2", "f1": ">= 0.1"}, "binary")
     table = judge(criteria, scores(roc_auc=(0.7, 0.6, 0.8)))
     assert table["verdict"].tolist() == ["inconclusive"] * 3
     assert "no roc_auc of the rule" in table["why"][0]
     assert "f1 was not measured on the test split" in table["why"][2]
+
+
+def against(**rows):
+    """Tables of a comparison: of each metric the reference, the difference to it, and its limits."""
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["reference", "difference", "low", "high"])
+    return table.rename_axis("metric")
 
 
 def test_a_paired_comparison_is_used():
@@ -105,9 +185,9 @@ def test_a_paired_comparison_is_used():
     rule = np.clip(p + rng.normal(0, 0.1, 800), 0, 1)
     criteria, mine = read_criteria({"brier": "< rule"}, "binary"), score_predictions(y, p, "brier")
     paired = judge(criteria, mine, {"rule": compare(y, rule, p, "brier")})
-    apart = judge(criteria, mine.reset_index(), {"rule": score_predictions(y, rule, "brier")})
+    theirs = score_predictions(y, rule, "brier")
     assert paired["verdict"].tolist() == ["pass"]
-    assert apart["verdict"].tolist() == ["inconclusive"]
+    assert mine["high"].iloc[0] > theirs["low"].iloc[0]  # told apart only row by row
 
 
 def test_bias_is_judged_by_its_size():
@@ -128,7 +208,7 @@ def test_bias_is_judged_by_its_size():
 )
 def test_a_target_that_the_rule_in_use_meets_says_so(demand, rule, told):
     metric = next(iter(demand))
-    mine, today = scores(**{metric: (0.05, 0.04, 0.06)}), scores(**{metric: rule})
+    mine, today = scores(**{metric: (0.05, 0.04, 0.06)}), against(**{metric: (rule[0], -1, -2, 0)})
     criteria = read_criteria(demand, "regression")
     assert judge(criteria, mine, {"rule": today})["target"].tolist() == [told]
     assert judge(criteria, mine)["target"].tolist() == [told.partition(",")[0]]
@@ -139,11 +219,9 @@ def test_no_criteria_no_rows():
 
 
 def test_bias_against_the_rule_is_of_sizes():
-    criteria = read_criteria({"bias": "< rule"}, "regression")
-    mine, rule = scores(bias=(0.1, 0.05, 0.15)), scores(bias=(-0.9, -1.0, -0.8))
-    row = judge(criteria, mine, {"rule": rule}).iloc[0]
+    criteria, mine = read_criteria({"bias": "< rule"}, "regression"), scores(bias=(0.1, 0.05, 0.15))
+    row = judge(criteria, mine, {"rule": against(bias=(-0.9, -0.8, -0.9, -0.7))}).iloc[0]
     assert (row["verdict"], row["value"]) == ("pass", 0.1)
-    assert judge(criteria, rule, {"rule": mine})["verdict"].tolist() == ["fail"]
     y = np.arange(200.0)
     paired = compare(y, y - 0.9, y + 0.1, "bias", task="regression")
     assert judge(criteria, mine, {"rule": paired})["verdict"].tolist() == ["pass"]

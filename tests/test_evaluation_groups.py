@@ -168,7 +168,7 @@ def test_groups_are_held_against_a_tolerance(rates, n, verdict):
     said = {
         "pass": "is within the limit of 1.25",
         "fail": "beyond it",
-        "inconclusive": "reaches across it, so this is undecided",
+        "inconclusive": "reaches across it: more rows are needed to tell: about ",
     }
     assert said[verdict] in judged.at["selection_rate", "sentence"]
     assert np.isnan(judged.at["selection_rate", "needed"]) == (verdict != "inconclusive")

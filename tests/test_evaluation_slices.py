@@ -189,3 +189,25 @@ def test_without_a_column_to_slice_by_there_are_no_slices_and_their_columns_stay
 def test_numbers_that_lie_close_together_far_from_zero_are_different_slices(start):
     slices = cut_slices(pd.Series(start + np.arange(200) % 100 * 4))
     assert len(slices.cat.categories) == 4
+
+
+@pytest.mark.parametrize(
+    ("days", "first"), [(18_000, "1950 to 196"), (400, "1950-01 to 1950-0"), (90, "1950-01-03 to 1950-01-2")]
+)
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_a_slice_of_times_ends_with_a_year_or_a_month_where_it_is_long_and_names_no_birth_date(days, first, zone):
+    chance = np.random.default_rng(0)
+    born = pd.Series(pd.Timestamp("1950-01-03") + pd.to_timedelta(np.r_[0, chance.integers(1, days, 500)], "D"))
+    labels = cut_slices(born.dt.tz_localize(zone).reindex(range(502)))
+    names = [each for each in labels.cat.categories if each != "missing"]
+    assert names[0].startswith(first)
+    assert 3 <= len(names) <= 5
+    if days > 90:
+        assert not any(f"{day:%Y-%m-%d}" in name for day in born for name in names)
+    ends = (
+        pd.DataFrame({"born": born, "slice": labels.iloc[:-1]})
+        .groupby("slice", observed=True)["born"]
+        .agg(["min", "max"])
+    )
+    assert (ends["min"].sort_values().index == ends["max"].sort_values().index).all()  # they follow on each other
+    assert labels.iloc[-1] == "missing"

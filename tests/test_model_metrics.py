@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 
 from benchmarks.truth.intervals import count_coverage, list_cases
 from nbkit.errors import BadCriterion, BadModel, BadProblem
-from nbkit.model import METRICS, known_metrics, predict, score
+from nbkit.model import METRICS, known_metrics, make_baselines, predict, score
 from nbkit.model import compare as compare_predictions
 from nbkit.model.costs import price_rows
 from nbkit.problem import Problem
@@ -298,6 +298,21 @@ def test_a_share_of_no_hits_has_an_interval_that_is_no_point():
     perfect = score_predictions(y, y * 0.9, ["roc_auc", "balanced_accuracy", "precision"])
     assert (perfect["value"] == 1).all()
     assert (perfect["low"] < 0.95).all()
+
+
+def test_a_constant_model_ranks_at_exactly_one_half_and_others_are_not_taken_for_one():
+    rows = pd.DataFrame({"x": np.arange(300.0), "y": np.arange(300) % 3 == 0})
+    problem = Problem("y", positive=True)
+    dummy = make_baselines(problem)["dummy"].fit(rows[["x"]], rows["y"])
+    scores = score(predict(dummy, rows, problem), ["roc_auc", "balanced_accuracy", "brier"])
+    assert scores.loc[["roc_auc", "balanced_accuracy"], ["value", "low", "high"]].eq(0.5).all(axis=None)
+    assert scores.at["brier", "low"] < scores.at["brier", "value"] < scores.at["brier", "high"]
+    by_chance = score_predictions(rows["y"], np.full(300, 0.3), ["roc_auc"])  # of a model that may say more elsewhere
+    assert by_chance.at["roc_auc", "low"] < 0.5 < by_chance.at["roc_auc", "high"]
+    classes = Problem("y", "multiclass")
+    dummy = make_baselines(classes)["dummy"].fit(rows[["x"]], rows["x"] % 3)
+    ranked = score(predict(dummy, rows.assign(y=rows["x"] % 3), classes), "roc_auc").loc["roc_auc"]
+    assert ranked[["value", "low", "high"]].eq(0.5).all()
 
 
 def test_too_few_cases_or_blocks_are_an_honest_note_with_the_number_needed():

@@ -216,7 +216,8 @@ ESTIMATED = pd.DataFrame({"estimated": [0.6], "naive": [0.7], "change": [-0.1]},
         ),
         ({"drift": drifts("hour", level="not judged")}, "inconclusive", "unsure"),
         ({"drift": drifts("seats", level="not judged")}, "ok", None),
-        ({"drift": drifts("hour", level="not judged"), "performance": losses(roc_auc="ok")}, "ok", None),
+        ({"drift": drifts("hour", level="not judged"), "performance": losses(roc_auc="ok")}, "ok", "note"),
+        ({"drift": drifts("seats", level="not judged"), "performance": losses(roc_auc="ok")}, "ok", None),
         ({"performance": losses(accuracy="worse"), "metric": "accuracy"}, "retrain", "critical"),
         ({"performance": losses(roc_auc="watch")}, "ok", "note"),
         ({"performance": losses(roc_auc="ok")}, "ok", None),
@@ -337,6 +338,32 @@ def test_a_handful_of_labels_is_inconclusive_and_nothing_is_printed_as_nan(binar
     assert found.decision.decision in ("inconclusive", "look")
     said = explain_window(found) + summarize_window(found, "demo@1", "", metric="roc_auc")
     assert "nan" not in said
+
+
+def test_a_window_that_is_ok_by_its_score_says_which_columns_had_too_few_rows(binary):
+    draw, bundle = binary
+    small = make_profile(draw(60).drop(columns="late"))
+    found = check_window({**bundle, "reference": small}, draw(20_000))
+    assert found.decision.decision == "ok"
+    said = "2 of 2 important columns could not be judged"
+    assert summarize_window(found, "demo@1", "2013-06", metric="roc_auc").startswith(
+        "OK: demo@1 on 20,000 rows of 2013-06: "
+    )
+    assert f"; {said}: too few rows; 0 columns drifted" in summarize_window(found, "demo@1", "", metric="roc_auc")
+    first = explain_window(found).splitlines()[1]
+    assert first.startswith(
+        f"- {said}: hour, noise: too few rows (20,000) to see a drift; a larger reference is needed."
+    )
+    weights = bundle["importance"].assign(share=[0.99, 0.01])
+    found = check_window({**bundle, "reference": small, "importance": weights}, draw(20_000))
+    assert found.decision.reasons["finding"].tolist() == ["1 of 1 important column could not be judged"]
+
+
+def test_a_prediction_that_could_not_be_judged_is_no_column():
+    table = pd.concat([drifts("hour", level="ok"), drifts("prediction", level="not judged")])
+    assert decide(None, table, None, metric="roc_auc").reasons["finding"].tolist() == [
+        "the prediction could not be judged"
+    ]
 
 
 def test_labels_without_an_interval_decide_nothing():

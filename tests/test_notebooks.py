@@ -96,6 +96,19 @@ def test_code_cells_are_short_and_hold_no_definitions(every_cell):
         assert not re.search(r"^\s*[%!]|input\(|/home/|/root/|C:\\", body, flags=re.MULTILINE), body
 
 
+def test_no_two_tables_have_one_caption_and_those_of_the_weak_spots_have_their_own(stage, cells):
+    bodies = [source(cell) for cell in cells if cell["cell_type"] == "code"]
+    calls = [node for body in bodies for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Call)]
+    given = [ast.unparse(call.args[1]) for call in calls if ast.unparse(call.func) == "caption"]
+    assert len(given) == len(set(given))
+    for name, heading, many in (("07_evaluate", "## Where it is weak", 3), ("11_monitor", "## Is it still right?", 2)):
+        under, captions = "", 0
+        for cell in cells if stage.name == name else ():
+            under = source(cell).splitlines()[0] if source(cell).startswith("## ") else under
+            captions += under == heading and "caption(" in source(cell)
+        assert captions == many * (stage.name == name)
+
+
 def test_no_number_is_typed_into_prose(every_cell):
     prose = [source(cell) for cell in every_cell[1:] if cell["cell_type"] == "markdown"]
     assert [found for text in prose for found in NUMBER_TYPED_IN.findall(text)] == []

@@ -113,7 +113,7 @@ def test_all_pass_on_good_evidence():
         (
             {"unstated": ["state `owner`: who"]},
             "stated_and_confirmed",
-            "1 thing to state or confirm before production: state `owner`",
+            "1 thing to state or confirm before production:\nstate `owner`",
         ),
         (
             {"demanded": read_criteria({"roc_auc": "> rule"}, "binary", rule=False)},
@@ -217,7 +217,7 @@ def test_without_a_rule_the_gate_says_that_a_constant_was_beaten():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"gate": "beats_rule"}, "cannot be opened by a person"),
+        ({"gate": "beats_rule"}, "no person can open gate"),
         ({"by": " "}, "by must not be empty"),
         ({"why": ""}, "why must not be empty"),
         ({"on": "yesterday"}, "on must be a date"),

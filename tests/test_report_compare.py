@@ -74,6 +74,40 @@ def test_equal_runs_are_the_same_and_nothing_is_paired(project):
     assert compare_models(one, two) == ([], "The model, the test rows and the scores are the same.")
 
 
+def test_scores_of_equal_predictions_are_the_same_and_not_inconclusive(project):
+    one = judged(project, "one", ["a"])
+    two = judged(project, "two", ["a"], **{"07_evaluate": {"scores": score(predict(read_model(one), draw_rows(0), PROBLEM), ["roc_auc", "accuracy"], draws=20), "threshold": 0.6}})  # fmt: skip
+    scores = score(predict(read_model(one), draw_rows(0), PROBLEM, threshold=0.4), ["roc_auc", "accuracy"], draws=50)
+    same = judged(project, "same", ["a"], **{"07_evaluate": {"scores": scores}})
+    again = judged(project, "again", ["a"], **{"07_evaluate": {"scores": scores.assign(note="again")}})
+    assert [row["verdict"] for row in compare_models(same, again)[0]] == ["the same", "the same"]
+    page = write_page("same", "again")
+    assert "The second run is the same in ROC AUC, accuracy." in page.text
+    assert page.text.count("= the same") == 2
+    ranking, deciding = (row["verdict"] for row in compare_models(same, two)[0])  # by another threshold
+    assert ranking == "the same" != deciding
+
+
+def test_values_are_told_in_the_terminal_as_people_write_them(project):
+    long = "The same beginning of a long text, which both runs have in common until near to its end, "
+    values = {
+        "limits": (1.0, np.float64(2.5)),
+        "costs": {"false_positive": 3.0},
+        "text": f"{long}here it is old.",
+    }
+    for name in ("one", "two"):
+        judged(project, name, ["a"], **{"07_evaluate": values})
+        values = {"limits": (1.0, float("nan")), "costs": {}, "note": "new", "text": f"{long}here it is new."}
+    out = nbkit("compare", "one", "two").stdout
+    rows = {line.split()[1]: " ".join(line.split()[2:]) for line in out.splitlines() if line.startswith("value")}
+    assert "$" not in out
+    assert rows["07_evaluate.limits"] == "1.0, 2.5 1.0, nan"
+    assert rows["07_evaluate.costs"] == "false_positive 3.0 none"
+    assert rows["07_evaluate.note"] == "– new"
+    assert rows["07_evaluate.text"].startswith("…")
+    assert "here it is old." in rows["07_evaluate.text"]
+
+
 def test_two_models_that_are_equally_good_are_rarely_called_different(project):
     """Two models that read one equally strong column each: 1 of 20 comparisons may err, in 60 no more than 8 do (p < 0.01)."""
     wrong, train = 0, draw_rows(99, 4000)

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nbkit.contract import Contract
 from nbkit.plots import draw_bars
+from nbkit.registry import evaluate_gates
 from nbkit.report import write_report
 from nbkit.scrub import Scrubber
 from nbkit.store import write_atomic
@@ -117,6 +119,25 @@ def test_a_run_that_stopped_shows_where_and_why(project, status):
     assert "last line" in second
     assert "\x1b" not in second
     assert second.count("alert('ü')") >= 4
+
+
+def test_what_a_person_has_to_state_stands_a_demand_a_line_and_code_as_code(project):
+    detail = evaluate_gates(
+        gates=["stated_and_confirmed"], unstated=["state `owner`: who", "state `<b>`"], contract=Contract(()),
+        demanded=pd.DataFrame({"reference": ["rule"]}),
+    )  # fmt: skip
+    gates = pd.concat([GATES, detail]) if "inconclusive" in GATES else pd.concat([GATES, detail[GATES.columns]])
+    folder = full_run(project, gates=gates)
+    pages(folder)
+    html = (folder / "report" / "index.html").read_text()
+    lines = html.partition("A person has to decide: ")[2].partition("</p>")[0].split("<br>")
+    assert lines[:3] == [
+        "3 things to state or confirm before production:",
+        "state <code>owner</code>: who;",
+        "state <code>&lt;b&gt;</code>;",
+    ]
+    assert lines[3].startswith("the contract is proposed")
+    assert "`" not in html.partition("</section>")[0].partition('<section class="verdict')[2]
 
 
 def test_hostile_words_stay_words_everywhere(project):

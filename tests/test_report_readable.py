@@ -87,6 +87,19 @@ def test_the_columns_of_the_users_own_table_stay_as_they_are():
     assert rows[0] == ["5.25", "4.97", "5.59", "1.50", "9.50", "01234", "fail", "n", "20240101"]
 
 
+def test_texts_that_look_like_numbers_stay_as_they_are():
+    codes = {"price": ["250.00", "1.5"], "code": ["00123", "45"], "big": ["1e5", "12345.678"], "rows": ["1200", "7"]}
+    _, rows, _ = read(pd.DataFrame(codes))
+    assert rows == [["250.00", "00123", "1e5", "1200"], ["1.5", "45", "12345.678", "7"]]
+    assert read(pd.DataFrame({"n": [1200, 7]}, index=["00123", "250.00"]))[1] == [["00123", "1,200"], ["250.00", "7"]]
+    mixed = pd.DataFrame({"what": ["00123", 0.741732, None, "<b>", 7]}, dtype=object)
+    assert read(mixed)[1] == [["00123"], ["0.741732"], ["–"], ["<b>"], ["7"]]
+    assert "<span>" not in format_table(pd.DataFrame({"seed": ["2", "3"]}))
+    assert read(pd.DataFrame({"text": ["None", "<NA>", None]}))[1] == [["None"], ["<NA>"], ["–"]]
+    long = pd.DataFrame({"code": ["00123"] * 100, "share": [0.123456] * 100})
+    assert ["00123", "0.123456"] in read(long)[1]
+
+
 def test_small_numbers_do_not_become_nothing_and_a_count_is_no_estimate():
     _, rows, _ = read(pd.DataFrame({"p": [0.000005, 0.000049]}))
     assert [float(row[0]) for row in rows] == [0.000005, 0.000049]

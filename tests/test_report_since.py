@@ -8,7 +8,7 @@ import pytest
 
 from nbkit.evaluation import read_criteria
 from nbkit.problem import Problem
-from nbkit.report import read_overview, read_since, refresh_fronts, write_report
+from nbkit.report import pages, read_overview, read_since, refresh_fronts, write_report
 from nbkit.report.since import find_earlier
 from tests.conftest import make_notebook
 from tests.test_report_overview import GATES, PASSED, VERDICTS, write_run
@@ -139,9 +139,29 @@ def test_the_front_page_follows_a_look(project, registered):
     html = page.read_text()
     assert '<a href="window_1.html">&lt;a&gt;</a>' in html
     last = max(page.parent.glob("[01]*.html"))
-    assert '<a href="window_1.html">11 · Monitor: &lt;a&gt; →</a>' in last.read_text()
+    assert '<a href="window_1.html">11_monitor: &lt;a&gt; →</a>' in last.read_text()
     assert f'<a href="{last.name}">← ' in (page.parent / "window_1.html").read_text()
     assert "■ needs review" in html
+
+
+def test_a_window_is_called_by_the_title_of_its_notebook_and_no_page_is_rendered_twice(
+    project, registered, monkeypatch
+):
+    rendered, render = [], pages.render_stage
+    monkeypatch.setattr(pages, "render_stage", lambda *given: rendered.append(given[1]["page"]) or render(*given))
+    monitor = look(project, "toy-monitor-b", "b", "ok")
+    notebook = json.loads((monitor / "11_monitor.ipynb").read_text())
+    notebook["cells"].insert(0, {"cell_type": "markdown", "id": "title", "metadata": {}, "source": "# 11 · Watch"})
+    (monitor / "11_monitor.ipynb").write_text(json.dumps(notebook))
+    page = write_report(registered)
+    last = max(page.parent.glob("[01]*.html"))
+    assert '<a href="window_1.html">11 · Watch: b →</a>' in last.read_text()
+    assert "<h1>11 · Watch: b</h1>" in (page.parent / "window_1.html").read_text()
+    assert sorted(rendered) == sorted(set(rendered))
+    assert last.name in rendered
+    rendered.clear()
+    refresh_fronts(monitor)
+    assert sorted(rendered) == [last.name, "window_1.html"]
 
 
 def test_a_run_that_registered_nothing_has_no_since(project):

@@ -6,6 +6,8 @@ import pytest
 
 from nbkit.contract import ColumnRule, Contract
 from nbkit.problem import Problem
+from nbkit.report.overview import read_overview
+from nbkit.report.pages import render_index
 from nbkit.report.watch import CHANCE, OUTSIDE, read_watch
 from tests.test_report_overview import PASSED, write_run
 
@@ -83,3 +85,45 @@ def test_at_most_three_weak_spots_are_told_slices_then_those_of_the_error_tree_t
         "Errors are 1.58 (1.20 to 1.96) times as large as on the whole where x above 3, on 500 rows.",
         "C a, d 5 to 9: predictions are off by 4.2 min (3.1 to 5.4) more than on the whole, on 200 rows.",
     ]
+
+
+def test_a_column_has_one_name_that_of_the_contract_and_a_topic_one_heading(project):
+    rows = (
+        ColumnRule("temp", description="temperature; at noon"),
+        ColumnRule("origin", description="airport of departure"),
+    )
+    pair = {"column": "origin", "verdict": "inconclusive"}
+    groups = pd.DataFrame([pair | {"sentence": f"origin JFK: a row is flagged {n} times as often"} for n in (2, 3)])
+    outside = {"column": ["temp"], "lowest": 1.0, "highest": 64.4, "below": 0.0, "above": 0.27, "chance": 0.0}
+    values = {
+        "03_validate": {
+            "contract": Contract(rows),
+            "violations": pd.DataFrame({"column": ["temp"], "severity": "warning", "message": "temp: 3 are above 120."}),
+        },
+        "07_evaluate": {
+            "group_verdicts": groups,
+            "remedies": pd.DataFrame({"column": ["origin"], "sentence": ["a threshold for each origin helps"]}),
+            "slices": pd.DataFrame({"column": "temp", "slice": ["8"], "n": 9, "gap": 0.1, "gap_low": 0, "gap_high": 1, "verdict": "worse"}),
+            "outside": pd.DataFrame(outside),
+        },
+    }  # fmt: skip
+    folder = write_run(project, stages=dict.fromkeys(values, PASSED), **values)
+    found = read_watch(folder)
+    assert found["topic"].tolist() == ["Groups by airport of departure"] * 2 + [
+        "Remedy",
+        "Weak spot",
+        "Not learned",
+        "Data",
+    ]
+    assert found["sentence"].tolist()[:3] == [
+        "Airport of departure JFK: a row is flagged 2 times as often.",
+        "Airport of departure JFK: a row is flagged 3 times as often.",
+        "A threshold for each airport of departure helps.",
+    ]
+    assert found["sentence"].tolist()[3].startswith("Temperature 8: predictions are off by ")
+    assert "of the test rows temperature is above" in found["sentence"].tolist()[4]
+    assert found["sentence"].tolist()[5] == "Temperature: 3 are above 120 (warning)."
+    assert read_watch(folder, groups["sentence"].tolist())["topic"].tolist()[0] == "Remedy"
+    page = render_index(read_overview(folder))
+    assert page.count("Groups by airport of departure</a>") == 1
+    assert page.count("<td>Airport of departure JFK") == 2

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import json
+import os
 import sys
 import threading
 from functools import cache
@@ -16,6 +17,7 @@ from nbkit.record import read_record, to_plain
 from nbkit.wording import clip, format_score
 
 TOLD = "decision, or what stopped it"
+WIDTH = 100  # of a value that is told in a table
 PARAMS = click.argument("params", nargs=-1, required=True, type=click.Path(path_type=Path))
 SET = click.option("--set", "settings", multiple=True, metavar="STAGE.KEY=VALUE", help="Override one parameter.")
 JOBS = click.option("--jobs", type=click.IntRange(1), default=1, help="Stages at work at the same time.  [default: 1]")
@@ -116,9 +118,7 @@ def runs(as_json: bool) -> None:  # noqa: FBT001
 @click.argument("before", metavar="RUN")
 @click.argument("after", metavar="RUN")
 @click.option("--html", "as_html", is_flag=True, help="Write a page for people: verdicts, scores, figures, causes.")
-@click.option(
-    "-o", "target", type=click.Path(path_type=Path), help="Where the page goes; by default compare.html here."
-)
+@click.option("-o", "target", type=click.Path(path_type=Path), help="Where the page goes; by default compare.html.")
 @JSON
 def compare(before: str, after: str, as_html: bool, target: Path | None, as_json: bool) -> None:  # noqa: FBT001
     """Describe what two runs differ in: scores first, then parameters, what they handed over, headlines, versions."""
@@ -148,18 +148,32 @@ def compare(before: str, after: str, as_html: bool, target: Path | None, as_json
 
 
 def _condense(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Shorten differences for a terminal: artifacts by stage, values cut; ``--json`` has all of it."""
+    """Shorten differences for a terminal: artifacts by stage, values cut before they differ; ``--json`` has all."""
     from nbkit.pipeline.compare import group_artifacts
+    from nbkit.values import decode
 
-    told = [
-        row | {key: clip(str(row[key]), 100) for key in ("before", "after")}
-        for row in rows
-        if row["what"] != "artifact"
-    ]
+    told = []
+    for row in rows:
+        if row["what"] != "artifact":
+            values = [decode(row[key]) if row["what"] == "value" else row[key] for key in ("before", "after")]
+            texts = [_tell(value) for value in values]
+            start = len(os.path.commonprefix(texts)) - 30  # noqa: RUF071, of texts and not of paths
+            skip = start if start > 0 and max(map(len, texts)) > WIDTH else 0
+            texts = [clip("…" * (skip > 0) + text[skip:], WIDTH) for text in texts]
+            told.append(row | dict(zip(("before", "after"), texts, strict=True)))
     return told + [
         {"what": "artifacts", "where": stage, "after": ", ".join(names)}
         for stage, names in group_artifacts(rows).items()
     ]
+
+
+def _tell(value: Any) -> str:
+    """Write a value for people: lists and settings without brackets and quotes, what is missing as a dash."""
+    if isinstance(value, dict):
+        value = [f"{name} {_tell(one)}" for name, one in value.items()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(map(_tell, value)) or "none"
+    return "–" if value is None else str(value)
 
 
 COMMANDS = (run, resume, runs, compare)

@@ -49,9 +49,7 @@ def params(stage: str, as_json: bool) -> None:  # noqa: FBT001
 @click.argument("name", metavar="[RUN]", default="")
 @click.option("--single-file", "form", flag_value="html", help="One HTML file with all pages, to be mailed.")
 @click.option("--zip", "form", flag_value="zip", help="The pages in a zip; every link in them resolves.")
-@click.option(
-    "--pdf", "form", flag_value="pdf", help="All pages as a PDF, printed by the Chromium or Chrome found here."
-)
+@click.option("--pdf", "form", flag_value="pdf", help="All pages as a PDF, printed by the Chromium or Chrome here.")
 @click.option("-o", "target", type=click.Path(path_type=Path), help="Where to; by default RUN.html, .zip or .pdf here.")
 @click.option("--open", "opened", is_flag=True, help="Open what was written.")
 def report(name: str, form: str | None, target: Path | None, opened: bool) -> None:  # noqa: FBT001

@@ -26,7 +26,7 @@ from nbkit.wording import format_count, format_value
 @click.option("--metric", default="", help="Sort by this score; by default the one that chose the model.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Points at once; by default one a core.")
 @click.option(
-    "--threads", type=click.IntRange(1), metavar="N", help="Threads of each point; by default the cores shared out."
+    "--threads", type=click.IntRange(1), metavar="N", help="Threads of each point; by default an equal share."
 )
 @click.option("--cluster", default="", metavar="WHERE", help="Dask: local, or tcp://HOST:PORT of a scheduler.")
 @STORAGE

@@ -26,7 +26,7 @@ from nbkit.stages.graph import build_graph
 from nbkit.stages.notebooks import match_stage
 from nbkit.threads import count_cores
 from nbkit.values import TAG
-from nbkit.wording import shorten
+from nbkit.wording import format_count, shorten
 
 RELATIVE = 1e-9  # by how much two numbers may differ and still be called the same
 TRACES = ("papermill", "nbkit")  # what an execution leaves in a notebook's metadata
@@ -225,11 +225,22 @@ def _differ(name: str, desk: Any, batch: Any) -> Iterator[Row]:
             check: Any = pd.testing.assert_frame_equal if desk.ndim == 2 else pd.testing.assert_series_equal
             check(desk, batch, rtol=RELATIVE, atol=0)
         except AssertionError as error:
-            yield _say("table", name, " ".join(str(error).split())[:200])
+            yield _say("table", name, _tell_shape(desk, batch) or " ".join(str(error).split())[:200])
     elif isinstance(desk, int | float | str | list | dict | tuple | bool):
         yield _say("value", name, f"{shorten(desk)} at the desk, {shorten(batch)} in a fresh kernel")
     else:
         yield _say("artifact", name, f"another {type(desk).__name__} in a fresh kernel")
+
+
+def _tell_shape(desk: Any, batch: Any) -> str:
+    """Say which columns and how many rows only one of two tables has; empty if they have the same."""
+    ends, told = {"at the desk": desk, "in a fresh kernel": batch}, []
+    names = {where: [str(name) for name in pd.DataFrame(table).columns] for where, table in ends.items()}
+    for where, other in zip(names, reversed(names), strict=True):
+        if own := [name for name in names[where] if name not in names[other]]:
+            told.append(f"only {where}: {', '.join(own[:5])}{f' and {len(own) - 5} more' * (len(own) > 5)}")
+    rows = ", ".join(f"{format_count(len(table), 'row')} {where}" for where, table in ends.items())
+    return "; ".join([*told, rows] if len(desk) != len(batch) else told)
 
 
 def _is_same(one: Any, other: Any) -> bool:

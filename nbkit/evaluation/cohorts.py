@@ -48,7 +48,7 @@ def find_cohort(rows: pd.DataFrame, conditions: Conditions) -> Array:
         column, how = str(each["column"]), str(each["op"])
         if column not in rows:
             raise BadParameter(
-                f"a cohort names the column {column!r}, which there is not{suggest(column, rows.columns)}"
+                f"a cohort names the column {column!r}, of which there is none{suggest(column, rows.columns)}"
             )
         kept &= _compare(rows[column], how, each.get("value"))
     return kept

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nbkit.errors import BadCriterion
-from nbkit.evaluation.words import name_metric
+from nbkit.evaluation.words import describe_need, name_metric
 from nbkit.model.metrics import MEASURES, METRICS, known_metrics
 from nbkit.wording import describe, format_value, suggest
 
@@ -25,6 +25,7 @@ REFERENCES = {"rule": "rule", "dummy": "dummy", "baseline": "dummy", "constant":
 SPOKEN = {"rule": "the rule in use today", "dummy": "a constant prediction"}
 COMPARE = {">=": ge, ">": gt, "<=": le, "<": lt}
 OPERATORS = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+LEANING = ("ece", "slice_gap", "rate_ratio")  # move to one side as rows become more: how many would tell is not known
 PREFERRED = {"higher": "more", "lower": "less", "zero": "nearer to zero"}
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
 PATTERN = re.compile(
@@ -106,8 +107,7 @@ def judge(
         The model's scores as `nbkit.model.score` returns them, with rows of `score_cost`, `slice_gap` or
         `rate_ratio` appended where a criterion asks for them.
     reference
-        "rule" and "dummy" to their scores; or to the table of `nbkit.model.compare` (a: the reference, b: the
-        model), whose paired interval is narrower.
+        "rule" and "dummy" to the table of `nbkit.model.compare` that holds the model against it.
 
     Returns
     -------
@@ -115,7 +115,8 @@ def judge(
         Columns `name`, `words` (what is measured, for a layman), `today` (the rule's value on the same rows, NaN where
         there is none), `target` (in words), `value`, `low`, `high`, `verdict` and `why`. The verdict is **pass** if the
         whole 95 % interval satisfies the criterion, **fail** if none of it does, **inconclusive** if the bound lies
-        inside the interval or a number is missing. A comparison is judged by the difference (model − reference).
+        inside the interval or a number is missing. A comparison is judged by the difference (model − reference). Where
+        rows are too few to tell, `why` says about how many would, by the column `n` of the scores.
     """
     rows = [_judge(criterion, scores, reference or {}) for criterion in criteria.to_dict("records")]
     columns = ["name", "words", "today", "target", "value", "low", "high", "verdict", "why"]
@@ -162,7 +163,7 @@ def _find_measure(metric: str, task: str, name: str) -> tuple[str, str]:
 def _judge(criterion: dict[Any, Any], scores: pd.DataFrame, reference: Mapping[str, pd.DataFrame]) -> tuple[Any, ...]:
     metric, other, bound = criterion["metric"], criterion["reference"], criterion["bound"]
     value, low, high = _look_up(scores, metric)
-    bases = {name: _look_up_base(reference.get(name), metric) for name in {"rule", other} - {""}}
+    bases = {name: _look_up(reference.get(name), metric, "reference")[0] for name in {"rule", other} - {""}}
     target = describe_target(criterion, bases.get(other, np.nan), low, high)
     zero = metric in METRICS and METRICS[metric].better == "zero"
     if not other and COMPARE[criterion["operator"]](abs(bases["rule"]) if zero else bases["rule"], bound):  # no NaN is
@@ -173,13 +174,14 @@ def _judge(criterion: dict[Any, Any], scores: pd.DataFrame, reference: Mapping[s
     seen = (value, low, high)
     what = metric
     if other:
-        seen = _difference(reference.get(other), metric, seen)
+        seen = _look_up(reference.get(other), metric, "difference")
         what = f"the difference to {SPOKEN[other]}"
         if not np.isfinite(seen[0]):
             return *head, value, low, high, "inconclusive", f"there is no {metric} of {SPOKEN[other]} to compare with"
     elif zero:
         seen, what = _size(*seen), f"the size of {metric}"
-    return *head, value, low, high, *_decide(criterion["operator"], bound, *seen, what)
+    rows = float(scores["n"].max()) if "n" in scores and metric not in LEANING else np.nan
+    return *head, value, low, high, *_decide(criterion["operator"], bound, *seen, what, rows)
 
 
 def describe_measure(metric: str) -> str:
@@ -201,37 +203,14 @@ def describe_target(
     return f"{better} {than} {value}" + (f" by {abs(bound):g}" if bound else "")
 
 
-def _look_up_base(table: pd.DataFrame | None, metric: str) -> float:
-    """Return a reference's own value: of a paired comparison, or of its scores."""
-    if table is not None and "reference" in table.columns:
-        return float(table["reference"].get(metric, np.nan))
-    return _look_up(table, metric)[0]
-
-
-def _look_up(table: pd.DataFrame | None, metric: str) -> tuple[float, float, float]:
+def _look_up(table: pd.DataFrame | None, metric: str, column: str = "value") -> tuple[float, float, float]:
+    """Return a number of a metric with the limits in its row."""
     if table is not None and "metric" in table.columns:
         table = table.set_index("metric")
     if table is None or metric not in table.index:
         return np.nan, np.nan, np.nan
-    return _three(table, metric, "value")
-
-
-def _three(table: pd.DataFrame, metric: str, column: str) -> tuple[float, float, float]:
     value, low, high = (float(table[name][metric]) for name in (column, "low", "high"))
     return value, low, high
-
-
-def _difference(
-    table: pd.DataFrame | None, metric: str, seen: tuple[float, float, float]
-) -> tuple[float, float, float]:
-    """Return model − reference with its interval: the paired one if `compare` made it, else as if independent."""
-    if table is not None and "difference" in table.columns and metric in table.index:
-        return _three(table, metric, "difference")
-    zero = metric in METRICS and METRICS[metric].better == "zero"
-    pair = (seen, _look_up(table, metric))
-    (value, low, high), (base, base_low, base_high) = (_size(*each) if zero else each for each in pair)
-    down, up = np.hypot(value - low, base_high - base), np.hypot(high - value, base - base_low)
-    return value - base, value - base - down, value - base + up
 
 
 def _size(value: float, low: float, high: float) -> tuple[float, float, float]:
@@ -239,7 +218,9 @@ def _size(value: float, low: float, high: float) -> tuple[float, float, float]:
     return abs(value), 0.0 if inside else min(abs(low), abs(high)), max(abs(low), abs(high))
 
 
-def _decide(operator: str, bound: float, value: float, low: float, high: float, what: str) -> tuple[str, str]:
+def _decide(
+    operator: str, bound: float, value: float, low: float, high: float, what: str, rows: float = np.nan
+) -> tuple[str, str]:
     if np.isnan(low) or np.isnan(high):
         return "inconclusive", f"{what} is {format_value(value)}, on too few rows, cases or blocks to say how sure"
     holds = [COMPARE[operator](end, bound) for end in (low, high)]
@@ -249,4 +230,6 @@ def _decide(operator: str, bound: float, value: float, low: float, high: float, 
         return "pass", f"{span}: all of it is {operator} {bound:g}"
     if not any(holds):
         return "fail", f"{span}: none of it is {operator} {bound:g}"
-    return "inconclusive", f"{span}: {bound:g} lies inside, so more rows are needed to tell"
+    half, off = value - low if bound < value else high - value, abs(value - bound)
+    needed = np.nan if not low <= value <= high else rows * (half / off) * (half / off) if off else np.inf
+    return "inconclusive", f"{span}: {bound:g} lies inside; {describe_need(needed, rows)}"

@@ -197,9 +197,8 @@ def _bound_gap(least: pd.Series, most: pd.Series, level: float, together: float)
     for (x, y), sign in ((far, -1), (near, 1)):  # where a - ratio * b leaves 0 by as much as chance allows
         square, middle, rest = b**2 - y**2, a * b - together * x * y, a**2 - x**2
         root = float(np.sqrt(max(middle**2 - square * rest, 0.0)))
-        ends.append(
-            rest / max(middle + root, 1e-300) if sign < 0 else (middle + root) / square if square > 0 else np.inf
-        )
+        end = (middle + root) / square if square > 0 else np.inf
+        ends.append(rest / max(middle + root, 1e-300) if sign < 0 else end)
     return *gap, a / b, max(min(ends[0], a / b), 0.0) if a > 0 else 0.0, ends[1]
 
 

@@ -157,9 +157,8 @@ def recalibrate(o: Predictions) -> tuple[Array, Array]:
         truth, score = np.asarray(o.truth, dtype=float)[:, None], o.score[:, None]
     if not len(o):
         return truth, score
-    fitted = [
-        IsotonicRegression(out_of_bounds="clip").fit_transform(p, y) for p, y in zip(score.T, truth.T, strict=True)
-    ]
+    pairs = zip(score.T, truth.T, strict=True)
+    fitted = [IsotonicRegression(out_of_bounds="clip").fit_transform(p, y) for p, y in pairs]
     return truth, np.stack(fitted, axis=1)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nbkit.wording import capitalize, describe, format_count, format_share
+from nbkit.wording import capitalize, describe, format_share
 
 VERBS = {  # of a rate: what happens more often in a group with more of it
     "selection_rate": "a row is flagged",
@@ -59,13 +59,33 @@ def describe_gap(row: Mapping[Any, Any], limit: float, verdict: str, unit: str =
     head = f"{column} {row['highest']}: {VERBS.get(str(rate), ERROR)} {often}"
     if verdict == "pass":
         return f"{head}; the interval ({low} to {high}) is within the limit of {limit:.3g}"
-    beyond = "is beyond it" if verdict == "fail" else "reaches across it, so this is undecided"
-    return f"{head}; the limit is {limit:.3g}, and the interval ({low} to {high}) {beyond}{_describe_need(row)}"
+    beyond = "is beyond it" if verdict == "fail" else f"reaches across it: {describe_need(row['needed'], row['n'])}"
+    return f"{head}; the limit is {limit:.3g}, and the interval ({low} to {high}) {beyond}"
 
 
-def _describe_need(row: Mapping[Any, Any]) -> str:
-    if not np.isfinite(row["needed"]):
-        return ""
-    if row["needed"] > FARTHEST * row["n"]:
-        return "; it is too near the limit for any number of rows in reach"
-    return f"; about {format_count(float(format(row['needed'], '.2g')), 'row')} like these would settle it ({row['n']:,} so far)"
+def describe_need(needed: float, n: float) -> str:
+    """State that more rows are needed to tell, about how many, or that no number in reach would do.
+
+    Parameters
+    ----------
+    needed
+        Rows at which the interval, which narrows with their root, would end at the bound. If the truth is the value of
+        today, half of such draws tell; 57 % do over all that the truth may be, and hardly any where it is the bound
+        itself. NaN if unknown.
+    n
+        The rows there are.
+
+    Examples
+    --------
+    >>> describe_need(4123, 1000)
+    'more rows are needed to tell: about 4,200 in place of 1,000 for an even chance if the value stays'
+    >>> describe_need(200_000, 1000)
+    'it is too near to tell in practice: more than 100 times the 1,000 rows would be needed'
+    """
+    if np.isnan(needed + n):
+        return "more rows are needed to tell"
+    if needed > FARTHEST * n:
+        return f"it is too near to tell in practice: more than {FARTHEST} times the {n:,.0f} rows would be needed"
+    step = 10 ** max(np.floor(np.log10(needed)) - 1, 0)
+    many = step * np.ceil(needed / step)
+    return f"more rows are needed to tell: about {many:,.0f} in place of {n:,.0f} for an even chance if the value stays"

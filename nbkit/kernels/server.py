@@ -166,9 +166,7 @@ class Server:
             for each in (self.control, *(each.connection for each in self.clients.values())):
                 if each is not client.connection:
                     each.close()
-            added = {
-                name: value for name, value in os.environ.items() if name not in self.given
-            }  # by what was imported
+            added = {name: value for name, value in os.environ.items() if name not in self.given}  # by what it imported
             become_kernel({**request, "env": {**added, **request["env"]}}, handles, client.connection)
         self.served = True
         try:

@@ -38,6 +38,8 @@ class Predictions:
         The raw rows; None where there are none.
     left_out
         How many rows were left out because their truth is unknown.
+    constant
+        Whether the model, scikit-learn's dummy, says the same of any row: then its ranking is certain.
     """
 
     problem: Problem
@@ -50,6 +52,7 @@ class Predictions:
     blocks: Array | None = None
     rows: pd.DataFrame | None = None
     left_out: int = 0
+    constant: bool = False
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -116,9 +119,7 @@ class Predictions:
             return cls(**_align_classes(truth, table), **given)
         score = np.asarray(table, dtype=float)
         if score.ndim != 1:
-            raise BadModel(
-                f"a {problem.task} prediction is one number a row, this one has the shape {score.shape}: use predict()"
-            )
+            raise BadModel(f"a {problem.task} prediction is one number a row, not {score.shape}: use predict()")
         _check_finite(score)
         if problem.task == "regression":
             return cls(truth=_to_numbers(truth), score=score, label=score, classes=(), **given)
@@ -174,9 +175,13 @@ def predict(model: Any, rows: pd.DataFrame, problem: Problem, *, threshold: floa
     BadModel
         If the model gives no probabilities, or a prediction is not a finite number.
     """
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
     X, y = problem.separate(rows)
     values = predict_values(model, X, problem)
-    return Predictions.align(y, values, problem, threshold=threshold, blocks=problem.blocks(rows), rows=rows)
+    said = Predictions.align(y, values, problem, threshold=threshold, blocks=problem.blocks(rows), rows=rows)
+    dummy = isinstance(model, DummyClassifier | DummyRegressor)
+    return replace(said, constant=dummy and model.strategy not in ("stratified", "uniform"))
 
 
 def predict_values(model: Any, X: pd.DataFrame, problem: Problem) -> Any:

@@ -105,6 +105,8 @@ def find_interval(name: str, o: Predictions, value: float, drawn: Array) -> Inte
     if name in SHARES:
         low, high = _bound_share(*SHARES[name](o), o.blocks)
         return (2 * low / (1 + low), 2 * high / (1 + high)) if name == "f1" else (low, high)
+    if o.constant and name in ("roc_auc", "balanced_accuracy"):  # on any rows that hold every class
+        return value, value
     if name in ("balanced_accuracy", "macro_f1"):
         return _bound_average(name, o, value)
     if name == "roc_auc":

@@ -18,6 +18,7 @@ BASE_RATE = ("accuracy", "precision", "recall", "f1", "average_precision")  # mo
 ESTIMATED_LOSS = 0.02  # of ROC AUC
 FIX = "fix the data pipeline; do not retrain on this window"
 RETRAIN, MORE = "retrain on recent labels", "get more rows or labels, and look again"
+DECIDES, BLIND = "the measured performance decides", "could not be judged"
 JUDGED = ("ok", "watch", "worse")
 LOOKS = 0.05  # chance that any of the other metrics asks for a look where nothing changed
 SEVERITIES = ("critical", "warning", "unsure", "note")
@@ -69,7 +70,8 @@ def decide(
     5. an estimated ROC AUC 0.02 below the reference together with drift: **look** as long as labels are missing;
     6. a deciding metric whose loss may be more than is bearable; or, until it is judged, important columns with too few
        rows to see a drift; or nothing that was looked at: **inconclusive**;
-    7. all else (warnings of the contract, a loss within tolerance, drift of unimportant features) is a note.
+    7. all else (warnings of the contract, a loss within tolerance, drift of unimportant features, too few rows to see
+       that of important ones once the deciding metric is judged) is a note.
 
     Parameters
     ----------
@@ -95,9 +97,8 @@ def decide(
     findings = [*_violations(broken), *_losses(losses, metric), *_failures(failed), *_drifts(moved, importance, level)]
     if level == "not judged":
         findings += _estimates(likely, moved)
-    if level not in JUDGED:
-        findings += _gaps(moved, importance)
-    findings.sort(key=lambda finding: SEVERITIES.index(finding[1]))
+    findings += _gaps(moved, importance, level)
+    findings.sort(key=lambda each: (SEVERITIES.index(each[1]), each[1] == "note" and not each[0].endswith(BLIND)))
     reasons = pd.DataFrame(findings, columns=["finding", "severity", "evidence", "action"])
     severities = set(reasons["severity"])
     if "critical" in severities:
@@ -174,9 +175,7 @@ def _failures(table: pd.DataFrame) -> Iterator[Finding]:
 
 def _weigh_columns(importance: pd.DataFrame | None) -> dict[Any, float]:
     """Return the share of the attributions of each column that is known."""
-    return (
-        {} if importance is None else dict(zip(importance["feature"], importance["share"].astype(float), strict=True))
-    )
+    return {} if importance is None else importance.set_index("feature")["share"].astype(float).to_dict()
 
 
 def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> Iterator[Finding]:
@@ -199,22 +198,26 @@ def _drifts(table: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> I
         elif not weight < IMPORTANT and not judged:
             yield f"{column} drifted", "warning", words, f"look at its source{labels}"
         else:
-            why = "the measured performance decides" if judged else f"less than {IMPORTANT:.0%} of the attributions"
+            why = DECIDES if judged else f"less than {IMPORTANT:.0%} of the attributions"
             yield f"{column} drifted", "note", words, f"no action: {why}"
 
 
-def _gaps(drift: pd.DataFrame, importance: pd.DataFrame | None) -> Iterator[Finding]:
-    """Describe what could not be judged, where no measured performance stands in for it."""
+def _gaps(drift: pd.DataFrame, importance: pd.DataFrame | None, own: str) -> Iterator[Finding]:
+    """Describe what could not be judged: a note where the metric that decides was judged, whose level is `own`."""
     if drift.empty:
-        yield "nothing could be judged", "unsure", "neither drift nor performance was measured", MORE
+        if own not in JUDGED:
+            yield "nothing could be judged", "unsure", "neither drift nor performance was measured", MORE
         return
-    blind = drift[(drift["level"] == "not judged") & ~drift["detail"].isin([NO_VALUES, ALWAYS_NEW])]
-    blind = blind[~(blind["column"].map(_weigh_columns(importance)).astype(float) < IMPORTANT)]
+    known = drift[~(drift["column"].map(_weigh_columns(importance)).astype(float) < IMPORTANT)]
+    blind = known[(known["level"] == "not judged") & ~known["detail"].isin([NO_VALUES, ALWAYS_NEW])]
     if len(blind):
         names = list(dict.fromkeys(map(str, blind["column"])))
+        columns, all_columns = (set(table["column"]) - {"prediction"} for table in (blind, known))
+        who = [f"{len(columns)} of {format_count(len(all_columns), 'important column')}"] if columns else []
+        who += ["the prediction"] if "prediction" in names else []
         words = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}: {blind['detail'].iloc[0]}"
-        many = format_count(len(names), "column")
-        yield f"drift of {many} that the model uses could not be judged", "unsure", words, MORE
+        weight, action = ("note", f"no action: {DECIDES}") if own in JUDGED else ("unsure", MORE)
+        yield f"{' and '.join(who)} {BLIND}", weight, words, action
 
 
 def _estimates(table: pd.DataFrame, drift: pd.DataFrame) -> Iterator[Finding]:

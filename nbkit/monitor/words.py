@@ -7,6 +7,7 @@ import pandas as pd
 from nbkit.lineage import encode_rows, list_engineered, trace_columns
 from nbkit.model import Predictions
 from nbkit.monitor.check import Monitoring
+from nbkit.monitor.decision import BLIND
 from nbkit.monitor.profile import make_profile
 from nbkit.wording import capitalize, describe, format_count, format_interval, format_value
 
@@ -68,6 +69,8 @@ def summarize_window(found: Monitoring, version: str, window: str, *, metric: st
     grave = found.decision.reasons.query("severity in ['critical', 'warning']")["finding"].tolist()
     known = f" {', '.join(grave[:3])}{', …' if len(grave) > 3 else ''};" if grave else ""
     said = f" {describe(metric)} {_describe_score(found.performance.loc[metric])};" if measured else ""
+    blind = [each for each in found.decision.reasons["finding"] if each.endswith(BLIND)]
+    said += "".join(f" {each}: too few rows;" for each in blind)
     return (
         f"{HEADS[found.decision.decision]}: {version} on {int(row['rows']):,} rows of {window or 'the first window'}:{known}{said} "
         f"{format_count(row['drifted'], 'column')} drifted{' and so did the prediction' if row['moved'] else ''}, "

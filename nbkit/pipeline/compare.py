@@ -60,7 +60,8 @@ def compare_models(before: Path, after: Path) -> tuple[list[Row], str]:
     -------
     list of dict
         metric, before, after (each value, low, high), difference (after − before), low, high (of the difference; 95 %
-        for each metric by itself) and verdict on the second: "better", "worse", "inconclusive"; empty if not compared.
+        for each metric by itself) and verdict on the second: "better", "worse", "inconclusive", or "the same" where
+        each row has the same prediction (decision, for a metric of decisions); empty if not compared.
     str
         What was compared, or why nothing was, as a sentence.
     """
@@ -76,19 +77,15 @@ def compare_models(before: Path, after: Path) -> tuple[list[Row], str]:
         if asked[0] != asked[1]:
             return [], f"The runs predict different things ({'; '.join(asked)}), so their scores are not compared."
         if tests[0] != tests[1]:
-            return (
-                rows,
-                "The runs were judged on different rows: a difference may come from the rows or from the model.",
-            )
+            return rows, "The runs were judged on different rows: a difference may come from these or from the model."
         if all(first == second for first, second in same):
             return [], "The model, the test rows and the scores are the same."
         found = _pair(folders, list(first))
     except UNREADABLE as error:
         told = str(error).replace(str(before), before.name).replace(str(after), after.name)  # a page may be sent
         return [], f"The scores cannot be compared: {told}."
-    said = (
-        f"Both models were scored on the same {format_count(found['n'].max(), 'test row')}; the differences are paired."
-    )
+    tested = format_count(found["n"].max(), "test row")
+    said = f"Both models were scored on the same {tested}; the differences are paired."
     told = found[["difference", "low", "high", "verdict"]].to_dict("index")
     return [row | told.get(row["metric"], {}) for row in rows], said
 
@@ -99,7 +96,10 @@ def _describe_question(problem: Any) -> str:
 
 def _pair(folders: tuple[Path, Path], names: list[str]) -> Any:
     """Compare the second run's model with that of the first, each deciding at its own threshold."""
+    import numpy as np
+
     from nbkit.model import compare, known_metrics, predict
+    from nbkit.model.metrics import METRICS
 
     problem, costs = (read_value(folders[1], FRAME, name) for name in ("problem", "costs"))
     test, same = read_value(folders[0], INGEST, "test"), costs == read_value(folders[0], FRAME, "costs")
@@ -108,7 +108,10 @@ def _pair(folders: tuple[Path, Path], names: list[str]) -> Any:
         for folder in folders
     )
     known = [name for name in names if name in known_metrics(problem.task)]
-    return compare(after, before, known, costs=costs if same and "cost_per_row" in names else None)
+    found = compare(after, before, known, costs=costs if same and "cost_per_row" in names else None)
+    equal = {part: np.array_equal(getattr(before, part), getattr(after, part)) for part in ("score", "label")}
+    kinds = ["score" if name in known and METRICS[name].needs == "score" else "label" for name in found.index]
+    return found.assign(verdict=found["verdict"].mask([equal[kind] for kind in kinds], "the same"))
 
 
 def group_artifacts(rows: list[Row]) -> dict[str, list[str]]:
@@ -153,9 +156,7 @@ def _compare_scraps(before: Path, after: Path) -> Iterator[Row]:
 
 
 def _describe(where: str, old: Any, new: Any) -> Row:
-    kinds = [
-        data["value"]["kind"] if isinstance(data, dict) and data.get(TAG) == "artifact" else "" for data in (old, new)
-    ]
+    kinds = [one["value"]["kind"] if isinstance(one, dict) and one.get(TAG) == "artifact" else "" for one in (old, new)]
     if any(kinds):
         return {"what": "artifact", "where": where, "before": _name(old, kinds[0]), "after": _name(new, kinds[1])}
     what = "headline" if where.endswith(".headline") else "value"

@@ -32,9 +32,7 @@ def plan_resume(root: Path, name: str = "", storage: str = "") -> Plan:
     folder = find_run(root, name) if name or storage else _find_unfinished(root, stages)
     record = read_record(folder)
     if not (record.project and record.files and record.stages):
-        raise UnknownRun(
-            f"{folder / RECORD} is damaged, so nobody knows what has passed: `nbkit run PARAMS` makes a new run"
-        )
+        raise UnknownRun(f"{folder / RECORD} is damaged, so what passed is unknown: `nbkit run PARAMS` makes a new run")
     check_graph(stages)
     resolved = resolve_params([root / path for path in record.files], record.settings, stages)
     known = {each.stage: each for each in record.stages}

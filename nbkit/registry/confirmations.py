@@ -60,9 +60,7 @@ def read_confirmations(stated: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                 raise BadParameter(f"{where}: no key {key!r}{suggest(str(key), KEYS)}")
         text = {key: str(one.get(key) or "").strip() for key in ("gate", "by", "on", "why")}
         if text["gate"] not in CONFIRMABLE:
-            raise BadParameter(
-                f"{where}: gate {text['gate']!r} cannot be opened by a person{suggest(text['gate'], CONFIRMABLE)}"
-            )
+            raise BadParameter(f"{where}: no person can open gate {text['gate']!r}{suggest(text['gate'], CONFIRMABLE)}")
         if lacking := [key for key in ("by", "why") if not text[key]]:
             raise BadParameter(f"{where}: {' and '.join(lacking)} must not be empty, as in {EXAMPLE}")
         if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text["on"]) or not _is_past(text["on"]):

@@ -130,12 +130,19 @@ def _judge(row: Gate, given: Mapping[str, Any]) -> Verdict:
 @gate()
 def criteria_met(criteria: pd.DataFrame) -> Verdict:
     """Every success criterion has the verdict *pass*."""
-    open_ones = criteria[criteria["verdict"] != "pass"]
-    words = [f"{row['name']}: {row['verdict']}" for _, row in open_ones.iterrows()]
     if not len(criteria):
         return None, "there is no criterion; state one in 01_frame.criteria"
-    met = True if not words else False if (criteria["verdict"] == "fail").any() else None
-    return met, "; ".join(words) or f"every criterion is met ({len(criteria)})"
+    met, words = _list_open(criteria, "name")
+    return met, words or f"every criterion is met ({len(criteria)})"
+
+
+def _list_open(table: pd.DataFrame, name: str) -> Verdict:
+    """Return whether every row has passed, and of the others what is said of them, where it cannot be told also why."""
+    words = []
+    for row in table[table["verdict"] != "pass"].to_dict("records"):
+        why = f", {row['why']}" if row["verdict"] == "inconclusive" and row.get("why") else ""
+        words.append(f"{row[name]}: {row['verdict']}{why}")
+    return True if not words else False if (table["verdict"] == "fail").any() else None, "; ".join(words)
 
 
 @gate()
@@ -148,10 +155,8 @@ def beats_rule(
     if "verdict" in rule_scores:  # compared on the same rows, from nbkit.model.compare(model, rule)
         pair = rule_scores.loc[metric].to_dict()
         if np.isnan(pair["low"]):
-            return (
-                None,
-                f"{describe(metric)} cannot be compared with that of {today}: {pair.get('note') or 'too few rows'}",
-            )
+            why = pair.get("note") or "too few rows"
+            return None, f"{describe(metric)} cannot be compared with that of {today}: {why}"
         by = format_estimate(pair["difference"], pair["low"], pair["high"], sign="+")
         words = f"{describe(metric)} differs from that of {today} by {by} on the same rows"
         return {"better": True, "worse": False}.get(pair["verdict"]), words
@@ -168,10 +173,8 @@ def behaves_as_declared(behaviour: pd.DataFrame) -> Verdict:
     """The model behaves as the tests of 07_evaluate.behaviour demand."""
     if not len(behaviour):
         return True, "none declared: no test of behaviour stands in 07_evaluate.behaviour"
-    open_ones = behaviour[behaviour["verdict"] != "pass"]
-    words = [f"{row['sentence']}: {row['verdict']}" for row in open_ones.to_dict("records")]
-    kept = True if not words else False if (behaviour["verdict"] == "fail").any() else None
-    return kept, "; ".join(words) or f"it behaves as declared ({format_count(len(behaviour), 'test')})"
+    kept, words = _list_open(behaviour, "sentence")
+    return kept, words or f"it behaves as declared ({format_count(len(behaviour), 'test')})"
 
 
 @gate()
@@ -216,9 +219,8 @@ def not_too_good_to_be_true(
     heavy = _find_heavy(importance)
     if heavy:
         share = importance.set_index("feature")["share"].loc[heavy].sum()
-        doubts.append(
-            f"{' and '.join(heavy)} {'carries' if len(heavy) == 1 else 'carry'} {share:.0%} of the importance"
-        )
+        carry = "carries" if len(heavy) == 1 else "carry"
+        doubts.append(f"{' and '.join(heavy)} {carry} {share:.0%} of the importance")
         named += heavy
     if not doubts:
         return True, "no score is nearly perfect, and no one or two columns carry nearly all of the importance"
@@ -263,11 +265,11 @@ def stated_and_confirmed(unstated: Sequence[str], contract: Any, demanded: pd.Da
     open_ones = [*unstated, *([f"{doubt}: nbkit contract confirm"] if doubt else [])]
     if len(demanded) and (demanded["reference"] == "dummy").all():
         open_ones.append(
-            "state a criterion with a bound, or the rule in use today: all there is to beat is a constant prediction"
+            "state a criterion with a bound, or today's rule: all there is to beat is a constant prediction"
         )
     if open_ones:
         things = format_count(len(open_ones), "thing")
-        return False, f"{things} to state or confirm before production: {'; '.join(open_ones)}"
+        return False, f"{things} to state or confirm before production:\n" + ";\n".join(open_ones)
     who = contract.confirmed
     return True, f"all that is required is stated; the contract was confirmed by {who.by} on {who.on}"
 
@@ -277,9 +279,8 @@ def explanation_adds_up(explanation: pd.DataFrame) -> Verdict:
     """The attributions add up to what the model says."""
     row = explanation.iloc[0]
     error = float(row["relative" if "relative" in explanation else "max_error"])
-    return bool(
-        np.isfinite(error) and error <= 1e-3
-    ), f"largest gap {error:.2g} of the spread on {format_count(row['rows'], 'row')}"
+    adds_up = bool(np.isfinite(error) and error <= 1e-3)
+    return adds_up, f"largest gap {error:.2g} of the spread on {format_count(row['rows'], 'row')}"
 
 
 @gate()

@@ -96,9 +96,7 @@ def explain_golden(bundle: Mapping[str, Any], params: Mapping[str, Any]) -> list
     """
     model, golden = bundle["model"], bundle.get("golden")
     if not isinstance(golden, pd.DataFrame):
-        return [
-            "it has no golden rows, so nobody can check that it still answers as it did: register it with make_golden"
-        ]
+        return ["it has no golden rows, so nobody can check that it answers as it did: register it with make_golden"]
     try:
         gap = check_golden(model, golden, find_problem(bundle, params)[0])
     except Exception as error:  # a model of any kind, on rows of any kind

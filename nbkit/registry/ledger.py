@@ -55,9 +55,7 @@ class Ledger:
             url = sa.URL.create("sqlite", database=str(Path(place).resolve() / "registry.db"))
             wanted = files or str(Path(place) / "blobs")
         if not create and url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
-            raise UnknownVersion(
-                f"there is no registry in {place} yet: `nbkit run PARAMS` registers a model at stage 09"
-            )
+            raise UnknownVersion(f"there is no registry in {place} yet: `nbkit run PARAMS` registers a model in 09")
         self.url = url
         self._engine, settings = open_database(url, wanted, create=create)
         self.files = open_files(wanted or settings["files"])
@@ -135,16 +133,13 @@ class Ledger:
     def is_signed(self) -> bool:
         """Return whether any event is signed."""
         with self.explain(), self.read() as connection:
-            return (
-                connection.execute(sa.select(EVENTS.c.id).where(EVENTS.c.signature != "").limit(1)).first() is not None
-            )
+            signed = sa.select(EVENTS.c.id).where(EVENTS.c.signature != "").limit(1)
+            return connection.execute(signed).first() is not None
 
     def sign(self, *, by: str, why: str) -> int:
         """Sign what is not signed yet, after all events were checked; return how many events that were."""
         if not self.log.has_key:
-            raise BadParameter(
-                f"there is no key: set {KEY} to a secret that only those know who may change the registry"
-            )
+            raise BadParameter(f"there is no key: set {KEY} to a secret that only those know who may change it")
 
         def work(connection: sa.Connection) -> int:
             note, end = self.log.read_note(), read_end(connection)

@@ -87,7 +87,7 @@ def replay(events: Iterable[Mapping[str, Any]]) -> Standing:
         number, kind = int(event["number"]), event["event"]
         if (number in standing.states) == (kind == "register") or kind not in STEPS:
             standing.broken.append(
-                f"event {event['id']} ({kind} of {event['name']}@{number}) is not one that nbkit writes"
+                f"event {event['id']} ({kind} of {event['name']}@{number}) is none that nbkit writes"
             )
             continue
         STEPS[kind](standing, number, event)

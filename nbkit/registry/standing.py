@@ -49,9 +49,7 @@ def _connect(registry: str, root: Path) -> Iterator[Ask]:
 
         url, _ = split_place(registry)
         with explain(url), sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).connect() as connection:
-            yield lambda query, given: [
-                dict(row) for row in connection.execute(sqlalchemy.text(query), given).mappings()
-            ]
+            yield lambda query, given: list(map(dict, connection.execute(sqlalchemy.text(query), given).mappings()))
         return
     path = root / registry / "registry.db"
     if not path.is_file():

@@ -135,6 +135,4 @@ def find_served(registry: Registry, reference: str) -> Version:
         return registry.get(reference)
     if "production" in set(registry.list(name)["state"]):
         return registry.get(f"{name}@production")
-    raise UnknownVersion(
-        f"no version of {name} is in production: say which to serve; {registry.describe_versions(name)}"
-    )
+    raise UnknownVersion(f"no {name} is in production: say which to serve; {registry.describe_versions(name)}")

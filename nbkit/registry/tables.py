@@ -95,7 +95,7 @@ def split_place(place: str) -> tuple[sa.URL, str]:
             url.get_dialect().import_dbapi()
     except ModuleNotFoundError as error:
         raise BadParameter(
-            f"the driver for {place.partition(':')[0]} is not installed: pip install 'nbkit[postgres]'"
+            f"the driver for {place.partition(':')[0]} is missing: pip install 'nbkit[postgres]'"
         ) from error
     except (sa.exc.ArgumentError, ValueError) as error:
         raise BadParameter(f"this is not a database URL: {error}; write postgresql://USER@HOST/DATABASE") from None

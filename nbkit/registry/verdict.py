@@ -80,9 +80,7 @@ def reach_verdict(evidence: Evidence) -> Verdict:
         since said anything but ok. Else *APPROVE*.
     """
     failed, unsure = _describe_criteria(evidence.criteria)
-    gates = evidence.gates.assign(
-        passed=evidence.gates["passed"].astype(bool), blocking=evidence.gates["blocking"].astype(bool)
-    )
+    gates = evidence.gates.astype({"passed": bool, "blocking": bool})
     closed = gates[~gates["passed"] & gates["blocking"]]
     if len(failed) or len(unsure):
         closed = closed[closed["gate"] != "criteria_met"]  # what the criteria say is said already

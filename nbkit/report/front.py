@@ -48,9 +48,8 @@ def read_cards(folder: Path) -> pd.DataFrame:
 
 def _compare_cheapest(folder: Path, card: Mapping[Any, Any]) -> str:
     """Hold the money that a card names against the cheapest way without a model, unless that is the one it names."""
-    costs = [
-        row for row in read_rows(folder, EVALUATE, "alternatives") if math.isfinite(row.get("cost_per_row", math.nan))
-    ]
+    rows = read_rows(folder, EVALUATE, "alternatives")
+    costs = [row for row in rows if math.isfinite(row.get("cost_per_row", math.nan))]
     cheapest = min(costs, key=lambda row: row["cost_per_row"], default=None)
     if not str(card["what"]).startswith("saved") or not cheapest or cheapest["alternative"] in card["sentence"]:
         return ""
@@ -108,9 +107,8 @@ def describe_changes(folder: Path, record: RunRecord) -> list[str]:
         found += _describe_before(folder, record, before, score)
     reference = str(read_or(folder, REGISTER, "version"))
     try:
-        production = (
-            open_registry(folder, record).get(f"{reference.partition('@')[0]}@production") if reference else None
-        )
+        name = reference.partition("@")[0]
+        production = open_registry(folder, record).get(f"{name}@production") if reference else None
     except (NbkitError, OSError, ValueError):
         production = None
     if production is not None and production.reference == reference:

@@ -39,28 +39,19 @@ def write_report(folder: str | os.PathLike[str]) -> Path:
     """
     folder = Path(folder)
     overview = read_overview(folder)
-    own = _list_own(overview)
     for stale in (folder / "report").glob("[0-9][0-9]*_*.html"):
-        if stale.name not in own["page"].tolist():
+        if stale.name not in overview.stages["page"].tolist():
             stale.unlink()
-    rows = own.to_dict("records")
-    pages = {row["page"]: render_stage(overview, row, folder / f"{row['stage']}.ipynb", own) for row in rows}
-    return _write_pages(folder, pages | _render_front(folder, overview))
+    return _write_pages(folder, _render_pages(folder, overview, whole=True))
 
 
-def _list_own(overview: Overview) -> pd.DataFrame:
-    """List the pages of a run's own stages, with their titles."""
-    return overview.stages[overview.stages["page"] != ""]
+def _render_pages(folder: Path, overview: Overview, *, whole: bool = False) -> dict[str, str]:
+    """Render the front page and what it leads to: glossary, model card, lineage, and the windows looked at since.
 
-
-def _render_front(folder: Path, overview: Overview) -> dict[str, str]:
-    """Render the front page and what it leads to: glossary, model card, lineage, and the windows looked at since."""
-    pages = {"glossary.html": render_glossary(folder, overview)}
-    since, own = overview.since.to_dict("records"), _list_own(overview)
-    windows = overview.since.assign(title="11 · Monitor: " + overview.since["window"].astype(str)).tail(1)
-    for row in own.tail(1).to_dict("records") if since else []:  # what was looked at since follows on the last stage
-        around = pd.concat([own, windows])
-        pages[row["page"]] = render_stage(overview, row, folder / f"{row['stage']}.ipynb", around)
+    Of the stages all if the report is written as a whole, else the last, on which the latest window follows.
+    """
+    pages, own = {"glossary.html": render_glossary(folder, overview)}, overview.stages.query("page != ''")
+    since, around = overview.since.to_dict("records"), own
     for stale in set((folder / "report").glob("window_*.html")) - {folder / "report" / row["page"] for row in since}:
         stale.unlink()
     for row in since:
@@ -68,8 +59,11 @@ def _render_front(folder: Path, overview: Overview) -> dict[str, str]:
         seen = read_overview(other)
         stage = next(each for each in seen.stages.to_dict("records") if each["stage"] == MONITOR)
         told = {**stage, "page": row["page"], "title": f"{stage['title']}: {row['window']}"}
-        html = render_stage(seen, told, other / f"{MONITOR}.ipynb", pd.concat([own.tail(1), pd.DataFrame([told])]))
+        around = pd.concat([own, pd.DataFrame([told])])
+        html = render_stage(seen, told, other / f"{MONITOR}.ipynb", around.tail(2))
         pages[row["page"]] = Scrubber.of(read_record(other).secrets).clean(html)
+    for row in own.to_dict("records") if whole else own.tail(1 if since else 0).to_dict("records"):
+        pages[row["page"]] = render_stage(overview, row, folder / f"{row['stage']}.ipynb", around)
     if (folder / f"{FRAME}.ipynb").is_file():
         steps, title = read_lineage(folder), f"Lineage · {overview.project}"
         lineage = find_template("lineage.html.j2").render(o=overview, steps=steps, title=title)
@@ -94,7 +88,7 @@ def refresh_fronts(monitor: Path) -> None:
 def refresh_versions(root: Path, digests: Collection[str]) -> None:
     """Write the front page again of a project's runs that registered these versions."""
     for folder in find_registering(root, digests):
-        _write_pages(folder, _render_front(folder, read_overview(folder)))
+        _write_pages(folder, _render_pages(folder, read_overview(folder)))
 
 
 def render_index(overview: Overview) -> str:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from functools import cache
+from html import escape
 from pathlib import Path
 
 import jinja2
@@ -23,6 +24,7 @@ def make_environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"mark": mark, "tone": tone, "spoken": speak, "missing": pd.isna, "css": _keep_plain}
+    environment.filters["told"] = tell
     script = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
     environment.globals |= {"script": script, "script_hash": hash_script(script)}
     return environment
@@ -31,6 +33,17 @@ def make_environment() -> jinja2.Environment:
 def find_template(name: str) -> jinja2.Template:
     """Return a template of this folder."""
     return make_environment().get_template(name)
+
+
+def tell(text: object) -> str:
+    r"""Write a text as HTML: what stands in backticks as code, and each of its lines on a line.
+
+    Examples
+    --------
+    >>> tell("2 things:\nstate `rule`: why;\nstate `<b>`")
+    '2 things:<br>state <code>rule</code>: why;<br>state <code>&lt;b&gt;</code>'
+    """
+    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", escape(str(text))).replace("\n", "<br>")
 
 
 def _keep_plain(text: object) -> str:

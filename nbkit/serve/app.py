@@ -121,9 +121,7 @@ class Endpoints:
         except (ValueError, OverflowError) as error:
             raise HTTPException(422, f"a value cannot be read: {_cut(error)}") from error
         if count_rows(asked) > self.max_rows:
-            raise HTTPException(
-                413, f"{format_count(count_rows(asked), 'row')}; at most {self.max_rows} in one request"
-            )
+            raise HTTPException(413, f"{format_count(count_rows(asked), 'row')}; at most {self.max_rows} a request")
         return asked
 
     async def _ask(self, asked: dict[str, list[Any]]) -> list[dict[str, Any]]:

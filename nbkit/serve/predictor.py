@@ -151,7 +151,5 @@ def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
         column = table[name]
         if pd.api.types.is_datetime64_any_dtype(column.dtype):
             column = column.map(lambda time: time.isoformat(), na_action="ignore")
-        columns[str(name)] = [
-            None if missing else one for one, missing in zip(column.tolist(), column.isna(), strict=True)
-        ]
+        columns[str(name)] = [None if gap else one for one, gap in zip(column.tolist(), column.isna(), strict=True)]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
