@@ -23,6 +23,18 @@ def column_kind(column: "pd.Series[Any]") -> str:
     return "text"
 
 
+def spell_level(value: Any) -> str:
+    """Return how a level reads, so that 3.0 and 3 are one, and True and 1.
+
+    Examples
+    --------
+    >>> spell_level(3.0), spell_level(True), spell_level(2.5), spell_level("EWR")
+    ('3', '1', '2.5', 'EWR')
+    """
+    whole = isinstance(value, bool | np.bool_) or (isinstance(value, float | np.floating) and float(value).is_integer())
+    return str(int(value)) if whole else str(value)
+
+
 def take_sample(table: pd.DataFrame, seed: int = 0, rows: int = SAMPLE) -> pd.DataFrame:
     """Keep at most so many rows, in order, always the same for one seed."""
     if len(table) <= rows:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.columns import spell_level
 from nbkit.errors import BadFeature
 from nbkit.wording import suggest
 
@@ -95,13 +96,8 @@ def _read_numbers(column: "pd.Series[Any]") -> np.ndarray:
 def _read_levels(column: "pd.Series[Any]") -> np.ndarray:
     values = column.to_numpy(dtype=object)
     if not isinstance(column.dtype, pd.StringDtype):
-        values = np.array([_spell(value) for value in values], dtype=object)
+        values = np.array([spell_level(value) for value in values], dtype=object)
     return np.where(column.isna().to_numpy(), np.nan, values)
-
-
-def _spell(value: Any) -> str:
-    whole = isinstance(value, bool | np.bool_) or (isinstance(value, float | np.floating) and float(value).is_integer())
-    return str(int(value)) if whole else str(value)
 
 
 def _read_dates(column: "pd.Series[Any]") -> pd.DatetimeIndex:

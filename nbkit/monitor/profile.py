@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
+from nbkit.columns import spell_level
 from nbkit.errors import BadParameter
 
 BINS = 10
@@ -244,10 +245,5 @@ def read_names(column: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
     except TypeError:  # lists and the like
         codes, values = pd.factorize(column.where(column.isna(), column.map(str)))
     places: dict[str, int] = {}
-    merged = [places.setdefault(_name(value), len(places)) for value in values]
+    merged = [places.setdefault(spell_level(value), len(places)) for value in values]
     return np.append(merged, -1).astype(np.int64)[codes], list(places)
-
-
-def _name(value: Any) -> str:
-    whole = isinstance(value, bool | np.bool_) or (isinstance(value, float | np.floating) and float(value).is_integer())
-    return str(int(value)) if whole else str(value)
