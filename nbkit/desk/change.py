@@ -75,11 +75,13 @@ def find_params(files: Sequence[Path], stage: str, key: str) -> Path:
     there = [path for path in files if path.is_file()]
     if not there:
         raise BadParameter("no run says which params file is meant: `nbkit run params/NAME.yaml` first")
+    return next((path for path in reversed(there) if read_given(path, stage, key) is not None), there[0])
+
+
+def read_given(path: Path, stage: str, key: str) -> Any:
+    """Return what a params file gives a stage for a parameter; None if nothing."""
     sections = (*spell_stage(stage), SHARED)
-    for path in reversed(there):
-        if any(each.key == key and each.section in sections for each in read_params(path)):
-            return path
-    return there[0]
+    return next((each.value for each in read_params(path) if each.key == key and each.section in sections), None)
 
 
 def plan_change(path: Path, values: Sequence[Value]) -> Change:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.desk.change import Change, find_params, make_asker, plan_change
+from nbkit.desk.change import Change, find_params, make_asker, plan_change, read_given
 from nbkit.desk.face import Face, guard, tell
 from nbkit.desk.parts import label, make_page, tabulate, thin
 from nbkit.errors import BadParameter
@@ -149,14 +149,23 @@ class Threshold(Face):
         return "".join([tabulate(pd.DataFrame(rows), f"{self.say(self.threshold)} {self.sampled}".strip()), *groups])
 
     def plan(self) -> Change:
-        """Plan to put what was moved into the params file: the threshold into 07, the costs into 01."""
-        values: list[tuple[list[str], Any]] = []
-        if self.threshold != self.start:
-            values.append(([EVALUATE, "threshold"], round(self.threshold, 6)))
-        values += [([FRAME, "costs", key], self.costs[key]) for key in MOVED if self.costs[key] != self.given[key]]
-        if not values:
+        """Plan to put what was moved into the params file: the threshold into 07, the costs into 01.
+
+        Of costs all go there that the file lacks: one that is not named in it would count 0.
+        """
+        wanted = {EVALUATE: "threshold"} if self.threshold != self.start else {}
+        wanted |= {FRAME: "costs"} if self.costs != self.given else {}
+        if not wanted:
             raise BadParameter("nothing was moved, so the params file stays as it is")
-        return plan_change(find_params(self.files, *values[0][0][:2]), values)
+        found = [find_params(self.files, *each) for each in wanted.items()]
+        path = max(found, key=list(self.files).index)  # what a later file says counts
+        values: list[tuple[list[str], Any]] = []
+        if EVALUATE in wanted:
+            values.append(([EVALUATE, "threshold"], round(self.threshold, 6)))
+        if FRAME in wanted:
+            held = read_given(path, FRAME, "costs") or {}
+            values += [([FRAME, "costs", key], cost) for key, cost in self.costs.items() if held.get(key, 0) != cost]
+        return plan_change(path, values)
 
     def build(self) -> Any:
         """Return the slider, the fields, what they lead to, and the way into the params file."""
