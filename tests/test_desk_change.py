@@ -85,6 +85,51 @@ def test_a_file_that_cannot_be_changed_here_says_what_to_write(params):
         plan_change(params, [(("01_frame", "costs", "false_positive"), 2)])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "07_evaluate:\n  threshold: &t 0.5\n08_explain: {t: *t}\n",
+        "07_evaluate:\n  threshold: >-\n    0.5\n  draws: 3\n",
+        "07_evaluate: {draws: 3, }\n",
+    ],
+)
+def test_what_would_no_longer_be_yaml_is_said_in_plain_words(params, text):
+    params.write_text(text)
+    with pytest.raises(BadParameter, match=r"cannot be changed from here: write 07_evaluate\.threshold: 0\.3 into it"):
+        plan_change(params, [(("07_evaluate", "threshold"), 0.3)])
+
+
+def test_line_ends_links_and_modes_stay_as_they_are(params, tmp_path):
+    params.write_bytes(b"07_evaluate:\r\n  draws: 3  # few\r\n")
+    params.chmod(0o640)
+    link = tmp_path / "link.yaml"
+    link.symlink_to(params)
+    plan_change(link, [(("07_evaluate", "threshold"), 0.3), (("01_frame", "seed"), 1)]).write()
+    written = b"07_evaluate:\r\n  draws: 3  # few\r\n  threshold: 0.3\r\n\r\n01_frame:\r\n  seed: 1\r\n"
+    assert params.read_bytes() == written
+    assert (link.is_symlink(), params.stat().st_mode & 0o777) == (True, 0o640)
+
+
+def test_a_file_that_is_read_only_stays_as_it_is(params):
+    params.chmod(0o444)
+    use, said, choice = make_asker(lambda: plan_change(params, [(("02_ingest", "sample"), 10)])).children
+    use.click()
+    choice.children[0].click()
+    assert "✕ churn.yaml is read-only: make it writable, then say yes again" in said.value
+    assert params.read_text() == PARAMS
+    params.chmod(0o644)
+    choice.children[0].click()
+    assert "sample: 10" in params.read_text()
+
+
+def test_the_second_half_of_a_double_click_says_nothing(params):
+    use, said, choice = make_asker(lambda: plan_change(params, [(("02_ingest", "sample"), 10)])).children
+    use.click()
+    for _ in range(2):
+        choice.children[0].click()
+    assert "churn.yaml is changed" in said.value
+
+
 def test_a_file_that_was_changed_meanwhile_is_left_alone(params):
     change = plan_change(params, [(("02_ingest", "sample"), 10)])
     params.write_text(PARAMS + "# mine\n")
