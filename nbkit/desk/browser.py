@@ -177,11 +177,11 @@ class Browser(Face):
         said = move(self.root, self.open(), target, by=by, why=why, warn=warned.append)
         return " ".join([said.replace("\n- ", " · "), *warned])
 
-    def _act(self, _: Any) -> str:
-        """Do what was asked for, once."""
+    def _act(self, _: Any) -> str | None:
+        """Do what was asked for, once: the second half of a double click finds nothing to do."""
         asked, self._asked = self._asked, None
         if asked is None:
-            raise BadParameter("nothing was asked for: choose what is to be done first")
+            return None
         self._settle("")
         self.said.value = tell("working: files and golden rows are checked…")
         said = asked()
