@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -106,7 +107,7 @@ class Launcher(Face):
         self.changed, self.said, self.progress = map(make_page, heights)
         self.run_button = widgets.Button(description="Run", button_style="primary")
         self.cancel_button = widgets.Button(description="Cancel", disabled=True)
-        self.run_button.on_click(guard(self.said, lambda _: self.run()))
+        self.run_button.on_click(guard(self.said, lambda _: self.run_button.disabled or self.run()))
         self.cancel_button.on_click(guard(self.said, lambda _: self.cancel()))
         self.section.observe(guard(self.said, lambda _: self._open()), "value")
         for each in (self.choose_project, self.overrides):
@@ -118,13 +119,14 @@ class Launcher(Face):
         choices = [*files, self.first, self.last, self.name, self.section, self.rows, self.changed]
         return widgets.VBox([*choices, widgets.HBox([self.run_button, self.cancel_button]), self.said, self.progress])
 
-    def _choose(self) -> None:
-        """Read the params files that are chosen; what was changed in the form is forgotten."""
+    def _choose(self, kept: Mapping[str, Any] | None = None) -> None:
+        """Read the params files that are chosen; what was changed in the form is forgotten but for `kept` fields."""
         self.project, self.form = self.choose_project.value, None
         self.section.options, self.changed.value = (), ""
         every = read_stages(find_notebooks(self.root))
         self._names = " and ".join(path.name for path in self.files)
         self.form = Form(self.files, every)
+        self.form.fields |= {place: field for place, field in (kept or {}).items() if place in self.form.given}
         counts = {name: len(parameters) for name, parameters in self.form.sections.items()}
         shown = [name for name in counts if counts[name] and (name == SHARED or every[name].cadence == "run")]
         self.section.options = [(f"{name} ({counts[name]})", name) for name in shown]
@@ -160,6 +162,10 @@ class Launcher(Face):
         if self.form is None:
             self._choose()
         assert self.form
+        if str(Form(self.files, read_stages(find_notebooks(self.root))).given) != str(self.form.given):
+            self._choose({place: self.form.fields[place] for place, _, _ in self.form.list_changes()})
+            self._show_changes()
+            raise BadParameter(f"{self._names} or a notebook was changed meanwhile: look at the form, and press Run again")
         settings, name = self.form.list_settings(), self.name.value.strip()
         chosen = Chosen(self.first.value, self.last.value)
         plan = plan_run(self.root, self.files, settings, stages=chosen, name=name)
@@ -224,6 +230,8 @@ class Launcher(Face):
     def _conclude(self, record: RunRecord) -> str:
         """Say how the run ended, in HTML: its verdict and where its report lies, or what went wrong."""
         if not record.status or not self.folder:
+            if self._stopping:
+                return tell("it was cancelled before it began: nothing was run")
             self._heard.seek(0)
             lines = self._heard.read().decode(errors="replace").splitlines()
             words = [line.removeprefix("nbkit: ") for line in lines if line.startswith("nbkit: ")] or lines[-1:]
@@ -235,6 +243,8 @@ class Launcher(Face):
             said += f" at {stopped.stage}{cell}: {stopped.message.rstrip('.')}; `nbkit resume {name}` goes on"
         elif verdict:
             said += f": {verdict}"
+        elif record.status == "passed" and not self._link():
+            said += f"; its report was not written: `nbkit report {name}` does"
         return tell(said, bad=record.status in ("failed", "refused")) + self._link()
 
     def _link(self) -> str:
