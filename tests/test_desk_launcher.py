@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from nbkit.desk import Home
 from nbkit.desk.form import Form
 from nbkit.desk.launcher import Launcher
 from nbkit.desk.runs import link_to, list_params
 from nbkit.errors import BadParameter
-from nbkit.record import read_record
+from nbkit.record import RunRecord, read_record
 from nbkit.stages import read_stages
 from tests.conftest import make_notebook
 
@@ -194,6 +195,45 @@ def test_a_file_that_only_overrides_lies_over_the_project_that_is_chosen(launche
     assert "1 changed against toy.yaml and small.yaml" in launcher.said.value
 
 
+def test_a_params_file_that_was_changed_by_hand_is_shown_before_anything_runs(launcher):
+    launcher.section.value = "01_a"
+    launcher.form.fields["01_a.share"].value = "0.25"
+    (launcher.root / "params" / "toy.yaml").write_text(PARAMS.replace("rows: 7", "rows: 8"))
+    launcher.run_button.click()
+    assert "✕ toy.yaml or a notebook was changed meanwhile: look at the form, and press Run again" in launcher.said.value
+    assert launcher.process is None
+    launcher.section.value = "01_a"
+    assert launcher.form.fields["01_a.rows"].value == "8"
+    assert launcher.form.list_settings() == ["01_a.share=0.25"]
+    assert "01_a.share: 0.5 → 0.25" in launcher.changed.value
+
+
+def test_what_ended_early_is_said_in_plain_words(launcher, monkeypatch):
+    launcher._stopping = True
+    assert "it was cancelled before it began" in launcher._conclude(RunRecord())
+    launcher.folder = launcher.root / "runs" / "mine"
+    assert "mine passed; its report was not written: `nbkit report mine` does" in launcher._conclude(
+        RunRecord(status="passed")
+    )
+
+
+def test_the_second_half_of_a_double_click_on_run_says_nothing(launcher, monkeypatch):
+    monkeypatch.setattr(launcher, "_start", lambda words: None)
+    monkeypatch.setattr(launcher, "tick", lambda: False)
+    launcher.run_button.click()
+    launcher.run_button.click()
+    assert "toy is being started" in launcher.said.value
+
+
+def test_a_notebook_that_does_not_parse_is_said_in_place_of_the_form(toy, monkeypatch):
+    make_notebook(toy / "notebooks" / "03_c.ipynb", "def (:")
+    monkeypatch.setenv("JPY_SESSION_NAME", "somebody")
+    bundle = Launcher(toy)._repr_mimebundle_()
+    assert "03_c.ipynb: a cell does not parse" in bundle["text/html"]
+    assert [*bundle] == ["text/html", "text/plain"]
+    assert "03_c.ipynb: a cell does not parse" in Home(toy).stages().at[0, "freshness"]
+
+
 def test_an_override_that_does_not_fit_is_refused_with_the_words_of_the_command(launcher):
     (launcher.root / "params" / "small.yaml").write_text("09_x:\n  rows: 2\n")
     launcher.overrides.value = ["small"]
@@ -247,8 +287,9 @@ def test_the_report_is_linked_as_the_server_has_it(toy, monkeypatch):
     monkeypatch.setattr("nbkit.desk.runs._list_servers", lambda: [])
     assert link_to(page) == page.as_uri()
     servers = [{"root_dir": "/elsewhere", "base_url": "/no/"}, {"root_dir": str(toy), "base_url": "/user/ann/"}]
+    page = page.parents[2] / "50 % # 1" / "report" / "index.html"
     monkeypatch.setattr("nbkit.desk.runs._list_servers", lambda: servers)
-    assert link_to(page) == "/user/ann/files/runs/a/report/index.html"
+    assert link_to(page) == "/user/ann/files/runs/50%20%25%20%23%201/report/index.html"
 
 
 @pytest.mark.slow

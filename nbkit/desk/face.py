@@ -48,7 +48,9 @@ class Face:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/html": self.read_twin(), "text/plain": type(self).__name__}
         if any(os.environ.get(name) for name in SOMEBODY):
-            bundle |= self.widget._repr_mimebundle_()
+            place = SimpleNamespace(value=bundle["text/html"])  # or what keeps it from being built
+            guard(place, lambda: bundle.update(self.widget._repr_mimebundle_()))()
+            bundle["text/html"] = place.value
         return bundle
 
 

@@ -93,9 +93,12 @@ class Home:
     def stages(self) -> pd.DataFrame:
         """Return the stages of the desk: where the latest result of each lies, when it was saved, why it is stale."""
         rows = []
-        for row in list_desk(self.root):
-            saved = dt.datetime.fromtimestamp(row["saved"]).strftime("%Y-%m-%d %H:%M") if row["saved"] else ""
-            rows.append((row["stage"], row["where"], saved, row["stale"] or "fresh"))
+        try:
+            for row in list_desk(self.root):
+                saved = dt.datetime.fromtimestamp(row["saved"]).strftime("%Y-%m-%d %H:%M") if row["saved"] else ""
+                rows.append((row["stage"], row["where"], saved, row["stale"] or "fresh"))
+        except NbkitError as error:  # such as a notebook that does not parse
+            rows = [("✕", "", "", str(error))]
         return pd.DataFrame(rows, columns=["stage", "latest result", "saved", "freshness"])
 
     def launcher(self, file: str = "") -> Launcher:

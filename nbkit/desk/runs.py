@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import psutil
 
@@ -76,7 +77,7 @@ def link_to(path: Path) -> str:
     for server in _list_servers():
         root = Path(server["root_dir"])
         if path.resolve().is_relative_to(root):
-            return f"{server['base_url']}files/{path.resolve().relative_to(root).as_posix()}"
+            return f"{server['base_url']}files/{quote(path.resolve().relative_to(root).as_posix())}"
     return path.resolve().as_uri()
 
 
