@@ -3,12 +3,13 @@
 import asyncio
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
 from nbkit.desk.change import find_params, make_asker, plan_change
 from nbkit.desk.face import Face
-from nbkit.desk.parts import Later, make_page, thin
+from nbkit.desk.parts import Later, make_page, tabulate, thin
 from nbkit.errors import BadParameter
 from nbkit.model import Predictions
 from nbkit.problem import Problem
@@ -207,6 +208,13 @@ def test_a_long_table_is_sampled_and_says_so():
     few, said = thin(o, 100)
     assert (len(few), said) == (100, "Shown is a sample of 100 of 1,000 rows.")
     assert thin(o)[1] == ""
+
+
+def test_a_name_of_200_characters_leaves_a_table_readable():
+    table = pd.DataFrame({"feature": ["x" * 200, "many words " * 20], "y" * 200: [1, 2]}, index=["z" * 200, "b"])
+    page = tabulate(table)
+    assert all(f"{each * 48}…" in page and each * 49 not in page for each in "xyz")
+    assert "many words many words many words many words many words" in page
 
 
 def test_what_does_not_fit_scrolls_also_by_keyboard():
