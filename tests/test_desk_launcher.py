@@ -121,6 +121,7 @@ def test_what_is_changed_is_shown_against_the_params_file_and_becomes_settings(l
         ("01_a.rows", "0", "--set 01_a.rows=0: rows = 0 is not allowed: it must be of type int, at least 1"),
         ("01_a.rows", "many", "--set 01_a.rows=many: rows = &#x27;many&#x27; is not of type int"),
         ("01_a.costs", "{miss: [", "this is not YAML"),
+        ("01_a.rows", "9" * 400, "9… is not allowed: it must be of type int"),
     ],
 )
 def test_what_no_notebook_allows_is_said_as_the_command_line_does_and_starts_nothing(launcher, field, value, words):
@@ -200,7 +201,9 @@ def test_a_params_file_that_was_changed_by_hand_is_shown_before_anything_runs(la
     launcher.form.fields["01_a.share"].value = "0.25"
     (launcher.root / "params" / "toy.yaml").write_text(PARAMS.replace("rows: 7", "rows: 8"))
     launcher.run_button.click()
-    assert "✕ toy.yaml or a notebook was changed meanwhile: look at the form, and press Run again" in launcher.said.value
+    assert (
+        "✕ toy.yaml or a notebook was changed meanwhile: look at the form, and press Run again" in launcher.said.value
+    )
     assert launcher.process is None
     launcher.section.value = "01_a"
     assert launcher.form.fields["01_a.rows"].value == "8"

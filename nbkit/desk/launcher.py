@@ -107,7 +107,7 @@ class Launcher(Face):
         self.changed, self.said, self.progress = map(make_page, heights)
         self.run_button = widgets.Button(description="Run", button_style="primary")
         self.cancel_button = widgets.Button(description="Cancel", disabled=True)
-        self.run_button.on_click(guard(self.said, lambda _: self.run_button.disabled or self.run()))
+        self.run_button.on_click(guard(self.said, lambda _: self._press()))
         self.cancel_button.on_click(guard(self.said, lambda _: self.cancel()))
         self.section.observe(guard(self.said, lambda _: self._open()), "value")
         for each in (self.choose_project, self.overrides):
@@ -149,6 +149,10 @@ class Launcher(Face):
 
     # --- the run
 
+    def _press(self) -> None:
+        if not self.run_button.disabled:  # else it is the second half of a double click
+            self.run()
+
     @property
     def at_work(self) -> bool:
         """Whether the run that is watched is being executed, or its report written."""
@@ -165,7 +169,9 @@ class Launcher(Face):
         if str(Form(self.files, read_stages(find_notebooks(self.root))).given) != str(self.form.given):
             self._choose({place: self.form.fields[place] for place, _, _ in self.form.list_changes()})
             self._show_changes()
-            raise BadParameter(f"{self._names} or a notebook was changed meanwhile: look at the form, and press Run again")
+            raise BadParameter(
+                f"{self._names} or a notebook was changed meanwhile: look at the form, and press Run again"
+            )
         settings, name = self.form.list_settings(), self.name.value.strip()
         chosen = Chosen(self.first.value, self.last.value)
         plan = plan_run(self.root, self.files, settings, stages=chosen, name=name)
