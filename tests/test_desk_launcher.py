@@ -274,6 +274,15 @@ def test_the_static_twin_says_what_can_be_run_and_has_no_script(toy):
     assert bundle["text/html"] == told
 
 
+def test_keys_that_are_numbers_are_no_change(toy):
+    given = 'run_dir: str = "."  # folder\nsteps: list[object] = []  # which'
+    make_notebook(toy / "notebooks" / "02_b.ipynb", HEAD, "run.save(y=1)", parameters=given)
+    (toy / "params" / "toy.yaml").write_text("shared: {name: toy}\n02_b: {steps: [{1: a, on: 2024-01-02}]}\n")
+    form = Form([toy / "params" / "toy.yaml"], read_stages(toy / "notebooks"))
+    form.open("02_b", lambda change: None)
+    assert form.list_settings() == []
+
+
 @pytest.mark.parametrize("name", ["flights", "diabetes", "wine"])
 def test_no_params_file_of_ours_is_changed_by_being_shown(name):
     form = Form([ROOT / "params" / f"{name}.yaml"], read_stages(ROOT / "notebooks"))

@@ -95,7 +95,7 @@ class Form:
             if isinstance(value, str) and parameter.annotation != "str":
                 value = read_setting(f"{place}={value}").value
             value = check_value(value, parameter, f"--set {clip(f'{place}={field.value}', LONG)}")
-            if value != self.given[place]:
+            if _write(value) != _write(self.given[place]):  # in JSON, as --set writes it, a key is a text
                 yield place, self.given[place], value
 
     def list_settings(self) -> list[str]:
