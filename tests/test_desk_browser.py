@@ -52,11 +52,11 @@ def test_a_version_is_shown_with_gates_approvals_lineage_and_beside_production(b
     page = browser.page.value
     assert "nobody has approved it for production" in page
     assert "<td>criteria_met</td><td>closed</td><td>yes</td><td>because</td>" in flatten(page)
-    assert "0.75 (0.7 to 0.8) (toy@1)" in page
+    assert "0.75 (0.70 to 0.80) (toy@1)" in page
     assert "the run that registered toy@3, r3, is not here any more" in page
     browser.choice.value = "toy@1"
     assert "toy@1 was approved for production by ann" in browser.page.value
-    assert "0.75 (0.7 to 0.8) (toy@1)" in browser.page.value
+    assert "0.75 (0.70 to 0.80) (toy@1)" in browser.page.value
     browser.choice.value = "toy@4"
     assert "rejected" in browser.page.value
 

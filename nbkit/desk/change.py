@@ -118,9 +118,8 @@ def plan_change(path: Path, values: Sequence[Value]) -> Change:
             now = dict(_flatten(_yaml().load(text)))
         others = [each for each in {**was, **now} if way[: len(each)] != each[: len(way)]]
         if any(was.get(each) != now.get(each) for each in others) or dict(_flatten(value, way)).items() - now.items():
-            raise BadParameter(
-                f"{path.name} cannot be changed from here: write {'.'.join(keys)}: {_flow(value)} into it"
-            )
+            said = f"write {'.'.join(keys)}: {_flow(value)} into it"
+            raise BadParameter(f"{path.name} cannot be changed from here: {said}")
     return Change(path, before, text.replace("\n", ends))
 
 

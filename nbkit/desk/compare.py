@@ -31,7 +31,6 @@ class RunComparison(Face):
     """
 
     def __init__(self, root: str | os.PathLike[str] = ".", before: str = "", after: str = "") -> None:
-        super().__init__()
         self.root = find_root(root)
         self._given = [find_run(self.root, name).name if name else "" for name in (before, after)]
         self.look()

@@ -48,7 +48,6 @@ class ErrorExplorer(Face):
         self, predictions: Predictions, rows: pd.DataFrame | None, problem: Problem, *, columns: Sequence[str] = (),
         min_rows: int = 100, conditions: Sequence[dict[str, Any]] = (), files: Sequence[Path] = (),
     ) -> None:  # fmt: skip
-        super().__init__()
         self.predictions, self.sampled = thin(predictions)
         known, index = self.predictions.rows, self.predictions.index
         if known is None:
@@ -61,9 +60,8 @@ class ErrorExplorer(Face):
     def measure(self) -> tuple[str, pd.DataFrame]:
         """Return what is to be said of the cohort, and a row for each metric: in it, and in the rest."""
         if not self.conditions:
-            return "No condition is set, so these are all rows.", self._score(
-                np.ones(len(self.predictions), bool), "all rows"
-            )
+            every = np.ones(len(self.predictions), bool)
+            return "No condition is set, so these are all rows.", self._score(every, "all rows")
         inside = find_cohort(self.rows, self.conditions)
         n, whole = int(inside.sum()), len(inside)
         said = f"{describe_cohort(self.conditions)}: {format_count(n, 'row')} of {whole:,}"
@@ -107,9 +105,8 @@ class ErrorExplorer(Face):
         if not self.conditions or not self.name.strip():
             raise BadParameter("a slice needs a name and at least one condition")
         find_cohort(self.rows.head(FEW), self.conditions)
-        return plan_change(
-            find_params(self.files, EVALUATE, "cohorts"), [((EVALUATE, "cohorts", self.name.strip()), self.conditions)]
-        )
+        keys = (EVALUATE, "cohorts", self.name.strip())
+        return plan_change(find_params(self.files, *keys[:2]), [(keys, self.conditions)])
 
     def build(self) -> Any:
         """Return the conditions, what holds in the cohort, and the way into the params file."""
@@ -126,9 +123,8 @@ class ErrorExplorer(Face):
 
         def collect(*_: Any) -> None:
             asked = [[part.value for part in line.children] for line in lines]
-            self.conditions = [
-                self.read(*each) for each in asked if each[0] and (each[2] or each[1] in ("missing", "known"))
-            ]
+            whole = [each for each in asked if each[0] and (each[2] or each[1] in ("missing", "known"))]
+            self.conditions = [self.read(*each) for each in whole]
             later()
 
         for line in lines:

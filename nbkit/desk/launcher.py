@@ -56,7 +56,6 @@ class Launcher(Face):
     """
 
     def __init__(self, root: str | os.PathLike[str] = ".", file: str = "") -> None:
-        super().__init__()
         self.root = find_root(root)
         self.projects = list_params(self.root)
         if file and file not in self.projects:
@@ -107,7 +106,7 @@ class Launcher(Face):
         self.changed, self.said, self.progress = map(make_page, heights)
         self.run_button = widgets.Button(description="Run", button_style="primary")
         self.cancel_button = widgets.Button(description="Cancel", disabled=True)
-        self.run_button.on_click(guard(self.said, lambda _: self._press()))
+        self.run_button.on_click(guard(self.said, lambda _: self.run()))
         self.cancel_button.on_click(guard(self.said, lambda _: self.cancel()))
         self.section.observe(guard(self.said, lambda _: self._open()), "value")
         for each in (self.choose_project, self.overrides):
@@ -149,19 +148,15 @@ class Launcher(Face):
 
     # --- the run
 
-    def _press(self) -> None:
-        if not self.run_button.disabled:  # else it is the second half of a double click
-            self.run()
-
     @property
     def at_work(self) -> bool:
         """Whether the run that is watched is being executed, or its report written."""
         return self.process.poll() is None if self.process else is_alive(self.pid)
 
     def run(self) -> None:
-        """Start the run, unless there is nothing to do; what ``nbkit run`` refuses is refused with its words."""
-        if self.at_work:
-            raise BadParameter(f"{self.folder.name if self.folder else 'a run'} is at work: wait for it, or cancel it")
+        """Start the run, unless one is at work or there is nothing to do; ``nbkit run`` says what is refused."""
+        if self.at_work:  # as for the second half of a double click
+            return
         self.said.value = tell("working: the params and the notebooks are read…")
         if self.form is None:
             self._choose()
@@ -169,9 +164,8 @@ class Launcher(Face):
         if str(Form(self.files, read_stages(find_notebooks(self.root))).given) != str(self.form.given):
             self._choose({place: self.form.fields[place] for place, _, _ in self.form.list_changes()})
             self._show_changes()
-            raise BadParameter(
-                f"{self._names} or a notebook was changed meanwhile: look at the form, and press Run again"
-            )
+            said = "or a notebook was changed meanwhile: look at the form, and press Run again"
+            raise BadParameter(f"{self._names} {said}")
         settings, name = self.form.list_settings(), self.name.value.strip()
         chosen = Chosen(self.first.value, self.last.value)
         plan = plan_run(self.root, self.files, settings, stages=chosen, name=name)

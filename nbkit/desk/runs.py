@@ -19,16 +19,8 @@ from nbkit.record import StageRecord
 from nbkit.stages.params import SHARED, read_params
 
 MARKS = {"pending": "○", "running": "…", "passed": "✓", "refused": "■", "failed": "✗", "interrupted": "◼"}
-OF_THIS_KERNEL = (
-    "JPY_",
-    "VSCODE_",
-    "MPLBACKEND",
-    "NBKIT_STAGE",
-    observe.VARIABLE,
-    observe.ROOT,
-    observe.THREADS,
-    CHOSEN,
-)
+OBSERVED = (observe.VARIABLE, observe.ROOT, observe.THREADS)
+OF_THIS_KERNEL = ("JPY_", "VSCODE_", "MPLBACKEND", "NBKIT_STAGE", *OBSERVED, CHOSEN)
 # `python -m nbkit`, for whom Ctrl-C counts also where a kernel ignores it
 START = """import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -58,11 +50,9 @@ def list_params(root: Path, *, overrides: bool = False) -> list[str]:
 
     One that cannot be read is among the first: whoever chooses it is told what is wrong.
     """
-    return [
-        path.stem
-        for path in sorted((root / "params").glob("*.yaml"))
-        if not path.name.endswith(".contract.yaml") and _names_project(path) != overrides
-    ]
+    found = sorted((root / "params").glob("*.yaml"))
+    params = [path for path in found if not path.name.endswith(".contract.yaml")]
+    return [path.stem for path in params if _names_project(path) != overrides]
 
 
 def _names_project(path: Path) -> bool:

@@ -3,7 +3,6 @@
 import time
 from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from nbkit.contract import Contract
 from nbkit.data.personal import withhold
-from nbkit.desk.face import Face, guard, tell
+from nbkit.desk.face import Face, attempt, guard, tell
 from nbkit.desk.parts import MOST, Later, label, make_page, tabulate
 from nbkit.errors import BadModel, BadParameter
 from nbkit.explanation import Explanation, explain
@@ -55,7 +54,6 @@ class WhatIf(Face):
         train: pd.DataFrame | None = None, explanation: Explanation | None = None, threshold: float = 0.5,
         registry: str | Path = "registry",
     ) -> None:  # fmt: skip
-        super().__init__()
         self._model, self.problem, self.contract, self.registry = model, problem, contract or Contract(()), registry
         whole = problem.features(rows if train is None else train)
         self.train = draw_rows(whole, MOST, problem.seed)
@@ -143,10 +141,8 @@ class WhatIf(Face):
         own = values.loc[[len(rows) - 1]]
         own = own[own["class"] == self.predict()[1]].drop(columns="class") if "class" in own else own
         moved = own.iloc[0].sort_values(key=lambda each: -each.abs(), kind="stable")
-        shown = [_show(self.row[name].iloc[0]) for name in moved.index]
-        return pd.DataFrame(
-            {"feature": moved.index, "value": shown, f"moved {unit}".strip(): moved.to_numpy().round(4)}
-        )
+        told = {"feature": moved.index, "value": [_show(self.row[name].iloc[0]) for name in moved.index]}
+        return pd.DataFrame(told | {f"moved {unit}".strip(): moved.to_numpy().round(4)})
 
     def list_unusual(self) -> pd.DataFrame:
         """List the columns in which the row lies outside the central 98 % of train: feature, value, as extreme."""
@@ -165,10 +161,8 @@ class WhatIf(Face):
 
     def html(self) -> str:
         """Return what holds of the row as it stands, without single values of personal columns; or what went wrong."""
-        said, why = (SimpleNamespace(value="") for _ in range(2))
-        guard(said, self.say)()
-        guard(why, lambda: setattr(why, "value", self._tabulate(self.explain(), hide=True)))()
-        return str(said.value + (why.value if why.value != said.value else ""))
+        said, why = attempt(lambda: tell(self.say())), attempt(lambda: self._tabulate(self.explain(), hide=True))
+        return said + (why if why != said else "")
 
     def _tabulate(self, moved: pd.DataFrame, *, hide: bool) -> str:
         odd, hidden = self.list_unusual(), self.contract if hide else Contract(())

@@ -258,9 +258,8 @@ def check_value(value: Any, parameter: Parameter, place: str) -> Any:
     items = value if isinstance(value, list) else list(value) if isinstance(value, dict) else [value]
     outside = [item for item in items if not _is_allowed(item, parameter)]
     if outside:
-        raise BadParameter(
-            f"{place}: {parameter.name} = {clip(repr(outside[0]), LONG)} is not allowed: {_explain(parameter)}"
-        )
+        said = clip(repr(outside[0]), LONG)
+        raise BadParameter(f"{place}: {parameter.name} = {said} is not allowed: {_explain(parameter)}")
     return value
 
 
