@@ -118,20 +118,21 @@ class Launcher(Face):
         choices = [*files, self.first, self.last, self.name, self.section, self.rows, self.changed]
         return widgets.VBox([*choices, widgets.HBox([self.run_button, self.cancel_button]), self.said, self.progress])
 
-    def _choose(self, kept: Mapping[str, Any] | None = None) -> None:
+    def _choose(self, kept: Mapping[str, Any] | None = None) -> Form:
         """Read the params files that are chosen; what was changed in the form is forgotten but for `kept` fields."""
         self.project, self.form = self.choose_project.value, None
         self.section.options, self.changed.value = (), ""
         every = read_stages(find_notebooks(self.root))
         self._names = " and ".join(path.name for path in self.files)
-        self.form = Form(self.files, every)
-        self.form.fields |= {place: field for place, field in (kept or {}).items() if place in self.form.given}
-        counts = {name: len(parameters) for name, parameters in self.form.sections.items()}
+        self.form = form = Form(self.files, every)
+        form.fields |= {place: field for place, field in (kept or {}).items() if place in form.given}
+        counts = {name: len(parameters) for name, parameters in form.sections.items()}
         shown = [name for name in counts if counts[name] and (name == SHARED or every[name].cadence == "run")]
         self.section.options = [(f"{name} ({counts[name]})", name) for name in shown]
         self.section.value = shown[0]
         self.progress.value = show_stages([StageRecord(name, "pending") for name in shown if name != SHARED])
         self.said.value = tell(f"{self._names}: nothing is changed")
+        return form
 
     def _open(self) -> None:
         """Show the fields of the section that is chosen."""
@@ -158,15 +159,13 @@ class Launcher(Face):
         if self.at_work:  # as for the second half of a double click
             return
         self.said.value = tell("working: the params and the notebooks are read…")
-        if self.form is None:
-            self._choose()
-        assert self.form
-        if str(Form(self.files, read_stages(find_notebooks(self.root))).given) != str(self.form.given):
-            self._choose({place: self.form.fields[place] for place, _, _ in self.form.list_changes()})
+        form = self.form or self._choose()
+        if str(Form(self.files, read_stages(find_notebooks(self.root))).given) != str(form.given):
+            self._choose({place: form.fields[place] for place, _, _ in form.list_changes()})
             self._show_changes()
             said = "or a notebook was changed meanwhile: look at the form, and press Run again"
             raise BadParameter(f"{self._names} {said}")
-        settings, name = self.form.list_settings(), self.name.value.strip()
+        settings, name = form.list_settings(), self.name.value.strip()
         chosen = Chosen(self.first.value, self.last.value)
         plan = plan_run(self.root, self.files, settings, stages=chosen, name=name)
         if plan.nothing_to_do and plan.folder:

@@ -59,7 +59,7 @@ def make_page(height: str) -> Any:
     """Return a place for HTML of fixed height, so that nothing below it jumps, which scrolls also by keyboard."""
     import ipywidgets
 
-    layout = {"height": height, "overflow": "auto", "width": "auto", "flex": "0 0 auto"}
+    layout = {"height": height, "overflow": "auto", "width": "auto", "flex": "0 0 auto", "display": "block"}
     return ipywidgets.HTML(layout=layout, tabbable=True, _dom_classes=STYLED)
 
 
