@@ -30,7 +30,6 @@ from nbkit.values import TAG
 from nbkit.wording import shorten
 
 RELATIVE = 1e-9  # by how much two numbers may differ and still be called the same
-TIME = "%Y-%m-%d %H:%M"
 TRACES = ("papermill", "nbkit")  # what an execution leaves in a notebook's metadata
 Row = dict[str, Any]
 OnCell = Callable[[str, int, int], None]
@@ -57,7 +56,7 @@ def list_desk(root: Path) -> list[Row]:
     for name, stage in read_stages(find_notebooks(root)).items():
         if stage.cadence == "run":
             found = desk.find(name)
-            saved = time.strftime(TIME, time.localtime(found.stat().st_mtime)) if found else ""
+            saved = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.stat().st_mtime)) if found else ""
             where = "" if found is None else "desk" if found.parent == desk.folder else found.parent.name
             rows.append({"stage": name, "where": where, "saved": saved, "stale": desk.why_stale(name)})
     return rows

@@ -107,8 +107,7 @@ class Threshold(Face):
         """
         o, (codes, names) = self.predictions.at(threshold), self._groups[column]
         hits, acted, told = o.truth.astype(bool), o.label.astype(bool), {}
-        every = np.ones(len(o), dtype=bool)
-        for words, part, among in zip(RATES, (acted, acted, hits), (every, hits, acted), strict=True):
+        for words, part, among in zip(RATES, (acted, acted, hits), (np.ones(len(o), bool), hits, acted), strict=True):
             blocks = None if o.blocks is None else o.blocks[among]
             n, value, _, low, high = bound_shares(part[among], codes[among], len(names), blocks)
             shares = [format_share(*each) for each in zip(value, low, high, strict=True)]

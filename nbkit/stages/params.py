@@ -256,10 +256,9 @@ def check_value(value: Any, parameter: Parameter, place: str) -> Any:
         wrong = f"{shorten(value, LONG)} is not of type {parameter.annotation} ({error})"
         raise BadParameter(f"{place}: {parameter.name} = {wrong}: {_explain(parameter)}") from None
     items = value if isinstance(value, list) else list(value) if isinstance(value, dict) else [value]
-    outside = [item for item in items if not _is_allowed(item, parameter)]
+    outside = [clip(repr(item), LONG) for item in items if not _is_allowed(item, parameter)]
     if outside:
-        said = clip(repr(outside[0]), LONG)
-        raise BadParameter(f"{place}: {parameter.name} = {said} is not allowed: {_explain(parameter)}")
+        raise BadParameter(f"{place}: {parameter.name} = {outside[0]} is not allowed: {_explain(parameter)}")
     return value
 
 
