@@ -57,8 +57,9 @@ class Desk:
 
     def find_record(self, stage: str) -> RunRecord:
         """Return the record of the latest batch run that knows what a stage is given; an empty one if there is none."""
-        known = (record for _, record in self._runs if stage in record.parameters and _leads_to(record, stage))
-        return next(known, RunRecord())
+        known = (record for _, record in self._runs if stage in record.parameters)
+        leading = (each for each in known if any(ran.stage <= stage for ran in each.stages))  # a monitor begins later
+        return next(leading, RunRecord())
 
     def why_stale(self, stage: str) -> str:
         """Say why what a stage handed over is not what it would hand over now; empty if nothing says so."""
@@ -89,9 +90,8 @@ class Desk:
                 yield from (words for _, words in explain_cells(executed["cells"][: place + 1], note["cells"]))
                 if note["given"] != given:
                     yield "the latest run gives it other parameters"
-            yield from (
-                f"{path} was changed" for path, was in note["modules"].items() if _digest(self.root / path) != was
-            )
+            modules = note["modules"].items()
+            yield from (f"{path} was changed" for path, was in modules if _digest(self.root / path) != was)
             yield from self._explain_loads(note["loads"])
 
     def _explain_loads(self, loads: Mapping[str, str]) -> Iterator[str]:
@@ -151,13 +151,8 @@ def keep_notes(folder: Path, stage: str, record: RunRecord, saved: Mapping[str, 
         return
     if _listening:
         _note_modules(_listening[0])
-    note = {
-        "loads": dict(_loads),
-        "cells": list(_list_cells(shell)),
-        "modules": dict(_modules),
-        "given": digest_given(record, stage),
-    }
-    shell.display_pub.publish({MIME: note})
+    note = {"loads": dict(_loads), "modules": dict(_modules), "cells": list(_list_cells(shell))}
+    shell.display_pub.publish({MIME: note | {"given": digest_given(record, stage)}})
     if stage and saved is not None:
         marker = _mark(folder, stage)
         known = _read_mark(marker) | {name: digest_value(data) for name, data in saved.items()}
@@ -287,11 +282,6 @@ def _read_mark(marker: Path) -> dict[str, str]:
         return dict(json.loads(marker.read_bytes()))
     except (OSError, ValueError, TypeError):
         return {}
-
-
-def _leads_to(record: RunRecord, stage: str) -> bool:
-    """Return whether a run has this stage or stopped before it, rather than later stages only, as a monitor's."""
-    return any(each.stage <= stage for each in record.stages)
 
 
 def _digest(path: Path) -> str:

@@ -27,6 +27,8 @@ QUICK = {
     "10_deploy": {"compared_rows": 20, "requests": 20, "enforce": False},
 }
 WIDGETS = ".jp-OutputArea-output:has(.jupyter-widgets)"
+WIDER = """() => [...document.querySelectorAll('.widget-html-content p')].filter(each =>
+each.scrollWidth > each.closest('.widget-html').clientWidth).length"""  # sentences that do not fit
 STATED = {"objective": "Fewer customers leave", "decision": "Call those who may", "owner": "Sales"}
 
 
@@ -190,6 +192,9 @@ def test_another_window_and_column_change_the_histogram(desk):
             figure.wait_for()
             drawn.add(figure.locator("svg").inner_html())
     assert len(drawn) == 4
+    desk.page.set_viewport_size({"width": 900, "height": 900})
+    assert desk.page.evaluate(WIDER) == 0
+    desk.page.set_viewport_size({"width": 1400, "height": 900})
     look_at(desk, "drift", "Window")
 
 

@@ -3,12 +3,13 @@
 import asyncio
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
 from nbkit.desk.change import find_params, make_asker, plan_change
 from nbkit.desk.face import Face
-from nbkit.desk.parts import Later, make_page, thin
+from nbkit.desk.parts import Later, make_page, tabulate, thin
 from nbkit.errors import BadParameter
 from nbkit.model import Predictions
 from nbkit.problem import Problem
@@ -83,6 +84,51 @@ def test_a_file_that_cannot_be_changed_here_says_what_to_write(params):
     params.write_text("a: &x {costs: {false_positive: 1}}\n01_frame: *x\n")
     with pytest.raises(BadParameter, match=r"write 01_frame\.costs\.false_positive: 2 into it"):
         plan_change(params, [(("01_frame", "costs", "false_positive"), 2)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "07_evaluate:\n  threshold: &t 0.5\n08_explain: {t: *t}\n",
+        "07_evaluate:\n  threshold: >-\n    0.5\n  draws: 3\n",
+        "07_evaluate: {draws: 3, }\n",
+    ],
+)
+def test_what_would_no_longer_be_yaml_is_said_in_plain_words(params, text):
+    params.write_text(text)
+    with pytest.raises(BadParameter, match=r"cannot be changed from here: write 07_evaluate\.threshold: 0\.3 into it"):
+        plan_change(params, [(("07_evaluate", "threshold"), 0.3)])
+
+
+def test_line_ends_links_and_modes_stay_as_they_are(params, tmp_path):
+    params.write_bytes(b"07_evaluate:\r\n  draws: 3  # few\r\n")
+    params.chmod(0o640)
+    link = tmp_path / "link.yaml"
+    link.symlink_to(params)
+    plan_change(link, [(("07_evaluate", "threshold"), 0.3), (("01_frame", "seed"), 1)]).write()
+    written = b"07_evaluate:\r\n  draws: 3  # few\r\n  threshold: 0.3\r\n\r\n01_frame:\r\n  seed: 1\r\n"
+    assert params.read_bytes() == written
+    assert (link.is_symlink(), params.stat().st_mode & 0o777) == (True, 0o640)
+
+
+def test_a_file_that_is_read_only_stays_as_it_is(params):
+    params.chmod(0o444)
+    use, said, choice = make_asker(lambda: plan_change(params, [(("02_ingest", "sample"), 10)])).children
+    use.click()
+    choice.children[0].click()
+    assert "✕ churn.yaml is read-only: make it writable, then say yes again" in said.value
+    assert params.read_text() == PARAMS
+    params.chmod(0o644)
+    choice.children[0].click()
+    assert "sample: 10" in params.read_text()
+
+
+def test_the_second_half_of_a_double_click_says_nothing(params):
+    use, said, choice = make_asker(lambda: plan_change(params, [(("02_ingest", "sample"), 10)])).children
+    use.click()
+    for _ in range(2):
+        choice.children[0].click()
+    assert "churn.yaml is changed" in said.value
 
 
 def test_a_file_that_was_changed_meanwhile_is_left_alone(params):
@@ -164,7 +210,15 @@ def test_a_long_table_is_sampled_and_says_so():
     assert thin(o)[1] == ""
 
 
+def test_a_name_of_200_characters_leaves_a_table_readable():
+    table = pd.DataFrame({"feature": ["x" * 200, "many words " * 20], "y" * 200: [1, 2]}, index=["z" * 200, "b"])
+    page = tabulate(table)
+    assert all(f"{each * 48}…" in page and each * 49 not in page for each in "xyz")
+    assert "many words many words many words many words many words" in page
+
+
 def test_what_does_not_fit_scrolls_also_by_keyboard():
     page = make_page("3em")
     assert (page.layout.height, page.layout.overflow, page.layout.flex) == ("3em", "auto", "0 0 auto")
+    assert page.layout.display == "block"  # so that a wide table widens no sentence
     assert page.tabbable

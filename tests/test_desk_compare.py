@@ -22,7 +22,19 @@ def test_two_runs_are_needed(project):
     make_run(project, "churn-1", started="2026-01-01")
     face = RunComparison(project)
     assert "Two runs are needed" in face.html()
-    assert "Two runs are needed" in face.widget.value
+    assert "Two runs are needed" in face.widget.children[-1].value
+    make_run(project, "churn-2", started="2026-01-02", seed=1)
+    face.widget.children[2].click()
+    assert [each.value for each in face.widget.children[:2]] == ["churn-1", "churn-2"]
+    assert "01_frame.seed" in face.widget.children[-1].value
+
+
+def test_a_run_that_failed_is_not_compared_unless_it_is_chosen(project):
+    for number, status in enumerate(("passed", "passed", "failed", "interrupted"), 1):
+        make_run(project, f"churn-{number}", started=f"2026-01-0{number}", status=status)
+    face = RunComparison(project / "runs")
+    assert (face.before, face.after) == ("churn-1", "churn-2")
+    assert face.runs[0] == "churn-4"
 
 
 def test_the_two_latest_of_a_project_are_compared_and_others_can_be_chosen(project):
@@ -39,8 +51,8 @@ def test_the_two_latest_of_a_project_are_compared_and_others_can_be_chosen(proje
     assert "The scores cannot be compared" in html
     before, after = face.widget.children[:2]
     before.value = "wine-1"
-    shown = face.widget.children[2].value
+    shown = face.widget.children[-1].value
     assert "wine-1: " in shown
     assert "<td>2</td>" in shown
     after.value = "wine-1"
-    assert "No cause is known" in face.widget.children[2].value
+    assert "No cause is known" in face.widget.children[-1].value

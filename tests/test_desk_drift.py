@@ -115,5 +115,5 @@ def test_of_many_columns_the_most_influential_are_shown_and_the_rest_can_be_sear
     face = DriftExplorer(root, "late", now={"w": own}, earlier=False, weights=weights)
     assert face.html().count("<th>x") == 30
     assert face.html().index("<th>x299") < face.html().index("<th>x298")
-    assert "30 columns with the most influence of 301" in face.html()
+    assert "Shown are 30 of 301 columns, by influence" in face.html()
     assert len(face.widget.children[2].options) == 301

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from nbkit.contract import ColumnRule, Contract
+from nbkit.data.personal import WITHHELD
 from nbkit.desk import ErrorExplorer
 from nbkit.model import Predictions, score
 from nbkit.problem import Problem
@@ -39,6 +41,18 @@ def test_the_metrics_are_those_of_the_rows_and_of_the_rest(told):
         assert table[name].iloc[0] == format_estimate(own["value"], own["low"], own["high"])
     assert f"{inside.sum():,} rows of 3,000" in said
     assert "off there beyond the whole and beyond chance" in said
+
+
+def test_a_single_value_of_a_personal_column_is_not_said(told):
+    contract = Contract((ColumnRule("origin", personal=True), ColumnRule("hour")))
+    conditions = [{"column": "origin", "op": "==", "value": "EWR"}, {"column": "hour", "op": ">=", "value": 18}]
+    page = ErrorExplorer(told, None, PROBLEM, conditions=conditions, contract=contract).html()
+    assert f"origin == {WITHHELD} and hour &gt;= 18: " in page
+    assert "EWR" not in page
+    missing = [{"column": "origin", "op": "known"}]
+    assert (
+        "origin known: 3,000 rows" in ErrorExplorer(told, None, PROBLEM, conditions=missing, contract=contract).html()
+    )
 
 
 def test_conditions_are_chosen_one_by_one(told):

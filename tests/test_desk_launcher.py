@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from nbkit.desk import Home
 from nbkit.desk.form import Form
 from nbkit.desk.launcher import Launcher
 from nbkit.desk.runs import link_to, list_params
 from nbkit.errors import BadParameter
-from nbkit.record import read_record
+from nbkit.record import RunRecord, read_record
 from nbkit.stages import read_stages
 from tests.conftest import make_notebook
 
@@ -120,6 +121,7 @@ def test_what_is_changed_is_shown_against_the_params_file_and_becomes_settings(l
         ("01_a.rows", "0", "--set 01_a.rows=0: rows = 0 is not allowed: it must be of type int, at least 1"),
         ("01_a.rows", "many", "--set 01_a.rows=many: rows = &#x27;many&#x27; is not of type int"),
         ("01_a.costs", "{miss: [", "this is not YAML"),
+        ("01_a.rows", "9" * 400, "9… is not allowed: it must be of type int"),
     ],
 )
 def test_what_no_notebook_allows_is_said_as_the_command_line_does_and_starts_nothing(launcher, field, value, words):
@@ -194,6 +196,51 @@ def test_a_file_that_only_overrides_lies_over_the_project_that_is_chosen(launche
     assert "1 changed against toy.yaml and small.yaml" in launcher.said.value
 
 
+def test_a_params_file_that_was_changed_by_hand_is_shown_before_anything_runs(launcher):
+    launcher.section.value = "01_a"
+    launcher.form.fields["01_a.share"].value = "0.25"
+    (launcher.root / "params" / "toy.yaml").write_text(PARAMS.replace("rows: 7", "rows: 8"))
+    launcher.run_button.click()
+    assert (
+        "✕ toy.yaml or a notebook was changed meanwhile: look at the form, and press Run again" in launcher.said.value
+    )
+    assert launcher.process is None
+    launcher.section.value = "01_a"
+    assert launcher.form.fields["01_a.rows"].value == "8"
+    assert launcher.form.list_settings() == ["01_a.share=0.25"]
+    assert "01_a.share: 0.5 → 0.25" in launcher.changed.value
+
+
+def test_what_ended_early_is_said_in_plain_words(launcher, monkeypatch):
+    launcher._stopping = True
+    assert "it was cancelled before it began" in launcher._conclude(RunRecord())
+    launcher.folder = launcher.root / "runs" / "mine"
+    assert "mine passed; its report was not written: `nbkit report mine` does" in launcher._conclude(
+        RunRecord(status="passed")
+    )
+
+
+def test_the_second_half_of_a_double_click_on_run_says_nothing(launcher, monkeypatch):
+    started = []
+    monkeypatch.setattr(launcher, "_start", started.append)
+    monkeypatch.setattr(launcher, "tick", lambda: False)
+    monkeypatch.setattr(Launcher, "at_work", property(lambda self: bool(started)))
+    for _ in range(2):
+        launcher.run_button.click()
+    assert "toy is being started" in launcher.said.value
+    assert len(started) == 1
+    started.clear()
+
+
+def test_a_notebook_that_does_not_parse_is_said_in_place_of_the_form(toy, monkeypatch):
+    make_notebook(toy / "notebooks" / "03_c.ipynb", "def (:")
+    monkeypatch.setenv("JPY_SESSION_NAME", "somebody")
+    bundle = Launcher(toy)._repr_mimebundle_()
+    assert "03_c.ipynb: a cell does not parse" in bundle["text/html"]
+    assert [*bundle] == ["text/html", "text/plain"]
+    assert "03_c.ipynb: a cell does not parse" in Home(toy).stages().at[0, "freshness"]
+
+
 def test_an_override_that_does_not_fit_is_refused_with_the_words_of_the_command(launcher):
     (launcher.root / "params" / "small.yaml").write_text("09_x:\n  rows: 2\n")
     launcher.overrides.value = ["small"]
@@ -231,6 +278,15 @@ def test_the_static_twin_says_what_can_be_run_and_has_no_script(toy):
     assert bundle["text/html"] == told
 
 
+def test_keys_that_are_numbers_are_no_change(toy):
+    given = 'run_dir: str = "."  # folder\nsteps: list[object] = []  # which'
+    make_notebook(toy / "notebooks" / "02_b.ipynb", HEAD, "run.save(y=1)", parameters=given)
+    (toy / "params" / "toy.yaml").write_text("shared: {name: toy}\n02_b: {steps: [{1: a, on: 2024-01-02}]}\n")
+    form = Form([toy / "params" / "toy.yaml"], read_stages(toy / "notebooks"))
+    form.open("02_b", lambda change: None)
+    assert form.list_settings() == []
+
+
 @pytest.mark.parametrize("name", ["flights", "diabetes", "wine"])
 def test_no_params_file_of_ours_is_changed_by_being_shown(name):
     form = Form([ROOT / "params" / f"{name}.yaml"], read_stages(ROOT / "notebooks"))
@@ -247,8 +303,9 @@ def test_the_report_is_linked_as_the_server_has_it(toy, monkeypatch):
     monkeypatch.setattr("nbkit.desk.runs._list_servers", lambda: [])
     assert link_to(page) == page.as_uri()
     servers = [{"root_dir": "/elsewhere", "base_url": "/no/"}, {"root_dir": str(toy), "base_url": "/user/ann/"}]
+    page = page.parents[2] / "50 % # 1" / "report" / "index.html"
     monkeypatch.setattr("nbkit.desk.runs._list_servers", lambda: servers)
-    assert link_to(page) == "/user/ann/files/runs/a/report/index.html"
+    assert link_to(page) == "/user/ann/files/runs/50%20%25%20%23%201/report/index.html"
 
 
 @pytest.mark.slow
@@ -320,8 +377,8 @@ def test_a_run_that_somebody_else_started_is_watched_and_can_be_cancelled(toy):
         assert "theirs is at work." in launcher.html()
         assert launcher.widget
         assert launcher.run_button.disabled
-        with pytest.raises(BadParameter, match="theirs is at work: wait for it, or cancel it"):
-            launcher.run()
+        launcher.run()
+        assert launcher.process is None
         wait_for(lambda: "02_b" in launcher.said.value)
         launcher.cancel_button.click()
         process.wait(60)

@@ -121,6 +121,29 @@ def test_what_was_moved_goes_into_the_params_and_nothing_else(tmp_path):
     assert path.read_text() == "01_frame:\n  costs: {false_positive: 25, false_negative: 90.0}  # USD\n"
 
 
+@pytest.mark.parametrize("given", ["costs: {}", "seed: 1"])
+def test_a_cost_that_was_not_moved_goes_along_where_the_params_do_not_name_it(tmp_path, given):
+    path = tmp_path / "late.yaml"
+    path.write_text(f"01_frame:\n  {given}\n")
+    face = Threshold(*make(), {}, files=[path])
+    find(face, "FloatText", "false positive").value = 3
+    written = face.plan().after
+    assert "costs: {false_positive: 3.0, false_negative: 1.0}" in written
+
+
+def test_of_several_files_the_last_that_gives_a_value_is_changed(tmp_path):
+    base, over = tmp_path / "late.yaml", tmp_path / "over.yaml"
+    base.write_text("01_frame:\n  costs: {false_positive: 9, false_negative: 60}\n")
+    over.write_text("07_evaluate:\n  threshold: 0.2\n")
+    face = Threshold(*make(), COSTS, files=[base, over])
+    find(face, "FloatSlider", "Act from").value = 0.5
+    find(face, "FloatText", "false negative").value = 90
+    assert face.plan().path == over
+    assert face.plan().after == (
+        "07_evaluate:\n  threshold: 0.5\n\n01_frame:\n  costs: {false_positive: 25.0, false_negative: 90.0}\n"
+    )
+
+
 def test_a_regression_has_nothing_to_set():
     model, rule = make(task="regression")
     face = Threshold(model, rule, {"over": 1})

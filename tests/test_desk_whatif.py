@@ -135,9 +135,17 @@ def test_single_values_of_personal_columns_are_withheld_from_the_static_twin(mod
     assert "123.4" in face.explain()["value"].tolist()
 
 
+@pytest.mark.parametrize(("value", "words"), [(146123.4, "146,123"), (0.12346, "0.1235"), (-2500.0, "-2,500")])
+def test_a_large_number_is_written_as_people_write_it(model, table, monkeypatch, value, words):
+    face = WhatIf(model, table, Problem("late", "regression"))
+    monkeypatch.setattr(face, "predict", lambda row=None: (value, ""))
+    assert face.say() == f"Row 0: late is {words}; the row as it is in the data: {words}."
+
+
 def test_a_row_is_found_by_its_key(model, table):
     keyed = table.assign(flight=[f"F{n}" for n in range(len(table))])
-    face = WhatIf(model, keyed, Problem("late", positive=1, keys=("flight", "carrier")))
+    face = WhatIf(model, keyed, Problem("late", positive=1, keys=("flight", "carrier")), train=table)
+    assert "flight" not in face.rows  # the model has not learned from it
     assert face.find(f"F7, {keyed['carrier'].iloc[7]}") == 7
     key = find(face, "or key")
     key.value = f"F9,{keyed['carrier'].iloc[9]}"

@@ -1,8 +1,6 @@
 """nbkit lab, refresh, verify: the desk opened where the work is, run where it is stale, held against a fresh kernel."""
 
 import sys
-import time
-from typing import Any
 
 import click
 
@@ -13,9 +11,7 @@ FAILED, NO = 1, 3
 
 @click.command()
 @click.argument("stage", default="")
-@click.option(
-    "--run", "name", default="", metavar="RUN", help="Take inputs and parameters from this run; else the latest."
-)
+@click.option("--run", "name", default="", metavar="RUN", help="Take inputs and parameters of RUN, not of the latest.")
 @click.option("--failed", is_flag=True, help="Open the stage that failed at its cell, those above it executed.")
 @click.option("--no-browser", is_flag=True, help="Open no browser, only say the address.")
 @click.option("--port", default=0, help="The port; any that is free by default.")
@@ -45,7 +41,9 @@ def refresh(stage: str) -> None:
 
     root = find_root()
     if not stage:
-        _list(desk.list_desk(root))
+        for row in desk.list_desk(root):
+            mark = "!" if row["stale"] else "✓"
+            click.echo(f"{mark} {row['stage']:<14} {row['saved']:<17} {row['where']:<32} {row['stale'] or 'fresh'}")
         return
     name, ran = desk.find_stage(root, stage), 0
     for record in desk.refresh(root, name, _tell):
@@ -58,13 +56,6 @@ def refresh(stage: str) -> None:
             click.echo(f"\nNext: open notebooks/{record.stage}.ipynb, mend that cell, then: nbkit refresh {stage}")
             sys.exit(FAILED)
     click.echo(f"{name} is fresh" + ("; nothing had to run" if not ran else ""))
-
-
-def _list(rows: list[dict[str, Any]]) -> None:
-    for row in rows:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["saved"])) if row["saved"] else ""
-        mark = "!" if row["stale"] else "✓"
-        click.echo(f"{mark} {row['stage']:<14} {when:<17} {row['where']:<32} {row['stale'] or 'fresh'}")
 
 
 @click.command()

@@ -16,11 +16,12 @@ from nbkit.registry.events import describe_moves
 from nbkit.report import find_source, read_lineage
 from nbkit.report.moves import find_production, promote, reject, roll_back
 from nbkit.report.scraps import read_front
-from nbkit.wording import describe, format_count, format_value
+from nbkit.wording import describe, format_count, format_estimate
 
 HEADS = ["version", "state", "aliases", "registered", "approved by"]
 GATES = ["gate", "is", "blocks", "because"]
 MOVES: dict[str, Callable[..., str]] = {"Promote": promote, "Roll back": roll_back, "Reject": reject}
+ENDS = ["value", "low", "high"]
 SCORES = ["score", "this version", "in production"]
 
 
@@ -47,7 +48,6 @@ class Browser(Face):
     """
 
     def __init__(self, root: str | os.PathLike[str] = ".", registry: str = "registry") -> None:
-        super().__init__()
         self.root = find_root(root)
         self.place = registry if "://" in registry else str(self.root / registry)
         self._asked: Callable[[], str] | None = None
@@ -120,8 +120,8 @@ class Browser(Face):
         for metric, row in version.scores.iterrows():
             there = "nothing is in production" if other is None else f"not measured ({other.reference})"
             if other is not None and metric in other.scores.index:
-                there = f"{_tell_score(other.scores.loc[metric])} ({other.reference})"
-            yield describe(str(metric)), _tell_score(row), there
+                there = f"{format_estimate(*other.scores.loc[metric, ENDS])} ({other.reference})"
+            yield describe(str(metric)), format_estimate(*row[ENDS]), there
 
     # --- the widget
 
@@ -177,11 +177,11 @@ class Browser(Face):
         said = move(self.root, self.open(), target, by=by, why=why, warn=warned.append)
         return " ".join([said.replace("\n- ", " · "), *warned])
 
-    def _act(self, _: Any) -> str:
-        """Do what was asked for, once."""
+    def _act(self, _: Any) -> str | None:
+        """Do what was asked for, once: the second half of a double click finds nothing to do."""
         asked, self._asked = self._asked, None
         if asked is None:
-            raise BadParameter("nothing was asked for: choose what is to be done first")
+            return None
         self._settle("")
         self.said.value = tell("working: files and golden rows are checked…")
         said = asked()
@@ -192,7 +192,3 @@ class Browser(Face):
         self._asked = None
         self.yes.description, self.yes.disabled, self.no.disabled = "Yes", True, True
         return words
-
-
-def _tell_score(row: Any) -> str:
-    return f"{format_value(row['value'])} ({format_value(row['low'])} to {format_value(row['high'])})"

@@ -1,12 +1,16 @@
 """A value put into a params file from a widget: shown first, then written, with every comment kept."""
 
+import contextlib
 import difflib
 import html
 import io
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ruamel.yaml.error import YAMLError
 
 from nbkit.desk.face import guard
 from nbkit.errors import BadParameter
@@ -46,11 +50,16 @@ class Change:
         Raises
         ------
         BadParameter
-            If somebody has changed the file meanwhile.
+            If somebody has changed the file meanwhile, or it is read-only.
         """
-        if self.path.read_bytes().decode() != self.before:
+        target = self.path.resolve()  # a link stays one
+        if target.read_bytes().decode() != self.before:
             raise BadParameter(f"{self.path.name} was changed meanwhile: ask again to see the lines that would change")
-        write_atomic(self.path, self.after.encode())
+        mode = target.stat().st_mode
+        if not (mode & 0o222 and os.access(target, os.W_OK)):
+            raise BadParameter(f"{self.path.name} is read-only: make it writable, then say yes again")
+        write_atomic(target, self.after.encode())
+        target.chmod(mode)
         return (
             f"{self.path.name} is changed. `nbkit run {self.path.parent.name}/{self.path.name}` applies it (what it "
             "does not concern is taken over), then `nbkit refresh 07` brings the desk up to date."
@@ -75,11 +84,13 @@ def find_params(files: Sequence[Path], stage: str, key: str) -> Path:
     there = [path for path in files if path.is_file()]
     if not there:
         raise BadParameter("no run says which params file is meant: `nbkit run params/NAME.yaml` first")
+    return next((path for path in reversed(there) if read_given(path, stage, key) is not None), there[0])
+
+
+def read_given(path: Path, stage: str, key: str) -> Any:
+    """Return what a params file gives a stage for a parameter; None if nothing."""
     sections = (*spell_stage(stage), SHARED)
-    for path in reversed(there):
-        if any(each.key == key and each.section in sections for each in read_params(path)):
-            return path
-    return there[0]
+    return next((each.value for each in read_params(path) if each.key == key and each.section in sections), None)
 
 
 def plan_change(path: Path, values: Sequence[Value]) -> Change:
@@ -97,17 +108,19 @@ def plan_change(path: Path, values: Sequence[Value]) -> Change:
     BadParameter
         If the file is written in a way that keeps it from being changed here.
     """
-    before = text = path.read_bytes().decode()
+    before = path.read_bytes().decode()
+    ends = "\r\n" if 0 < before.count("\n") == before.count("\r\n") else "\n"
+    text = before.replace(ends, "\n")
     for keys, value in values:
-        way, was = (_name_section(text, keys), *keys[1:]), dict(_flatten(_yaml().load(text)))
-        text = _put(text, list(way), value)
-        now = dict(_flatten(_yaml().load(text)))
+        way, was, now = (_name_section(text, keys), *keys[1:]), dict(_flatten(_yaml().load(text))), {}
+        with contextlib.suppress(YAMLError):
+            text = _put(text, list(way), value)
+            now = dict(_flatten(_yaml().load(text)))
         others = [each for each in {**was, **now} if way[: len(each)] != each[: len(way)]]
         if any(was.get(each) != now.get(each) for each in others) or dict(_flatten(value, way)).items() - now.items():
-            raise BadParameter(
-                f"{path.name} cannot be changed from here: write {'.'.join(keys)}: {_flow(value)} into it"
-            )
-    return Change(path, before, text)
+            said = f"write {'.'.join(keys)}: {_flow(value)} into it"
+            raise BadParameter(f"{path.name} cannot be changed from here: {said}")
+    return Change(path, before, text.replace("\n", ends))
 
 
 def make_asker(plan: Any) -> Any:
@@ -130,9 +143,12 @@ def make_asker(plan: Any) -> Any:
         said.value = f"{head}<pre>{html.escape(planned[0].lines)}</pre>"
         choice.layout.visibility = "visible"
 
-    def answer(button: Any) -> str:
+    def answer(button: Any) -> str | None:
+        if choice.layout.visibility == "hidden":  # the second half of a double click
+            return None
+        words = planned[0].write() if button is yes else "Nothing was changed."
         choice.layout.visibility = "hidden"
-        return planned.pop().write() if button is yes else "Nothing was changed."
+        return words
 
     use.on_click(guard(said, ask))
     for button in (yes, no):

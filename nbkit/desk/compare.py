@@ -1,6 +1,6 @@
 """Two runs side by side: scores with paired intervals, verdicts, and what may have caused a difference."""
 
-from pathlib import Path
+import os
 from typing import Any
 
 import pandas as pd
@@ -8,6 +8,7 @@ import pandas as pd
 from nbkit.desk.face import Face, guard, tell
 from nbkit.desk.parts import Later, label, make_page, tabulate, write_list
 from nbkit.pipeline import compare_models, compare_runs, find_run
+from nbkit.project import find_root
 from nbkit.record import iterate_runs, read_record
 from nbkit.report.compare import CAUSES
 from nbkit.report.overview import read_overview
@@ -24,21 +25,26 @@ class RunComparison(Face):
     Parameters
     ----------
     root
-        The project.
+        The project, or anything below it.
     before, after
-        Names of runs; by default the two latest.
+        Names of runs; by default the two latest that passed, if they did.
     """
 
-    def __init__(self, root: Path, before: str = "", after: str = "") -> None:
-        super().__init__()
-        self.root = Path(root)
+    def __init__(self, root: str | os.PathLike[str] = ".", before: str = "", after: str = "") -> None:
+        self.root = find_root(root)
+        self._given = [find_run(self.root, name).name if name else "" for name in (before, after)]
+        self.look()
+
+    def look(self) -> None:
+        """Read which runs there are, and choose two."""
         pairs = [pair for pair in iterate_runs(self.root, points=False) if not pair[1].is_look]
         self.runs = [folder.name for folder, _ in pairs]  # newest first
-        self.after = find_run(self.root, after).name if after else next(iter(self.runs), "")
-        projects = {folder.name: record.project for folder, record in pairs}
-        others = [name for name in self.runs if name != self.after]
-        same = [name for name in others if projects[name] == projects.get(self.after)]
-        self.before = find_run(self.root, before).name if before else next(iter([*same, *others]), "")
+        ranked = sorted(pairs, key=lambda pair: pair[1].status != "passed")
+        projects = {folder.name: record.project for folder, record in ranked}
+        self.after = self._given[1] or next(iter(projects), "")
+        others = [name for name in projects if name != self.after]
+        same = [name for name in others if projects[name] == projects[self.after]]
+        self.before = self._given[0] or next(iter([*same, *others]), "")
 
     def html(self) -> str:
         """Return verdicts, scores and causes of the two runs as chosen."""
@@ -63,17 +69,24 @@ class RunComparison(Face):
         """Return two lists of runs, and what they differ in."""
         import ipywidgets
 
-        if not (self.before and self.after):
-            return ipywidgets.HTML(tell(ONE))
-        before = label("Dropdown", "Before", options=self.runs, value=self.before)
-        after, shown = label("Dropdown", "After", options=self.runs, value=self.after), make_page("32em")
+        before, after = label("Dropdown", "Before"), label("Dropdown", "After")
+        again, shown = ipywidgets.Button(description="The latest two"), make_page("32em")
 
         def show(*_: Any) -> None:
-            self.before, self.after = before.value, after.value
+            self.before, self.after = before.value or "", after.value or ""
             shown.value = self.html()
 
         later = Later(guard(shown, show), shown)
+
+        def look(*_: Any) -> None:
+            self.look()
+            for each, name in ((before, self.before), (after, self.after)):
+                each.options = self.runs
+                each.value = name or None
+            later()
+
         for each in (before, after):
             each.observe(later, "value")
-        later()
-        return ipywidgets.VBox([before, after, shown])
+        again.on_click(guard(shown, look))
+        guard(shown, look)()
+        return ipywidgets.VBox([before, after, again, shown])

@@ -50,7 +50,6 @@ class DriftExplorer(Face):
         self, root: Path, name: str, *, now: Mapping[str, Window] | None = None, earlier: bool = True,
         weights: pd.DataFrame | None = None,
     ) -> None:  # fmt: skip
-        super().__init__()
         self.name, found = name, read_windows(root, name) if earlier else {}
         if weights is None and found:
             weights = _read_weights(root, next(iter(found.values())))
@@ -61,10 +60,8 @@ class DriftExplorer(Face):
     def lay_out(self) -> pd.DataFrame:
         """Return the worst level of each column in each window: columns down, the most influential first."""
         place = {level: rank for rank, level in enumerate(LEVELS)}
-        parts = {
-            window: seen["drift"].assign(rank=seen["drift"]["level"].map(place)).groupby("column")["rank"].max()
-            for window, seen in self.windows.items()
-        }
+        found = {window: seen["drift"] for window, seen in self.windows.items()}
+        parts = {window: drift["level"].map(place).groupby(drift["column"]).max() for window, drift in found.items()}
         table = pd.DataFrame(parts)
         order = sorted(table.index, key=lambda name: (-self.shares.get(name, 0.0), str(name)))
         named: pd.DataFrame = table.loc[order].apply(lambda ranks: ranks.map(dict(enumerate(LEVELS))))
@@ -74,10 +71,9 @@ class DriftExplorer(Face):
         """Say what was found in a column, and how much the model depends on it."""
         drift, share = self.windows[window]["drift"], self.shares.get(column)
         own = drift[drift["column"] == column]
-        found = [
-            f"{row.test} {row.value:.3g}, {row.level}{f' ({row.detail})' if row.detail else ''}"
-            for row in own.itertuples()
-        ]
+        details = [f" ({each})" if each else "" for each in own["detail"]]
+        rows = zip(own["test"], own["value"], own["level"], details, strict=True)
+        found = [f"{test} {value:.3g}, {level}{detail}" for test, value, level, detail in rows]
         depends = "its influence is not known"
         if share is not None:
             depends = f"it makes {format_share(share)} of all movement of predictions"
@@ -101,8 +97,7 @@ class DriftExplorer(Face):
         shown = table.head(STRONGEST).replace({level: f"{sign} {level}" for level, sign in SIGNS.items()})
         shares = [format_share(self.shares[name]) if name in self.shares else DASH for name in shown.index]
         shown.insert(0, "influence", shares)
-        more = f" Shown are the {STRONGEST} columns with the most influence of {len(table)}."
-        more = more if len(table) > STRONGEST else ""
+        more = f" Shown are {STRONGEST} of {len(table)} columns, by influence." if len(table) > STRONGEST else ""
         said = "; ".join(f"{window} {seen['decision']}" for window, seen in self.windows.items())
         text = tabulate(shown.rename_axis("column"), f"{self.name}: {said}.{more}")
         for level, ink in INKS.items():
@@ -128,12 +123,9 @@ class DriftExplorer(Face):
 
         def show(*_: Any) -> None:
             picture = self.draw(window.value, column.value)
-            kept = tell("No histogram was kept of this column: 11 keeps those of the columns that may be shown.")
-            drawn = (
-                f'<figure role="img" aria-label="{html.escape(picture.alt)}">{picture.svg}</figure>'
-                if picture
-                else kept
-            )
+            drawn = tell("No histogram was kept of this column: 11 keeps those of the columns that may be shown.")
+            if picture:
+                drawn = f'<figure role="img" aria-label="{html.escape(picture.alt)}">{picture.svg}</figure>'
             shown.value = tell(self.say(window.value, column.value)) + drawn + self._tell_reasons(window.value)
 
         for each in (window, column):

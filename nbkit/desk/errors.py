@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nbkit.contract import Contract
+from nbkit.data.personal import WITHHELD
 from nbkit.desk.change import Change, find_params, make_asker, plan_change
 from nbkit.desk.face import Face, guard, tell
 from nbkit.desk.parts import Later, make_page, tabulate, thin
@@ -42,31 +44,34 @@ class ErrorExplorer(Face):
         To begin with, as in `nbkit.evaluation.find_cohort`.
     files
         The params files, as `nbkit.Run.files` lists them.
+    contract
+        Of its personal columns no value is said.
     """
 
     def __init__(
         self, predictions: Predictions, rows: pd.DataFrame | None, problem: Problem, *, columns: Sequence[str] = (),
         min_rows: int = 100, conditions: Sequence[dict[str, Any]] = (), files: Sequence[Path] = (),
+        contract: Contract | None = None,
     ) -> None:  # fmt: skip
-        super().__init__()
         self.predictions, self.sampled = thin(predictions)
         known, index = self.predictions.rows, self.predictions.index
         if known is None:
             known = pd.DataFrame(index=index) if rows is None else rows.loc[index]
         self.rows = known
         self.columns = [name for name in columns or self.rows.columns if name != problem.target]
+        self.personal = contract.personal if contract else []
         self.metrics = list(dict.fromkeys([problem.metric, *METRICS[problem.task]]))
         self.min_rows, self.files, self.conditions, self.name = min_rows, files, list(conditions), ""
 
     def measure(self) -> tuple[str, pd.DataFrame]:
         """Return what is to be said of the cohort, and a row for each metric: in it, and in the rest."""
-        if not self.conditions:
-            return "No condition is set, so these are all rows.", self._score(
-                np.ones(len(self.predictions), bool), "all rows"
-            )
         inside = find_cohort(self.rows, self.conditions)
+        if not self.conditions:
+            return "No condition is set, so these are all rows.", self._score(inside, "all rows")
         n, whole = int(inside.sum()), len(inside)
-        said = f"{describe_cohort(self.conditions)}: {format_count(n, 'row')} of {whole:,}"
+        personal = [each for each in self.conditions if "value" in each and each["column"] in self.personal]
+        shown = [each | {"value": WITHHELD} if each in personal else each for each in self.conditions]
+        said = f"{describe_cohort(shown)}: {format_count(n, 'row')} of {whole:,}"
         if not n or n == whole:
             return f"{said}; there is nothing to compare. {self.sampled}".strip(), pd.DataFrame()
         judged = judge_slices(self.predictions, [np.flatnonzero(inside)], min_rows=self.min_rows).iloc[0]
@@ -107,9 +112,8 @@ class ErrorExplorer(Face):
         if not self.conditions or not self.name.strip():
             raise BadParameter("a slice needs a name and at least one condition")
         find_cohort(self.rows.head(FEW), self.conditions)
-        return plan_change(
-            find_params(self.files, EVALUATE, "cohorts"), [((EVALUATE, "cohorts", self.name.strip()), self.conditions)]
-        )
+        keys = (EVALUATE, "cohorts", self.name.strip())
+        return plan_change(find_params(self.files, *keys[:2]), [(keys, self.conditions)])
 
     def build(self) -> Any:
         """Return the conditions, what holds in the cohort, and the way into the params file."""
@@ -126,9 +130,8 @@ class ErrorExplorer(Face):
 
         def collect(*_: Any) -> None:
             asked = [[part.value for part in line.children] for line in lines]
-            self.conditions = [
-                self.read(*each) for each in asked if each[0] and (each[2] or each[1] in ("missing", "known"))
-            ]
+            whole = [each for each in asked if each[0] and (each[2] or each[1] in ("missing", "known"))]
+            self.conditions = [self.read(*each) for each in whole]
             later()
 
         for line in lines:
@@ -144,10 +147,8 @@ class ErrorExplorer(Face):
         now = self.conditions[place] if place < len(self.conditions) else {}
         given = now.get("value", "")
         text = ", ".join(map(str, given)) if isinstance(given, list) else str(given)
-        column = ipywidgets.Combobox(
-            value=str(now.get("column", "")), options=self.columns, ensure_option=False, continuous_update=False,
-            description=f"Column {place + 1}", placeholder="type to search",
-        )  # fmt: skip
+        words = {"description": f"Column {place + 1}", "placeholder": "type to search", "continuous_update": False}
+        column = ipywidgets.Combobox(value=str(now.get("column", "")), options=self.columns, **words)
         how = ipywidgets.Dropdown(options=[*OPERATORS, *OTHERS], value=now.get("op", "=="), description="is")
         value = ipywidgets.Combobox(value=text, options=[], continuous_update=False, description="value")
 

@@ -4,7 +4,7 @@ import html
 import importlib.util
 import os
 from collections.abc import Callable
-from types import SimpleNamespace
+from functools import cached_property
 from typing import Any
 
 from nbkit.errors import NbkitError, ServiceFailed
@@ -19,9 +19,6 @@ class Face:
     keeps, and builds the widget (`build`) on the first look at it.
     """
 
-    def __init__(self) -> None:
-        self._widget: Any = None
-
     def html(self) -> str:
         """Return the static twin: a fragment of HTML without scripts, true at this moment."""
         raise NotImplementedError
@@ -30,26 +27,33 @@ class Face:
         """Return the widget, of ipywidgets alone."""
         raise NotImplementedError
 
-    @property
+    @cached_property
     def widget(self) -> Any:
         """The widget, built once."""
         if importlib.util.find_spec("ipywidgets") is None:
             raise ServiceFailed("widgets need ipywidgets: pip install 'nbkit[desk]'")
-        if self._widget is None:
-            self._widget = self.build()
-        return self._widget
+        return self.build()
 
     def read_twin(self) -> str:
         """Return the static twin, or what is wrong."""
-        place = SimpleNamespace(value="")
-        guard(place, lambda: setattr(place, "value", self.html()))()
-        return str(place.value)
+        return attempt(self.html)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle: dict[str, Any] = {"text/html": self.read_twin(), "text/plain": type(self).__name__}
         if any(os.environ.get(name) for name in SOMEBODY):
-            bundle |= self.widget._repr_mimebundle_()
+            try:
+                bundle |= self.widget._repr_mimebundle_()
+            except Exception as error:
+                bundle["text/html"] = _tell_error(error)
         return bundle
+
+
+def attempt(work: Callable[[], str]) -> str:
+    """Return the HTML that a function makes, or what goes wrong."""
+    try:
+        return work()
+    except Exception as error:
+        return _tell_error(error)
 
 
 def guard(place: Any, work: Callable[..., Any]) -> Callable[..., None]:
@@ -64,16 +68,17 @@ def guard(place: Any, work: Callable[..., Any]) -> Callable[..., None]:
     """
 
     def run(*arguments: Any) -> None:
-        try:
+        def say() -> str:
             said = work(*arguments)
-        except NbkitError as error:
-            place.value = tell(str(error), bad=True)
-        except Exception as error:
-            place.value = tell(f"{type(error).__name__}: {error}", bad=True)
-        else:
-            place.value = tell(said) if isinstance(said, str) else place.value
+            return tell(said) if isinstance(said, str) else str(place.value)
+
+        place.value = attempt(say)
 
     return run
+
+
+def _tell_error(error: Exception) -> str:
+    return tell(str(error) if isinstance(error, NbkitError) else f"{type(error).__name__}: {error}", bad=True)
 
 
 def tell(words: str, *, bad: bool = False) -> str:

@@ -76,9 +76,8 @@ class Form:
                 self.fields[place].observe(on_change, "value")
             allowed = f" ({parameter.allowed})" if parameter.allowed else ""
             meaning = widgets.HTML(html.escape(f"{parameter.meaning}{allowed}"), layout={"flex": "1 1 16em"})
-            rows.append(
-                widgets.HBox([self.fields[place], meaning], layout={"flex": "0 0 auto", "flex_flow": "row wrap"})
-            )
+            row = {"flex": "0 0 auto", "flex_flow": "row wrap"}
+            rows.append(widgets.HBox([self.fields[place], meaning], layout=row))
         return rows
 
     def list_changes(self) -> Iterator[tuple[str, Any, Any]]:
@@ -95,7 +94,7 @@ class Form:
             if isinstance(value, str) and parameter.annotation != "str":
                 value = read_setting(f"{place}={value}").value
             value = check_value(value, parameter, f"--set {clip(f'{place}={field.value}', LONG)}")
-            if value != self.given[place]:
+            if _write(value) != _write(self.given[place]):  # in JSON, as --set writes it, a key is a text
                 yield place, self.given[place], value
 
     def list_settings(self) -> list[str]:

@@ -1,7 +1,6 @@
 """What the desk opens on: projects, runs, versions, windows and stages of this moment, and the widgets beside them."""
 
 import contextlib
-import datetime as dt
 import os
 from pathlib import Path
 
@@ -92,10 +91,10 @@ class Home:
 
     def stages(self) -> pd.DataFrame:
         """Return the stages of the desk: where the latest result of each lies, when it was saved, why it is stale."""
-        rows = []
-        for row in list_desk(self.root):
-            saved = dt.datetime.fromtimestamp(row["saved"]).strftime("%Y-%m-%d %H:%M") if row["saved"] else ""
-            rows.append((row["stage"], row["where"], saved, row["stale"] or "fresh"))
+        try:
+            rows = [(row["stage"], row["where"], row["saved"], row["stale"] or "fresh") for row in list_desk(self.root)]
+        except NbkitError as error:  # such as a notebook that does not parse
+            rows = [("✕", "", "", str(error))]
         return pd.DataFrame(rows, columns=["stage", "latest result", "saved", "freshness"])
 
     def launcher(self, file: str = "") -> Launcher:

@@ -160,9 +160,8 @@ def _run_above(server: dict[str, Any], root: Path, place: Place, tell: Callable[
     path = root / place.notebook
     content = read_notebook(path)
     code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
-    kernel = _ask(
-        server, {"path": place.notebook, "name": path.name, "type": "notebook", "kernel": {"name": "python3"}}
-    )
+    session = {"path": place.notebook, "name": path.name, "type": "notebook", "kernel": {"name": "python3"}}
+    kernel = _ask(server, session)
     client = BlockingKernelClient(connection_file=os.path.join(jupyter_runtime_dir(), f"kernel-{kernel}.json"))  # noqa: PTH118
     client.load_connection_file()
     client.start_channels()
@@ -185,9 +184,8 @@ def _run_cell(client: Any, cell: dict[str, Any]) -> None:
         if message["msg_type"] in ("stream", "display_data", "execute_result", "error"):
             outputs.append(nbformat.v4.output_from_msg(message))
 
-    reply = client.execute_interactive(
-        "".join(cell["source"]), output_hook=keep, timeout=CELL, allow_stdin=False, store_history=True
-    )
+    how = {"timeout": CELL, "allow_stdin": False, "store_history": True}
+    reply = client.execute_interactive("".join(cell["source"]), output_hook=keep, **how)
     cell["outputs"], cell["execution_count"] = outputs, reply["content"].get("execution_count")
 
 

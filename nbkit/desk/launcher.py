@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,7 +56,6 @@ class Launcher(Face):
     """
 
     def __init__(self, root: str | os.PathLike[str] = ".", file: str = "") -> None:
-        super().__init__()
         self.root = find_root(root)
         self.projects = list_params(self.root)
         if file and file not in self.projects:
@@ -118,19 +118,21 @@ class Launcher(Face):
         choices = [*files, self.first, self.last, self.name, self.section, self.rows, self.changed]
         return widgets.VBox([*choices, widgets.HBox([self.run_button, self.cancel_button]), self.said, self.progress])
 
-    def _choose(self) -> None:
-        """Read the params files that are chosen; what was changed in the form is forgotten."""
+    def _choose(self, kept: Mapping[str, Any] | None = None) -> Form:
+        """Read the params files that are chosen; what was changed in the form is forgotten but for `kept` fields."""
         self.project, self.form = self.choose_project.value, None
         self.section.options, self.changed.value = (), ""
         every = read_stages(find_notebooks(self.root))
         self._names = " and ".join(path.name for path in self.files)
-        self.form = Form(self.files, every)
-        counts = {name: len(parameters) for name, parameters in self.form.sections.items()}
+        self.form = form = Form(self.files, every)
+        form.fields |= {place: field for place, field in (kept or {}).items() if place in form.given}
+        counts = {name: len(parameters) for name, parameters in form.sections.items()}
         shown = [name for name in counts if counts[name] and (name == SHARED or every[name].cadence == "run")]
         self.section.options = [(f"{name} ({counts[name]})", name) for name in shown]
         self.section.value = shown[0]
         self.progress.value = show_stages([StageRecord(name, "pending") for name in shown if name != SHARED])
         self.said.value = tell(f"{self._names}: nothing is changed")
+        return form
 
     def _open(self) -> None:
         """Show the fields of the section that is chosen."""
@@ -153,14 +155,17 @@ class Launcher(Face):
         return self.process.poll() is None if self.process else is_alive(self.pid)
 
     def run(self) -> None:
-        """Start the run, unless there is nothing to do; what ``nbkit run`` refuses is refused with its words."""
-        if self.at_work:
-            raise BadParameter(f"{self.folder.name if self.folder else 'a run'} is at work: wait for it, or cancel it")
+        """Start the run, unless one is at work or there is nothing to do; ``nbkit run`` says what is refused."""
+        if self.at_work:  # as for the second half of a double click
+            return
         self.said.value = tell("working: the params and the notebooks are read…")
-        if self.form is None:
-            self._choose()
-        assert self.form
-        settings, name = self.form.list_settings(), self.name.value.strip()
+        form = self.form or self._choose()
+        if str(Form(self.files, read_stages(find_notebooks(self.root))).given) != str(form.given):
+            self._choose({place: form.fields[place] for place, _, _ in form.list_changes()})
+            self._show_changes()
+            said = "or a notebook was changed meanwhile: look at the form, and press Run again"
+            raise BadParameter(f"{self._names} {said}")
+        settings, name = form.list_settings(), self.name.value.strip()
         chosen = Chosen(self.first.value, self.last.value)
         plan = plan_run(self.root, self.files, settings, stages=chosen, name=name)
         if plan.nothing_to_do and plan.folder:
@@ -224,6 +229,8 @@ class Launcher(Face):
     def _conclude(self, record: RunRecord) -> str:
         """Say how the run ended, in HTML: its verdict and where its report lies, or what went wrong."""
         if not record.status or not self.folder:
+            if self._stopping:
+                return tell("it was cancelled before it began: nothing was run")
             self._heard.seek(0)
             lines = self._heard.read().decode(errors="replace").splitlines()
             words = [line.removeprefix("nbkit: ") for line in lines if line.startswith("nbkit: ")] or lines[-1:]
@@ -235,6 +242,8 @@ class Launcher(Face):
             said += f" at {stopped.stage}{cell}: {stopped.message.rstrip('.')}; `nbkit resume {name}` goes on"
         elif verdict:
             said += f": {verdict}"
+        elif record.status == "passed" and not self._link():
+            said += f"; its report was not written: `nbkit report {name}` does"
         return tell(said, bad=record.status in ("failed", "refused")) + self._link()
 
     def _link(self) -> str:

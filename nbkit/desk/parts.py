@@ -2,6 +2,7 @@
 
 import asyncio
 import html
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ from nbkit.model.predictions import Predictions
 from nbkit.model.train import draw_rows
 from nbkit.tables import format_table
 
+LONG = re.compile(r"(\S{48})\S{2,}")
 STILL = 0.25  # seconds for which nothing was moved, after which slow work begins
 MOST = 100_000  # rows that a widget looks at
 STYLED = ("jp-RenderedHTMLCommon", "jp-OutputArea-output")  # as JupyterLab shows tables, in each theme
@@ -49,7 +51,7 @@ def label(kind: str, description: str, **more: Any) -> Any:
     """Return a widget with its label before it, in line with the others."""
     import ipywidgets
 
-    width = {"style": {"description_width": "9rem"}, "layout": {"width": "min(34rem, 100%)", "flex": "0 0 auto"}}
+    width = {"style": {"description_width": "9rem"}, "layout": {"width": "min(34rem, 100% - 4px)", "flex": "0 0 auto"}}
     return getattr(ipywidgets, kind)(description=description, **width, **more)
 
 
@@ -57,19 +59,24 @@ def make_page(height: str) -> Any:
     """Return a place for HTML of fixed height, so that nothing below it jumps, which scrolls also by keyboard."""
     import ipywidgets
 
-    layout = {"height": height, "overflow": "auto", "width": "auto", "flex": "0 0 auto"}
+    layout = {"height": height, "overflow": "auto", "width": "auto", "flex": "0 0 auto", "display": "block"}
     return ipywidgets.HTML(layout=layout, tabbable=True, _dom_classes=STYLED)
 
 
 def tabulate(table: pd.DataFrame, caption: str = "") -> str:
-    """Return a table as HTML, below a sentence.
+    """Return a table as HTML, below a sentence; a long word, such as a column's name, is cut.
 
     Examples
     --------
     >>> tabulate(pd.DataFrame({"a": [1]}), "One < two.")[:22]
     '<p>One &lt; two.</p><t'
     """
-    return (f"<p>{html.escape(caption)}</p>" if caption else "") + format_table(table)
+
+    def cut(value: Any) -> Any:
+        return LONG.sub(r"\1…", value) if isinstance(value, str) else value
+
+    shown = table.map(cut).rename(index=cut, columns=cut)
+    return (f"<p>{html.escape(caption)}</p>" if caption else "") + format_table(shown)
 
 
 def write_list(words: Iterable[object]) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import psutil
 
@@ -18,16 +19,8 @@ from nbkit.record import StageRecord
 from nbkit.stages.params import SHARED, read_params
 
 MARKS = {"pending": "○", "running": "…", "passed": "✓", "refused": "■", "failed": "✗", "interrupted": "◼"}
-OF_THIS_KERNEL = (
-    "JPY_",
-    "VSCODE_",
-    "MPLBACKEND",
-    "NBKIT_STAGE",
-    observe.VARIABLE,
-    observe.ROOT,
-    observe.THREADS,
-    CHOSEN,
-)
+OBSERVED = (observe.VARIABLE, observe.ROOT, observe.THREADS)
+OF_THIS_KERNEL = ("JPY_", "VSCODE_", "MPLBACKEND", "NBKIT_STAGE", *OBSERVED, CHOSEN)
 # `python -m nbkit`, for whom Ctrl-C counts also where a kernel ignores it
 START = """import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -57,11 +50,9 @@ def list_params(root: Path, *, overrides: bool = False) -> list[str]:
 
     One that cannot be read is among the first: whoever chooses it is told what is wrong.
     """
-    return [
-        path.stem
-        for path in sorted((root / "params").glob("*.yaml"))
-        if not path.name.endswith(".contract.yaml") and _names_project(path) != overrides
-    ]
+    found = sorted((root / "params").glob("*.yaml"))
+    params = [path for path in found if not path.name.endswith(".contract.yaml")]
+    return [path.stem for path in params if _names_project(path) != overrides]
 
 
 def _names_project(path: Path) -> bool:
@@ -76,7 +67,7 @@ def link_to(path: Path) -> str:
     for server in _list_servers():
         root = Path(server["root_dir"])
         if path.resolve().is_relative_to(root):
-            return f"{server['base_url']}files/{path.resolve().relative_to(root).as_posix()}"
+            return f"{server['base_url']}files/{quote(path.resolve().relative_to(root).as_posix())}"
     return path.resolve().as_uri()
 
 

@@ -4,6 +4,7 @@ import os
 import queue
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def list_desk(root: Path) -> list[Row]:
     for name, stage in read_stages(find_notebooks(root)).items():
         if stage.cadence == "run":
             found = desk.find(name)
-            saved = found.stat().st_mtime if found else None
+            saved = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.stat().st_mtime)) if found else ""
             where = "" if found is None else "desk" if found.parent == desk.folder else found.parent.name
             rows.append({"stage": name, "where": where, "saved": saved, "stale": desk.why_stale(name)})
     return rows

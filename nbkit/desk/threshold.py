@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nbkit.desk.change import Change, find_params, make_asker, plan_change
+from nbkit.desk.change import Change, find_params, make_asker, plan_change, read_given
 from nbkit.desk.face import Face, guard, tell
 from nbkit.desk.parts import label, make_page, tabulate, thin
 from nbkit.errors import BadParameter
@@ -49,7 +49,6 @@ class Threshold(Face):
         self, predictions: Predictions, today: Predictions, costs: Mapping[str, float], *,
         protected: Sequence[str] = (), currency: str = "units", name: str = "today's rule", files: Sequence[Path] = (),
     ) -> None:  # fmt: skip
-        super().__init__()
         (self.predictions, self.sampled), (self.today, _) = thin(predictions), thin(today)
         self.currency, self.name, self.files = currency, name, files
         self.settable = predictions.task == "binary"
@@ -108,13 +107,11 @@ class Threshold(Face):
         """
         o, (codes, names) = self.predictions.at(threshold), self._groups[column]
         hits, acted, told = o.truth.astype(bool), o.label.astype(bool), {}
-        every = np.ones(len(o), dtype=bool)
-        for words, part, among in zip(RATES, (acted, acted, hits), (every, hits, acted), strict=True):
+        for words, part, among in zip(RATES, (acted, acted, hits), (np.ones(len(o), bool), hits, acted), strict=True):
             blocks = None if o.blocks is None else o.blocks[among]
             n, value, _, low, high = bound_shares(part[among], codes[among], len(names), blocks)
-            told[words] = [
-                format_share(*each[1:]) if each[0] else "–" for each in zip(n, value, low, high, strict=True)
-            ]
+            shares = [format_share(*each) for each in zip(value, low, high, strict=True)]
+            told[words] = np.where(n, shares, "–")
         return pd.DataFrame(told, index=pd.Index(names, name=column or None))
 
     def _save(self, threshold: float) -> tuple[float, float, float]:
@@ -143,20 +140,28 @@ class Threshold(Face):
             mark = " (set)" if each == self.threshold else ""
             told = {"from": f"{each:.3g}{mark}", f"saves, {self.currency}": format_estimate(*self._save(each))}
             rows.append(told | self.list_rates(each).iloc[0].to_dict())
-        groups = [
-            tabulate(self.list_rates(self.threshold, each), f"By {each}, as set:") for each in self._groups if each
-        ]
-        return "".join([tabulate(pd.DataFrame(rows), f"{self.say(self.threshold)} {self.sampled}".strip()), *groups])
+        parts = [tabulate(pd.DataFrame(rows), f"{self.say(self.threshold)} {self.sampled}".strip())]
+        for column in filter(None, self._groups):
+            parts.append(tabulate(self.list_rates(self.threshold, column), f"By {column}, as set:"))
+        return "".join(parts)
 
     def plan(self) -> Change:
-        """Plan to put what was moved into the params file: the threshold into 07, the costs into 01."""
-        values: list[tuple[list[str], Any]] = []
-        if self.threshold != self.start:
-            values.append(([EVALUATE, "threshold"], round(self.threshold, 6)))
-        values += [([FRAME, "costs", key], self.costs[key]) for key in MOVED if self.costs[key] != self.given[key]]
-        if not values:
+        """Plan to put what was moved into the params file: the threshold into 07, the costs into 01.
+
+        Of costs all go there that the file lacks: one that is not named in it would count 0.
+        """
+        wanted = {EVALUATE: "threshold"} if self.threshold != self.start else {}
+        wanted |= {FRAME: "costs"} if self.costs != self.given else {}
+        if not wanted:
             raise BadParameter("nothing was moved, so the params file stays as it is")
-        return plan_change(find_params(self.files, *values[0][0][:2]), values)
+        found = [find_params(self.files, *each) for each in wanted.items()]
+        path = max(found, key=list(self.files).index)  # what a later file says counts
+        threshold = ([EVALUATE, "threshold"], round(self.threshold, 6))
+        values: list[tuple[list[str], Any]] = [threshold] if EVALUATE in wanted else []
+        if FRAME in wanted:
+            held = read_given(path, FRAME, "costs") or {}
+            values += [([FRAME, "costs", key], cost) for key, cost in self.costs.items() if held.get(key, 0) != cost]
+        return plan_change(path, values)
 
     def build(self) -> Any:
         """Return the slider, the fields, what they lead to, and the way into the params file."""
@@ -168,9 +173,8 @@ class Threshold(Face):
         slider = label("FloatSlider", "Act from", value=first, min=0, max=1, step=0.001, readout_format=".3f")
         fields = {key: label("FloatText", f"A {key.replace('_', ' ')} costs", value=self.costs[key]) for key in MOVED}
         column = label("Dropdown", "Groups of", options=[each for each in self._groups if each])
-        best = ipywidgets.Button(
-            description="Where it costs least", layout={"width": "auto", "align_self": "flex-start"}
-        )
+        fitting = {"width": "auto", "align_self": "flex-start"}
+        best = ipywidgets.Button(description="Where it costs least", layout=fitting)
         shown = make_page("18em")
 
         def show(*_: Any) -> None:

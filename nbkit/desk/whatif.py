@@ -3,7 +3,6 @@
 import time
 from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from nbkit.contract import Contract
 from nbkit.data.personal import withhold
-from nbkit.desk.face import Face, guard, tell
+from nbkit.desk.face import Face, attempt, guard, tell
 from nbkit.desk.parts import MOST, Later, label, make_page, tabulate
 from nbkit.errors import BadModel, BadParameter
 from nbkit.explanation import Explanation, explain
@@ -55,12 +54,13 @@ class WhatIf(Face):
         train: pd.DataFrame | None = None, explanation: Explanation | None = None, threshold: float = 0.5,
         registry: str | Path = "registry",
     ) -> None:  # fmt: skip
-        super().__init__()
         self._model, self.problem, self.contract, self.registry = model, problem, contract or Contract(()), registry
         whole = problem.features(rows if train is None else train)
         self.train = draw_rows(whole, MOST, problem.seed)
         self.sampled = f" (a sample of {MOST:,} of its {len(whole):,} rows)" if len(whole) > MOST else ""
         self.rows = problem.features(rows)[[name for name in rows.columns if name in self.train]]
+        self.keys = [name for name in problem.keys if name in rows]
+        self._keyed = rows[self.keys]  # which are seldom features
         self.threshold, self._given = threshold, explanation
         self._took = -2.0
         self.pick(0)
@@ -91,13 +91,12 @@ class WhatIf(Face):
 
     def find(self, text: str) -> int:
         """Return the place of the row with a key, its parts with commas between; `BadParameter` if there is none."""
-        keys = [name for name in self.problem.keys if name in self.rows]
         parts = [part.strip() for part in text.split(",")]
-        if not keys or len(parts) != len(keys):
-            raise BadParameter(f"a key is written {', '.join(keys)}" if keys else "01_frame.keys names no key of a row")
-        same = np.ones(len(self.rows), dtype=bool)
-        for name, part in zip(keys, parts, strict=True):
-            same &= (self.rows[name].astype("str") == part).to_numpy()
+        if len(parts) != len(self.keys):
+            raise BadParameter(f"a key is written {', '.join(self.keys)}")
+        same = np.ones(len(self._keyed), dtype=bool)
+        for name, part in zip(self.keys, parts, strict=True):
+            same &= (self._keyed[name].astype("str") == part).to_numpy()
         if not same.any():
             raise BadParameter(f"no row has the key {text}")
         return int(np.argmax(same))
@@ -124,10 +123,10 @@ class WhatIf(Face):
         """Say what the model predicts for the row as it stands, and for the row as it was."""
         (now, name), (before, was) = self.predict(), self.predict(self.rows.iloc[[self.place]])
         target = f"{self.problem.target}{f' is {name}' if name else ''}"
-        said = f"Row {self.place}: {'probability that ' if name else ''}{target}{':' if name else ' is'} {now:.4g}"
+        said = f"Row {self.place}: {'probability that ' if name else ''}{target}{':' if name else ' is'} {_tell(now)}"
         if self.problem.task == "binary":
             said += f", so {'act' if now >= self.threshold else 'do not act'} (from {self.threshold:.3g} on)"
-        return f"{said}; the row as it is in the data: {before:.4g}{f' for {was}' if was != name else ''}."
+        return f"{said}; the row as it is in the data: {_tell(before)}{f' for {was}' if was != name else ''}."
 
     def explain(self) -> pd.DataFrame:
         """Return what moved the prediction most: feature, value, moved (in the unit of `Explanation.in_points`)."""
@@ -142,10 +141,8 @@ class WhatIf(Face):
         own = values.loc[[len(rows) - 1]]
         own = own[own["class"] == self.predict()[1]].drop(columns="class") if "class" in own else own
         moved = own.iloc[0].sort_values(key=lambda each: -each.abs(), kind="stable")
-        shown = [_show(self.row[name].iloc[0]) for name in moved.index]
-        return pd.DataFrame(
-            {"feature": moved.index, "value": shown, f"moved {unit}".strip(): moved.to_numpy().round(4)}
-        )
+        told = {"feature": moved.index, "value": [_show(self.row[name].iloc[0]) for name in moved.index]}
+        return pd.DataFrame(told | {f"moved {unit}".strip(): moved.to_numpy().round(4)})
 
     def list_unusual(self) -> pd.DataFrame:
         """List the columns in which the row lies outside the central 98 % of train: feature, value, as extreme."""
@@ -164,10 +161,8 @@ class WhatIf(Face):
 
     def html(self) -> str:
         """Return what holds of the row as it stands, without single values of personal columns; or what went wrong."""
-        said, why = (SimpleNamespace(value="") for _ in range(2))
-        guard(said, self.say)()
-        guard(why, lambda: setattr(why, "value", self._tabulate(self.explain(), hide=True)))()
-        return str(said.value + (why.value if why.value != said.value else ""))
+        said, why = attempt(lambda: tell(self.say())), attempt(lambda: self._tabulate(self.explain(), hide=True))
+        return said + (why if why != said else "")
 
     def _tabulate(self, moved: pd.DataFrame, *, hide: bool) -> str:
         odd, hidden = self.list_unusual(), self.contract if hide else Contract(())
@@ -183,7 +178,7 @@ class WhatIf(Face):
         said, why = make_page("4.5em"), make_page("26em")
         controls = ipywidgets.VBox(layout={"max_height": "22em", "overflow": "auto"})
         place = ipywidgets.BoundedIntText(0, min=0, max=len(self.rows) - 1, description="Row")
-        key = ipywidgets.Text(description="or key", continuous_update=False, placeholder=", ".join(self.problem.keys))
+        key = ipywidgets.Text(description="or key", continuous_update=False, placeholder=", ".join(self.keys))
         more = ipywidgets.Combobox(description="Column", placeholder="search for another", continuous_update=False)
         reset, ask = (ipywidgets.Button(description=each) for each in ("Reset", "What moved it"))
         shown = list[str]()
@@ -231,7 +226,7 @@ class WhatIf(Face):
         reset.on_click(guard(said, start))
         ask.on_click(guard(why, show_why))
         guard(said, fill)()
-        asked = [place, *([key] if self.problem.keys else []), reset, ask]
+        asked = [place, *([key] if self.keys else []), reset, ask]
         head = ipywidgets.HBox(asked, layout=ipywidgets.Layout(flex_flow="row wrap"))
         extra = [more] if more.options else []
         return ipywidgets.VBox([head, said, controls, *extra, why])
@@ -269,7 +264,7 @@ def _make_slider(name: str, value: Any, known: "pd.Series[Any]", told: Any) -> A
     else:
         step = float(high - low) / STEPS
         low = now - step * np.floor((now - low) / step)  # so that the value as it is in the data is a step
-        form = {"value": float(now), "min": float(low), "max": float(high), "step": step, "readout_format": ".4g"}
+        form = {"value": float(now), "min": float(low), "max": float(high), "step": step, "readout_format": ",.4r"}
     slider = label("IntSlider" if whole else "FloatSlider", name, disabled=absent, **form)
     gap = ipywidgets.Checkbox(absent, description="missing", indent=False, layout=ipywidgets.Layout(width="7em"))
 
@@ -281,6 +276,10 @@ def _make_slider(name: str, value: Any, known: "pd.Series[Any]", told: Any) -> A
     for each in (slider, gap):
         each.observe(change, "value")
     return ipywidgets.HBox([slider, gap], layout={"flex_flow": "row wrap", "flex": "0 0 auto"})
+
+
+def _tell(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _show(value: Any) -> str:

@@ -256,9 +256,9 @@ def check_value(value: Any, parameter: Parameter, place: str) -> Any:
         wrong = f"{shorten(value, LONG)} is not of type {parameter.annotation} ({error})"
         raise BadParameter(f"{place}: {parameter.name} = {wrong}: {_explain(parameter)}") from None
     items = value if isinstance(value, list) else list(value) if isinstance(value, dict) else [value]
-    outside = [item for item in items if not _is_allowed(item, parameter)]
+    outside = [clip(repr(item), LONG) for item in items if not _is_allowed(item, parameter)]
     if outside:
-        raise BadParameter(f"{place}: {parameter.name} = {outside[0]!r} is not allowed: {_explain(parameter)}")
+        raise BadParameter(f"{place}: {parameter.name} = {outside[0]} is not allowed: {_explain(parameter)}")
     return value
 
 
@@ -277,7 +277,11 @@ def _is_allowed(item: Any, parameter: Parameter) -> bool:
         return str(item) in parameter.choices
     if not isinstance(item, int | float) or isinstance(item, bool):
         return True
-    if not math.isfinite(item) and (parameter.low is not None or parameter.high is not None):
+    if (
+        isinstance(item, float)
+        and not math.isfinite(item)
+        and (parameter.low is not None or parameter.high is not None)
+    ):
         return False
     above = parameter.low is None or item > parameter.low or (parameter.closed[0] and item == parameter.low)
     below = parameter.high is None or item < parameter.high or (parameter.closed[1] and item == parameter.high)
