@@ -1,5 +1,6 @@
 """A desk without a browser: notebooks, a kernel each (IPython's own shell in this process), and what an author does."""
 
+import atexit
 import json
 import os
 import time
@@ -41,6 +42,7 @@ class Notebook:
 
     def restart(self):
         self.shell, self.state, self.listening = InteractiveShell(config=NO_HISTORY), ({}, {}, {}, set()), []
+        atexit.unregister(self.shell.atexit_operations)  # which keeps each shell until the end, and takes its time then
         self.shell.kernel = self  # scrapbook asks whether there is one
         self.shell.InteractiveTB.structured_traceback = lambda *_, **__: []  # nobody reads it, and it takes its time
 

@@ -1,5 +1,6 @@
 """Starts JupyterLab with the warm kernel: on the starting page, on a stage, or at the cell that failed."""
 
+import contextlib
 import importlib.util
 import os
 import secrets
@@ -25,6 +26,7 @@ from nbkit.scraps import read_notebook, write_notebook
 EXTENSIONS = Path(__file__).with_name("labextensions")  # what JupyterLab lacks: see desk.js
 SPECS = "nbkit.kernels.specs.WarmSpecs"
 FLAGS = ["--no-browser", "--expose-app-in-browser", "--log-level=ERROR", "--LabApp.log_level=ERROR"]
+PARTING = 30.0  # seconds that it has to end
 PATIENCE = 120.0  # seconds that JupyterLab has to answer
 CELL = 3600.0  # seconds that a cell has
 
@@ -134,7 +136,9 @@ def open_lab(root: Path, place: Place, *, browser: bool = True, port: int = 0, t
         return 0
     finally:
         process.terminate()
-        process.wait(30)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(PARTING)
+        process.kill()  # a thread of its own may keep it from ending
 
 
 def _wait_for(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
