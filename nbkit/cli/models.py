@@ -16,8 +16,12 @@ WHERE = click.option(
     help="Folder (from the project's root), or the URL of a PostgreSQL database: postgresql://USER@HOST/DATABASE.",
 )  # fmt: skip
 NO = 3
-BY = click.option("--by", required=True, help="Who decides.")
-WHY = click.option("--why", required=True, help="The reason, for the log.")
+
+
+def log_move(command: Any) -> Any:
+    """Ask for whom and why the log is to note, and for the registry."""
+    by = click.option("--by", required=True, help="Who decides.")
+    return by(click.option("--why", required=True, help="The reason, for the log.")(WHERE(command)))
 
 
 @click.command()
@@ -45,9 +49,7 @@ def models(name: str, history: bool, place: str) -> None:  # noqa: FBT001
 @click.command()
 @click.argument("version", metavar="NAME@VERSION")
 @click.argument("alias", default="production")
-@BY
-@WHY
-@WHERE
+@log_move
 def promote(version: str, alias: str, by: str, why: str, place: str) -> None:
     """Promote a version to production, past its gates; exit code 3 if they are closed.
 
@@ -60,9 +62,7 @@ def promote(version: str, alias: str, by: str, why: str, place: str) -> None:
 
 @click.command()
 @click.argument("name")
-@BY
-@WHY
-@WHERE
+@log_move
 def rollback(name: str, by: str, why: str, place: str) -> None:
     """Put the version back that was in production before."""
     from nbkit.report.moves import roll_back
@@ -72,9 +72,7 @@ def rollback(name: str, by: str, why: str, place: str) -> None:
 
 @click.command()
 @click.argument("version", metavar="NAME@VERSION")
-@BY
-@WHY
-@WHERE
+@log_move
 def reject(version: str, by: str, why: str, place: str) -> None:
     """Reject a version for good: it is not served and can never be promoted."""
     from nbkit.report.moves import reject
@@ -106,9 +104,7 @@ def verify(place: str) -> None:
 
 
 @registry.command()
-@BY
-@WHY
-@WHERE
+@log_move
 def sign(by: str, why: str, place: str) -> None:
     """Sign the log with the key in NBKIT_REGISTRY_KEY; from then on nothing is written or believed without it.
 

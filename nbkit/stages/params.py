@@ -277,12 +277,8 @@ def _is_allowed(item: Any, parameter: Parameter) -> bool:
         return str(item) in parameter.choices
     if not isinstance(item, int | float) or isinstance(item, bool):
         return True
-    if (
-        isinstance(item, float)
-        and not math.isfinite(item)
-        and (parameter.low is not None or parameter.high is not None)
-    ):
-        return False
+    if isinstance(item, float) and not math.isfinite(item):
+        return parameter.low is None and parameter.high is None
     above = parameter.low is None or item > parameter.low or (parameter.closed[0] and item == parameter.low)
     below = parameter.high is None or item < parameter.high or (parameter.closed[1] and item == parameter.high)
     return above and below
