@@ -55,4 +55,5 @@ def test_the_two_latest_of_a_project_are_compared_and_others_can_be_chosen(proje
     assert "wine-1: " in shown
     assert "<td>2</td>" in shown
     after.value = "wine-1"
-    assert "No cause is known" in face.widget.children[-1].value
+    assert "Nothing differs." in face.widget.children[-1].value
+    assert RunComparison(project, after="churn-monitor").before == "churn-2"

@@ -43,7 +43,7 @@ class RunComparison(Face):
         projects = {folder.name: record.project for folder, record in ranked}
         self.after = self._given[1] or next(iter(projects), "")
         others = [name for name in projects if name != self.after]
-        same = [name for name in others if projects[name] == projects[self.after]]
+        same = [name for name in others if projects[name] == projects.get(self.after)]
         self.before = self._given[0] or next(iter([*same, *others]), "")
 
     def html(self) -> str:
@@ -60,7 +60,11 @@ class RunComparison(Face):
         caused = [{key: str(value)[:WIDTH] for key, value in row.items()} for row in causes[:MOST]]
         words = f"What may have caused it ({format_count(len(causes), 'difference')}; {others:,} more elsewhere):"
         text = write_list(verdicts) + (tabulate(told, said) if len(told) else tell(said))
-        text += tabulate(pd.DataFrame(caused), words) if caused else tell("No cause is known.")
+        text += (
+            tabulate(pd.DataFrame(caused), words)
+            if caused
+            else tell("No cause is known." if others else "Nothing differs.")
+        )
         for folder in folders:
             text = Scrubber.of(read_record(folder).secrets).clean(text)
         return text
