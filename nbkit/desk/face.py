@@ -82,12 +82,14 @@ def _tell_error(error: Exception) -> str:
 
 
 def tell(words: str, *, bad: bool = False) -> str:
-    """Return a sentence as HTML that a screen reader says when it changes.
+    r"""Return a sentence as HTML that a screen reader says when it changes, each of its lines on a line.
 
     Examples
     --------
     >>> tell("3 < 4")
     '<p role="status">3 &lt; 4</p>'
+    >>> tell("two things:\none;")
+    '<p role="status">two things:<br>one;</p>'
     """
     role = "alert" if bad else "status"
-    return f'<p role="{role}">{"✕ " if bad else ""}{html.escape(words)}</p>'
+    return f'<p role="{role}">{"✕ " if bad else ""}{html.escape(words).replace(chr(10), "<br>")}</p>'
