@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from browser_helpers import find_violations, open_lab, require_browser, run_all, take_picture
+from browser_helpers import Desk, find_violations, open_lab, require_browser, run_all, take_picture
 from conftest import make_notebook
 from ruamel.yaml import YAML
 
@@ -286,6 +286,29 @@ def test_a_kernel_that_dies_leaves_the_run_alone_and_the_next_form_finds_it(desk
     desk.read("long was interrupted")
     desk.read("`nbkit resume long` goes on")
     assert read_record(project / "runs" / "long").status == "interrupted"
+
+
+def test_two_browsers_with_a_kernel_each_decide_once(desk, project):
+    page = desk.page.context.browser.new_page(viewport={"width": 1400, "height": 900})
+    windows = {"Ann": desk, "Bob": Desk(page, desk.lab, desk.address, desk.said)}
+    for name, window in windows.items():
+        make_notebook(project / f"{name}.ipynb", f"import nbkit.desk\n\nnbkit.desk.Browser({str(project)!r})")
+        open_and_run(window, f"{name}.ipynb")
+        versions = window.field("version").locator("option").all_inner_texts()
+        window.field("version").select_option(next(each for each in versions if each.startswith("churn@1,")))
+        window.field("your name").fill(name)
+        window.field("reason").fill(f"{name} says so")
+    windows["Bob"].press("Promote")
+    windows["Bob"].read("Promote churn@1, by Bob: Bob says so? Nothing is done until you say yes.")
+    windows["Ann"].press("Reject")
+    windows["Ann"].press("Yes, reject churn@1")
+    windows["Ann"].read("churn@1 is rejected")
+    windows["Bob"].press("Yes, promote churn@1")
+    assert re.search("churn@1 .*reject", windows["Bob"].read("✕ churn@1"))
+    assert windows["Bob"].errors == []
+    events = Registry(project / "registry").history("churn").query("number == 1 and by in ['Ann', 'Bob']")
+    assert events[["event", "by", "why"]].values.tolist() == [["reject", "Ann", "Ann says so"]]
+    page.close()
 
 
 TWINS = {  # page to what the static twins of the widgets on it say
