@@ -66,7 +66,9 @@ def check_free(folder: Path, paths: list[str]) -> None:
         raise BadParameter(f"{folder} is a file, not a folder")
     there = {each.relative_to(folder).as_posix() for path in paths for each in (folder / path).parent.glob("*")}
     if taken := [each for path in paths for each in sorted(there) if each.casefold() == path.casefold()]:
-        remedy = ", or replace it with --force" if {*taken} <= {*paths} else "; many disks do not tell A from a"
+        remedy = (
+            ", or replace what is there with --force" if {*taken} <= {*paths} else "; many disks do not tell A from a"
+        )
         verb = "exists" if len(taken) == 1 else "exist"
         raise BadParameter(f"{' and '.join(taken)} {verb} already: choose another name{remedy}")
 

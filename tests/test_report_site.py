@@ -91,6 +91,19 @@ def test_a_registry_that_is_gone_is_said(project):
     assert f"there is no registry in {project.name}/gone" in page.text
 
 
+def test_what_the_url_of_a_registry_says_of_a_user_is_on_no_page(project):
+    make_report(project)
+    record = project / "runs" / "toy-1" / "run.json"
+    place = "postgresql://ann:hunter2@localhost:1/models"
+    record.write_text(
+        record.read_text().replace('"files"', f'"parameters": {{"09_register": {{"registry": "{place}"}}}}, "files"')
+    )
+    page = read(write_site(project, twins=read_twins(project)))
+    assert "Versions in localhost:1/models" in page.text
+    assert "cannot be opened" in page.text
+    assert "hunter2" not in (project / "runs" / "index.html").read_text()
+
+
 @pytest.mark.parametrize("runs", [0, 1])
 def test_a_project_with_no_runs_or_one_has_a_page(project, runs):
     for _ in range(runs):

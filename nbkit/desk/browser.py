@@ -153,7 +153,7 @@ class Browser(Face):
         self.choice.options = list(zip(labels, known, strict=True))
         self.choice.value = before if before in known else next(iter(known), None)
         self._show()
-        return f"{format_count(len(rows), 'version')} in {self.place}"
+        return f"{format_count(len(rows), 'version')} in {self.place.rpartition('@')[2]}"  # a URL may hold a password
 
     def _show(self) -> None:
         self._settle("")

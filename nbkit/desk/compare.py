@@ -60,11 +60,8 @@ class RunComparison(Face):
         caused = [{key: str(value)[:WIDTH] for key, value in row.items()} for row in causes[:MOST]]
         words = f"What may have caused it ({format_count(len(causes), 'difference')}; {others:,} more elsewhere):"
         text = write_list(verdicts) + (tabulate(told, said) if len(told) else tell(said))
-        text += (
-            tabulate(pd.DataFrame(caused), words)
-            if caused
-            else tell("No cause is known." if others else "Nothing differs.")
-        )
+        nothing = tell("No cause is known." if others else "Nothing differs.")
+        text += tabulate(pd.DataFrame(caused), words) if caused else nothing
         for folder in folders:
             text = Scrubber.of(read_record(folder).secrets).clean(text)
         return text

@@ -34,12 +34,8 @@ class Face:
             raise ServiceFailed("widgets need ipywidgets: pip install 'nbkit[desk]'")
         return self.build()
 
-    def read_twin(self) -> str:
-        """Return the static twin, or what is wrong."""
-        return attempt(self.html)
-
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = {"text/html": self.read_twin(), "text/plain": type(self).__name__}
+        bundle: dict[str, Any] = {"text/html": attempt(self.html), "text/plain": type(self).__name__}
         if any(os.environ.get(name) for name in SOMEBODY):
             try:
                 bundle |= self.widget._repr_mimebundle_()

@@ -8,7 +8,7 @@ import pandas as pd
 
 from nbkit.desk.browser import HEADS, Browser
 from nbkit.desk.compare import RunComparison
-from nbkit.desk.face import Face
+from nbkit.desk.face import Face, attempt
 from nbkit.desk.launcher import Launcher
 from nbkit.desk.runs import list_params
 from nbkit.desk.stages import list_desk
@@ -27,12 +27,14 @@ def read_twins(root: Path) -> dict[str, str]:
     Parameters
     ----------
     root
-        The project; of its registries those that its runs name.
+        The project; of its registries those that its runs name, without what a URL says of a user.
     """
     places = {str(record.parameters.get(REGISTER, {}).get("registry", "")) for _, record in iterate_runs(root)}
-    faces: dict[str, Face] = {f"Versions in {place}": Browser(root, place) for place in sorted(places - {""})}
+    faces: dict[str, Face] = {
+        f"Versions in {place.rpartition('@')[2]}": Browser(root, place) for place in sorted(places - {""})
+    }
     faces |= {"The latest two runs": RunComparison(root), "What can be run": Launcher(root)}
-    return {heading: face.read_twin() for heading, face in faces.items()}
+    return {heading: attempt(face.html) for heading, face in faces.items()}
 
 
 class Home:

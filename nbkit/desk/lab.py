@@ -136,9 +136,10 @@ def open_lab(root: Path, place: Place, *, browser: bool = True, port: int = 0, t
         return 0
     finally:
         process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # a second Ctrl-C waits for nothing
             process.wait(PARTING)
         process.kill()  # a thread of its own may keep it from ending
+        process.wait()
 
 
 def _wait_for(process: "subprocess.Popen[bytes]") -> dict[str, Any]:

@@ -98,7 +98,8 @@ def _read(place: int, given: Mapping[str, Any], columns: Sequence[str]) -> Any:
         if not np.isfinite(test.at_least) and not np.isfinite(test.at_most):
             raise BadParameter(f"{who}: say what the answer is at_least or at_most")
         if test.at_least > test.at_most:
-            raise BadParameter(f"{who}: no answer is at least {test.at_least:g} and at most {test.at_most:g}: swap")
+            both = f"at least {test.at_least:g} and at most {test.at_most:g}"
+            raise BadParameter(f"{who}: no answer is {both}: swap them")
         name = "a row with " + ", ".join(f"{column} {value}" for column, value in test.row.items())
     elif isinstance(test, Invariance):
         if not test.to:

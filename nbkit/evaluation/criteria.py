@@ -197,7 +197,7 @@ def describe_target(
     other, bound = criterion["reference"], criterion["bound"]
     if not other:
         return f"{OPERATORS[criterion['operator']]} {bound:g}"
-    than = {"rule": "today's", "dummy": "a constant prediction's"}[other]
+    than = {"rule": "today's", "dummy": "a constant prediction's"}.get(other, f"the {other}'s")
     better = "no worse than" if criterion["operator"].endswith("=") else "better than"
     value = format_value(base, low, high) if np.isfinite(base) else "value"
     return f"{better} {than} {value}" + (f" by {abs(bound):g}" if bound else "")

@@ -139,7 +139,7 @@ class Ledger:
     def sign(self, *, by: str, why: str) -> int:
         """Sign what is not signed yet, after all events were checked; return how many events that were."""
         if not self.log.has_key:
-            raise BadParameter(f"there is no key: set {KEY} to a secret that only those know who may change it")
+            raise BadParameter(f"there is no key: set {KEY} to what only those know who may change the registry")
 
         def work(connection: sa.Connection) -> int:
             note, end = self.log.read_note(), read_end(connection)
